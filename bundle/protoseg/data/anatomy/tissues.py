@@ -1,0 +1,55 @@
+"""What a body is made of, and which of it gets a label."""
+
+from enum import IntEnum, auto
+
+__all__ = ["ORGANS", "Tissue"]
+
+ORGANS: dict[str, int] = {
+    "spleen": 1,
+    "right_kidney": 2,
+    "left_kidney": 3,
+    "liver": 4,
+    "gallbladder": 5,
+    "stomach": 6,
+    "pancreas": 7,
+    "aorta": 8,
+    "vena_cava": 9,
+    "vertebrae": 10,
+    "bowel": 11,
+    "lungs": 12,
+    "psoas": 13,
+}
+
+
+class Tissue(IntEnum):
+    """What determines a voxel's brightness; an organ may hold several."""
+
+    AIR = 0
+    TABLE_SHELL = auto()
+    TABLE_FOAM = auto()
+    SKIN = auto()
+    SUBCUTANEOUS_FAT = auto()
+    VISCERAL_FAT = auto()
+    MUSCLE = auto()
+    LUNG = auto()
+    CARTILAGE = auto()
+    CORTICAL_BONE = auto()
+    SPONGY_BONE = auto()
+    DISC = auto()
+    SPINAL_CANAL = auto()
+    HEART = auto()
+    ARTERY = auto()
+    VEIN = auto()
+    PORTAL_VEIN = auto()
+    LIVER = auto()
+    SPLEEN = auto()
+    RENAL_CORTEX = auto()
+    RENAL_MEDULLA = auto()
+    PANCREAS = auto()
+    ADRENAL = auto()
+    BILE = auto()
+    CYST = auto()
+    GUT_WALL = auto()
+    GUT_FLUID = auto()
+    STOOL = auto()
+    GAS = auto()

@@ -1,0 +1,121 @@
+"""Lists of cases in the layout of the Medical Segmentation Decathlon: `dataset.json` and its kin.
+
+Example::
+
+    {"labels": {"0": "background", "1": "liver"},
+     "training": [{"image": "images/a.nii.gz", "label": "labels/a.nii.gz"}],
+     "test": ["images/b.nii.gz"]}
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monai.config import PathLike
+
+from protoseg.errors import InputError
+
+__all__ = ["is_legend", "label_names", "load_datalist", "names_to_values"]
+
+FILE_KEYS = ("image", "label")
+
+
+def load_datalist(
+    dataset_json: PathLike, section: str, *, dataset_dir: PathLike | None = None
+) -> list[dict[str, Any]]:
+    """Cases of one section, such as "training", with absolute paths under "image" and, if given, "label".
+
+    Other entries of a case are kept. Relative paths start from `dataset_dir`, or else from the folder of the
+    JSON file.
+
+    Raises:
+        InputError: the JSON file, the section or a file of a case is missing, or a case has no image.
+    """
+    content = _read_json(dataset_json)
+    cases = content.get(section)
+    if not isinstance(cases, list) or not cases:
+        sections = ", ".join(repr(key) for key, value in content.items() if isinstance(value, list) and value)
+        raise InputError(
+            f"{dataset_json}: no cases under {section!r}; the sections with cases are {sections or 'none'}. "
+            "Name one of them, or add the cases."
+        )
+    folder = Path(dataset_dir if dataset_dir is not None else Path(dataset_json).parent).absolute()
+    return [_case(case, folder, f"{dataset_json}: {section}[{index}]") for index, case in enumerate(cases)]
+
+
+def label_names(dataset_json: PathLike) -> dict[str, int]:
+    """Names and values of a data set's labels, without the background.
+
+    Reads `"labels": {"1": "liver"}` (Decathlon) and `"labels": {"liver": 1}` (nnU-Net v2).
+
+    Raises:
+        InputError: the JSON file or its labels are missing or cannot be understood.
+    """
+    labels = _read_json(dataset_json).get("labels")
+    if not labels:
+        raise InputError(f'{dataset_json}: no "labels". Add them, like "labels": {{"1": "liver"}}.')
+    return names_to_values(labels, f"{dataset_json}: labels")
+
+
+def names_to_values(names: Any, source: str) -> dict[str, int]:
+    """Turn `{name: value}` or `{value: name}` into `{name: value}`, background (0) left out.
+
+    Raises:
+        InputError: it is no such mapping, a value is not an integer in 0..255, or two labels share a name
+            or a value.
+    """
+    if not isinstance(names, Mapping) or not names:
+        raise InputError(f'{source}: found {names!r}, expected a mapping like {{"liver": 1, "spleen": 2}}.')
+    pairs = [(name, value) for value, name in names.items()] if is_legend(names) else names.items()
+    values: dict[str, int] = {}
+    for name, value in pairs:
+        number = int(value) if isinstance(value, str) and value.isdecimal() else value
+        if not isinstance(name, str) or type(number) is not int or not 0 <= number <= 255:
+            raise InputError(
+                f"{source}: found the name {name!r} with the value {value!r}, expected text and an integer "
+                "from 0 to 255. Correct it."
+            )
+        if number == 0:
+            continue
+        if name in values or number in values.values():
+            raise InputError(
+                f"{source}: another label has the name {name!r} or the value {number} too. "
+                "Give each label a name and a value of its own."
+            )
+        values[name] = number
+    return values
+
+
+def is_legend(names: Mapping) -> bool:
+    """Tell whether a mapping goes from values to names, as `{"1": "liver"}`, and not from names to values."""
+    return all(str(key).isdecimal() for key in names)
+
+
+def _read_json(path: PathLike) -> dict[str, Any]:
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened. Check the path to the data set's JSON file.") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not a JSON file: {error}. Correct it.") from error
+    if not isinstance(content, dict):
+        raise InputError(
+            f'{path}: found a {type(content).__name__}, expected an object like {{"training": [...]}}. '
+            "Give a data set's JSON file."
+        )
+    return content
+
+
+def _case(case: Any, folder: Path, place: str) -> dict[str, Any]:
+    files = {"image": case} if isinstance(case, str) else case
+    if not isinstance(files, dict) or not isinstance(files.get("image"), str):
+        raise InputError(
+            f'{place}: found {case!r}, expected a case like {{"image": "a.nii.gz", "label": "b.nii.gz"}}. '
+            "Correct it."
+        )
+    absolute = {key: folder / files[key] for key in FILE_KEYS if files.get(key)}
+    for key, path in absolute.items():
+        if not path.exists():
+            raise InputError(f"{place}: the {key} {path} does not exist. Check dataset_dir and the path.")
+    return {**files, **{key: str(path) for key, path in absolute.items()}}

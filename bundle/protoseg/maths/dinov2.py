@@ -1,0 +1,125 @@
+"""What the official DINOv2 release does differently from timm: checkpoint layout and position embeddings.
+
+Source: facebookresearch/dinov2 (Oquab et al., arXiv 2304.07193; registers: Darcet et al., arXiv 2309.16588).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = [
+    "PositionEmbedding",
+    "is_official",
+    "official_interpolation",
+    "official_to_timm",
+    "resample_positions",
+]
+
+# The official SwiGLU layers (ViT-g) and what timm calls them.
+_SWIGLU = {".mlp.w12.": ".mlp.fc1.", ".mlp.w3.": ".mlp.fc2."}
+
+
+def is_official(state: Mapping[str, Tensor]) -> bool:
+    """Tell from its keys whether a state dict is in the official DINOv2 layout."""
+    return any(name in ("mask_token", "register_tokens") or ".mlp.w12." in name for name in state)
+
+
+def official_to_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Turn an official DINOv2 state dict into timm's layout, in which timm's model gives the same tokens.
+
+    timm's models with registers add no position to the class token, so its position is folded into the token.
+    """
+    converted = dict(state)
+    converted.pop("mask_token", None)  # used in pre-training only
+    if "register_tokens" in converted:
+        positions = converted["pos_embed"]  # 1 x (1 + M * M) x C, the class token first
+        converted["reg_token"] = converted.pop("register_tokens")
+        converted["cls_token"] = converted["cls_token"] + positions[:, :1]
+        converted["pos_embed"] = positions[:, 1:]
+    for old, new in _SWIGLU.items():
+        converted = {name.replace(old, new): tensor for name, tensor in converted.items()}
+    return converted
+
+
+def official_interpolation(name: str) -> tuple[float, bool]:
+    """Return (offset, antialias) of the publisher's own position resampling for the timm model `name`."""
+    architecture, _, tag = name.partition(".")
+    plain_dinov2 = "dinov2" in architecture and "_reg" not in architecture
+    return (0.1, False) if plain_dinov2 or tag == "dino" else (0.0, True)
+
+
+def resample_positions(positions: Tensor, size: tuple[int, int], *, offset: float, antialias: bool) -> Tensor:
+    """Resample a grid of position embeddings (1, rows, columns, C) to `size` (rows, columns), bicubically.
+
+    `offset` is the official `interpolate_offset`: 0.1 for the plain models, whose scale factor is
+    (size + 0.1) / grid; 0 for the models with registers, which resample to the exact size with `antialias`.
+    """
+    rows, columns = positions.shape[1:3]
+    if (rows, columns) == size:
+        return positions
+    target: dict[str, Any] = {"size": size}
+    if offset:
+        target = {"scale_factor": ((size[0] + offset) / rows, (size[1] + offset) / columns)}
+    grid = positions.permute(0, 3, 1, 2).float()
+    grid = F.interpolate(grid, mode="bicubic", antialias=antialias, **target)
+    return grid.permute(0, 2, 3, 1).to(positions.dtype)
+
+
+class PositionEmbedding:
+    """Position embeddings of all tokens at any grid size, resampled once per size.
+
+    `grid` is the (rows, columns) that the embedding was trained on, `prefix` the number of class and register
+    tokens, `embedded_prefix` how many of those the embedding has positions for; the others get zeros.
+    """
+
+    _MAX_SIZES = 8  # pictures of ever new sizes must not fill the memory
+
+    _source: Tensor | None
+    _version: tuple[int, torch.device, torch.dtype] | None
+    _kept: dict[tuple[int, int], Tensor]
+
+    def __init__(
+        self, *, grid: tuple[int, int], prefix: int, embedded_prefix: int, offset: float, antialias: bool
+    ) -> None:
+        self.grid = grid
+        self.prefix = prefix
+        self.embedded_prefix = embedded_prefix
+        self.offset = offset
+        self.antialias = antialias
+        self._forget()
+
+    def __call__(self, embedding: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the positions (1, prefix + rows * columns, C) for a grid of `size` (rows, columns)."""
+        if embedding.requires_grad and torch.is_grad_enabled():
+            self._forget()
+            return self._resample(embedding, size)
+        version = (embedding._version, embedding.device, embedding.dtype)
+        if embedding is not self._source or version != self._version:
+            self._forget()
+            self._source, self._version = embedding, version
+        if size not in self._kept:
+            if len(self._kept) == self._MAX_SIZES:
+                self._kept.clear()
+            # A tensor made in inference mode could not take part in a later training step.
+            with torch.inference_mode(False), torch.no_grad():
+                self._kept[size] = self._resample(embedding, size)
+        return self._kept[size]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copied parameter counts its versions from zero, so what was kept for the original proves nothing.
+        return {**self.__dict__, "_source": None, "_version": None, "_kept": {}}
+
+    def _forget(self) -> None:
+        self._source = None
+        self._version = None
+        self._kept = {}
+
+    def _resample(self, embedding: Tensor, size: tuple[int, int]) -> Tensor:
+        prefix, patches = embedding[:, : self.embedded_prefix], embedding[:, self.embedded_prefix :]
+        grid = patches.unflatten(1, self.grid)  # 1 x rows x columns x C
+        grid = resample_positions(grid, size, offset=self.offset, antialias=self.antialias)
+        without_position = self.prefix - self.embedded_prefix
+        return torch.cat([prefix, F.pad(grid.flatten(1, 2), (0, 0, without_position, 0))], dim=1)

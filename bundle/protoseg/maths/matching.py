@@ -1,0 +1,62 @@
+"""What every way of matching a query with a support has in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Matching", "Prototypes", "unit"]
+
+NORM_FLOOR = 1e-4
+
+
+@dataclass(frozen=True)
+class Prototypes:
+    """Unit-length prototypes of a support and the classes they belong to; class 0 is the background."""
+
+    cells: Tensor  # E x S x N x C
+    membership: Tensor  # E x (1 + L) x S x N, the share of each cell that counts for the class
+    whole: Tensor  # E x L x S x C, masked average of the label over the slice
+    present: Tensor  # E x L x S, True where the label is drawn on the slice
+
+    def select(self, slices: Tensor) -> Prototypes:
+        """The prototypes of some support slices only, given by their indices."""
+        return replace(
+            self,
+            cells=self.cells[:, slices],
+            membership=self.membership[:, :, slices],
+            whole=self.whole[:, :, slices],
+            present=self.present[:, :, slices],
+        )
+
+    def only(self, label: int) -> Prototypes:
+        """The prototypes of the background and one label (counted from 0)."""
+        return replace(
+            self,
+            membership=self.membership[:, [0, 1 + label]],
+            whole=self.whole[:, [label]],
+            present=self.present[:, [label]],
+        )
+
+
+class Matching(nn.Module, ABC):
+    """Turns a labelled support into prototypes, and query features into class scores.
+
+    Two steps, because a support is built once and matched with every slice of every scan.
+    """
+
+    @abstractmethod
+    def build(self, features: Tensor, masks: Tensor) -> Prototypes:
+        """Prototypes of support features (E, S, C, h, w) under masks (E, L, S, H, W), 0 or 1, at image resolution."""
+
+    @abstractmethod
+    def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:
+        """Logits (E, Q, 1 + L, h, w) of query features (E, Q, C, h, w); class 0 is the background."""
+
+
+def unit(vectors: Tensor, dim: int = -1) -> Tensor:
+    """Scale vectors to unit length; shorter ones than 1e-4 are divided by 1e-4, as published."""
+    return F.normalize(vectors, dim=dim, eps=NORM_FLOOR)

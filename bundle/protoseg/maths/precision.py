@@ -1,0 +1,44 @@
+"""The number format of the encoder: chosen once, in one place."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+
+from protoseg.errors import InputError
+
+__all__ = ["autocast", "resolve_precision"]
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def resolve_precision(device: torch.device, precision: str) -> torch.dtype:
+    """The dtype that `precision` means on a device.
+
+    "auto" is bfloat16 where the hardware multiplies it natively (CPU with AMX or AVX512-BF16, CUDA from Ampere on)
+    and float32 elsewhere. bfloat16 has the range of float32, so training needs no loss scaling.
+
+    Raises:
+        InputError: for an unknown name.
+    """
+    if precision == "auto":
+        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
+    if precision not in PRECISIONS:
+        raise InputError(f"precision is '{precision}'; choose one of auto, {', '.join(PRECISIONS)}.")
+    return PRECISIONS[precision]
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Mixed precision on a device; a context that changes nothing for float32."""
+    dtype = resolve_precision(device, precision)
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        # PyTorch offers no public query of AMX and AVX512-BF16 yet.
+        return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return False

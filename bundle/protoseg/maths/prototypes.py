@@ -1,0 +1,117 @@
+"""Adaptive local prototypes: what a support slice says about a query cell.
+
+Source: SSL-ALPNet (Ouyang et al., ECCV 2020, section 3.3) as used by DINOv2-ALPNet (arXiv 2403.03273).
+
+The published code builds the prototypes of one class in one image and convolves the query with them. Here every
+pooled support cell is compared with every query cell once, whatever the number of labels, and a class is a row of
+0/1 memberships over those cells. The published class score ``sum(softmax(s) * s)`` over the member cells is then
+
+    (membership @ (exp(s) * s)) / (membership @ exp(s))
+
+two matrix products for all labels, shots and query cells together. ``exp`` cannot overflow: ``|s| <= 20``.
+
+Axes, in this order wherever they occur: E episodes, Q query slices, L labels, S support slices (shots), N support
+cells of one slice, C channels, h x w feature cells.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from protoseg.maths.matching import Matching, Prototypes, unit
+
+__all__ = ["AdaptivePrototypes"]
+
+SCALE = 20.0  # temperature of the cosine similarity
+CELL_THRESHOLD = 0.95  # a pooled cell is a prototype of a class that fills more than this share of it
+LOCAL_WINDOW = 4  # a label that fills no window of this size is matched by its global prototype alone
+ABSENT = -SCALE  # the score of a class without any prototype: the lowest a cosine can give
+
+
+class AdaptivePrototypes(Matching):
+    """The published matching: local prototypes of label and background, and a global one of each label.
+
+    Args:
+        grid: local prototypes along each side of the feature map in training: the pooling window is h / grid.
+        validation_window: pooling window, in feature cells, in evaluation.
+    """
+
+    def __init__(self, *, grid: int = 8, validation_window: int = 2) -> None:
+        super().__init__()
+        self.grid = grid
+        self.validation_window = validation_window
+
+    def build(self, features: Tensor, masks: Tensor) -> Prototypes:
+        """Pool a support (E, S, C, h, w) with masks (E, L, S, H, W) into prototypes."""
+        size = (features.shape[-2], features.shape[-1])
+        window = self._window(size)
+        features = features.float()
+        background = _at_feature_size((masks.sum(1, keepdim=True) == 0).float(), size)
+        masks = _at_feature_size(masks, size)
+
+        area = masks.sum((-2, -1))  # E x L x S
+        average = torch.einsum("eschw,elshw->elsc", features, masks) / (area[..., None] + 1e-5)
+        fills_a_window = F.avg_pool2d(masks.flatten(0, 2)[:, None], LOCAL_WINDOW).amax((1, 2, 3)) >= CELL_THRESHOLD
+        local = (_pool(masks, window) > CELL_THRESHOLD) & fills_a_window.reshape(*area.shape, 1, 1)
+        members = torch.cat([_pool(background, window) > CELL_THRESHOLD, local], dim=1)
+        return Prototypes(
+            cells=unit(_pool(features, window).flatten(-2).transpose(-1, -2)),
+            membership=members.flatten(-2).float(),
+            whole=unit(average),
+            present=area > 0,
+        )
+
+    def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:
+        """Score query cells (E, Q, C, h, w): (E, Q, 1 + L, h, w), cosines times 20.
+
+        Background takes the local prototypes of all support slices together; a label takes the best of its scores
+        slice by slice, each from its local prototypes on that slice and its global one.
+        """
+        vectors = unit(query.float().flatten(-2), dim=2)  # E x Q x C x (h w)
+        cell = SCALE * torch.einsum("esnc,eqcx->eqsnx", prototypes.cells, vectors)
+        whole = SCALE * torch.einsum("elsc,eqcx->eqlsx", prototypes.whole, vectors)
+        weight, whole_weight = cell.exp(), whole.exp()
+        vote = weight * cell
+        background, foreground = prototypes.membership[:, 0], prototypes.membership[:, 1:]
+
+        background_score = _weighted_mean(
+            torch.einsum("esn,eqsnx->eqx", background, vote), torch.einsum("esn,eqsnx->eqx", background, weight)
+        )
+        per_slice = _weighted_mean(
+            torch.einsum("elsn,eqsnx->eqlsx", foreground, vote) + whole_weight * whole,
+            torch.einsum("elsn,eqsnx->eqlsx", foreground, weight) + whole_weight,
+        )
+        label_score = per_slice.masked_fill(~prototypes.present[:, None, :, :, None], ABSENT).amax(3)
+        scores = torch.cat([background_score[:, :, None], label_score], dim=2)
+        return scores.unflatten(-1, query.shape[-2:])
+
+    def _window(self, size: tuple[int, int]) -> tuple[int, int]:
+        if self.training:
+            return max(size[0] // self.grid, 1), max(size[1] // self.grid, 1)
+        return self.validation_window, self.validation_window
+
+
+def _at_feature_size(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring masks (E, L, S, H, W) to feature resolution by nearest neighbour, as published.
+
+    A mask that nearest-neighbour sampling would lose altogether is averaged over each cell instead, so that a
+    structure smaller than the sampling grid keeps its global prototype.
+    """
+    flat = masks.flatten(0, 2)[:, None].float()
+    nearest = F.interpolate(flat, size=size, mode="nearest")
+    lost = (nearest.amax((1, 2, 3)) == 0) & (flat.amax((1, 2, 3)) > 0)
+    averaged = F.adaptive_avg_pool2d(flat, size)
+    return torch.where(lost[:, None, None, None], averaged, nearest).reshape(*masks.shape[:3], *size)
+
+
+def _pool(maps: Tensor, window: tuple[int, int]) -> Tensor:
+    """Average the last two axes over non-overlapping windows."""
+    return F.avg_pool2d(maps.flatten(0, -3), window).unflatten(0, maps.shape[:-2])
+
+
+def _weighted_mean(votes: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean similarity; `ABSENT` where a class has no prototype at all."""
+    empty = weights == 0
+    return torch.where(empty, ABSENT, votes / weights.masked_fill(empty, 1.0))

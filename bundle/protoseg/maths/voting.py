@@ -1,0 +1,60 @@
+"""Cell voting: every support cell votes for the labels drawn in it.
+
+A query cell asks all cells of the support; each answers with the share of every label in it, weighted by
+``softmax(scale * cosine)`` over all of them. Labels and background share one softmax, so a look-alike cell of one
+organ is counter-evidence for the others. Unlike pooled prototypes no cell is discarded, boundary cells count by
+their share, and organs too small for a pooled prototype keep their vote.
+
+It is a Nadaraya-Watson estimate, the attention read-out of matching networks (Vinyals et al., NeurIPS 2016) on
+dense features.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from protoseg.maths.matching import Matching, Prototypes, unit
+
+__all__ = ["CellVoting"]
+
+PROBABILITY_FLOOR = 1e-4  # keeps the logarithm finite; below it a label is out of the question anyway
+
+
+class CellVoting(Matching):
+    """Matching by a weighted vote of all support cells.
+
+    Args:
+        scale: inverse temperature of the cosine similarity; higher lets only the nearest cells vote. At most 80,
+            beyond which ``exp`` leaves the range of float32.
+    """
+
+    def __init__(self, *, scale: float = 30.0) -> None:
+        super().__init__()
+        if not 0 < scale <= 80:
+            raise ValueError(f"scale is {scale}; it must lie between 0 and 80.")
+        self.scale = scale
+
+    def build(self, features: Tensor, masks: Tensor) -> Prototypes:
+        """One prototype a feature cell; a class owns the share of the cell that its mask covers."""
+        size = (features.shape[-2], features.shape[-1])
+        features = features.float()
+        shares = F.adaptive_avg_pool2d(masks.flatten(0, 2)[:, None].float(), size).reshape(*masks.shape[:3], *size)
+        background = (1 - shares.sum(1, keepdim=True)).clamp(min=0)
+        area = shares.sum((-2, -1))
+        average = torch.einsum("eschw,elshw->elsc", features, shares) / (area[..., None] + 1e-5)
+        return Prototypes(
+            cells=unit(features.flatten(-2).transpose(-1, -2)),
+            membership=torch.cat([background, shares], dim=1).flatten(-2),
+            whole=unit(average),
+            present=area > 0,
+        )
+
+    def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:
+        """Log-probabilities (E, Q, 1 + L, h, w) of query cells (E, Q, C, h, w)."""
+        vectors = unit(query.float().flatten(-2), dim=2)
+        weights = torch.einsum("esnc,eqcx->eqsnx", prototypes.cells, self.scale * vectors).exp()
+        votes = torch.einsum("eksn,eqsnx->eqkx", prototypes.membership, weights)
+        shares = votes / votes.sum(2, keepdim=True)
+        return (shares + PROBABILITY_FLOOR).log().unflatten(-1, query.shape[-2:])

@@ -1,0 +1,36 @@
+"""What comes out of a data loader, as the networks take it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["prepare_episodes"]
+
+
+def prepare_episodes(
+    batch: dict[str, Tensor], device: torch.device | str | None = None, non_blocking: bool = False, **kwargs: Any
+) -> tuple[Tensor, Tensor, tuple[()], dict[str, Tensor]]:
+    """Turn a batch of E one-label, one-query episodes into the arguments of `ALPNet` and `EpisodeLoss`.
+
+    The `prepare_batch` of MONAI's trainer.
+
+    Args:
+        batch: "query_image" (E, 3, H, W), "query_mask" (E, H, W), "support_images" (E, S, 3, H, W) and
+            "support_masks" (E, S, H, W).
+        device: where they go.
+        non_blocking: of the copy.
+        **kwargs: further arguments of `Tensor.to`.
+
+    Returns:
+        Query images (E, 1, 3, H, W), query labels (E, 1, H, W), no positional arguments, and the support as
+        keyword arguments.
+    """
+
+    def move(key: str) -> Tensor:
+        return batch[key].to(device=device, non_blocking=non_blocking, **kwargs)
+
+    support = {"support_images": move("support_images"), "support_masks": move("support_masks")[:, None]}
+    return move("query_image")[:, None], move("query_mask")[:, None].long(), (), support

@@ -1,0 +1,142 @@
+"""Checkpoints of a training run: written atomically, resumed exactly."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from ignite.handlers import DiskSaver
+from monai.engines import Evaluator, SupervisedTrainer
+
+from protoseg.data.sampling import EpisodeSampler
+from protoseg.errors import InputError
+from protoseg.maths.weights import load_strict
+
+__all__ = ["TrainingCheckpoint"]
+
+logger = logging.getLogger(__name__)
+
+LAST, BEST = "last.pt", "best.pt"
+
+
+class TrainingCheckpoint:
+    """Keeps `last.pt` (everything that a resumed run needs) and `best.pt` (the network of the best validation).
+
+    Both are written beside their place and moved there, so that a run killed at any moment leaves the previous
+    file whole. Episodes are a pure function of their number and the random state is kept, so a resumed run goes on
+    exactly as the uninterrupted one. An Ignite handler; attach it after the one that validates.
+
+    Args:
+        output_dir: folder of the two files.
+        network: to be trained.
+        optimizer: its optimiser.
+        lr_scheduler: its learning-rate schedule.
+        sampler: numbers the episodes; told where to go on.
+        batch_size: episodes an iteration takes.
+        evaluator: whose key metric decides about `best.pt`, higher being better.
+        interval: iterations between two writings of `last.pt`; a whole number of optimiser steps.
+    """
+
+    def __init__(
+        self,
+        *,
+        output_dir: str | Path,
+        network: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        lr_scheduler: torch.optim.lr_scheduler.LRScheduler,
+        sampler: EpisodeSampler,
+        batch_size: int,
+        evaluator: Evaluator,
+        interval: int = 100,
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self.network = network
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.evaluator = evaluator
+        self.interval = interval
+        self.best = -float("inf")
+        self._save = DiskSaver(str(output_dir), require_empty=False)
+
+    def attach(self, engine: SupervisedTrainer) -> None:
+        """Save the state of `engine` as it trains."""
+        engine.add_event_handler(Events.STARTED, self._check_interval)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._save_best)
+        engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.interval), self._save_last)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._save_last)
+
+    def resume(self, trainer: SupervisedTrainer) -> None:
+        """Bring everything to where `last.pt` was written; does nothing when there is none yet.
+
+        Raises:
+            InputError: the file is damaged or belongs to another network or optimiser.
+        """
+        path = self.output_dir / LAST
+        if not path.exists():
+            return
+        state = _read(path)
+        load_strict(self.network, state["network"], source=path, target=type(self.network).__name__)
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+        except ValueError as error:
+            raise InputError(
+                f"{path} was written by another optimiser: {error}. Resume with the settings of that run, or choose "
+                "another output_dir."
+            ) from error
+        self.lr_scheduler.load_state_dict(state["lr_scheduler"])
+        self.best = state["best"]
+        torch.set_rng_state(state["random"])
+        if torch.cuda.is_available() and len(state["random_cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(state["random_cuda"])
+        iteration = state["iteration"]
+        self.sampler.first = iteration * self.batch_size
+        trainer.load_state_dict(
+            {
+                "iteration": iteration,
+                "epoch_length": trainer.state.epoch_length,
+                "max_epochs": trainer.state.max_epochs,
+            }
+        )
+        logger.info("Resuming %s after iteration %d.", path, iteration)
+
+    def _check_interval(self, engine: SupervisedTrainer) -> None:
+        if self.interval % engine.accumulation_steps:
+            raise InputError(
+                f"checkpoint_interval is {self.interval} iterations, no multiple of the {engine.accumulation_steps} "
+                "accumulation_steps: a checkpoint between them would lose gradients. Choose a multiple."
+            )
+
+    def _save_last(self, engine: Engine) -> None:
+        checkpoint = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "lr_scheduler": self.lr_scheduler.state_dict(),
+            "iteration": engine.state.iteration,
+            "best": self.best,
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+        self._save(checkpoint, LAST)
+
+    def _save_best(self, engine: Engine) -> None:
+        metric = self.evaluator.state.metrics.get(self.evaluator.state.key_metric_name)
+        if metric is not None and metric > self.best and self.evaluator.state.epoch == engine.state.epoch:
+            self.best = float(metric)
+            self._save({"network": self.network.state_dict()}, BEST)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise InputError(
+            f"{path} ({path.stat().st_size} bytes) cannot be read as a checkpoint. Delete it to start afresh, or put "
+            "a whole one in its place."
+        ) from error

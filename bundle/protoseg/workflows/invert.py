@@ -1,0 +1,35 @@
+"""Label maps back on the grid of the file that the image came from."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from monai.config import KeysCollection
+from monai.transforms import InvertibleTransform, Invertd
+
+__all__ = ["InvertLabelMapd"]
+
+
+class InvertLabelMapd(Invertd):
+    """MONAI's `Invertd` for label maps, except that a prediction keeps its "confidence".
+
+    Inverting gives a map the metadata of the image it belongs to; what the engine said about it would be lost.
+
+    Args:
+        keys: label maps.
+        transform: the preprocessing to undo.
+        orig_keys: for each label map, the key whose transforms are undone.
+    """
+
+    def __init__(self, keys: KeysCollection, transform: InvertibleTransform, orig_keys: KeysCollection) -> None:
+        super().__init__(keys, transform, orig_keys=orig_keys, nearest_interp=True, to_tensor=True)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Invert the label map of each key."""
+        said = {key: data[key].meta.get("confidence") for key in self.key_iterator(dict(data))}
+        inverted = super().__call__(data)
+        for key, confidence in said.items():
+            if confidence is not None:
+                inverted[key].meta["confidence"] = confidence
+        return inverted

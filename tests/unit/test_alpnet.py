@@ -1,0 +1,134 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from protoseg.maths.alpnet import ALPNet, EpisodeLoss, EpisodeOutput, alignment_loss
+from protoseg.maths.prototypes import ABSENT, AdaptivePrototypes
+from protoseg.maths.voting import CellVoting
+
+MATCHINGS = [AdaptivePrototypes(), CellVoting()]
+
+
+def random_episode(seed, *, episodes=1, labels=2, shots=2, queries=3, size=8, scale=4):
+    """Features (E, S | Q, 6, size, size) and masks (E, L, S, size * scale, ...) of labels that do not overlap."""
+    generator = torch.Generator().manual_seed(seed)
+    support = torch.randn(episodes, shots, 6, size, size, generator=generator)
+    query = torch.randn(episodes, queries, 6, size, size, generator=generator)
+    coarse = torch.randint(0, labels + 1, (episodes, shots, 2, 2), generator=generator)
+    drawn = coarse.repeat_interleave(size * scale // 2, -1).repeat_interleave(size * scale // 2, -2)
+    masks = torch.stack([(drawn == label).float() for label in range(1, labels + 1)], dim=1)
+    return support, query, masks
+
+
+@pytest.mark.parametrize("matching", MATCHINGS)
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**16))
+def test_queries_and_episodes_do_not_see_each_other(matching, seed):
+    support, query, masks = random_episode(seed, episodes=2)
+    together = matching.match(query, matching.build(support, masks))
+    for episode in range(2):
+        prototypes = matching.build(support[[episode]], masks[[episode]])
+        for index in range(query.shape[1]):
+            alone = matching.match(query[[episode]][:, [index]], prototypes)
+            torch.testing.assert_close(alone[0, 0], together[episode, index], atol=1e-4, rtol=1e-5)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**16))
+def test_a_label_scores_the_same_whatever_the_other_labels(seed):
+    """One pass for all labels gives each label the score of a pass of its own; only the background changes."""
+    matching = AdaptivePrototypes().eval()
+    support, query, masks = random_episode(seed)
+    together = matching.match(query, matching.build(support, masks))
+    for label in range(masks.shape[1]):
+        alone = matching.match(query, matching.build(support, masks[:, [label]]))
+        torch.testing.assert_close(alone[:, :, 1], together[:, :, 1 + label], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("matching", MATCHINGS)
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**16))
+def test_order_of_shots_does_not_matter(matching, seed):
+    support, query, masks = random_episode(seed, shots=3)
+    order = torch.randperm(3, generator=torch.Generator().manual_seed(seed))
+    forward = matching.match(query, matching.build(support, masks))
+    shuffled = matching.match(query, matching.build(support[:, order], masks[:, :, order]))
+    torch.testing.assert_close(forward, shuffled, atol=1e-4, rtol=1e-5)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**16))
+def test_votes_are_probabilities(seed):
+    support, query, masks = random_episode(seed)
+    matching = CellVoting(scale=30)
+    votes = matching.match(query, matching.build(support, masks)).exp().sum(2)
+    torch.testing.assert_close(votes, torch.ones_like(votes), atol=1e-3, rtol=0)
+
+
+def test_selected_slices_match_as_if_they_were_alone():
+    support, query, masks = random_episode(3, shots=3)
+    for matching in MATCHINGS:
+        all_slices = matching.build(support, masks)
+        chosen = torch.tensor([0, 2])
+        alone = matching.build(support[:, chosen], masks[:, :, chosen])
+        torch.testing.assert_close(
+            matching.match(query, all_slices.select(chosen)), matching.match(query, alone), atol=1e-5, rtol=1e-5
+        )
+
+
+def test_a_label_on_no_support_slice_scores_lowest():
+    support, query, masks = random_episode(0)
+    masks[:, 1] = 0
+    scores = AdaptivePrototypes().match(query, AdaptivePrototypes().build(support, masks))
+    assert (scores[:, :, 2] == ABSENT).all()
+    assert (scores[:, :, 1] > ABSENT).all()
+
+
+def test_a_structure_smaller_than_the_sampling_grid_keeps_its_prototype():
+    support, query, masks = random_episode(0, labels=1, shots=1)
+    masks.zero_()
+    masks[..., 2, 2] = 1  # nearest neighbour samples pixels 0, 4, 8, ...
+    for matching in MATCHINGS:
+        assert matching.build(support, masks).present.all()
+        own_cell = support[:, :, :, 0, 0, None, None].expand_as(query[:, :1])
+        scores = matching.match(own_cell, matching.build(support, masks))
+        assert torch.isfinite(scores).all()
+    assert matching.match(own_cell, matching.build(support, masks))[0, 0, 1].exp().min() > 0.01
+
+
+def test_alignment_ignores_labels_that_were_predicted_nowhere():
+    support, query, masks = random_episode(1)
+    logits = torch.zeros(1, 3, 3, 8, 8)
+    logits[:, :, 0] = 1  # background everywhere
+    assert alignment_loss(AdaptivePrototypes(), support, query, logits, masks) == 0
+
+
+@pytest.mark.parametrize("matching", MATCHINGS)
+def test_the_loss_trains_the_encoder(matching):
+    torch.manual_seed(0)
+    network = ALPNet(encoder=nn.Conv2d(3, 6, 4, stride=4), matching=matching).train()
+    images = torch.rand(2, 2, 3, 32, 32)
+    masks = torch.zeros(2, 1, 1, 32, 32)
+    masks[..., 8:24, 8:24] = 1
+    output = network(images[:, 1:], images[:, :1], masks)
+    assert output.logits.shape == (2, 1, 2, 32, 32)
+    EpisodeLoss()(output, masks[:, 0].long()).backward()
+    assert network.encoder.weight.grad.abs().sum() > 0
+
+
+def test_the_loss_weighs_the_background_as_published():
+    logits = torch.zeros(1, 1, 2, 1, 2)
+    logits[0, 0, 1, 0] = torch.tensor([0.0, 1.0])
+    target = torch.tensor([[[[0, 1]]]])
+    background, foreground = torch.log(torch.tensor(2.0)), torch.log1p(torch.exp(torch.tensor(-1.0)))
+    expected = (0.05 * background + foreground) / 1.05
+    output = EpisodeOutput(logits, torch.tensor(0.5))
+    torch.testing.assert_close(EpisodeLoss(alignment_weight=0.0)(output, target), expected)
+    torch.testing.assert_close(EpisodeLoss()(output, target), expected + 0.5)
+
+
+def test_without_a_support_the_network_encodes():
+    network = ALPNet(encoder=nn.Conv2d(3, 6, 4, stride=4))
+    assert network(torch.rand(2, 3, 32, 24)).shape == (2, 6, 8, 6)

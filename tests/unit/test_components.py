@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from protoseg.maths.components import connected_components, count_components, keep_most_confident
+
+TWO_BLOBS = np.array(
+    [
+        [1, 1, 0, 0, 0],
+        [1, 1, 0, 0, 1],
+        [0, 0, 0, 1, 0],  # touches the pixel above by its corner only
+        [0, 0, 0, 0, 0],
+    ],
+    dtype=bool,
+)
+
+
+def test_pixels_that_touch_by_a_corner_are_one_component():
+    assert connected_components(TWO_BLOBS).max() == 2
+    assert connected_components(np.stack([TWO_BLOBS, np.zeros_like(TWO_BLOBS)])).max() == 2
+
+
+def test_confidence_decides_and_not_size():
+    probability = np.where(np.arange(5) > 2, 1.0, 0.4)[None].repeat(4, 0)
+    kept = keep_most_confident(TWO_BLOBS, probability)
+    np.testing.assert_array_equal(kept, TWO_BLOBS & (np.arange(5) > 2))
+
+
+def test_a_paired_organ_keeps_both_parts():
+    volume = np.zeros((3, 5, 12), dtype=bool)
+    volume[:, 1:4, 1:4] = volume[:, 1:4, 8:11] = True
+    volume[0, 0, 6] = True  # a speck
+    assert count_components(volume) == 2
+    kept = keep_most_confident(volume, np.ones(volume.shape), count=2)
+    assert kept.sum() == volume.sum() - 1
+    assert keep_most_confident(volume, np.ones(volume.shape), count=1).sum() == volume.sum() // 2
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (2, 4, 4)])
+def test_an_empty_mask_stays_empty(shape):
+    empty = np.zeros(shape, dtype=bool)
+    assert count_components(empty) == 0
+    assert not keep_most_confident(empty, np.ones(shape)).any()
+
+
+@settings(deadline=None, max_examples=30)
+@given(arrays(bool, st.sampled_from([(6, 7), (3, 5, 4)])), st.integers(1, 4), st.integers(0, 2**16))
+def test_keeping_more_components_only_adds(mask, count, seed):
+    probability = np.random.default_rng(seed).random(mask.shape)
+    fewer = keep_most_confident(mask, probability, count=count)
+    more = keep_most_confident(mask, probability, count=count + 1)
+    assert not (fewer & ~more).any()
+    assert not (more & ~mask).any()
+    assert connected_components(fewer).max() <= count

@@ -1,0 +1,104 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protoseg.data.datalists import label_names, load_datalist
+from protoseg.errors import InputError
+
+CONTENT = {
+    "labels": {"0": "background", "1": "liver", "2": "spleen"},
+    "numTraining": 1,
+    "training": [{"image": "images/a.nii.gz", "label": "labels/a.nii.gz", "fold": 3}],
+    "test": ["images/b.nii.gz"],
+    "validation": [],
+}
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    for name in ("images/a.nii.gz", "images/b.nii.gz", "labels/a.nii.gz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    path = tmp_path / "dataset.json"
+    path.write_text(json.dumps(CONTENT))
+    return path
+
+
+def test_paths_become_absolute_and_the_rest_is_kept(dataset: Path) -> None:
+    folder = dataset.parent
+    assert load_datalist(dataset, "training") == [
+        {"image": str(folder / "images/a.nii.gz"), "label": str(folder / "labels/a.nii.gz"), "fold": 3}
+    ]
+    assert load_datalist(dataset, "test") == [{"image": str(folder / "images/b.nii.gz")}]
+
+
+def test_paths_start_from_the_given_folder(dataset: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "lists" / "mine.json"
+    moved.parent.mkdir()
+    moved.write_text(json.dumps({"all": [{"image": "a.nii.gz"}]}))
+    expected = [{"image": str(tmp_path / "images/a.nii.gz")}]
+    assert load_datalist(moved, "all", dataset_dir=tmp_path / "images") == expected
+
+
+@pytest.mark.parametrize(
+    "labels", [{"0": "background", "1": "liver", "2": "spleen"}, {"background": 0, "liver": 1, "spleen": 2}]
+)
+def test_label_names_of_both_layouts(tmp_path: Path, labels: dict) -> None:
+    path = tmp_path / "dataset.json"
+    path.write_text(json.dumps({"labels": labels}))
+    assert label_names(path) == {"liver": 1, "spleen": 2}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "{path} cannot be opened. Check the path to the data set's JSON file."),
+        (
+            "{",
+            "{path} is not a JSON file: Expecting property name enclosed in double quotes: "
+            "line 1 column 2 (char 1). Correct it.",
+        ),
+        (
+            [1],
+            '{path}: found a list, expected an object like {{"training": [...]}}. '
+            "Give a data set's JSON file.",
+        ),
+        (
+            {**CONTENT, "training": []},
+            "{path}: no cases under 'training'; the sections with cases are 'test'. "
+            "Name one of them, or add the cases.",
+        ),
+        (
+            {},
+            "{path}: no cases under 'training'; the sections with cases are none. "
+            "Name one of them, or add the cases.",
+        ),
+        (
+            {"training": [{"label": "labels/a.nii.gz"}]},
+            "{path}: training[0]: found {{'label': 'labels/a.nii.gz'}}, expected a case like "
+            '{{"image": "a.nii.gz", "label": "b.nii.gz"}}. Correct it.',
+        ),
+        (
+            {"training": ["images/a.nii.gz", {"image": "images/b.nii.gz", "label": "labels/b.nii.gz"}]},
+            "{path}: training[1]: the label {folder}/labels/b.nii.gz does not exist. "
+            "Check dataset_dir and the path.",
+        ),
+    ],
+)
+def test_bad_datalists_are_explained(dataset: Path, content: Any, message: str) -> None:
+    if content is None:
+        dataset.unlink()
+    else:
+        dataset.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(InputError) as error:
+        load_datalist(dataset, "training")
+    assert str(error.value) == message.format(path=dataset, folder=dataset.parent)
+
+
+def test_missing_labels_are_explained(dataset: Path) -> None:
+    dataset.write_text("{}")
+    with pytest.raises(InputError) as error:
+        label_names(dataset)
+    assert str(error.value) == f'{dataset}: no "labels". Add them, like "labels": {{"1": "liver"}}.'

@@ -1,0 +1,164 @@
+from itertools import permutations, product
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from monai.data import MetaTensor
+
+from protoseg.data.grids import align_labels, parse_label_names
+from protoseg.errors import InputError
+
+ORIENTATIONS = [
+    np.array(list(zip(axes, flips)))
+    for axes in permutations(range(3))
+    for flips in product((1, -1), repeat=3)
+]
+VALUES = np.random.default_rng(0).integers(0, 5, (7, 5, 4)).astype(np.int16)
+
+
+def tensor(voxels: np.ndarray, affine: np.ndarray, name: str, kind: str = "volume") -> MetaTensor:
+    meta = {"filename_or_obj": name, "kind": kind}
+    return MetaTensor(torch.as_tensor(voxels.copy())[None], affine=torch.as_tensor(affine), meta=meta)
+
+
+def rotated(degrees: float, spacing: tuple[float, ...], origin: tuple[float, ...]) -> np.ndarray:
+    """Affine of a grid turned about the oblique axis (1, 2, 3)."""
+    x, y, z = np.array([1, 2, 3]) / np.sqrt(14)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    angle = np.deg2rad(degrees)
+    affine = np.eye(4)
+    affine[:3, :3] = (np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross) * spacing
+    affine[:3, 3] = origin
+    return affine
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    degrees=st.floats(-180, 180),
+    spacing=st.tuples(*[st.floats(0.3, 8)] * 3),
+    origin=st.tuples(*[st.floats(-500, 500)] * 3),
+)
+def test_a_copy_in_any_of_the_48_orientations_comes_back_exactly(
+    degrees: float, spacing: tuple[float, ...], origin: tuple[float, ...]
+) -> None:
+    affine = rotated(degrees, spacing, origin)
+    image = tensor(VALUES.astype(np.float32), affine, "image.nii")
+    for orientation in ORIENTATIONS:
+        turned = nibabel.apply_orientation(VALUES, orientation)
+        turned_affine = affine @ nibabel.orientations.inv_ornt_aff(orientation, VALUES.shape)
+        aligned = align_labels(tensor(turned, turned_affine, "labels.nii"), image)
+        np.testing.assert_array_equal(aligned[0], VALUES)
+        assert torch.equal(aligned.affine, image.affine)
+
+
+def test_labels_on_the_grid_are_returned_as_they_are() -> None:
+    affine = rotated(20, (1, 2, 3), (4, 5, 6))
+    labels = tensor(VALUES, affine, "labels.nii")
+    rounding = affine + 1e-5
+    assert align_labels(labels, tensor(VALUES, rounding, "image.nii")) is labels
+
+
+def test_coarser_labels_are_resampled_and_uncovered_voxels_are_background() -> None:
+    labels = tensor(np.array([1, 2], dtype=np.int16).reshape(2, 1, 1), np.diag([2.0, 1, 1, 1]), "labels.nii")
+    image = np.eye(4)
+    image[0, 3] = -2.25  # mm; voxel centres at -2.25, -1.25, -0.25, 0.75, 1.75, 2.75, 3.75
+    aligned = align_labels(labels, tensor(np.zeros((7, 1, 1), dtype=np.float32), image, "image.nii"))
+    assert aligned[0, :, 0, 0].tolist() == [0, 0, 1, 1, 2, 2, 0]
+    assert aligned.dtype == torch.int16
+    assert aligned.meta["filename_or_obj"] == "labels.nii"
+
+
+def test_grids_apart_are_refused() -> None:
+    elsewhere = np.eye(4)
+    elsewhere[2, 3] = 100
+    with pytest.raises(InputError) as error:
+        align_labels(
+            tensor(VALUES, elsewhere, "labels.nii"), tensor(VALUES, np.diag([2.0, 2, 2, 1]), "image.nii")
+        )
+    assert str(error.value) == (
+        "labels.nii covers X -0.5 to 6.5, Y -0.5 to 4.5, Z 99.5 to 103.5 mm and "
+        "image.nii covers X -1.0 to 13.0, Y -1.0 to 9.0, Z -1.0 to 7.0 mm: they do not overlap. "
+        "Give the label map that was drawn on this image."
+    )
+
+
+def test_labels_of_a_picture_follow_its_pixels_whatever_the_affine() -> None:
+    photo = tensor(np.zeros((7, 5, 1), dtype=np.float32), np.diag([-1.0, -1, 1, 1]), "photo.png", "picture")
+    aligned = align_labels(tensor(VALUES[..., :1], np.eye(4), "labels.nii"), photo)
+    np.testing.assert_array_equal(aligned[0], VALUES[..., :1])
+    assert torch.equal(aligned.affine, photo.affine)
+
+
+def test_labels_of_another_size_than_the_picture_are_refused() -> None:
+    photo = tensor(np.zeros((8, 5, 1), dtype=np.float32), np.eye(4), "photo.png", "picture")
+    with pytest.raises(InputError) as error:
+        align_labels(tensor(VALUES[..., :1], np.eye(4), "labels.png", "picture"), photo)
+    assert str(error.value) == (
+        "labels.png has 7 x 5 pixels and photo.png has 8 x 5, expected one size. "
+        "Export the labels at the size of the picture."
+    )
+
+
+LABELS = torch.tensor([0, 1, 4, 4, 0])
+
+
+@pytest.mark.parametrize(
+    ("names", "parsed"),
+    [
+        (None, {"label_1": 1, "label_4": 4}),
+        ("null", {"label_1": 1, "label_4": 4}),
+        ({"liver": 4}, {"liver": 4}),
+        ({"liver": 4, "spleen": 1}, {"liver": 4, "spleen": 1}),
+        ('{"liver": 4}', {"liver": 4}),
+        ('{"liver": "4"}', {"liver": 4}),
+        ({"background": 0, "liver": 4}, {"liver": 4}),
+        ({"0": "background", "1": "spleen", "2": "kidney"}, {"spleen": 1, "label_4": 4}),
+        ({4: "liver", 1: "spleen"}, {"spleen": 1, "liver": 4}),
+    ],
+)
+def test_label_names(names: dict | str | None, parsed: dict[str, int]) -> None:
+    assert parse_label_names(names, LABELS, "labels.nii") == parsed
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "message"),
+    [
+        (
+            {"kidney": 2},
+            LABELS,
+            "labels.nii: no voxel has the value 2 that label_names gives to 'kidney'; "
+            "the values found are 1, 4. Correct label_names.",
+        ),
+        (
+            None,
+            LABELS * 0,
+            "labels.nii: the label map is empty, every voxel is 0. Label at least one structure.",
+        ),
+        ("liver=1", LABELS, 'label_names: \'liver=1\' is not JSON. Write it like {"liver": 1, "spleen": 2}.'),
+        (
+            "[1, 4]",
+            LABELS,
+            'label_names: found [1, 4], expected a mapping like {"liver": 1, "spleen": 2}.',
+        ),
+        ({}, LABELS, 'label_names: found {}, expected a mapping like {"liver": 1, "spleen": 2}.'),
+        (
+            {"liver": 1.5},
+            LABELS,
+            "label_names: found the name 'liver' with the value 1.5, expected text and an integer "
+            "from 0 to 255. Correct it.",
+        ),
+        (
+            {"1": "kidney", "4": "kidney"},
+            LABELS,
+            "label_names: another label has the name 'kidney' or the value 4 too. "
+            "Give each label a name and a value of its own.",
+        ),
+    ],
+)
+def test_bad_label_names_are_explained(names: dict | str | None, labels: torch.Tensor, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        parse_label_names(names, labels, "labels.nii")
+    assert str(error.value) == message

@@ -1,0 +1,130 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from monai.data import MetaTensor
+from torch import nn
+
+from protoseg.engine.one_shot import OneShotInferer, segment
+from protoseg.engine.support import support_from_scan
+from protoseg.errors import InputError
+from protoseg.maths.alpnet import ALPNet
+from protoseg.maths.prototypes import AdaptivePrototypes
+from protoseg.maths.voting import CellVoting
+
+SIZE = 32
+LABELS = {"disc": 7, "square": 3}
+
+
+class Shades(nn.Module):
+    """Tells grey values apart: the features of a pixel block are smooth bumps over its mean intensity."""
+
+    stride = 2
+
+    def __init__(self):
+        super().__init__()
+        self.centres = nn.Parameter(torch.linspace(0, 1, 8)[:, None, None])
+
+    def forward(self, images):
+        grey = nn.functional.avg_pool2d(images.mean(1, keepdim=True), self.stride)
+        return torch.exp(-(((grey - self.centres) / 0.08) ** 2))
+
+
+def scene(slices=6, *, width=SIZE, height=SIZE, discs=1):
+    """Image and labels (1, X, Y, Z): a bright square on slices 1..3, `discs` grey discs on 2..4, nothing elsewhere."""
+    labels = torch.zeros(1, width, height, slices, dtype=torch.int16)
+    labels[0, 4:12, 4:12, 1:4] = 3
+    x, y = torch.meshgrid(torch.arange(width), torch.arange(height), indexing="ij")
+    for number in range(discs):
+        centre = 8 + 14 * number
+        labels[0, (x - centre) ** 2 + (y - 22) ** 2 < 25, 2:5] = 7
+    image = torch.zeros(labels.shape)
+    image[labels == 3] = 1.0
+    image[labels == 7] = 0.5
+    return image, labels
+
+
+def network(matching=None):
+    return ALPNet(encoder=Shades(), matching=CellVoting() if matching is None else matching)
+
+
+def dice(prediction, labels, value):
+    first, second = torch.as_tensor(prediction) == value, labels[0].permute(2, 1, 0) == value
+    return 2 * (first & second).sum() / (first.sum() + second.sum())
+
+
+@pytest.mark.parametrize("matching", [CellVoting(), AdaptivePrototypes()])
+@pytest.mark.parametrize("choice", ["nearest", "all"])
+def test_one_labelled_slice_finds_the_rest(matching, choice):
+    image, labels = scene()
+    support = support_from_scan(image, labels, LABELS, image_size=SIZE)
+    found = segment(image, support, network(matching), image_size=SIZE, choice=choice)
+    assert dice(found.label_map, labels, 3) > 0.9
+    assert dice(found.label_map, labels, 7) > 0.85
+    assert not found.label_map[[0, 5]].any(), "an empty slice stays empty"
+    assert found.confidence["disc"] > 0.5
+
+
+def test_the_label_map_lies_on_a_grid_that_is_not_square():
+    image, labels = scene(width=48, height=36)
+    support = support_from_scan(image, labels, LABELS, image_size=SIZE)
+    found = segment(image, support, network(), image_size=SIZE)
+    assert found.label_map.shape == (6, 36, 48)
+    assert dice(found.label_map, labels, 3) > 0.8
+
+
+@settings(deadline=None, max_examples=8)
+@given(batch_size=st.integers(1, 9), choice=st.sampled_from(["nearest", "all"]))
+def test_the_batch_size_changes_nothing(batch_size, choice):
+    image, labels = scene()
+    support = support_from_scan(image, labels, LABELS, image_size=SIZE)
+    one = segment(image, support, network(), image_size=SIZE, batch_size=1, choice=choice)
+    many = segment(image, support, network(), image_size=SIZE, batch_size=batch_size, choice=choice)
+    assert (one.label_map == many.label_map).all()
+    assert one.confidence == many.confidence
+
+
+@pytest.mark.parametrize(("rule", "parts"), [("support", 2), ("one", 1), ("none", 2)])
+def test_components_follow_the_rule(rule, parts):
+    image, labels = scene(discs=2)
+    support = support_from_scan(image, labels, LABELS, image_size=SIZE)
+    found = segment(image, support, network(), image_size=SIZE, components=rule)
+    whole = (labels == 7).sum()
+    assert (found.label_map == 7).sum() == pytest.approx(int(whole) * parts / 2, rel=0.2)
+
+
+def test_a_label_that_is_not_there_is_not_found():
+    image, labels = scene()
+    support = support_from_scan(image, labels, LABELS, image_size=SIZE)
+    image[labels == 7] = 0
+    found = segment(image, support, network(), image_size=SIZE)
+    assert not (found.label_map == 7).any()
+    assert found.confidence["disc"] == 0
+
+
+def test_the_inferer_keeps_the_grid_of_its_input():
+    image, labels = scene()
+    support = support_from_scan(image, labels, LABELS, image_size=SIZE)
+    affine = torch.diag(torch.tensor([-2.0, -2.0, 5.0, 1.0], dtype=torch.float64))
+    inputs = MetaTensor(image, affine=affine, meta={"filename_or_obj": "a.nii"})[None]
+    result = OneShotInferer(support=support, image_size=SIZE)(inputs, network())
+    assert result.shape == (1, 1, SIZE, SIZE, 6)
+    assert sorted(result.unique().tolist()) == [0, 3, 7]
+    assert result.meta["filename_or_obj"] == "a.nii"
+    assert torch.equal(result.affine, affine)
+    assert set(result.meta["confidence"]) == {"disc", "square"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"choice": "best"}, "choice is 'best'; choose 'nearest' or 'all'."),
+        ({"components": "two"}, "components is 'two'; choose 'none', 'one' or 'support'."),
+    ],
+)
+def test_unknown_choices_are_refused(arguments, message):
+    image, labels = scene()
+    support = support_from_scan(image, labels, LABELS, image_size=SIZE)
+    with pytest.raises(InputError) as error:
+        OneShotInferer(support=support, image_size=SIZE, **arguments)
+    assert str(error.value) == message

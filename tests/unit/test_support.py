@@ -1,0 +1,83 @@
+import pytest
+import torch
+
+from protoseg.engine.support import choose_slices, support_from_scan
+from protoseg.errors import InputError
+
+LABELS = {"liver": 4, "spleen": 1}
+
+
+def scan(slices=8):
+    """Image (1, 16, 12, S) whose value is the slice number, and labels: liver on 2..6, spleen on 4 and 5."""
+    image = torch.arange(slices).float().expand(1, 16, 12, slices).clone()
+    drawn = torch.zeros(1, 16, 12, slices, dtype=torch.int16)
+    for index, width in zip(range(2, 7), (2, 3, 6, 3, 2)):
+        drawn[0, :width, :4, index] = 4
+    drawn[0, 12:14, 8:, 4] = 1
+    drawn[0, 12:15, 8:, 5] = 1
+    return image, drawn
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        ("largest", [4, 5]),
+        ("thirds", [3, 4, 5]),  # liver round(2 + 4 / 6), 4, round(2 + 20 / 6); spleen 4, 4, 5
+        ("all", [2, 3, 4, 5, 6]),
+        ([6, 2, 6], [2, 6]),
+    ],
+)
+def test_slices_are_chosen_as_documented(selection, expected):
+    _, drawn = scan()
+    assert choose_slices(drawn[0].permute(2, 1, 0), LABELS, selection) == expected
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        ([8], "support_slices names slice 8, but the support scan has 0..7."),
+        ([0], "support_slices names slice 0, which holds no label; labels are on 2..6."),
+        ("middle", "support_slices is 'middle'; expected 'largest', 'thirds', 'all' or a list"),
+        ([1.5], "support_slices is [1.5]; expected"),
+    ],
+)
+def test_a_bad_selection_is_refused(selection, message):
+    _, drawn = scan()
+    with pytest.raises(InputError) as error:
+        choose_slices(drawn[0].permute(2, 1, 0), LABELS, selection)
+    assert message in str(error.value)
+
+
+def test_a_support_holds_every_label_of_its_slices():
+    image, drawn = scan()
+    support = support_from_scan(image, drawn, LABELS, image_size=16, slices=[4], scan="a.nii.gz")
+    assert support.images.shape == (1, 3, 16, 16)
+    assert support.one_hot().sum((1, 2, 3)).tolist() == [6 * 4, 2 * 4]
+    assert support.origins == (("a.nii.gz", 4),)
+    assert support.components == {"liver": 1, "spleen": 1}
+
+
+def test_adjacent_slices_are_the_channels():
+    image, drawn = scan()
+    support = support_from_scan(image, drawn, LABELS, image_size=16, slices=[4], adjacent_slices=True)
+    assert support.images.amax((0, 2, 3)).tolist() == [3, 4, 5]
+
+
+def test_merging_keeps_labels_by_name():
+    image, drawn = scan()
+    first = support_from_scan(image, drawn, {"spleen": 1}, image_size=16)
+    second = support_from_scan(image, drawn, LABELS, image_size=16, slices=[2])
+    merged = first.merge(second)
+    assert merged.labels == {"spleen": 1, "liver": 4}
+    assert merged.one_hot().sum((2, 3)).tolist() == [[3 * 4, 0], [0, 2 * 4]]
+    assert merged.components == {"spleen": 1, "liver": 1}
+
+
+def test_supports_that_disagree_are_not_merged():
+    image, drawn = scan()
+    first = support_from_scan(image, drawn, {"spleen": 1}, image_size=16)
+    for other in ({"spleen": 4}, {"liver": 1}):
+        with pytest.raises(InputError, match="Supports disagree about label values"):
+            first.merge(support_from_scan(image, drawn, other, image_size=16))
+    with pytest.raises(InputError, match="Supports of 16 and 32 pixels cannot be merged"):
+        first.merge(support_from_scan(image, drawn, {"spleen": 1}, image_size=32))
