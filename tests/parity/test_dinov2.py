@@ -32,9 +32,7 @@ def vectors() -> dict[str, np.ndarray]:
 def official_state(vectors: dict[str, np.ndarray], case: str) -> dict[str, Tensor]:
     start = f"{case}/state_dict/"
     return {
-        name.removeprefix(start): torch.from_numpy(array)
-        for name, array in vectors.items()
-        if name.startswith(start)
+        name.removeprefix(start): torch.from_numpy(array) for name, array in vectors.items() if name.startswith(start)
     }
 
 
@@ -49,9 +47,7 @@ def plain(vectors: dict[str, np.ndarray], tmp_path: Path) -> TimmEncoder:
 
 
 @pytest.mark.parametrize("case", MODELS)
-def test_patch_tokens_are_those_of_the_official_code(
-    vectors: dict[str, np.ndarray], case: str, tmp_path: Path
-) -> None:
+def test_patch_tokens_are_those_of_the_official_code(vectors: dict[str, np.ndarray], case: str, tmp_path: Path) -> None:
     torch.save(official_state(vectors, case), tmp_path / "official.pth")
     encoder = TimmEncoder(MODELS[case], weights=tmp_path / "official.pth", **TINY).eval()
     with torch.no_grad():
@@ -63,9 +59,7 @@ def test_patch_tokens_are_those_of_the_official_code(
 def test_class_position_is_folded_exactly(vectors: dict[str, np.ndarray]) -> None:
     official = official_state(vectors, "registers")
     converted = official_to_timm(official)
-    assert torch.equal(
-        converted["cls_token"][0, 0], official["cls_token"][0, 0] + official["pos_embed"][0, 0]
-    )
+    assert torch.equal(converted["cls_token"][0, 0], official["cls_token"][0, 0] + official["pos_embed"][0, 0])
     assert torch.equal(converted["pos_embed"], official["pos_embed"][:, 1:])
     assert torch.equal(converted["reg_token"], official["register_tokens"])
     assert "mask_token" in official  # the input is left as it was
@@ -74,9 +68,7 @@ def test_class_position_is_folded_exactly(vectors: dict[str, np.ndarray]) -> Non
 @pytest.mark.parametrize(("offset", "antialias"), [(0.1, False), (0.0, True)])
 def test_resampling_keeps_a_constant_and_gives_the_size(offset: float, antialias: bool) -> None:
     for size in [(37, 37), (18, 18), (16, 20), (1, 50), (48, 48)]:
-        resampled = resample_positions(
-            torch.full((1, 37, 37, 2), 3.0), size, offset=offset, antialias=antialias
-        )
+        resampled = resample_positions(torch.full((1, 37, 37, 2), 3.0), size, offset=offset, antialias=antialias)
         assert resampled.shape == (1, *size, 2)
         torch.testing.assert_close(resampled, torch.full_like(resampled, 3.0))
 
@@ -99,9 +91,7 @@ class TestPositionsAreResampledOnce:
                 plain(torch.zeros(1, 3, height, width))
         assert calls == [(2, 3), (3, 2)]
 
-    def test_and_kept_while_the_embedding_is_frozen(
-        self, plain: TimmEncoder, calls: list[tuple[int, int]]
-    ) -> None:
+    def test_and_kept_while_the_embedding_is_frozen(self, plain: TimmEncoder, calls: list[tuple[int, int]]) -> None:
         plain.requires_grad_(False)
         for _ in range(2):
             plain(torch.zeros(1, 3, 28, 28))
@@ -134,9 +124,7 @@ class TestPositionsAreResampledOnce:
 def official_layout(width: int, depth: int, *, registers: int, swiglu: bool) -> dict[str, Tensor]:
     """The names and shapes of a released checkpoint, without its numbers ("meta" tensors)."""
     hidden = (int(4 * width * 2 / 3) + 7) // 8 * 8
-    first, second = (
-        (("w12", 2 * hidden), ("w3", hidden)) if swiglu else (("fc1", 4 * width), ("fc2", 4 * width))
-    )
+    first, second = (("w12", 2 * hidden), ("w3", hidden)) if swiglu else (("fc1", 4 * width), ("fc2", 4 * width))
     shapes: dict[str, tuple[int, ...]] = {
         "cls_token": (1, 1, width),
         "pos_embed": (1, 1370, width),

@@ -74,7 +74,10 @@ def test_selected_slices_match_as_if_they_were_alone():
         chosen = torch.tensor([0, 2])
         alone = matching.build(support[:, chosen], masks[:, :, chosen])
         torch.testing.assert_close(
-            matching.match(query, all_slices.select(chosen)), matching.match(query, alone), atol=1e-5, rtol=1e-5
+            matching.match(query, all_slices.select(chosen)),
+            matching.match(query, alone),
+            atol=1e-5,
+            rtol=1e-5,
         )
 
 

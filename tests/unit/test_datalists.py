@@ -62,8 +62,7 @@ def test_label_names_of_both_layouts(tmp_path: Path, labels: dict) -> None:
         ),
         (
             [1],
-            '{path}: found a list, expected an object like {{"training": [...]}}. '
-            "Give a data set's JSON file.",
+            '{path}: found a list, expected an object like {{"training": [...]}}. Give a data set\'s JSON file.',
         ),
         (
             {**CONTENT, "training": []},
@@ -72,8 +71,7 @@ def test_label_names_of_both_layouts(tmp_path: Path, labels: dict) -> None:
         ),
         (
             {},
-            "{path}: no cases under 'training'; the sections with cases are none. "
-            "Name one of them, or add the cases.",
+            "{path}: no cases under 'training'; the sections with cases are none. Name one of them, or add the cases.",
         ),
         (
             {"training": [{"label": "labels/a.nii.gz"}]},
@@ -82,8 +80,7 @@ def test_label_names_of_both_layouts(tmp_path: Path, labels: dict) -> None:
         ),
         (
             {"training": ["images/a.nii.gz", {"image": "images/b.nii.gz", "label": "labels/b.nii.gz"}]},
-            "{path}: training[1]: the label {folder}/labels/b.nii.gz does not exist. "
-            "Check dataset_dir and the path.",
+            "{path}: training[1]: the label {folder}/labels/b.nii.gz does not exist. Check dataset_dir and the path.",
         ),
     ],
 )

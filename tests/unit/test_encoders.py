@@ -78,9 +78,7 @@ def test_sizes_off_the_stride_are_refused(encoders: dict[str, Encoder]) -> None:
         encoders["dinov2"](torch.zeros(1, 1, 28, 28))
 
 
-@pytest.mark.parametrize(
-    ("closest", "stride", "channels"), [(1, 4, 8), (8, 8, 16), (20, 16, 24), (99, 32, 32)]
-)
+@pytest.mark.parametrize(("closest", "stride", "channels"), [(1, 4, 8), (8, 8, 16), (20, 16, 24), (99, 32, 32)])
 def test_feature_map_of_the_closest_stride(closest: int, stride: int, channels: int) -> None:
     encoder = TimmEncoder("convnext_atto", dims=(8, 16, 24, 32), closest_stride=closest)
     assert (encoder.stride, encoder.channels) == (stride, channels)
@@ -113,9 +111,8 @@ def test_grad_checkpointing_changes_no_gradient() -> None:
 def test_unknown_name_is_answered_with_close_ones() -> None:
     with pytest.raises(InputError) as caught:
         TimmEncoder("vit_smal_patch14_dinov2.lvd142m")
-    assert (
-        "has no model named 'vit_smal_patch14_dinov2.lvd142m'. Did you mean vit_small_patch14_dinov2"
-        in str(caught.value)
+    assert "has no model named 'vit_smal_patch14_dinov2.lvd142m'. Did you mean vit_small_patch14_dinov2" in str(
+        caught.value
     )
 
 
@@ -130,9 +127,7 @@ def test_absent_weights_name_the_publishers_file(tmp_path: Path) -> None:
     )
 
 
-def test_pretrained_without_internet_says_what_to_put_where(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pretrained_without_internet_says_what_to_put_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(InputError) as caught:
         TimmEncoder("vit_small_patch14_reg4_dinov2.lvd142m", pretrained=True, cache_dir=tmp_path)
@@ -154,9 +149,7 @@ def test_pyramid_in_channels_last_gives_the_same() -> None:
     encoder, image = tiny_pyramid().eval(), torch.randn(2, 3, 64, 40)
     with torch.no_grad():
         expected = encoder(image)
-        actual = encoder.to(memory_format=torch.channels_last)(
-            image.contiguous(memory_format=torch.channels_last)
-        )
+        actual = encoder.to(memory_format=torch.channels_last)(image.contiguous(memory_format=torch.channels_last))
     torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-4)
 
 
@@ -175,15 +168,11 @@ def test_deeplab_takes_torchvisions_checkpoint_without_its_heads(tmp_path: Path)
         encoder = DeepLabEncoder(weights=path)
         assert encoder(torch.zeros(2, 3, 64, 72)).shape == (2, 256, 8, 9)
         torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, path)
-        with pytest.raises(
-            InputError, match=r"does not fit the ResNet-101 of DeepLabv3: 623 missing \(bn1\.weight"
-        ):
+        with pytest.raises(InputError, match=r"does not fit the ResNet-101 of DeepLabv3: 623 missing \(bn1\.weight"):
             DeepLabEncoder(weights=path)
 
 
-@pytest.mark.parametrize(
-    "wrap", [lambda state: state, lambda state: {"network": state, "epoch": torch.tensor(3)}]
-)
+@pytest.mark.parametrize("wrap", [lambda state: state, lambda state: {"network": state, "epoch": torch.tensor(3)}])
 def test_own_checkpoint_comes_back(tmp_path: Path, wrap: Callable[[dict[str, Tensor]], object]) -> None:
     trained, fresh = tiny_pyramid(), tiny_pyramid()
     torch.save(wrap(trained.state_dict()), tmp_path / "model.pt")
@@ -216,9 +205,7 @@ def test_damaged_checkpoints_are_refused(tmp_path: Path, content: object, messag
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 @settings(deadline=None, max_examples=15)
 @given(share=st.floats(0, 0.999))
-def test_truncated_checkpoints_are_refused(
-    tmp_path_factory: pytest.TempPathFactory, suffix: str, share: float
-) -> None:
+def test_truncated_checkpoints_are_refused(tmp_path_factory: pytest.TempPathFactory, suffix: str, share: float) -> None:
     path = tmp_path_factory.mktemp("cut") / f"model{suffix}"
     (save_file if suffix == ".safetensors" else torch.save)(nn.Linear(20, 30).state_dict(), path)
     whole = path.read_bytes()

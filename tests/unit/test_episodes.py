@@ -17,6 +17,7 @@ from protoseg.data.augmentations import episode_augmentation
 from protoseg.data.episodes import SuperpixelEpisodes
 from protoseg.data.prepared_scans import ScanPreparation, prepare_scans
 from protoseg.data.sampling import EpisodeSampler
+from protoseg.data.transforms import Preprocessing
 from protoseg.errors import InputError
 
 SIZE = 64
@@ -155,9 +156,7 @@ def test_image_and_mask_stay_aligned(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_adjacent_slices_are_the_channels(data: list[dict[str, str]], folder: Path) -> None:
     dataset = episodes(data[:1], folder, augmentation=UNCHANGED, adjacent_slices=True)
-    centres = {
-        tuple(dataset[index]["query_image"][:, SIZE // 2, SIZE // 2 + 2].tolist()) for index in range(80)
-    }
+    centres = {tuple(dataset[index]["query_image"][:, SIZE // 2, SIZE // 2 + 2].tolist()) for index in range(80)}
     assert centres == {(20, 20, 21), (20, 21, 22), (21, 22, 23), (22, 23, 24), (23, 24, 25), (24, 25, 25)}
 
 
@@ -187,9 +186,7 @@ def test_memory_keeps_to_its_bound(data: list[dict[str, str]], folder: Path) -> 
         assert 0 < dataset._cache.nbytes <= 50_000
 
 
-def test_scans_are_prepared_once(
-    data: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scans_are_prepared_once(data: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = episodes(data, tmp_path)[3]
     files = sorted(tmp_path.rglob("*.npy"))
     assert len(files) == 6  # slices, superpixels and areas of two scans
@@ -227,7 +224,7 @@ def refuse(message: str) -> Compose:
     def raise_error(_: object) -> None:
         raise InputError(message)
 
-    return Compose([Lambdad("image", raise_error)])
+    return Preprocessing([Lambdad("image", raise_error)])
 
 
 @pytest.mark.parametrize(
@@ -296,25 +293,15 @@ def test_scan_without_the_label_that_is_needed_is_refused(data: list[dict[str, s
 
 def test_augmentation_that_leaves_nothing_is_refused(data: list[dict[str, str]], folder: Path) -> None:
     away = Compose(
-        [
-            RandAffined(
-                ["image", "mask"], prob=1.0, translate_range=[(500, 501), (500, 501)], padding_mode="zeros"
-            )
-        ]
+        [RandAffined(["image", "mask"], prob=1.0, translate_range=[(500, 501), (500, 501)], padding_mode="zeros")]
     )
-    with pytest.raises(
-        InputError, match=r"^Episode 7: the augmentation left nothing of 20 superpixels in a row"
-    ):
+    with pytest.raises(InputError, match=r"^Episode 7: the augmentation left nothing of 20 superpixels in a row"):
         episodes(data, folder, augmentation=away)[7]
 
 
 def test_vanished_mask_is_drawn_again(data: list[dict[str, str]], folder: Path) -> None:
     often = Compose(
-        [
-            RandAffined(
-                ["image", "mask"], prob=0.6, translate_range=[(500, 501), (500, 501)], padding_mode="zeros"
-            )
-        ]
+        [RandAffined(["image", "mask"], prob=0.6, translate_range=[(500, 501), (500, 501)], padding_mode="zeros")]
     )
     dataset = episodes(data, folder, augmentation=often)
     for index in range(10):
@@ -336,12 +323,8 @@ def test_sampler_has_no_end_and_starts_where_told() -> None:
 
 
 @settings(deadline=None, max_examples=30)
-@given(
-    first=st.integers(0, 1000), world_size=st.integers(1, 8), batch=st.integers(1, 4), step=st.integers(0, 5)
-)
-def test_processes_together_draw_each_steps_episodes(
-    first: int, world_size: int, batch: int, step: int
-) -> None:
+@given(first=st.integers(0, 1000), world_size=st.integers(1, 8), batch=st.integers(1, 4), step=st.integers(0, 5))
+def test_processes_together_draw_each_steps_episodes(first: int, world_size: int, batch: int, step: int) -> None:
     drawn = []
     for rank in range(world_size):
         stream = iter(EpisodeSampler(first, rank=rank, world_size=world_size))

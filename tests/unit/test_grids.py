@@ -12,9 +12,7 @@ from protoseg.data.grids import align_labels, parse_label_names
 from protoseg.errors import InputError
 
 ORIENTATIONS = [
-    np.array(list(zip(axes, flips)))
-    for axes in permutations(range(3))
-    for flips in product((1, -1), repeat=3)
+    np.array(list(zip(axes, flips))) for axes in permutations(range(3)) for flips in product((1, -1), repeat=3)
 ]
 VALUES = np.random.default_rng(0).integers(0, 5, (7, 5, 4)).astype(np.int16)
 
@@ -75,9 +73,7 @@ def test_grids_apart_are_refused() -> None:
     elsewhere = np.eye(4)
     elsewhere[2, 3] = 100
     with pytest.raises(InputError) as error:
-        align_labels(
-            tensor(VALUES, elsewhere, "labels.nii"), tensor(VALUES, np.diag([2.0, 2, 2, 1]), "image.nii")
-        )
+        align_labels(tensor(VALUES, elsewhere, "labels.nii"), tensor(VALUES, np.diag([2.0, 2, 2, 1]), "image.nii"))
     assert str(error.value) == (
         "labels.nii covers X -0.5 to 6.5, Y -0.5 to 4.5, Z 99.5 to 103.5 mm and "
         "image.nii covers X -1.0 to 13.0, Y -1.0 to 9.0, Z -1.0 to 7.0 mm: they do not overlap. "

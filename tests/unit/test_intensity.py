@@ -7,15 +7,13 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, Orientationd
 
 from protoseg.data.intensity import CropBody, CropBodyd, NormaliseIntensity, NormaliseIntensityd, modality_of
-from protoseg.data.volumes import LoadLabelsd, LoadVolumed
+from protoseg.data.transforms import LoadLabelsd, LoadVolumed
 from protoseg.errors import InputError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "real"
 
 
-def scan(
-    values: np.ndarray | list[float], spacing: tuple[float, ...] = (1, 1, 1), kind: str = "volume"
-) -> MetaTensor:
+def scan(values: np.ndarray | list[float], spacing: tuple[float, ...] = (1, 1, 1), kind: str = "volume") -> MetaTensor:
     voxels = torch.as_tensor(np.asarray(values, dtype=np.float32))
     voxels = voxels.reshape((1, -1, 1, 1)) if voxels.ndim == 1 else voxels
     return MetaTensor(voxels, affine=torch.diag(torch.tensor([*spacing, 1.0])), meta={"kind": kind})
@@ -160,9 +158,7 @@ def test_crop_and_orientation_are_inverted_exactly() -> None:
 
 
 def test_dictionary_form_leaves_the_rest() -> None:
-    item = NormaliseIntensityd("image", modality="ct", subtrahend=0, divisor=255)(
-        {"image": scan([75]), "fold": 1}
-    )
+    item = NormaliseIntensityd("image", modality="ct", subtrahend=0, divisor=255)({"image": scan([75]), "fold": 1})
     assert (item["image"].item(), item["fold"]) == (0.5, 1)
 
 
@@ -174,9 +170,7 @@ def test_real_crop_keeps_all_organs_and_leaves_the_table(image: str, labels: str
     if not SHARED.is_dir():
         pytest.skip("needs the real scans in ../shared/real, which are not part of the repository")
     keys = ("image", "label")
-    load = Compose(
-        [LoadVolumed("image"), LoadLabelsd("label"), Orientationd(keys, axcodes="LPS", labels=None)]
-    )
+    load = Compose([LoadVolumed("image"), LoadLabelsd("label"), Orientationd(keys, axcodes="LPS", labels=None)])
     whole = load({"image": SHARED / image, "label": SHARED / labels})
     cropped = CropBodyd(keys)(whole)
     assert (cropped["label"] > 0).sum() == (whole["label"] > 0).sum()

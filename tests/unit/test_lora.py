@@ -18,9 +18,7 @@ BUILD: dict[str, Callable[[], Encoder]] = {
     "vit": lambda: TimmEncoder(
         "vit_small_patch14_dinov2", embed_dim=48, depth=2, num_heads=3, init_values=1.0, img_size=56
     ),
-    "dinov3": lambda: TimmEncoder(
-        "vit_small_patch16_dinov3", embed_dim=48, depth=1, num_heads=3, init_values=1.0
-    ),
+    "dinov3": lambda: TimmEncoder("vit_small_patch16_dinov3", embed_dim=48, depth=1, num_heads=3, init_values=1.0),
     "resnet": lambda: TimmEncoder("resnet10t", channels=(8, 16, 24, 32), drop_path_rate=0.5),
     "convnext": lambda: TimmEncoder("convnext_atto", dims=(8, 16, 24, 32)),
     "pyramid": lambda: PyramidEncoder(channels=16, widths=(8, 8, 16, 16, 24)),
@@ -34,9 +32,7 @@ def encoder(request: pytest.FixtureRequest) -> Encoder:
 
 
 def image_for(encoder: Encoder) -> torch.Tensor:
-    return torch.randn(
-        2, 3, 4 * encoder.stride, 3 * encoder.stride, generator=torch.Generator().manual_seed(1)
-    )
+    return torch.randn(2, 3, 4 * encoder.stride, 3 * encoder.stride, generator=torch.Generator().manual_seed(1))
 
 
 def randomise_adapters(encoder: Encoder) -> None:

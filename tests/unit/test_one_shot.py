@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 from torch import nn
 
-from protoseg.engine.one_shot import OneShotInferer, segment
+from protoseg.engine.inferer import FINDINGS, OneShotInferer
+from protoseg.engine.one_shot import OneShotSettings, segment
+from protoseg.engine.prediction import findings_from_json
 from protoseg.engine.support import support_from_scan
 from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet
@@ -58,17 +60,17 @@ def dice(prediction, labels, value):
 def test_one_labelled_slice_finds_the_rest(matching, choice):
     image, labels = scene()
     support = support_from_scan(image, labels, LABELS, image_size=SIZE)
-    found = segment(image, support, network(matching), image_size=SIZE, choice=choice)
+    found = segment(image, support, network(matching), OneShotSettings(choice=choice))
     assert dice(found.label_map, labels, 3) > 0.9
     assert dice(found.label_map, labels, 7) > 0.85
     assert not found.label_map[[0, 5]].any(), "an empty slice stays empty"
-    assert found.confidence["disc"] > 0.5
+    assert found.findings["disc"].confidence > 0.5
 
 
 def test_the_label_map_lies_on_a_grid_that_is_not_square():
     image, labels = scene(width=48, height=36)
     support = support_from_scan(image, labels, LABELS, image_size=SIZE)
-    found = segment(image, support, network(), image_size=SIZE)
+    found = segment(image, support, network())
     assert found.label_map.shape == (6, 36, 48)
     assert dice(found.label_map, labels, 3) > 0.8
 
@@ -78,17 +80,17 @@ def test_the_label_map_lies_on_a_grid_that_is_not_square():
 def test_the_batch_size_changes_nothing(batch_size, choice):
     image, labels = scene()
     support = support_from_scan(image, labels, LABELS, image_size=SIZE)
-    one = segment(image, support, network(), image_size=SIZE, batch_size=1, choice=choice)
-    many = segment(image, support, network(), image_size=SIZE, batch_size=batch_size, choice=choice)
+    one = segment(image, support, network(), OneShotSettings(batch_size=1, choice=choice))
+    many = segment(image, support, network(), OneShotSettings(batch_size=batch_size, choice=choice))
     assert (one.label_map == many.label_map).all()
-    assert one.confidence == many.confidence
+    assert one.findings == many.findings
 
 
 @pytest.mark.parametrize(("rule", "parts"), [("support", 2), ("one", 1), ("none", 2)])
 def test_components_follow_the_rule(rule, parts):
     image, labels = scene(discs=2)
     support = support_from_scan(image, labels, LABELS, image_size=SIZE)
-    found = segment(image, support, network(), image_size=SIZE, components=rule)
+    found = segment(image, support, network(), OneShotSettings(components=rule))
     whole = (labels == 7).sum()
     assert (found.label_map == 7).sum() == pytest.approx(int(whole) * parts / 2, rel=0.2)
 
@@ -97,9 +99,10 @@ def test_a_label_that_is_not_there_is_not_found():
     image, labels = scene()
     support = support_from_scan(image, labels, LABELS, image_size=SIZE)
     image[labels == 7] = 0
-    found = segment(image, support, network(), image_size=SIZE)
+    found = segment(image, support, network())
     assert not (found.label_map == 7).any()
-    assert found.confidence["disc"] == 0
+    assert found.findings["disc"].confidence == 0
+    assert found.findings["disc"].warning == "not found"
 
 
 def test_the_inferer_keeps_the_grid_of_its_input():
@@ -107,24 +110,24 @@ def test_the_inferer_keeps_the_grid_of_its_input():
     support = support_from_scan(image, labels, LABELS, image_size=SIZE)
     affine = torch.diag(torch.tensor([-2.0, -2.0, 5.0, 1.0], dtype=torch.float64))
     inputs = MetaTensor(image, affine=affine, meta={"filename_or_obj": "a.nii"})[None]
-    result = OneShotInferer(support=support, image_size=SIZE)(inputs, network())
+    result = OneShotInferer(support=support)(inputs, network())
     assert result.shape == (1, 1, SIZE, SIZE, 6)
     assert sorted(result.unique().tolist()) == [0, 3, 7]
     assert result.meta["filename_or_obj"] == "a.nii"
     assert torch.equal(result.affine, affine)
-    assert set(result.meta["confidence"]) == {"disc", "square"}
+    assert set(findings_from_json(result.meta[FINDINGS])) == {"disc", "square"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"choice": "best"}, "choice is 'best'; choose 'nearest' or 'all'."),
-        ({"components": "two"}, "components is 'two'; choose 'none', 'one' or 'support'."),
+        ({"components": "two"}, "components is 'two'; choose 'support', 'one' or 'none'."),
     ],
 )
 def test_unknown_choices_are_refused(arguments, message):
     image, labels = scene()
     support = support_from_scan(image, labels, LABELS, image_size=SIZE)
     with pytest.raises(InputError) as error:
-        OneShotInferer(support=support, image_size=SIZE, **arguments)
+        OneShotInferer(support=support, **arguments)
     assert str(error.value) == message

@@ -131,9 +131,7 @@ def test_fingerprint_of_values_and_functions() -> None:
     assert fingerprint(1, [2.5, None], {"b": 1, "a": {3, 4}}) == "3076b458b40cc562"  # on every machine
     assert fingerprint(np.zeros(3)) != fingerprint(np.zeros(4))
     assert fingerprint(lambda x: x + 1) != fingerprint(lambda x: x + 2)
-    assert fingerprint(functools.partial(round, ndigits=1)) != fingerprint(
-        functools.partial(round, ndigits=2)
-    )
+    assert fingerprint(functools.partial(round, ndigits=1)) != fingerprint(functools.partial(round, ndigits=2))
 
 
 def test_fingerprint_of_an_object_that_holds_itself() -> None:

@@ -16,9 +16,7 @@ from protoseg.maths.slice_adapter import SliceAdapter
     height=st.integers(1, 9),
     width=st.integers(1, 9),
 )
-def test_untrained_adapter_repeats_the_middle_slice(
-    layers: int, slices: int, height: int, width: int
-) -> None:
+def test_untrained_adapter_repeats_the_middle_slice(layers: int, slices: int, height: int, width: int) -> None:
     image = torch.randn(2, slices, height, width)
     middle = image[:, slices // 2]
     assert torch.equal(SliceAdapter(layers=layers, slices=slices)(image), torch.stack([middle] * 3, dim=1))

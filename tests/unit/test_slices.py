@@ -49,9 +49,7 @@ def test_labels_keep_type_and_values() -> None:
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 1000))
 def test_fit_and_unfit_without_a_change_of_scale_are_the_identity(height: int, width: int, seed: int) -> None:
-    labels = torch.randint(
-        0, 200, (2, 1, height, width), generator=torch.manual_seed(seed), dtype=torch.uint8
-    )
+    labels = torch.randint(0, 200, (2, 1, height, width), generator=torch.manual_seed(seed), dtype=torch.uint8)
     size = max(height, width)
     back = unfit_slices(fit_slices(labels, size, "nearest"), height, width, "nearest")
     assert torch.equal(back, labels)
@@ -67,9 +65,7 @@ def test_fit_and_unfit_without_a_change_of_scale_are_the_identity(height: int, w
     radius=st.floats(0.6, 0.9),
     mode=st.sampled_from(["bilinear", "nearest"]),
 )
-def test_a_large_blob_survives_the_round_trip(
-    height: int, width: int, size: int, radius: float, mode: str
-) -> None:
+def test_a_large_blob_survives_the_round_trip(height: int, width: int, size: int, radius: float, mode: str) -> None:
     rows, columns = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)
     blob = (rows**2 + columns**2 < radius**2)[None, None].float()
     back = unfit_slices(fit_slices(blob, size, mode), height, width, mode) > 0.5
@@ -94,7 +90,5 @@ def test_three_channels() -> None:
 def test_channels_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match=r"^The image has 2 channels, expected 1 \(grey\) or 3 \(RGB\)"):
         three_channels(torch.zeros(2, 4, 4))
-    with pytest.raises(
-        InputError, match=r"^Adjacent slices need a volume of one channel, found 3 channels\.$"
-    ):
+    with pytest.raises(InputError, match=r"^Adjacent slices need a volume of one channel, found 3 channels\.$"):
         neighbours(torch.zeros(5, 3, 4, 4), 2)

@@ -79,5 +79,5 @@ def test_supports_that_disagree_are_not_merged():
     for other in ({"spleen": 4}, {"liver": 1}):
         with pytest.raises(InputError, match="Supports disagree about label values"):
             first.merge(support_from_scan(image, drawn, other, image_size=16))
-    with pytest.raises(InputError, match="Supports of 16 and 32 pixels cannot be merged"):
+    with pytest.raises(InputError, match="for slices of sizes '16' and '32' cannot be merged"):
         first.merge(support_from_scan(image, drawn, {"spleen": 1}, image_size=32))

@@ -11,26 +11,19 @@ import torch
 from monai.data import MetaTensor
 from PIL import Image
 
-from protoseg.data.volumes import (
-    EXPECTED,
+from protoseg.data.transforms import (
     LoadLabels,
     LoadLabelsd,
     LoadVolume,
     LoadVolumed,
     SaveLabelMap,
     SaveLabelMapd,
-    find_queries,
-    query_id,
-    read_image,
-    read_labels,
-    write_label_map,
 )
+from protoseg.data.volumes import EXPECTED, find_queries, query_id, read_image, read_labels, write_label_map
 from protoseg.errors import InputError
 
 RAMP = np.arange(10 * 9 * 4, dtype=np.int16).reshape(10, 9, 4)
-OBLIQUE = np.array(
-    [[0.0, -2.0, 0.3, 5.0], [1.5, 0.0, 0.0, -7.0], [0.0, 0.2, 3.0, 11.0], [0.0, 0.0, 0.0, 1.0]]
-)
+OBLIQUE = np.array([[0.0, -2.0, 0.3, 5.0], [1.5, 0.0, 0.0, -7.0], [0.0, 0.2, 3.0, 11.0], [0.0, 0.0, 0.0, 1.0]])
 TILT = np.array([[1.0, 0.0, 0.0], [0.0, 0.8, -0.6], [0.0, 0.6, 0.8]])  # columns: rows, columns and normal
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "real"
 
@@ -45,13 +38,9 @@ def picture(path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
-def dicom_slice(
-    folder: Path, index: int, z: float, *, series: str = "1.2.3", size: tuple[int, int] = (9, 10)
-) -> None:
+def dicom_slice(folder: Path, index: int, z: float, *, series: str = "1.2.3", size: tuple[int, int] = (9, 10)) -> None:
     """One file, 1.5 x 2 mm pixels, tilted about x, `z` mm along its normal; named against its position."""
-    image = SimpleITK.GetImageFromArray(
-        np.full((1, *size), index, dtype=np.int16) + np.eye(*size, dtype=np.int16)
-    )
+    image = SimpleITK.GetImageFromArray(np.full((1, *size), index, dtype=np.int16) + np.eye(*size, dtype=np.int16))
     image.SetSpacing((1.5, 2.0, 1.0))
     image.SetDirection(TILT.ravel())
     image.SetOrigin((TILT[:, 2] * z).tolist())
@@ -219,15 +208,11 @@ def pages(path: Path) -> Path:
 
 
 def itk_colour(path: Path) -> Path:
-    SimpleITK.WriteImage(
-        SimpleITK.GetImageFromArray(np.zeros((4, 9, 10, 3), np.uint8), isVector=True), str(path)
-    )
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.zeros((4, 9, 10, 3), np.uint8), isVector=True), str(path))
     return path
 
 
-DAMAGED = (
-    "{path} cannot be read: it is damaged, incomplete, or not in the format of its name. Get a fresh copy."
-)
+DAMAGED = "{path} cannot be read: it is damaged, incomplete, or not in the format of its name. Get a fresh copy."
 BAD_IMAGES: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "missing": ("a.nii.gz", lambda p: p, "{path} does not exist. Check the path. " + EXPECTED),
     "truncated gzip": ("a.nii.gz", truncated, DAMAGED),
@@ -262,8 +247,7 @@ BAD_IMAGES: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "constant": (
         "a.nii",
         lambda p: nifti(p, with_value(-1000, 360)),
-        "{path}: every voxel is -1000, expected an image with contrast. "
-        "Export the image again from its source.",
+        "{path}: every voxel is -1000, expected an image with contrast. Export the image again from its source.",
     ),
     "too small": (
         "a.nii",
@@ -288,8 +272,7 @@ BAD_IMAGES: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "two series": (
         "series",
         two_series,
-        "{path} holds 2 DICOM series: 'body 1.2.3' (2 slices), 'body 1.2.4' (1 slices). "
-        "Keep one series in a folder.",
+        "{path} holds 2 DICOM series: 'body 1.2.3' (2 slices), 'body 1.2.4' (1 slices). Keep one series in a folder.",
     ),
     "missing slice": (
         "series",
@@ -300,8 +283,7 @@ BAD_IMAGES: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "slices at one position": (
         "series",
         lambda p: dicom_series(p, [0.0, 2.0, 2.0, 4.0]),
-        "{path}: 397.dcm and 398.dcm lie at the same position, expected one volume. "
-        "Keep one volume in a folder.",
+        "{path}: 397.dcm and 398.dcm lie at the same position, expected one volume. Keep one volume in a folder.",
     ),
     "two sizes": (
         "series",
@@ -379,9 +361,7 @@ def test_labels_are_integers_on_their_grid(tmp_path: Path) -> None:
     ("stored", "read"),
     [([0, 255], [0, 1]), ([0, 128, 255], [0, 128, 255]), ([0, 4], [0, 4]), ([0, 1, 2], [0, 1, 2])],
 )
-def test_label_pictures_keep_their_values_but_white_is_one(
-    tmp_path: Path, stored: list[int], read: list[int]
-) -> None:
+def test_label_pictures_keep_their_values_but_white_is_one(tmp_path: Path, stored: list[int], read: list[int]) -> None:
     pixels = np.resize(np.array(stored, dtype=np.uint8), (9, 12))
     labels = read_labels(picture(tmp_path / "labels.png", pixels))
     assert labels.shape == (1, 12, 9, 1)
@@ -410,9 +390,7 @@ def test_written_label_map_reads_back(tmp_path: Path) -> None:
     assert header.get_xyzt_units()[0] == "mm"
 
 
-def test_interrupted_write_leaves_the_old_file_and_no_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_write_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "labels.nii.gz"
     write_label_map(path, RAMP % 7, OBLIQUE)
     before = path.read_bytes()

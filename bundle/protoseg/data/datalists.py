@@ -21,9 +21,7 @@ __all__ = ["is_legend", "label_names", "load_datalist", "names_to_values"]
 FILE_KEYS = ("image", "label")
 
 
-def load_datalist(
-    dataset_json: PathLike, section: str, *, dataset_dir: PathLike | None = None
-) -> list[dict[str, Any]]:
+def load_datalist(dataset_json: PathLike, section: str, *, dataset_dir: PathLike | None = None) -> list[dict[str, Any]]:
     """Cases of one section, such as "training", with absolute paths under "image" and, if given, "label".
 
     Other entries of a case are kept. Relative paths start from `dataset_dir`, or else from the folder of the
@@ -111,8 +109,7 @@ def _case(case: Any, folder: Path, place: str) -> dict[str, Any]:
     files = {"image": case} if isinstance(case, str) else case
     if not isinstance(files, dict) or not isinstance(files.get("image"), str):
         raise InputError(
-            f'{place}: found {case!r}, expected a case like {{"image": "a.nii.gz", "label": "b.nii.gz"}}. '
-            "Correct it."
+            f'{place}: found {case!r}, expected a case like {{"image": "a.nii.gz", "label": "b.nii.gz"}}. Correct it.'
         )
     absolute = {key: folder / files[key] for key in FILE_KEYS if files.get(key)}
     for key, path in absolute.items():

@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 
 from protoseg.data.prepared_scans import PreparedScan, ScanPreparation, prepare_scans
 from protoseg.data.scan_cache import ScanCache
-from protoseg.maths.slices import fit_slices, neighbour_indices, three_channels
 from protoseg.errors import InputError
+from protoseg.maths.slices import fit_slices, neighbour_indices, three_channels
 
 __all__ = ["SuperpixelEpisodes"]
 
@@ -75,9 +75,7 @@ class SuperpixelEpisodes(Dataset[dict[str, Tensor]]):
         workers: int = 0,
     ) -> None:
         if not data:
-            raise InputError(
-                "There are no training scans: 'data' is empty. Check the folder or list of images."
-            )
+            raise InputError("There are no training scans: 'data' is empty. Check the folder or list of images.")
         preparation = ScanPreparation(
             transform,
             folder=Path(cache_dir),
@@ -140,9 +138,7 @@ class SuperpixelEpisodes(Dataset[dict[str, Tensor]]):
         views = []
         for _ in range(self.shots + 1):
             view = augmentation({"image": image.clone(), "mask": mask.clone()})
-            view_image, view_mask = (
-                torch.as_tensor(view[key]).as_subclass(Tensor) for key in ("image", "mask")
-            )
+            view_image, view_mask = (torch.as_tensor(view[key]).as_subclass(Tensor) for key in ("image", "mask"))
             views.append((three_channels(view_image).float().contiguous(), (view_mask[0] > 0.5).float()))
         return views
 
@@ -163,9 +159,7 @@ class SuperpixelEpisodes(Dataset[dict[str, Tensor]]):
         return fit_slices((superpixels == number).float()[None, None], self.image_size, "nearest")[0]
 
 
-def _find_candidates(
-    scans: Sequence[PreparedScan], exclude_labels: Sequence[int], min_area: int
-) -> list[_Candidates]:
+def _find_candidates(scans: Sequence[PreparedScan], exclude_labels: Sequence[int], min_area: int) -> list[_Candidates]:
     """List what may be drawn; scans and slices that have nothing to draw are left out."""
     first = f"{len(scans)} scan(s), the first of them {scans[0].image}"
     allowed = [_allowed_slices(scan, exclude_labels) for scan in scans]

@@ -88,9 +88,7 @@ def _parse_json(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(
-            f'label_names: {text!r} is not JSON. Write it like {{"liver": 1, "spleen": 2}}.'
-        ) from error
+        raise InputError(f'label_names: {text!r} is not JSON. Write it like {{"liver": 1, "spleen": 2}}.') from error
 
 
 def _align_pixels(labels: MetaTensor, image: MetaTensor) -> MetaTensor:

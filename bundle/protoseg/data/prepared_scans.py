@@ -16,9 +16,9 @@ import torch
 from tqdm import tqdm
 
 from protoseg.data.scan_cache import array_file, cached_array, fingerprint, source_state
-from protoseg.maths.slices import axial_slices, fit_slices
 from protoseg.data.superpixels import otsu_body_threshold, superpixel_intensity, superpixels
 from protoseg.errors import InputError
+from protoseg.maths.slices import axial_slices, fit_slices
 
 __all__ = ["PreparedScan", "ScanPreparation", "prepare_scans"]
 
@@ -100,9 +100,7 @@ class ScanPreparation:
         areas = cached_array(self.folder, keys["areas"], lambda: _areas(maps))
         labels = np.empty((0, 2), dtype=np.int64)
         if self.with_labels:
-            labels = cached_array(
-                self.folder, keys["labels"], lambda: self._labels(entry, load(), len(slices))
-            )
+            labels = cached_array(self.folder, keys["labels"], lambda: self._labels(entry, load(), len(slices)))
         return PreparedScan(
             image=str(entry["image"]),
             slices_file=array_file(self.folder, keys["slices"]),

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
@@ -14,6 +13,8 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
+
+from protoseg.files import replacing
 
 __all__ = ["ScanCache", "array_file", "cached_array", "fingerprint", "source_state"]
 
@@ -71,7 +72,9 @@ def cached_array(folder: Path, key: str, make: Callable[[], np.ndarray]) -> np.n
     try:
         return np.load(file, mmap_mode="r")
     except (OSError, ValueError, EOFError):  # absent; or cut short by a full disk or a broken copy
-        _write_atomically(file, make())
+        array = make()
+        with replacing(file) as unfinished:
+            np.save(unfinished, array)
     return np.load(file, mmap_mode="r")
 
 
@@ -106,9 +109,7 @@ def _describe(value: Any, parents: tuple[int, ...]) -> Any:
         case Enum() | Path() | np.dtype() | torch.dtype() | torch.device():
             return str(value)
         case Mapping():
-            return sorted(
-                ((str(key), _describe(item, inside)) for key, item in value.items()), key=lambda p: p[0]
-            )
+            return sorted(((str(key), _describe(item, inside)) for key, item in value.items()), key=lambda p: p[0])
         case list() | tuple():
             return [_describe(item, inside) for item in value]
         case set() | frozenset():
@@ -131,15 +132,3 @@ def _describe(value: Any, parents: tuple[int, ...]) -> Any:
             return "generator"
     kind = type(value)
     return [kind.__module__, kind.__qualname__, _describe(getattr(value, "__dict__", {}), inside)]
-
-
-def _write_atomically(file: Path, array: np.ndarray) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-        try:
-            np.save(part, array)
-            part.close()
-            Path(part.name).replace(file)
-        except BaseException:
-            Path(part.name).unlink(missing_ok=True)
-            raise

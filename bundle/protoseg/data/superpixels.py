@@ -65,9 +65,7 @@ def body_mask(slice_: np.ndarray, *, threshold: float) -> np.ndarray:
     return binary_fill_holes(components == sizes.argmax() + 1)
 
 
-def superpixels(
-    slice_: np.ndarray, *, threshold: float, min_size: int = 400, sigma: float = 1.0
-) -> np.ndarray:
+def superpixels(slice_: np.ndarray, *, threshold: float, min_size: int = 400, sigma: float = 1.0) -> np.ndarray:
     """Felzenszwalb superpixels inside the body.
 
     As published, the segment that holds the first pixel (the air around the body) never becomes a superpixel,

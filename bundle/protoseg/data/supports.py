@@ -1,15 +1,25 @@
-"""Supports read from files."""
+"""Supports in files: read from a labelled scan, kept in a file of their own."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from protoseg.data.grids import parse_label_names
-from protoseg.engine.support import SliceSelection, SupportSet, support_from_scan
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
-__all__ = ["load_support"]
+from protoseg.data.grids import parse_label_names
+from protoseg.data.scan_cache import fingerprint
+from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet, support_from_scan
+from protoseg.errors import InputError
+from protoseg.files import replacing
+
+__all__ = ["load_support", "read_support", "save_support"]
+
+TENSORS = ("images", "masks")
+DETAILS = ("labels", "components", "origins", "preprocessing", "encoder")
 
 
 def load_support(
@@ -36,6 +46,7 @@ def load_support(
     Raises:
         InputError: of reading, of the label names, or of the slice selection.
     """
+    making = fingerprint(transform, image_size, adjacent_slices)  # before use: transforms may change by being used
     data = transform({"image": str(image), "label": str(label)})
     labels = parse_label_names(label_names, data["label"], str(label))
     return support_from_scan(
@@ -46,4 +57,34 @@ def load_support(
         slices=slices,
         adjacent_slices=adjacent_slices,
         scan=str(image),
+        preprocessing=making,
     )
+
+
+def save_support(path: str | Path, support: SupportSet) -> None:
+    """Write a support as one safetensors file: tensors, and the rest as JSON in its header."""
+    details = {name: json.dumps(getattr(support, name)) for name in DETAILS}
+    tensors = {name: getattr(support, name).contiguous() for name in TENSORS}
+    with replacing(path) as unfinished:
+        save_file(tensors, unfinished, metadata=details)
+
+
+def read_support(path: str | Path) -> SupportSet:
+    """Read what `save_support` wrote.
+
+    Raises:
+        InputError: the file is missing, damaged, or no support.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} does not exist. Give a support that was saved before.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in TENSORS}
+            details = {name: json.loads(file.metadata()[name]) for name in DETAILS}
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} ({path.stat().st_size} bytes) is damaged or no support that was saved here. Save it again."
+        ) from error
+    details["origins"] = tuple(SliceOrigin(*origin) for origin in details["origins"])
+    return SupportSet(**tensors, **details)

@@ -1,7 +1,6 @@
 """A data set of synthetic scans on disk: NIfTI files and the list of them."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,12 @@ from tqdm import tqdm
 from protoseg.data.anatomy import ORGANS, SyntheticScan, synthesise
 from protoseg.data.anatomy.scan import check_request
 from protoseg.errors import InputError
+from protoseg.files import replacing, write_json
 
 __all__ = ["write_dataset"]
 
 SECTIONS = ("training", "validation", "test")
 RECIPE = "synthesis.json"  # what the folder's scans were made with
-PARTIAL = ".partial"  # files on their way
 # Scanners differ in how they store a volume, and so do these files.
 ORIENTATIONS = ("LPS", "RAS", "LAS")
 
@@ -69,8 +68,7 @@ def write_dataset(
         "labels": {str(value): organ for organ, value in ORGANS.items()},
         **cases,
     }
-    _write_json(folder, "dataset.json", dataset)
-    shutil.rmtree(folder / PARTIAL)
+    write_json(folder / "dataset.json", dataset)
     return folder / "dataset.json"
 
 
@@ -85,20 +83,14 @@ def _claim(folder: Path, recipe: dict[str, Any]) -> None:
             )
     elif (folder / "dataset.json").exists() or (folder / "images").exists():
         raise InputError(f"{folder} holds a data set that was not made here. Choose another folder.")
-    for part in ("images", "labels", PARTIAL):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    _write_json(folder, RECIPE, recipe)
+    write_json(folder / RECIPE, recipe)
 
 
-def _write_scan(
-    folder: Path, case: dict[str, str], scan: SyntheticScan, *, stored: str, integers: bool
-) -> None:
+def _write_scan(folder: Path, case: dict[str, str], scan: SyntheticScan, *, stored: str, integers: bool) -> None:
     image = scan.image.astype(np.int16) if integers else scan.image
     for voxels, target in ((image, case["image"]), (scan.labels, case["label"])):
-        # nibabel picks the format by the name's ending, so the file on its way needs it too.
-        partial = folder / PARTIAL / Path(target).name
-        _nifti(voxels, scan.affine, stored).to_filename(partial)
-        partial.replace(folder / target)
+        with replacing(folder / target) as unfinished:
+            _nifti(voxels, scan.affine, stored).to_filename(unfinished)
 
 
 def _nifti(voxels: NDArray, affine: NDArray[np.float64], stored: str) -> nib.Nifti1Image:
@@ -108,9 +100,3 @@ def _nifti(voxels: NDArray, affine: NDArray[np.float64], stored: str) -> nib.Nif
     turned.set_qform(turned.affine, code="scanner")
     turned.set_sform(turned.affine, code="scanner")
     return turned
-
-
-def _write_json(folder: Path, name: str, content: dict[str, Any]) -> None:
-    partial = folder / PARTIAL / name
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / name)

@@ -1,29 +1,137 @@
-"""The chain of transforms that every config begins with."""
+"""What every config begins and ends with: files to tensors, and label maps to files."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from monai.transforms import Compose
+from monai.config import KeysCollection, PathLike
+from monai.data import MetaTensor
+from monai.transforms import Compose, MapTransform, Transform
 
+from protoseg.data.grids import align_labels
+from protoseg.data.volumes import query_id, read_image, read_labels, write_label_map
 from protoseg.errors import InputError
 
-__all__ = ["Preprocessing"]
+__all__ = [
+    "LoadLabels",
+    "LoadLabelsd",
+    "LoadVolume",
+    "LoadVolumed",
+    "Preprocessing",
+    "SaveLabelMap",
+    "SaveLabelMapd",
+]
 
 
 class Preprocessing(Compose):
     """MONAI's `Compose`, except that an `InputError` reaches the user as it was raised.
 
-    MONAI wraps whatever a transform raises in a RuntimeError that names the transform; the sentence that tells the
-    user what is wrong with the file would be buried under it.
+    MONAI wraps whatever a transform raises in a RuntimeError that names the transform; the sentence that
+    tells the user what is wrong with the file would be buried under it.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the transforms in order."""
         with _input_errors_unwrapped():
             return super().__call__(*args, **kwargs)
+
+
+class LoadVolume(Transform):
+    """Array form of `read_image`.
+
+    Example::
+
+        LoadVolume()("scan.nii.gz").shape  # (1, 512, 512, 90)
+        LoadVolume()("photo.png").shape  # (3, 640, 480, 1)
+    """
+
+    def __call__(self, path: PathLike) -> MetaTensor:
+        """Read the image at `path`."""
+        return read_image(path)
+
+
+class LoadVolumed(MapTransform):
+    """Dictionary form of `LoadVolume`: each key's path becomes its image."""
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Read the image at each key's path."""
+        return {**data, **{key: read_image(data[key]) for key in self.key_iterator(data)}}
+
+
+class LoadLabels(Transform):
+    """Array form of `read_labels`.
+
+    Example::
+
+        LoadLabels()("organs.nii.gz").unique()  # [0, 1, 4]
+        LoadLabels()("black_and_white.png").unique()  # [0, 1]
+    """
+
+    def __call__(self, path: PathLike) -> MetaTensor:
+        """Read the label map at `path`."""
+        return read_labels(path)
+
+
+class LoadLabelsd(MapTransform):
+    """Dictionary form of `LoadLabels`: each key's path becomes its label map, on the grid of an image.
+
+    Args:
+        keys: the label maps' paths.
+        image_key: an image that is already loaded, as by `LoadVolumed`; see `align_labels`.
+        allow_missing_keys: pass over a key that is not there.
+    """
+
+    def __init__(self, keys: KeysCollection, image_key: str = "image", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.image_key = image_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Read the label map at each key's path and align it."""
+        image = data[self.image_key]
+        labels = {key: align_labels(read_labels(data[key]), image) for key in self.key_iterator(data)}
+        return {**data, **labels}
+
+
+class SaveLabelMap(Transform):
+    """Write a label map (1, X, Y, Z) into a folder, named after the image it came from.
+
+    The name comes from `meta["filename_or_obj"]`; the file's path is left in `meta["saved_to"]`.
+
+    Example::
+
+        labels.meta["filename_or_obj"]  # "scans/anna.nii.gz"
+        SaveLabelMap("out")(labels).meta["saved_to"]  # "out/anna_seg.nii.gz"
+    """
+
+    def __init__(self, output_dir: PathLike, postfix: str = "_seg") -> None:
+        self.output_dir = Path(output_dir)
+        self.postfix = postfix
+
+    def __call__(self, labels: MetaTensor) -> MetaTensor:
+        """Write the label map and return it."""
+        target = self.output_dir / f"{query_id(labels.meta['filename_or_obj'])}{self.postfix}.nii.gz"
+        write_label_map(target, labels, labels.affine)
+        labels.meta["saved_to"] = str(target)
+        return labels
+
+
+class SaveLabelMapd(MapTransform):
+    """Dictionary form of `SaveLabelMap`."""
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: PathLike,
+        postfix: str = "_seg",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.saver = SaveLabelMap(output_dir, postfix)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write the label map of each key."""
+        return {**data, **{key: self.saver(data[key]) for key in self.key_iterator(data)}}
 
 
 @contextmanager

@@ -2,32 +2,32 @@
 
 Each slice of the volume is encoded once and matched with all labels at once; the labels compete with each other and
 with the background in one arg max, so they never overlap and an empty slice stays empty. Scores live at feature
-resolution and are brought to the volume's own grid a few slices at a time.
+resolution and are brought to the volume's own grid slice by slice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from monai.data import MetaTensor
-from monai.inferers import Inferer
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from protoseg.maths.slices import axial_slices, network_input, unfit_slices
+from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.prediction import LabelFinding, Prediction
+from protoseg.engine.quality import reverse_dice
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.components import ComponentRule, keep_most_confident
 from protoseg.maths.matching import Prototypes
+from protoseg.maths.slices import axial_slices, fit_slices, network_input, unfit_slices
 
-__all__ = ["OneShotInferer", "Prediction", "SupportChoice", "segment"]
+__all__ = ["OneShotSettings", "SupportChoice", "segment"]
 
 SupportChoice = Literal["nearest", "all"]
 
@@ -35,77 +35,35 @@ DESCRIPTOR_GRID = 4  # slice descriptors are features pooled to 4 x 4: coarse en
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What the engine says about a volume of S slices of H x W pixels."""
-
-    label_map: NDArray[np.uint8]  # S x H x W, label values of the support
-    confidence: dict[str, float]  # mean probability of each label's voxels; 0 where it was not found
-
-
-class OneShotInferer(Inferer):
-    """Segments whole volumes from a support; the `inferer` of a MONAI evaluator.
+class OneShotSettings:
+    """How to segment.
 
     Args:
-        support: what to look for.
-        image_size: edge of the network's input in pixels, as the support was prepared.
         batch_size: slices encoded together.
         choice: which support slices serve a query slice, decided from the images alone: "nearest", for every label
             the slice that looks most like the query's; "all", all of them.
-        components: which 3D components of a label to keep: "one", "support" (as many as the support has) or "none"
+        components: which 3D components of a label to keep: "support" (as many as the support has), "one" or "none"
             (no filter).
+        estimate_quality: segment the support in reverse to estimate each label's Dice.
         progress: show a progress bar over the slices.
+
+    Raises:
+        InputError: for an unknown choice or component rule, or a batch size below 1.
     """
 
-    def __init__(
-        self,
-        *,
-        support: SupportSet,
-        image_size: int,
-        batch_size: int = 8,
-        choice: SupportChoice = "nearest",
-        components: ComponentRule = "support",
-        progress: bool = False,
-    ) -> None:
-        super().__init__()
-        if choice not in ("nearest", "all"):
-            raise InputError(f"choice is '{choice}'; choose 'nearest' or 'all'.")
-        if components not in ("none", "one", "support"):
-            raise InputError(f"components is '{components}'; choose 'none', 'one' or 'support'.")
-        self.support = support
-        self.image_size = image_size
-        self.batch_size = batch_size
-        self.choice: SupportChoice = choice
-        self.components: ComponentRule = components
-        self.progress = progress
+    batch_size: int = 8
+    choice: SupportChoice = "nearest"
+    components: ComponentRule = "support"
+    estimate_quality: bool = True
+    progress: bool = False
 
-    def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> MetaTensor:
-        """Segment one volume.
-
-        Args:
-            inputs: (1, C, X, Y, Z), normalised, axes L, P, S; a `MetaTensor` keeps its metadata.
-            network: the `ALPNet`.
-            *args: not used; MONAI's interface.
-            **kwargs: not used; MONAI's interface.
-
-        Returns:
-            (1, 1, X, Y, Z) float32 label map with the input's metadata and, under "confidence", the mean
-            probability of every label (a tensor of one value).
-        """
-        prediction = segment(
-            inputs[0],
-            self.support,
-            network,
-            image_size=self.image_size,
-            batch_size=self.batch_size,
-            choice=self.choice,
-            components=self.components,
-            progress=self.progress,
-        )
-        label_map = torch.from_numpy(prediction.label_map.transpose(2, 1, 0))[None, None].float()
-        meta = dict(inputs.meta) if isinstance(inputs, MetaTensor) else {}
-        # MONAI takes batched metadata apart along its first axis, and this is a batch of one.
-        confidence = {name: torch.tensor([value]) for name, value in prediction.confidence.items()}
-        return MetaTensor(label_map, meta={**meta, "confidence": confidence})
+    def __post_init__(self) -> None:
+        if self.choice not in ("nearest", "all"):
+            raise InputError(f"choice is '{self.choice}'; choose 'nearest' or 'all'.")
+        if self.components not in ("none", "one", "support"):
+            raise InputError(f"components is '{self.components}'; choose 'support', 'one' or 'none'.")
+        if self.batch_size < 1:
+            raise InputError(f"batch_size is {self.batch_size}; it must be at least 1.")
 
 
 @torch.no_grad()
@@ -113,54 +71,117 @@ def segment(
     volume: Tensor,
     support: SupportSet,
     network: ALPNet,
-    *,
-    image_size: int,
-    batch_size: int = 8,
-    choice: SupportChoice = "nearest",
-    components: ComponentRule = "support",
-    progress: bool = False,
+    settings: OneShotSettings | None = None,
+    cache: FeatureCache | None = None,
 ) -> Prediction:
-    """Segment every slice of a volume (C, X, Y, Z), axes L, P, S; see `OneShotInferer` for the arguments."""
+    """Segment every slice of a volume.
+
+    Args:
+        volume: (C, X, Y, Z), normalised as the support was, axes L, P, S.
+        support: what to look for.
+        network: what to look with; it is put into evaluation mode.
+        settings: how; the defaults of `OneShotSettings` when left out.
+        cache: of features; a volume or support that was seen before is not encoded again.
+
+    Raises:
+        InputError: the support was made for another encoder.
+    """
+    settings = settings or OneShotSettings()
     network.eval()
-    device = next(network.parameters()).device
-    support_features = _encode(network, support.images, batch_size, device)
-    masks = support.one_hot()[None].to(device)
-    prototypes = network.matching.build(support_features[None], masks)
-
-    slices = axial_slices(volume)
-    height, width = slices.shape[-2:]
-    winner = np.zeros((len(slices), height, width), np.uint8)
-    # Probability of the winner in steps of 1/255: a float map per label would not fit for a large volume.
-    certainty = np.zeros_like(winner)
-    adjacent = network.slice_adapter is not None
-    for start in tqdm(range(0, len(slices), batch_size), desc="Segmenting", unit="batch", disable=not progress):
-        batch = range(start, min(start + batch_size, len(slices)))
-        images = network_input(slices, batch, size=image_size, adjacent=adjacent)
-        features = network.encode(images.to(device))
-        logits = _match(network, features, prototypes, support_features, choice)
-        for index, slice_logits in zip(batch, logits):
-            probability = unfit_slices(slice_logits[None], height, width).softmax(1)[0]
-            best, label = probability.max(0)
-            winner[index] = label.cpu().numpy()
-            certainty[index] = (best * 255).round().byte().cpu().numpy()
-    return _finish(winner, certainty, support, components)
+    support.check_encoder(network)
+    pass_ = _Pass(volume, support, network, settings, cache or FeatureCache())
+    for start in tqdm(
+        range(0, len(pass_.slices), settings.batch_size),
+        "Segmenting",
+        unit="batch",
+        disable=not settings.progress,
+    ):
+        pass_.segment(range(start, min(start + settings.batch_size, len(pass_.slices))))
+    return pass_.finish()
 
 
-def _encode(network: ALPNet, images: Tensor, batch_size: int, device: torch.device) -> Tensor:
-    return torch.cat([network.encode(batch.to(device)) for batch in images.split(batch_size)])
+class _Pass:
+    """One pass over a volume: label and certainty of every pixel, and which support slice served where."""
 
+    def __init__(
+        self,
+        volume: Tensor,
+        support: SupportSet,
+        network: ALPNet,
+        settings: OneShotSettings,
+        cache: FeatureCache,
+    ) -> None:
+        self.support, self.network, self.settings, self.cache = support, network, settings, cache
+        self.size = support.images.shape[-1]
+        self.slices = axial_slices(volume)
+        self.adjacent = network.slice_adapter is not None
+        batches = support.images.split(settings.batch_size)
+        self.support_features = torch.cat([cache.encode(network, images) for images in batches])
+        masks = support.one_hot().to(self.support_features.device)
+        self.prototypes = network.matching.build(self.support_features[None], masks[None])
+        self.descriptors = _descriptors(self.support_features)
+        shape = (len(self.slices), *self.slices.shape[-2:])
+        self.winner = np.zeros(shape, np.uint8)  # position of the label among the support's, from 1
+        # Probability of the winner in steps of 1/255: a float map per label would not fit for a large volume.
+        self.certainty = np.zeros(shape, np.uint8)
+        self.serving = np.zeros((len(self.slices), len(support.labels)), int)  # support slice by query slice and label
 
-def _match(
-    network: ALPNet, features: Tensor, prototypes: Prototypes, support_features: Tensor, choice: SupportChoice
-) -> Tensor:
-    """Logits (B, 1 + L, h, w) of query features (B, C, h, w)."""
-    if choice == "all":
-        return torch.cat([network.matching.match(one[None, None], prototypes)[0] for one in features])
-    similarity = _descriptors(features) @ _descriptors(support_features).T  # B x N
-    matched = []
-    for one, chosen in zip(features, _nearest(similarity, prototypes.present[0])):
-        matched.append(network.matching.match(one[None, None], prototypes.select(chosen))[0])
-    return torch.cat(matched)
+    def segment(self, batch: range) -> None:
+        """Encode, match and bring to the grid a few slices."""
+        height, width = self.slices.shape[-2:]
+        for index, features in zip(batch, self._encode(batch)):
+            prototypes, self.serving[index] = self._choose(features)
+            logits = self.network.matching.match(features[None, None], prototypes)[0, 0]
+            self.winner[index], self.certainty[index] = _to_grid(logits, height, width)
+
+    def finish(self) -> Prediction:
+        """Filter components, number labels by the support's values, and say what was found."""
+        label_map = np.zeros_like(self.winner)
+        masks, confidence = {}, {}
+        for position, (name, value) in enumerate(self.support.labels.items(), start=1):
+            mask = self.winner == position
+            if self.settings.components != "none" and mask.any():
+                count = self.support.components[name] if self.settings.components == "support" else 1
+                mask = keep_most_confident(mask, self.certainty, count=count)
+            label_map[mask] = value
+            confidence[name] = float(self.certainty[mask].mean()) / 255 if mask.any() else 0.0
+            masks[name] = mask.sum(axis=(1, 2))
+        best = {name: int(areas.argmax()) for name, areas in masks.items() if areas.any()}
+        estimates = self._estimate(label_map, sorted(set(best.values()))) if self.settings.estimate_quality else {}
+        findings = {
+            name: LabelFinding(
+                confidence=confidence[name],
+                estimated_dice=estimates.get(name) if name in best else None,
+                support_slice=self.support.origins[self.serving[best[name], column]] if name in best else None,
+            )
+            for column, name in enumerate(self.support.labels)
+        }
+        return Prediction(label_map, findings)
+
+    def _encode(self, batch: range | list[int]) -> Tensor:
+        images = network_input(self.slices, batch, size=self.size, adjacent=self.adjacent)
+        return self.cache.encode(self.network, images)
+
+    def _choose(self, features: Tensor) -> tuple[Prototypes, NDArray[np.int64]]:
+        """Prototypes for one query slice, and the support slice nearest to it for every label."""
+        similarity = (self.descriptors @ _descriptors(features[None])[0]).cpu()
+        present = self.prototypes.present[0].cpu()  # L x N
+        nearest = similarity.expand(len(present), -1).masked_fill(~present, -torch.inf).argmax(1)
+        if self.settings.choice == "all":
+            return self.prototypes, nearest.numpy()
+        chosen = nearest[present.any(1)].unique()
+        return self.prototypes.select(chosen.to(features.device)), nearest.numpy()
+
+    def _estimate(self, label_map: NDArray[np.uint8], indices: list[int]) -> dict[str, float]:
+        """Estimated Dice by label, from the slices where the labels are largest."""
+        if not indices:
+            return {}
+        found = torch.from_numpy(label_map[indices])
+        numbered = torch.zeros_like(found)
+        for position, value in enumerate(self.support.labels.values(), start=1):
+            numbered[found == value] = position
+        masks = fit_slices(numbered[:, None], self.size, "nearest")[:, 0]
+        return reverse_dice(self.network.matching, self._encode(indices), masks, self.support_features, self.support)
 
 
 def _descriptors(features: Tensor) -> Tensor:
@@ -169,29 +190,17 @@ def _descriptors(features: Tensor) -> Tensor:
     return F.normalize(pooled.flatten(1), dim=1)
 
 
-def _nearest(similarity: Tensor, present: Tensor) -> Iterator[Tensor]:
-    """For every query slice, the support slices that are most alike for some label: sorted indices.
+def _to_grid(logits: Tensor, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Winning class and its probability (in 1/255) on the slice's own grid, from logits (1 + L, h, w).
 
-    Args:
-        similarity: B x N.
-        present: L x N, which labels a support slice shows.
+    A label that loses to the background in every cell loses to it in every pixel between cells too, so only the
+    others are brought to full resolution, and an empty slice costs nothing.
     """
-    for row in similarity:
-        per_label = row.expand(len(present), -1).masked_fill(~present, -torch.inf)
-        yield per_label.argmax(1)[present.any(1)].unique()
-
-
-def _finish(
-    winner: NDArray[np.uint8], certainty: NDArray[np.uint8], support: SupportSet, components: ComponentRule
-) -> Prediction:
-    """Filter components and number labels by the support's values."""
-    label_map = np.zeros_like(winner)
-    confidence = {}
-    for position, (name, value) in enumerate(support.labels.items(), start=1):
-        mask = winner == position
-        if components != "none":
-            count = support.components[name] if components == "support" else 1
-            mask = keep_most_confident(mask, certainty, count=count)
-        label_map[mask] = value
-        confidence[name] = float(certainty[mask].mean()) / 255 if mask.any() else 0.0
-    return Prediction(label_map, confidence)
+    contenders = (logits[1:] > logits[0]).flatten(1).any(1).nonzero()[:, 0] + 1
+    if not len(contenders):
+        empty = np.zeros((height, width), np.uint8)
+        return empty, empty
+    classes = torch.cat([contenders.new_zeros(1), contenders])
+    probability = unfit_slices(logits[None, classes], height, width).softmax(1)[0]
+    best, winner = probability.max(0)
+    return classes[winner].byte().cpu().numpy(), (best * 255).round().byte().cpu().numpy()

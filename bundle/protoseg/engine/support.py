@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from protoseg.maths.slices import axial_slices, fit_slices, network_input
 from protoseg.errors import InputError
 from protoseg.maths.components import count_components
+from protoseg.maths.fingerprint import weights_fingerprint
+from protoseg.maths.slices import axial_slices, fit_slices, network_input
 
 __all__ = ["SliceOrigin", "SliceSelection", "SupportSet", "choose_slices", "support_from_scan"]
 
@@ -24,7 +25,7 @@ class SliceOrigin(NamedTuple):
     """Where a support slice comes from."""
 
     scan: str
-    index: int  # axial, counted from the feet
+    slice_index: int  # axial, counted from the feet
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,20 @@ class SupportSet:
     masks: Tensor  # N x size x size uint8, 0 = background, k = k-th of `labels`
     components: dict[str, int]  # connected components of each label where it was drawn
     origins: tuple[SliceOrigin, ...]
+    preprocessing: str = ""  # what made the images, so that others are not mixed in; empty when it is not known
+    encoder: str = ""  # fingerprint of the weights it is meant for; empty for any
+
+    def check_encoder(self, network: nn.Module) -> None:
+        """Refuse a network other than the one that the support is meant for.
+
+        Raises:
+            InputError: naming both.
+        """
+        if self.encoder and self.encoder != weights_fingerprint(network):
+            raise InputError(
+                f"The support was made for the encoder {self.encoder}, and the network is "
+                f"{weights_fingerprint(network)}; use the weights of that time, or make the support again."
+            )
 
     def one_hot(self) -> Tensor:
         """Masks (L, N, size, size), 0 or 1."""
@@ -47,27 +62,79 @@ class SupportSet:
     def merge(self, other: SupportSet) -> SupportSet:
         """A support of the slices of both, of the labels of both by name.
 
+        A slice that both hold is taken from `other`, the newer one.
+
         Raises:
-            InputError: when a name stands for two values, a value for two names, or the slice sizes differ.
+            InputError: when a name stands for two values, a value for two names, or the two were made for other
+                encoders or by other preprocessings.
         """
-        if self.images.shape[1:] != other.images.shape[1:]:
-            raise InputError(
-                f"Supports of {self.images.shape[-1]} and {other.images.shape[-1]} pixels cannot be merged; "
-                "prepare both for the same encoder."
-            )
+        self._check_same_making(other)
         labels = {**self.labels, **other.labels}
         clashes = [name for name in self.labels if labels[name] != self.labels[name]]
         if clashes or len(set(labels.values())) < len(labels):
             raise InputError(f"Supports disagree about label values: {self.labels} and {other.labels}; rename one.")
-        return SupportSet(
+        mine = self._take([k for k, origin in enumerate(self.origins) if origin not in other.origins])
+        return replace(
+            self,
             labels=labels,
-            images=torch.cat([self.images, other.images]),
-            masks=torch.cat([_renumber(support.masks, support.labels, labels) for support in (self, other)]),
-            components={
-                name: max(self.components.get(name, 0), other.components.get(name, 0)) for name in labels
-            },
-            origins=self.origins + other.origins,
+            images=torch.cat([mine.images, other.images]),
+            masks=torch.cat([_renumber(support.masks, support.labels, labels) for support in (mine, other)]),
+            components={name: max(self.components.get(name, 0), other.components.get(name, 0)) for name in labels},
+            origins=mine.origins + other.origins,
         )
+
+    def without_label(self, name: str) -> SupportSet:
+        """The support with one label less; slices that show no other label go too.
+
+        Raises:
+            InputError: there is no such label.
+        """
+        if name not in self.labels:
+            raise InputError(f"The support has no label '{name}'; it has {', '.join(self.labels) or 'none'}.")
+        labels = {other: value for other, value in self.labels.items() if other != name}
+        left = replace(
+            self,
+            labels=labels,
+            masks=_renumber(self.masks, self.labels, labels),
+            components={other: self.components[other] for other in labels},
+        )
+        return left._take([k for k, mask in enumerate(left.masks) if mask.any()])
+
+    def without_scan(self, scan: str) -> SupportSet:
+        """The support without the slices of one scan; labels that were drawn on no other scan go too.
+
+        Raises:
+            InputError: no slice is of that scan.
+        """
+        kept = [k for k, origin in enumerate(self.origins) if origin.scan != scan]
+        if len(kept) == len(self.origins):
+            scans = sorted({origin.scan for origin in self.origins})
+            raise InputError(f"The support has no slice of {scan}; it has slices of {', '.join(scans) or 'none'}.")
+        left = self._take(kept)
+        unseen = [name for number, name in enumerate(self.labels, start=1) if not (left.masks == number).any()]
+        for name in unseen:
+            left = left.without_label(name)
+        return left
+
+    def _take(self, indices: list[int]) -> SupportSet:
+        return replace(
+            self,
+            images=self.images[indices],
+            masks=self.masks[indices],
+            origins=tuple(self.origins[index] for index in indices),
+        )
+
+    def _check_same_making(self, other: SupportSet) -> None:
+        for what, mine, theirs in (
+            ("for encoders", self.encoder, other.encoder),
+            ("by preprocessings", self.preprocessing, other.preprocessing),
+            ("for slices of sizes", self.images.shape[-1], other.images.shape[-1]),
+        ):
+            if mine != theirs:
+                raise InputError(
+                    f"Supports made {what} '{mine}' and '{theirs}' cannot be merged: their slices do not compare. "
+                    "Make one of them again in the way of the other."
+                )
 
 
 def support_from_scan(
@@ -79,6 +146,8 @@ def support_from_scan(
     slices: SliceSelection | Sequence[int] = "largest",
     adjacent_slices: bool = False,
     scan: str = "",
+    preprocessing: str = "",
+    encoder: str = "",
 ) -> SupportSet:
     """Build a support from one labelled scan.
 
@@ -90,6 +159,8 @@ def support_from_scan(
         slices: see `choose_slices`.
         adjacent_slices: the network's three channels are a slice and its neighbours.
         scan: a name for the scan, for the provenance.
+        preprocessing: what made `image`, for the provenance.
+        encoder: fingerprint of the weights that the support is meant for; empty for any.
     """
     volume, drawn = axial_slices(image), axial_slices(label_map)[:, 0].long()
     chosen = choose_slices(drawn, labels, slices)
@@ -102,12 +173,12 @@ def support_from_scan(
         masks=fit_slices(numbered[chosen, None], image_size, "nearest")[:, 0],
         components={name: count_components(np.asarray(drawn == value)) for name, value in labels.items()},
         origins=tuple(SliceOrigin(scan, index) for index in chosen),
+        preprocessing=preprocessing,
+        encoder=encoder,
     )
 
 
-def choose_slices(
-    drawn: Tensor, labels: Mapping[str, int], slices: SliceSelection | Sequence[int]
-) -> list[int]:
+def choose_slices(drawn: Tensor, labels: Mapping[str, int], slices: SliceSelection | Sequence[int]) -> list[int]:
     """Choose the support slices of a label map (S, H, W): sorted indices, counted from the feet.
 
     Args:
@@ -152,6 +223,7 @@ def _choose_for_label(area: Tensor, slices: SliceSelection) -> list[int]:
 
 
 def _renumber(masks: Tensor, before: Mapping[str, int], after: Mapping[str, int]) -> Tensor:
-    names = list(after)
-    table = torch.tensor([0, *(1 + names.index(name) for name in before)], dtype=torch.uint8)
+    """Number masks by the labels after, from the labels before; a label that is gone becomes background."""
+    number = {name: position for position, name in enumerate(after, start=1)}
+    table = torch.tensor([0, *(number.get(name, 0) for name in before)], dtype=torch.uint8)
     return table[masks.long()]

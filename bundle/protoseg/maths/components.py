@@ -7,7 +7,7 @@ for slices taken one by one, hence the rule in 3D and the one that keeps as many
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import cc3d
 import numpy as np
@@ -28,16 +28,16 @@ SPECK = 0.05  # a component smaller than this share of the largest is drawing no
 
 def connected_components(mask: NDArray[np.bool_]) -> NDArray[np.uint32]:
     """Number the components of a 2D (8-connected) or 3D (26-connected) mask from 1; 0 is the background."""
-    connectivity = 8 if mask.ndim == 2 else 26
-    return cc3d.connected_components(np.ascontiguousarray(mask), connectivity=connectivity, out_dtype=np.uint32)
+    connectivity: Literal[8, 26] = 8 if mask.ndim == 2 else 26
+    return cc3d.connected_components(np.ascontiguousarray(mask), connectivity=connectivity).astype(np.uint32)
 
 
-def component_confidence(components: NDArray[np.uint32], probability: NDArray[np.floating]) -> NDArray[np.float64]:
+def component_confidence(components: NDArray[np.uint32], probability: NDArray[Any]) -> NDArray[np.float64]:
     """Confidence of every component: its summed probability over the area of all components.
 
     Args:
         components: as `connected_components` numbers them, any shape.
-        probability: foreground probability, same shape.
+        probability: foreground probability, or anything that is in proportion to it, same shape.
 
     Returns:
         One value per number, index 0 (the background) being 0.
@@ -48,9 +48,7 @@ def component_confidence(components: NDArray[np.uint32], probability: NDArray[np
     return sums / max(area, 1)
 
 
-def keep_most_confident(
-    mask: NDArray[np.bool_], probability: NDArray[np.floating], *, count: int = 1
-) -> NDArray[np.bool_]:
+def keep_most_confident(mask: NDArray[np.bool_], probability: NDArray[Any], *, count: int = 1) -> NDArray[np.bool_]:
     """Keep the `count` components of a 2D or 3D mask that are the most confident; ties keep the first numbered."""
     components = connected_components(mask)
     confidence = component_confidence(components, probability)

@@ -27,16 +27,12 @@ class DeepLabEncoder(Encoder):
 
     def __init__(self, *, weights: str | Path | None = None) -> None:
         super().__init__()
-        state = (
-            None if weights is None else read_state(weights, origin=DeepLabV3_ResNet101_Weights.DEFAULT.url)
-        )
+        state = None if weights is None else read_state(weights, origin=DeepLabV3_ResNet101_Weights.DEFAULT.url)
         self.backbone = deeplabv3_resnet101(weights=None, weights_backbone=None).backbone
         self.localconv = nn.Conv2d(2048, self.channels, kernel_size=1, bias=False)
         if state is not None:
             backbone = {
-                name.removeprefix("backbone."): tensor
-                for name, tensor in state.items()
-                if not name.startswith(_HEADS)
+                name.removeprefix("backbone."): tensor for name, tensor in state.items() if not name.startswith(_HEADS)
             }
             load_strict(self.backbone, backbone, source=str(weights), target="the ResNet-101 of DeepLabv3")
 

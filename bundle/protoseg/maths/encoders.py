@@ -127,9 +127,7 @@ class TimmEncoder(Encoder):
         vit = self.model
         patches = vit.patch_embed(image)  # B x h x w x C
         batch, h, w, _ = patches.shape
-        prefix = (
-            token.expand(batch, -1, -1) for token in (vit.cls_token, vit.reg_token) if token is not None
-        )
+        prefix = (token.expand(batch, -1, -1) for token in (vit.cls_token, vit.reg_token) if token is not None)
         tokens = torch.cat([*prefix, patches.flatten(1, 2)], dim=1)  # B x (prefix + h * w) x C
         tokens = vit.norm_pre(vit.pos_drop(tokens + positions(vit.pos_embed, (h, w))))
         recompute = vit.grad_checkpointing and torch.is_grad_enabled()
@@ -162,9 +160,7 @@ def _create(name: str, *, pretrained: bool, options: dict[str, Any]) -> Any:
             f"and pass weights='bundle/models/{file}' instead of pretrained."
         ) from error
     if not hasattr(model, "forward_intermediates") or not hasattr(model, "prune_intermediate_layers"):
-        raise InputError(
-            f"timm's model '{name}' offers no feature map. Choose one with forward_intermediates()."
-        )
+        raise InputError(f"timm's model '{name}' offers no feature map. Choose one with forward_intermediates().")
     return model
 
 
@@ -191,9 +187,7 @@ def _published_file(name: str) -> tuple[str, str]:
 def _closest_feature(model: Any, stride: int) -> int:
     """Return the index of the feature map whose stride is closest in ratio; the deepest of several."""
     reductions = [info["reduction"] for info in model.feature_info]
-    return min(
-        range(len(reductions)), key=lambda i: (max(reductions[i] / stride, stride / reductions[i]), -i)
-    )
+    return min(range(len(reductions)), key=lambda i: (max(reductions[i] / stride, stride / reductions[i]), -i))
 
 
 def _position_embedding(model: Any, name: str) -> PositionEmbedding | None:

@@ -77,7 +77,8 @@ class AdaptivePrototypes(Matching):
         background, foreground = prototypes.membership[:, 0], prototypes.membership[:, 1:]
 
         background_score = _weighted_mean(
-            torch.einsum("esn,eqsnx->eqx", background, vote), torch.einsum("esn,eqsnx->eqx", background, weight)
+            torch.einsum("esn,eqsnx->eqx", background, vote),
+            torch.einsum("esn,eqsnx->eqx", background, weight),
         )
         per_slice = _weighted_mean(
             torch.einsum("elsn,eqsnx->eqlsx", foreground, vote) + whole_weight * whole,

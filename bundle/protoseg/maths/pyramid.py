@@ -31,9 +31,7 @@ class PyramidEncoder(Encoder):
         self.down4 = ResidualBlock(stem, quarter, stride=2)
         self.down8 = ResidualBlock(quarter, eighth, stride=2)
         self.down16 = ResidualBlock(eighth, sixteenth, stride=2)
-        self.down32 = nn.Sequential(
-            ResidualBlock(sixteenth, deepest, stride=2), ResidualBlock(deepest, deepest)
-        )
+        self.down32 = nn.Sequential(ResidualBlock(sixteenth, deepest, stride=2), ResidualBlock(deepest, deepest))
         self.top = nn.Conv2d(deepest, channels, kernel_size=1)
         self.up16 = UpBlock(sixteenth, channels)
         self.up8 = UpBlock(eighth, channels)

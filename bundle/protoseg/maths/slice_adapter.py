@@ -24,9 +24,7 @@ class SliceAdapter(nn.Module):
         if layers not in (1, 3):
             raise InputError(f"SliceAdapter has layers={layers}; it is made with 1 or 3 layers.")
         if slices < 1 or slices % 2 == 0:
-            raise InputError(
-                f"SliceAdapter has slices={slices}; the number has to be odd, one being in the middle."
-            )
+            raise InputError(f"SliceAdapter has slices={slices}; the number has to be odd, one being in the middle.")
         self.slices = slices
         widths = (slices, 3) if layers == 1 else (slices, _HIDDEN, _HIDDEN, 3)
         steps: list[nn.Module] = []

@@ -114,9 +114,7 @@ def three_channels(slices: Tensor) -> Tensor:
     """
     channels = slices.shape[-3]
     if channels not in (1, 3):
-        raise InputError(
-            f"The image has {channels} channels, expected 1 (grey) or 3 (RGB): select them before."
-        )
+        raise InputError(f"The image has {channels} channels, expected 1 (grey) or 3 (RGB): select them before.")
     return slices.expand(*slices.shape[:-3], 3, *slices.shape[-2:])
 
 
@@ -125,9 +123,7 @@ def _resize(square: Tensor, size: int, mode: Interpolation, antialias: bool = Tr
     if side == size:
         return square
     if mode == "bilinear":
-        return F.interpolate(
-            square, size=(size, size), mode="bilinear", align_corners=False, antialias=antialias
-        )
+        return F.interpolate(square, size=(size, size), mode="bilinear", align_corners=False, antialias=antialias)
     # Pixel centres, as in the bilinear case; by index, because interpolate() refuses integer types.
     source = ((torch.arange(size, device=square.device) + 0.5) * (side / size)).long()
     return square[..., source[:, None], source]

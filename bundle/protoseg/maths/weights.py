@@ -23,7 +23,8 @@ def load_weights(module: nn.Module, path: str | Path) -> None:
     The file holds a state dict, or a mapping that has it under "network" (.pt, .pth or .safetensors).
     Raises InputError when the file is missing, damaged, or belongs to another architecture.
     """
-    load_strict(module, read_state(path), source=path, target=type(module).__name__)
+    state = read_state(path, origin="best.pt of a training run")
+    load_strict(module, state, source=path, target=type(module).__name__)
 
 
 def with_weights(network: nn.Module, path: str | Path | None) -> nn.Module:

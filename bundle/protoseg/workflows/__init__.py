@@ -1,1 +1,1 @@
-
+"""What the configs assemble for training, evaluation and inference."""

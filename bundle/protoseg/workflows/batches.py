@@ -11,7 +11,10 @@ __all__ = ["prepare_episodes"]
 
 
 def prepare_episodes(
-    batch: dict[str, Tensor], device: torch.device | str | None = None, non_blocking: bool = False, **kwargs: Any
+    batch: dict[str, Tensor],
+    device: torch.device | str | None = None,
+    non_blocking: bool = False,
+    **kwargs: Any,
 ) -> tuple[Tensor, Tensor, tuple[()], dict[str, Tensor]]:
     """Turn a batch of E one-label, one-query episodes into the arguments of `ALPNet` and `EpisodeLoss`.
 

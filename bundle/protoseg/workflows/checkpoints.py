@@ -39,7 +39,8 @@ class TrainingCheckpoint:
         sampler: numbers the episodes; told where to go on.
         batch_size: episodes an iteration takes.
         evaluator: whose key metric decides about `best.pt`, higher being better.
-        interval: iterations between two writings of `last.pt`; a whole number of optimiser steps.
+        interval: iterations between two writings of `last.pt` within an epoch; a whole number of optimiser steps.
+            It is written at the end of every epoch as well.
     """
 
     def __init__(
@@ -62,14 +63,13 @@ class TrainingCheckpoint:
         self.batch_size = batch_size
         self.evaluator = evaluator
         self.interval = interval
-        self.best = -float("inf")
         self._save = DiskSaver(str(output_dir), require_empty=False)
 
     def attach(self, engine: SupervisedTrainer) -> None:
         """Save the state of `engine` as it trains."""
         engine.add_event_handler(Events.STARTED, self._check_interval)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save_best)
-        engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.interval), self._save_last)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._save_within_epoch)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save_last)
 
     def resume(self, trainer: SupervisedTrainer) -> None:
@@ -91,7 +91,8 @@ class TrainingCheckpoint:
                 "another output_dir."
             ) from error
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])
-        self.best = state["best"]
+        self.evaluator.state.best_metric = state["best_metric"]
+        self.evaluator.state.best_metric_epoch = state["best_metric_epoch"]
         torch.set_rng_state(state["random"])
         if torch.cuda.is_available() and len(state["random_cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["random_cuda"])
@@ -113,22 +114,27 @@ class TrainingCheckpoint:
                 "accumulation_steps: a checkpoint between them would lose gradients. Choose a multiple."
             )
 
+    def _save_within_epoch(self, engine: Engine) -> None:
+        done = engine.state.iteration % engine.state.epoch_length
+        # The end of an epoch is saved after its validation, or a run that dies in between would never make up for it.
+        if done and done % self.interval == 0:
+            self._save_last(engine)
+
     def _save_last(self, engine: Engine) -> None:
         checkpoint = {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "lr_scheduler": self.lr_scheduler.state_dict(),
             "iteration": engine.state.iteration,
-            "best": self.best,
+            "best_metric": float(self.evaluator.state.best_metric),
+            "best_metric_epoch": self.evaluator.state.best_metric_epoch,
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
         self._save(checkpoint, LAST)
 
     def _save_best(self, engine: Engine) -> None:
-        metric = self.evaluator.state.metrics.get(self.evaluator.state.key_metric_name)
-        if metric is not None and metric > self.best and self.evaluator.state.epoch == engine.state.epoch:
-            self.best = float(metric)
+        if self.evaluator.state.best_metric_epoch == engine.state.epoch:
             self._save({"network": self.network.state_dict()}, BEST)
 
 

@@ -6,15 +6,17 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from monai.config import KeysCollection
-from monai.transforms import InvertibleTransform, Invertd
+from monai.transforms import Invertd, InvertibleTransform
+
+from protoseg.engine.inferer import FINDINGS
 
 __all__ = ["InvertLabelMapd"]
 
 
 class InvertLabelMapd(Invertd):
-    """MONAI's `Invertd` for label maps, except that a prediction keeps its "confidence".
+    """MONAI's `Invertd` for label maps, except that a prediction keeps what was found.
 
-    Inverting gives a map the metadata of the image it belongs to; what the engine said about it would be lost.
+    Inverting gives a map the metadata of the image it belongs to; the engine's findings would be lost.
 
     Args:
         keys: label maps.
@@ -27,9 +29,9 @@ class InvertLabelMapd(Invertd):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Invert the label map of each key."""
-        said = {key: data[key].meta.get("confidence") for key in self.key_iterator(dict(data))}
+        found = {key: data[key].meta.get(FINDINGS) for key in self.key_iterator(dict(data))}
         inverted = super().__call__(data)
-        for key, confidence in said.items():
-            if confidence is not None:
-                inverted[key].meta["confidence"] = confidence
+        for key, findings in found.items():
+            if findings is not None:
+                inverted[key].meta[FINDINGS] = findings
         return inverted

@@ -14,8 +14,13 @@ from monai.handlers import from_engine
 from monai.metrics import compute_dice
 
 from protoseg.data.volumes import query_id
+from protoseg.engine.inferer import FINDINGS
+from protoseg.engine.prediction import findings_from_json
 
 __all__ = ["CaseRow", "LabelDice", "counted_dice", "volume_ml"]
+
+
+PREDICTION_AND_TRUTH = from_engine(["pred", "label"])
 
 
 class CaseRow(TypedDict):
@@ -26,7 +31,8 @@ class CaseRow(TypedDict):
     dice: float  # NaN where the label is absent from the scan and was not predicted either
     volume_ml: float
     reference_ml: float
-    confidence: float
+    confidence: float  # mean probability, see `LabelFinding`
+    estimated_dice: float | None  # by reverse segmentation, see `LabelFinding`
 
 
 class LabelDice(Metric):
@@ -43,7 +49,9 @@ class LabelDice(Metric):
     rows: list[CaseRow]
 
     def __init__(
-        self, labels: Mapping[str, int], output_transform: Callable[[Any], Any] = from_engine(["pred", "label"])
+        self,
+        labels: Mapping[str, int],
+        output_transform: Callable[[Any], Any] = PREDICTION_AND_TRUTH,
     ) -> None:
         self.labels = labels
         super().__init__(output_transform)
@@ -75,6 +83,7 @@ def volume_ml(mask: torch.Tensor, affine: torch.Tensor) -> float:
 
 def _score(prediction: MetaTensor, truth: MetaTensor, name: str, value: int) -> CaseRow:
     predicted, true = prediction == value, truth == value
+    finding = findings_from_json(prediction.meta[FINDINGS])[name]
     dice = compute_dice(predicted.float()[None], true.float()[None], ignore_empty=bool(not predicted.any()))
     return {
         "scan": query_id(prediction.meta["filename_or_obj"]),
@@ -82,5 +91,6 @@ def _score(prediction: MetaTensor, truth: MetaTensor, name: str, value: int) -> 
         "dice": float(dice),
         "volume_ml": volume_ml(predicted, prediction.affine),
         "reference_ml": volume_ml(true, truth.affine),
-        "confidence": float(prediction.meta["confidence"][name]),
+        "confidence": finding.confidence,
+        "estimated_dice": finding.estimated_dice,
     }

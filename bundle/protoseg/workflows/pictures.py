@@ -16,8 +16,8 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from numpy.typing import NDArray
 
-from protoseg.data.files import replacing
 from protoseg.data.volumes import query_id
+from protoseg.files import replacing
 
 __all__ = ["SaveOverlayd", "draw_overlay"]
 
@@ -109,9 +109,7 @@ def draw_overlay(
     return figure
 
 
-def _draw_labels(
-    axes: Axes, predicted: NDArray[Any], truth: NDArray[Any] | None, labels: Mapping[str, int]
-) -> None:
+def _draw_labels(axes: Axes, predicted: NDArray[Any], truth: NDArray[Any] | None, labels: Mapping[str, int]) -> None:
     layer = np.zeros((*predicted.shape, 4))
     for position, value in enumerate(labels.values()):
         layer[predicted == value] = (*_colour(position), 0.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import statistics
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -12,11 +13,15 @@ from ignite.engine import Engine, Events
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from protoseg.data.files import replacing, write_json
 from protoseg.data.volumes import query_id
+from protoseg.engine.inferer import FINDINGS
+from protoseg.engine.prediction import findings_from_json
+from protoseg.files import replacing, write_json
 from protoseg.workflows.metrics import CaseRow, LabelDice, counted_dice, volume_ml
 
 __all__ = ["MetricsReport", "SaveReportd"]
+
+logger = logging.getLogger(__name__)
 
 
 class MetricsReport:
@@ -39,7 +44,10 @@ class MetricsReport:
 
     def _write(self, _: Engine) -> None:
         rows = self.metric.rows
-        with replacing(self.output_dir / "metrics.csv") as unfinished, unfinished.open("w", newline="") as file:
+        with (
+            replacing(self.output_dir / "metrics.csv") as unfinished,
+            unfinished.open("w", newline="") as file,
+        ):
             writer = csv.DictWriter(file, fieldnames=list(CaseRow.__annotations__))
             writer.writeheader()
             writer.writerows(
@@ -55,10 +63,12 @@ class MetricsReport:
 
 
 class SaveReportd(MapTransform):
-    """Write what the engine says about a label map as `<query>_seg.json`: volume in ml and confidence by label.
+    """Write what the engine says about a label map as `<query>_seg.json`, label by label.
+
+    Volume in ml, confidence, estimated Dice, the support slice that served, and a warning where one is due.
 
     Args:
-        keys: label maps (1, X, Y, Z) on the query's grid, with "confidence" in their metadata.
+        keys: label maps (1, X, Y, Z) on the query's grid, with the engine's findings in their metadata.
         labels: name -> value.
         output_dir: folder of the files.
     """
@@ -76,15 +86,24 @@ class SaveReportd(MapTransform):
 
     def _write(self, label_map: Any) -> None:
         query = label_map.meta["filename_or_obj"]
-        report = {
-            name: {
-                "value": value,
-                "volume_ml": round(volume_ml(label_map == value, label_map.affine), 2),
-                "confidence": round(float(label_map.meta["confidence"][name]), 3),
-            }
-            for name, value in self.labels.items()
-        }
+        report = {name: _describe(label_map, value, name) for name, value in self.labels.items()}
         write_json(self.output_dir / f"{query_id(query)}_seg.json", {"query": str(query), "labels": report})
+        for name, entry in report.items():
+            if entry["warning"]:
+                logger.warning("%s: %s: %s", query_id(query), name, entry["warning"])
+
+
+def _describe(label_map: Any, value: int, name: str) -> dict[str, Any]:
+    finding = findings_from_json(label_map.meta[FINDINGS])[name]
+    estimate, origin = finding.estimated_dice, finding.support_slice
+    return {
+        "value": value,
+        "volume_ml": round(volume_ml(label_map == value, label_map.affine), 2),
+        "confidence": round(finding.confidence, 3),
+        "estimated_dice": None if estimate is None else round(estimate, 3),
+        "support_slice": None if origin is None else origin._asdict(),
+        "warning": finding.warning,
+    }
 
 
 def _summary(rows: list[CaseRow]) -> dict[str, Any]:

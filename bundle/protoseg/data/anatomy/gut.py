@@ -13,9 +13,7 @@ from protoseg.data.anatomy.trunk import Trunk, by_spine
 __all__ = ["paint_colon", "paint_small_bowel", "paint_stomach"]
 
 
-def _paint_lumen(
-    canvas: Canvas, box: Box, distance: Array, *, content: Tissue, wall: float, gas_above: float
-) -> None:
+def _paint_lumen(canvas: Canvas, box: Box, distance: Array, *, content: Tissue, wall: float, gas_above: float) -> None:
     """Fill a hollow organ: content, and gas above a level since it rises to the front of a lying person."""
     inside = distance + wall
     canvas.paint(box, inside, content, label=None, over={Tissue.GUT_WALL})

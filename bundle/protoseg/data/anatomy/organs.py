@@ -24,12 +24,8 @@ def paint_liver(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None:
     box = canvas.box((-125, -95, -70), (140, 95, 160))
     x, y, z = canvas.coordinates(box)
     size = rng.uniform(0.95, 1.08)
-    right = ellipsoid(
-        x, y, z, centre=_varied(rng, (72, -2, 68), 4), radii=(84 * size, 90 * size, rng.uniform(82, 102))
-    )
-    left = ellipsoid(
-        x, y, z, centre=_varied(rng, (2, 45, 90), 4), radii=(rng.uniform(70, 98), 44 * size, 44 * size)
-    )
+    right = ellipsoid(x, y, z, centre=_varied(rng, (72, -2, 68), 4), radii=(84 * size, 90 * size, rng.uniform(82, 102)))
+    left = ellipsoid(x, y, z, centre=_varied(rng, (2, 45, 90), 4), radii=(rng.uniform(70, 98), 44 * size, 44 * size))
     liver = smooth_union(right, left, 24.0)
     liver += 4.0 * canvas.noise(SmoothNoise(rng, 45.0), box) + 1.3 * canvas.noise(SmoothNoise(rng, 16.0), box)
     lower_edge = rng.uniform(-36, -12) + rng.uniform(0.75, 0.95) * np.maximum(0, 64 - x)
@@ -113,9 +109,7 @@ def _paint_kidney(canvas: Canvas, rng: np.random.Generator, *, centre: Point, si
         canvas.paint(box, cyst, Tissue.CYST, label=label, over=CAVITY | parenchyma)
 
 
-def _kidney_frame(
-    coordinates: tuple[Array, Array, Array], centre: Point, side: int
-) -> tuple[Array, Array, Array]:
+def _kidney_frame(coordinates: tuple[Array, Array, Array], centre: Point, side: int) -> tuple[Array, Array, Array]:
     """Axes of a kidney: away from the hilum, forwards, to the upper pole, which leans in and back."""
     x, y, z = (c - m for c, m in zip(coordinates, centre))
     up = np.array([-0.24 * side, -0.2, 1.0])

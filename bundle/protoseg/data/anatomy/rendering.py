@@ -135,9 +135,7 @@ def _magnetic_resonance(canvas: Canvas, rng: np.random.Generator, *, contrast: s
     return (magnitude * rng.lognormal(np.log(8), 0.5)).astype(np.float32)
 
 
-def _mix(
-    canvas: Canvas, mean: NDArray[np.float64], texture: NDArray[np.float64], rng: np.random.Generator
-) -> Array:
+def _mix(canvas: Canvas, mean: NDArray[np.float64], texture: NDArray[np.float64], rng: np.random.Generator) -> Array:
     """Mean plus two scales of texture in every voxel; voxels on a surface mix their two tissues."""
     fine = gaussian_filter(rng.standard_normal(canvas.shape, dtype=np.float32), (1.0, 1.0, 0.5))
     grain = 0.8 * fine / fine.std() + 0.6 * SmoothNoise(rng, 14.0)(canvas.template_axes)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.person import paint_person
 from protoseg.data.anatomy.rendering import CONTRASTS, render
 from protoseg.errors import InputError
 
-__all__ = ["SyntheticScan", "check_request", "synthesise"]
+__all__ = ["SyntheticScan", "check_request", "paint_scan", "synthesise"]
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,29 @@ def synthesise(
     Raises `InputError` for an unknown contrast or a grid that is not three positive numbers.
     """
     check_request(contrast, shape, spacing)
-    person, position, acquisition = np.random.SeedSequence(seed).spawn(3)
+    canvas, affine = paint_scan(seed, shape=shape, spacing=spacing, table=contrast == "ct")
+    acquisition = np.random.SeedSequence(seed).spawn(3)[2]
+    rng = np.random.default_rng(acquisition.spawn(len(CONTRASTS))[CONTRASTS.index(contrast)])
+    image = render(canvas, rng, contrast=contrast)
+    return SyntheticScan(image=image, labels=canvas.labels, affine=affine)
+
+
+def paint_scan(
+    seed: int, *, shape: tuple[int, int, int], spacing: tuple[float, float, float], table: bool
+) -> tuple[Canvas, NDArray[np.float64]]:
+    """Paint the person and the place of one scan, not yet imaged: tissues, and the affine (4, 4) to RAS+ mm.
+
+    The arguments are those of `synthesise`; `table` puts the person on a CT table.
+    """
+    person, position, _ = np.random.SeedSequence(seed).spawn(3)
     placing = np.random.default_rng(position)
     centre = (placing.normal(0, 3), placing.normal(-4, 3), placing.uniform(12, 30))
     origin = [c - 0.5 * s * (n - 1) for c, s, n in zip(centre, spacing, shape)]
     axes = [(o + s * np.arange(n)).astype(np.float32) for o, s, n in zip(origin, spacing, shape)]
-    canvas = paint_person(person, axes=axes, table=contrast == "ct")
-    rng = np.random.default_rng(acquisition.spawn(len(CONTRASTS))[CONTRASTS.index(contrast)])
-    image = render(canvas, rng, contrast=contrast)
+    canvas = paint_person(person, axes=axes, table=table)
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = np.add(origin, placing.uniform(-60, 60, 3))  # the scanner's origin means nothing
-    return SyntheticScan(image=image, labels=canvas.labels, affine=affine)
+    return canvas, affine
 
 
 def check_request(contrast: str, shape: Sequence[int], spacing: Sequence[float]) -> None:

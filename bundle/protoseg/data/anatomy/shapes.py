@@ -53,9 +53,7 @@ def ellipsoid(x: Array, y: Array, z: Array, *, centre: Point, radii: Point) -> A
     return norm * (norm - 1) / slope
 
 
-def capsule(
-    x: Array, y: Array, z: Array, *, start: ArrayLike, end: ArrayLike, radii: tuple[float, float]
-) -> Array:
+def capsule(x: Array, y: Array, z: Array, *, start: ArrayLike, end: ArrayLike, radii: tuple[float, float]) -> Array:
     """Distance to a rounded rod whose radius goes evenly from the first to the second of `radii`."""
     direction = np.subtract(end, start)
     length2 = float(direction @ direction) + 1e-6

@@ -1,0 +1,133 @@
+"""One DICOM series, a folder of slices, as one volume."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import SimpleITK
+
+from protoseg.errors import InputError
+
+__all__ = ["dicom_files", "read_series"]
+
+
+class _Slice(NamedTuple):
+    """What the header of one DICOM file says; lengths in mm, LPS."""
+
+    name: str
+    series: str
+    description: str
+    size: tuple[int, ...]
+    spacing: tuple[float, ...]
+    direction: tuple[float, ...]
+    position: tuple[float, ...]
+    thickness: float
+
+
+def dicom_files(folder: Path) -> list[Path]:
+    """List the DICOM files of a folder, told by their content and not by their names."""
+
+    def is_dicom(path: Path) -> bool:
+        if not path.is_file() or path.name == "DICOMDIR":
+            return False
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+
+    return [path for path in sorted(folder.iterdir()) if is_dicom(path)]
+
+
+def read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read the series in a folder: float32 (X, Y, Z), CT in HU, and its affine from voxel index to LPS mm.
+
+    Slices are put in order by their position, never by their name.
+
+    Raises:
+        InputError: the files are not one series with slices of one size at equal distances, or one of them
+            is damaged.
+    """
+    slices = [_read_header(file) for file in dicom_files(folder)]
+    _check_one_series(slices, folder)
+    direction = np.reshape(slices[0].direction, (3, 3))
+    slices.sort(key=lambda s: float(np.dot(s.position, direction[:, 2])))
+    affine = np.eye(4)
+    affine[:3, :2] = direction[:, :2] * slices[0].spacing
+    affine[:3, 2] = _slice_step(slices, direction[:, 2], folder)
+    affine[:3, 3] = slices[0].position
+    reader = SimpleITK.ImageSeriesReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetOutputPixelType(SimpleITK.sitkFloat32)  # each slice may have a rescale slope of its own
+    reader.SetFileNames([str(folder / s.name) for s in slices])
+    return SimpleITK.GetArrayFromImage(reader.Execute()).T, affine
+
+
+def _read_header(path: Path) -> _Slice:
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} is damaged or holds no pixels, expected a DICOM image. Take it out of the folder."
+        ) from error
+
+    def tag(key: str) -> str:
+        return reader.GetMetaData(key).strip() if reader.HasMetaDataKey(key) else ""
+
+    description = tag("0008|103e")
+    return _Slice(
+        name=path.name,
+        # Anonymised files may have lost their UID; series number and description then tell series apart.
+        series=tag("0020|000e") or f"{tag('0020|0011')} {description}",
+        description=description or tag("0020|0011"),
+        size=reader.GetSize(),
+        spacing=reader.GetSpacing()[:2],
+        direction=reader.GetDirection(),
+        position=reader.GetOrigin(),
+        thickness=float(tag("0018|0050") or 1),
+    )
+
+
+def _check_one_series(slices: list[_Slice], folder: Path) -> None:
+    series: dict[str, list[_Slice]] = {}
+    for s in slices:
+        series.setdefault(s.series, []).append(s)
+    if len(series) > 1:
+        found = ", ".join(sorted(f"{s[0].description!r} ({len(s)} slices)" for s in series.values()))
+        raise InputError(f"{folder} holds {len(series)} DICOM series: {found}. Keep one series in a folder.")
+    first = slices[0]
+    for s in slices:
+        if len(s.size) > 2 and s.size[2] > 1:
+            raise InputError(
+                f"{folder}: {s.name} holds {s.size[2]} DICOM frames, expected one slice a file. Convert it to NIfTI."
+            )
+        same_geometry = s.size == first.size and np.allclose(
+            (*s.spacing, *s.direction), (*first.spacing, *first.direction), atol=1e-3
+        )
+        if not same_geometry:
+            raise InputError(
+                f"{folder}: {s.name} and {first.name} differ in size, spacing or orientation, "
+                "expected slices of one stack. Keep one stack in a folder."
+            )
+
+
+def _slice_step(slices: list[_Slice], normal: np.ndarray, folder: Path) -> np.ndarray:
+    """Vector from one slice to the next, mm, LPS; not along the normal where the gantry was tilted."""
+    if len(slices) == 1:
+        return normal * slices[0].thickness
+    positions = np.array([s.position for s in slices])
+    steps = np.diff(positions, axis=0)
+    gaps = steps @ normal
+    usual = float(np.median(gaps))
+    for previous, following, gap in zip(slices, slices[1:], gaps):
+        if gap < 1e-3:
+            raise InputError(
+                f"{folder}: {previous.name} and {following.name} lie at the same position, expected one "
+                "volume. Keep one volume in a folder."
+            )
+        if abs(gap - usual) > 0.05 * usual:
+            raise InputError(
+                f"{folder}: {previous.name} and {following.name} are {gap:g} mm apart, expected {usual:g} mm "
+                "as between the other slices. Export the whole series again."
+            )
+    return (positions[-1] - positions[0]) / (len(slices) - 1)

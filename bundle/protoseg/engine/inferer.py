@@ -1,0 +1,53 @@
+"""The engine as MONAI's evaluators call it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from monai.inferers import Inferer
+from torch import Tensor
+
+from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.one_shot import OneShotSettings, segment
+from protoseg.engine.prediction import findings_to_json
+from protoseg.engine.support import SupportSet
+
+__all__ = ["FINDINGS", "OneShotInferer"]
+
+FINDINGS = "findings"  # key of a label map's metadata; JSON, because MONAI would take a mapping apart with the batch
+
+
+class OneShotInferer(Inferer):
+    """Segments whole volumes from a support.
+
+    Args:
+        support: what to look for.
+        cache: of features, to share it with others; its own when left out.
+        settings: arguments of `OneShotSettings`.
+    """
+
+    def __init__(self, *, support: SupportSet, cache: FeatureCache | None = None, **settings: Any) -> None:
+        super().__init__()
+        self.support = support
+        self.cache = cache or FeatureCache()
+        self.settings = OneShotSettings(**settings)
+
+    def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> MetaTensor:
+        """Segment one volume.
+
+        Args:
+            inputs: (1, C, X, Y, Z), normalised, axes L, P, S; a `MetaTensor` keeps its metadata.
+            network: the `ALPNet`.
+            *args: not used; MONAI's interface.
+            **kwargs: not used; MONAI's interface.
+
+        Returns:
+            (1, 1, X, Y, Z) float32 label map with the input's metadata and, under "findings", what was
+            found as JSON (`findings_from_json`).
+        """
+        prediction = segment(inputs[0], self.support, network, self.settings, self.cache)
+        label_map = torch.from_numpy(prediction.label_map.transpose(2, 1, 0))[None, None].float()
+        meta = dict(inputs.meta) if isinstance(inputs, MetaTensor) else {}
+        return MetaTensor(label_map, meta={**meta, FINDINGS: findings_to_json(prediction.findings)})

@@ -1,0 +1,56 @@
+"""What the engine says about a volume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protoseg.engine.support import SliceOrigin
+
+__all__ = ["LabelFinding", "Prediction", "findings_from_json", "findings_to_json"]
+
+LOW_ESTIMATE = 0.5  # an estimated Dice below this deserves a second look
+
+
+@dataclass(frozen=True)
+class LabelFinding:
+    """One label of a segmented volume."""
+
+    confidence: float  # mean probability of its voxels; 0 where it was not found
+    estimated_dice: float | None  # by reverse segmentation; None where it was not found or not asked for
+    support_slice: SliceOrigin | None  # the one that served where the label is largest
+
+    @property
+    def warning(self) -> str:
+        """What a user should know before relying on the label; empty when there is nothing."""
+        if self.support_slice is None:
+            return "not found"
+        if self.estimated_dice is not None and self.estimated_dice < LOW_ESTIMATE:
+            return f"estimated Dice is only {self.estimated_dice:.2f}: check it, and label a slice of this scan"
+        return ""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Label map of a volume of S slices of H x W pixels, with what is known about each label."""
+
+    label_map: NDArray[np.uint8]  # S x H x W, label values of the support
+    findings: Mapping[str, LabelFinding]  # by label name
+
+
+def findings_to_json(findings: Mapping[str, LabelFinding]) -> str:
+    """Findings by label name as JSON text."""
+    return json.dumps({name: asdict(finding) for name, finding in findings.items()})
+
+
+def findings_from_json(text: str) -> dict[str, LabelFinding]:
+    """What `findings_to_json` wrote."""
+    findings = {}
+    for name, fields in json.loads(text).items():
+        origin = fields.pop("support_slice")
+        findings[name] = LabelFinding(**fields, support_slice=None if origin is None else SliceOrigin(*origin))
+    return findings

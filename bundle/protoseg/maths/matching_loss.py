@@ -1,0 +1,79 @@
+"""The matching loss: two labelled slices must find each other's structures, all of them at once.
+
+Every cell of one slice asks the cells of the other by `CellVoting`; cross entropy against the shares of the structures
+in the cell. Structures count alike whatever their size, and only where both slices show them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from protoseg.maths.voting import CellVoting
+
+__all__ = ["MatchingLoss", "PairEncoding", "PairFeatures", "label_shares"]
+
+SMALLEST_AREA = 20.0  # cells in a batch; a structure of fewer is not weighted up further
+PRESENT = 1.0  # cells that a structure must fill on a slice to be looked for on the other
+
+
+class PairFeatures(NamedTuple):
+    """What the loss needs of a batch of pairs."""
+
+    support: Tensor  # E x C x h x w
+    query: Tensor  # E x C x h x w
+    support_labels: Tensor  # E x H x W
+
+
+class PairEncoding:
+    """Encodes the two slices of labelled episodes; the trainer's `inferer`."""
+
+    def __call__(
+        self, images: Tensor, network: nn.Module, *, support_images: Tensor, support_masks: Tensor
+    ) -> PairFeatures:
+        """Encode query (E, 1, 3, H, W) and support (E, 1, 3, H, W), whose labels are (E, 1, 1, H, W)."""
+        support, query = network(torch.cat([support_images, images]).flatten(0, 1)).chunk(2)
+        return PairFeatures(support, query, support_masks[:, 0, 0])
+
+
+class MatchingLoss(nn.Module):
+    """Cross entropy of cell voting, both ways.
+
+    Args:
+        labels: the highest label value.
+        scale: inverse temperature of the votes, see `CellVoting`.
+    """
+
+    def __init__(self, *, labels: int, scale: float = 20.0) -> None:
+        super().__init__()
+        self.labels = labels
+        self.matching = CellVoting(scale=scale)
+
+    def forward(self, features: PairFeatures, target: Tensor) -> Tensor:
+        """Scalar loss of `PairFeatures` whose query has the labels (E, 1, H, W), 0 = background."""
+        size = (features.support.shape[-2], features.support.shape[-1])
+        support_shares = label_shares(features.support_labels, self.labels, size)
+        query_shares = label_shares(target[:, 0], self.labels, size)
+        there = self._one_way(features.support, support_shares, features.query, query_shares)
+        back = self._one_way(features.query, query_shares, features.support, support_shares)
+        return (there + back) / 2
+
+    def _one_way(self, support: Tensor, support_shares: Tensor, query: Tensor, query_shares: Tensor) -> Tensor:
+        prototypes = self.matching.build(support[:, None], support_shares[:, 1:, None])
+        log_votes = self.matching.match(query[:, None], prototypes)[:, 0]  # E x (1 + labels) x h x w
+        findable = support_shares.sum((-2, -1), keepdim=True) >= PRESENT
+        area = query_shares * findable
+        weight = area / (area.sum((0, 2, 3), keepdim=True) + SMALLEST_AREA)
+        return -(weight * log_votes).sum() / weight.sum()
+
+
+def label_shares(labels: Tensor, highest: int, size: tuple[int, int]) -> Tensor:
+    """Share of every label (E, 1 + highest, h, w) in the cells of label maps (E, H, W); H and W multiples of h and w."""
+    episodes, height, width = labels.shape
+    rows, columns = height // size[0], width // size[1]
+    cells = labels.long().reshape(episodes, size[0], rows, size[1], columns).transpose(2, 3).flatten(3)
+    counts = torch.zeros(*cells.shape[:3], 1 + highest, device=labels.device)
+    counts.scatter_add_(3, cells, torch.ones_like(cells, dtype=counts.dtype))
+    return counts.permute(0, 3, 1, 2) / (rows * columns)

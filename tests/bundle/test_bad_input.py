@@ -1,0 +1,409 @@
+"""What users give that cannot be used is refused with one sentence, and what is merely unusual works.
+
+Every case runs a whole workflow from its configuration, with an untrained network on tiny scans.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import timm
+import torch
+from monai.bundle import ConfigWorkflow
+from PIL import Image
+
+from protoseg.data.volumes import EXPECTED
+from protoseg.errors import InputError
+from protoseg.maths.alpnet import ALPNet
+from protoseg.maths.pyramid import PyramidEncoder
+from protoseg.maths.voting import CellVoting
+
+CONFIGS = Path(__file__).resolve().parents[2] / "bundle" / "configs"
+LPS = np.diag([-10.0, -10.0, 10.0, 1.0])  # 1 cm voxels: a scan of 32 cm x 32 cm x 4 cm
+Overrides = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A workflow changes the interpreter's hook for exceptions, its search path and the random state."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.random.fork_rng():
+        yield
+    torch.set_num_threads(threads)
+
+
+def organs() -> np.ndarray:
+    """Labels (32, 32, 4): two boxes, 1 to the right and 2 to the left, on slices 1 and 2."""
+    labels = np.zeros((32, 32, 4), np.uint8)
+    labels[6:14, 8:16, 1:3] = 1
+    labels[18:26, 8:16, 1:3] = 2
+    return labels
+
+
+def ct() -> np.ndarray:
+    """HU (32, 32, 4) of a body with these two organs."""
+    image = np.full((32, 32, 4), -1000.0, np.float32)
+    image[4:28, 6:26] = 20
+    image[organs() == 1] = 100
+    image[organs() == 2] = 180
+    return image
+
+
+def nifti(path: Path, voxels: np.ndarray, affine: np.ndarray = LPS) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(voxels, affine), path)
+    return path
+
+
+def with_first_voxel(value: float) -> np.ndarray:
+    image = ct()
+    image[0, 0, 0] = value
+    return image
+
+
+def moved(millimetres: float) -> np.ndarray:
+    affine = LPS.copy()
+    affine[0, 3] = millimetres
+    return affine
+
+
+def run(configs: list[Path], overrides: Overrides) -> None:
+    small = {"device": "$torch.device('cpu')", "image_size": 64, "weights": None}
+    workflow = ConfigWorkflow(
+        [str(config) for config in configs],
+        meta_file=str(CONFIGS / "metadata.json"),
+        logging_file=str(CONFIGS / "logging.conf"),
+        workflow_type="train" if configs[0].stem == "train" else "infer",
+        **{key: str(v) if isinstance(v, Path) else v for key, v in {**small, **overrides}.items()},
+    )
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+
+
+def infer(folder: Path, overrides: Overrides, *configs: Path) -> Path:
+    """Run inference in a folder that holds a good scan and its labels; return the folder of the results."""
+    scan = nifti(folder / "scan.nii.gz", ct())
+    labels = nifti(folder / "labels.nii.gz", organs())
+    output_dir = folder / "out"
+    good = {"support_image": scan, "support_label": labels, "query": scan, "output_dir": output_dir}
+    run([CONFIGS / "inference.yaml", *configs], {**good, **overrides})
+    return output_dir
+
+
+def train(folder: Path, overrides: Overrides) -> None:
+    """Train for two iterations on copies of the scan."""
+    case = {
+        "image": str(nifti(folder / "scan.nii.gz", ct())),
+        "label": str(nifti(folder / "l.nii", organs())),
+    }
+    dataset = {"labels": {"1": "liver", "2": "spleen"}, "training": [case] * 2, "validation": [case] * 2}
+    (folder / "dataset.json").write_text(json.dumps(dataset))
+    good = {"dataset_dir": folder, "output_dir": folder / "out", "workers": 0, "epochs": 1, "epoch_length": 2}
+    run([CONFIGS / "train.yaml"], {**good, **overrides})
+
+
+def refusal(function: Callable[[], object]) -> str:
+    """Sentence of the `InputError` that a call ends with, which MONAI may have wrapped."""
+    with pytest.raises(Exception) as caught:
+        function()
+    error: BaseException | None = caught.value
+    while error is not None and not isinstance(error, InputError):
+        error = error.__cause__
+    assert error is not None, repr(caught.value)
+    return str(error)
+
+
+def scaled_down(folder: Path) -> Path:
+    """A network of another width, saved as training saves it."""
+    network = ALPNet(encoder=PyramidEncoder(channels=16), matching=CellVoting(scale=30.0))
+    path = folder / "other.pt"
+    torch.save({"network": network.state_dict()}, path)
+    return path
+
+
+def picture(path: Path, pixels: np.ndarray) -> Path:
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def grey() -> np.ndarray:
+    """Slice 1 as a picture (H, W)."""
+    return (ct()[:, :, 1].T.clip(-50, 200) + 50).astype(np.uint8)
+
+
+def written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+UNREADABLE = "cannot be read: it is damaged, incomplete, or not in the format of its name. Get a fresh copy."
+NOT_FINITE = (
+    "1 of 4096 voxels are NaN or infinite, expected finite intensities. "
+    "Replace them, for example with numpy.nan_to_num, and save the image again."
+)
+
+REFUSED: dict[str, tuple[Callable[[Path], Overrides], str]] = {
+    "missing support": (
+        lambda f: {"support_image": f / "none.nii.gz"},
+        "{f}/none.nii.gz does not exist. Check the path. " + EXPECTED,
+    ),
+    "missing label": (
+        lambda f: {"support_label": f / "none.nii.gz"},
+        "{f}/none.nii.gz does not exist. Check the path. " + EXPECTED,
+    ),
+    "missing query": (
+        lambda f: {"query": f / "none.nii.gz"},
+        "{f}/none.nii.gz does not exist. Check the path. " + EXPECTED,
+    ),
+    "unreadable NIfTI": (
+        lambda f: {"query": written(f / "text.nii.gz", b"no NIfTI")},
+        "{f}/text.nii.gz " + UNREADABLE,
+    ),
+    "label elsewhere": (
+        lambda f: {"support_label": nifti(f / "far.nii.gz", organs(), moved(1000))},
+        "{f}/far.nii.gz covers X 685.0 to 1005.0, Y -315.0 to 5.0, Z -5.0 to 35.0 mm and {f}/scan.nii.gz "
+        "covers X -315.0 to 5.0, Y -315.0 to 5.0, Z -5.0 to 35.0 mm: they do not overlap. "
+        "Give the label map that was drawn on this image.",
+    ),
+    "empty mask": (
+        lambda f: {"support_label": nifti(f / "empty.nii.gz", organs() * 0)},
+        "{f}/empty.nii.gz: the label map is empty, every voxel is 0. Label at least one structure.",
+    ),
+    "label value absent": (
+        lambda f: {"label_names": {"liver": 1, "spleen": 7}},
+        "{f}/labels.nii.gz: no voxel has the value 7 that label_names gives to 'spleen'; "
+        "the values found are 1, 2. Correct label_names.",
+    ),
+    "NaN in the support": (
+        lambda f: {"support_image": nifti(f / "nan.nii.gz", with_first_voxel(np.nan))},
+        "{f}/nan.nii.gz: " + NOT_FINITE,
+    ),
+    "infinity in the query": (
+        lambda f: {"query": nifti(f / "inf.nii.gz", with_first_voxel(np.inf))},
+        "{f}/inf.nii.gz: " + NOT_FINITE,
+    ),
+    "4D": (
+        lambda f: {"query": nifti(f / "4d.nii.gz", np.stack([ct(), ct()], axis=-1))},
+        "{f}/4d.nii.gz: the image has 32 x 32 x 4 x 2 voxels in 4 dimensions, expected one 3D volume. "
+        "Extract one, such as the first, [..., 0], into a file of its own.",
+    ),
+    "constant image": (
+        lambda f: {"query": nifti(f / "flat.nii.gz", np.zeros_like(ct()))},
+        "{f}/flat.nii.gz: every voxel is 0, expected an image with contrast. Export the image again from its source.",
+    ),
+    "label picture of another size": (
+        lambda f: {
+            "support_image": picture(f / "photo.png", grey()),
+            "support_label": picture(f / "mask.png", organs()[:16, :, 1].T),
+        },
+        "{f}/mask.png has 16 x 32 pixels and {f}/photo.png has 32 x 32, expected one size. "
+        "Export the labels at the size of the picture.",
+    ),
+    "folder without images": (
+        lambda f: {"query": (f / "nothing").mkdir() or f / "nothing"},
+        "{f}/nothing holds no image and no DICOM series. " + EXPECTED,
+    ),
+    "support slice without a label": (
+        lambda f: {"support_slices": [0]},
+        "support_slices names slice 0, which holds no label; labels are on 1..2.",
+    ),
+    "support slice outside the scan": (
+        lambda f: {"support_slices": [4]},
+        "support_slices names slice 4, but the support scan has 0..3.",
+    ),
+    "unknown modality": (
+        lambda f: {"modality": "us"},
+        "modality: found 'us', expected auto, ct, mr, picture.",
+    ),
+    "input size that the encoder cannot take": (
+        lambda f: {"image_size": 60},
+        "The image is 60 x 60 pixels (H x W), but the encoder takes multiples of 8: "
+        "the nearest size is 64 x 64. Set image_size accordingly.",
+    ),
+    "no weights": (
+        lambda f: {"weights": "$@bundle_root + '/models/model.pt'", "bundle_root": f},
+        "Weights file {f}/models/model.pt does not exist. "
+        "Get best.pt of a training run and save it there, or set weights to where you keep it.",
+    ),
+    "damaged weights": (
+        lambda f: {"weights": written(f / "cut.pt", b"PK\x03\x04")},
+        "Weights file {f}/cut.pt (4 bytes) cannot be read as a checkpoint: it is cut short, is no PyTorch or "
+        "safetensors file, or holds objects other than tensors. Fetch it again.",
+    ),
+    "checkpoint of another architecture": (
+        lambda f: {"weights": scaled_down(f)},
+        "{f}/other.pt does not fit ALPNet: 20 of another shape (encoder.top.weight (16, 256, 1, 1) instead "
+        "of (128, 256, 1, 1), encoder.top.bias (16,) instead of (128,), encoder.up16.lateral.weight "
+        "(16, 160, 1, 1) instead of (128, 160, 1, 1), ...). The file holds 60 tensors beginning with "
+        "encoder.stem.weight, encoder.stem.bias, encoder.down4.conv1.weight; the model has 60 tensors "
+        "beginning with encoder.stem.weight, encoder.stem.bias, encoder.down4.conv1.weight. "
+        "Give the weights of this model, or choose the model that the file was made for.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("bad", "message"), REFUSED.values(), ids=list(REFUSED))
+def test_refused_by_inference(tmp_path: Path, bad: Callable[[Path], Overrides], message: str) -> None:
+    assert refusal(lambda: infer(tmp_path, bad(tmp_path))) == message.format(f=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+DINOV2 = CONFIGS / "encoders" / "dinov2_vits14.yaml"
+REFUSED_ENCODERS: dict[str, tuple[Callable[[Path], Path], Overrides, str]] = {
+    "unknown encoder": (
+        lambda f: DINOV2,
+        {"encoder#encoder#name": "my_own_encoder"},
+        "timm {timm} has no model named 'my_own_encoder'. timm.list_models() lists the names.",
+    ),
+    "weights of the encoder not there": (
+        lambda f: DINOV2,
+        {},
+        "Weights file {f}/models/dinov2_vits14_pretrain.pth does not exist. "
+        "Get https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/dinov2_vits14_pretrain.pth "
+        "and save it there, or set weights to where you keep it.",
+    ),
+    "no internet to fetch them from": (
+        lambda f: written(f / "fetch.yaml", FETCHED.format(f=f).encode()),
+        {},
+        "The weights of vit_small_patch14_dinov2.lvd142m could not be fetched. "
+        "Get https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/dinov2_vits14_pretrain.pth, save it as "
+        "bundle/models/dinov2_vits14_pretrain.pth, and pass "
+        "weights='bundle/models/dinov2_vits14_pretrain.pth' instead of pretrained.",
+    ),
+}
+FETCHED = """
+encoder:
+  _target_: protoseg.maths.encoders.TimmEncoder
+  name: vit_small_patch14_dinov2.lvd142m
+  pretrained: true
+  cache_dir: {f}
+"""
+
+
+@pytest.mark.parametrize(("config", "overrides", "message"), REFUSED_ENCODERS.values(), ids=list(REFUSED_ENCODERS))
+def test_refused_encoder(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    config: Callable[[Path], Path],
+    overrides: Overrides,
+    message: str,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    changes = {"bundle_root": tmp_path, **overrides}
+    found = refusal(lambda: infer(tmp_path, changes, config(tmp_path)))
+    assert found == message.format(f=tmp_path, timm=timm.__version__)
+    assert not (tmp_path / "out").exists()
+
+
+REFUSED_TRAINING: dict[str, tuple[Callable[[Path], Overrides], str]] = {
+    "no data set": (
+        lambda f: {"dataset_dir": f / "none"},
+        "{f}/none/dataset.json cannot be opened. Check the path to the data set's JSON file.",
+    ),
+    "section without cases": (
+        lambda f: {"train#dataset#data#section": "test"},
+        "{f}/dataset.json: no cases under 'test'; the sections with cases are 'training', 'validation'. "
+        "Name one of them, or add the cases.",
+    ),
+    "damaged checkpoint": (
+        lambda f: {"output_dir": written(f / "last.pt", b"PK\x03\x04").parent},
+        "{f}/last.pt (4 bytes) cannot be read as a checkpoint. "
+        "Delete it to start afresh, or put a whole one in its place.",
+    ),
+    "checkpoints that would lose gradients": (
+        lambda f: {"checkpoint_interval": 3, "accumulation_steps": 2},
+        "checkpoint_interval is 3 iterations, no multiple of the 2 accumulation_steps: "
+        "a checkpoint between them would lose gradients. Choose a multiple.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("bad", "message"), REFUSED_TRAINING.values(), ids=list(REFUSED_TRAINING))
+def test_refused_by_training(tmp_path: Path, bad: Callable[[Path], Overrides], message: str) -> None:
+    assert refusal(lambda: train(tmp_path, bad(tmp_path))) == message.format(f=tmp_path)
+    assert not list(tmp_path.rglob("best.pt"))
+
+
+def result(output_dir: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Label map and affine of a query; all three files of the result are there, and no other."""
+    endings = (".json", ".nii.gz", ".png")
+    assert sorted(file.name for file in output_dir.iterdir()) == [f"{name}_seg{end}" for end in endings]
+    image = nibabel.load(output_dir / f"{name}_seg.nii.gz")
+    assert image.get_data_dtype() == np.uint8
+    return np.asarray(image.dataobj), image.affine
+
+
+def assert_like_organs(labels: np.ndarray, truth: np.ndarray) -> None:
+    """Both organs are found: Dice above 0.75, which even an untrained network reaches on its support."""
+    assert labels.shape == truth.shape
+    assert np.unique(labels).tolist() == [0, 1, 2]
+    for value in (1, 2):
+        found, wanted = labels == value, truth == value
+        assert 2 * (found & wanted).sum() / (found.sum() + wanted.sum()) > 0.75
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """Label map of the scan with itself as support."""
+    labels, affine = result(infer(tmp_path_factory.mktemp("usual"), {}), "scan")
+    np.testing.assert_array_equal(affine, LPS)
+    assert_like_organs(labels, organs())
+    return labels
+
+
+def test_label_on_another_grid_is_resampled(tmp_path: Path, usual: np.ndarray) -> None:
+    fine = organs()[4:28, 6:18].repeat(2, 0).repeat(2, 1).repeat(2, 2)[::-1]
+    affine = LPS @ [[-0.5, 0, 0, 27.25], [0, 0.5, 0, 5.75], [0, 0, 0.5, -0.25], [0, 0, 0, 1]]
+    labels, _ = result(infer(tmp_path, {"support_label": nifti(tmp_path / "f.nii", fine, affine)}), "scan")
+    np.testing.assert_array_equal(labels, usual)
+
+
+@pytest.mark.parametrize("stored", ["RAS", "LPI", "SRP", "AIL"])
+def test_result_lies_on_the_grid_of_the_query_however_it_is_stored(
+    tmp_path: Path, usual: np.ndarray, stored: str
+) -> None:
+    turn = nibabel.orientations.ornt_transform(nibabel.io_orientation(LPS), nibabel.orientations.axcodes2ornt(stored))
+    turned = nibabel.Nifti1Image(ct(), LPS).as_reoriented(turn)
+    query = nifti(tmp_path / "turned.nii.gz", turned.get_fdata().astype(np.float32), turned.affine)
+    labels, affine = result(infer(tmp_path, {"query": query}), "turned")
+    np.testing.assert_array_equal(affine, turned.affine)
+    np.testing.assert_array_equal(labels, nibabel.orientations.apply_orientation(usual, turn))
+
+
+def test_result_keeps_an_oblique_affine(tmp_path: Path, usual: np.ndarray) -> None:
+    tilt = np.eye(4)
+    tilt[1:3, 1:3] = [[0.8, -0.6], [0.6, 0.8]]
+    query = nifti(tmp_path / "tilted.nii", ct(), tilt @ LPS)
+    labels, affine = result(infer(tmp_path, {"query": query}), "tilted")
+    np.testing.assert_allclose(affine, tilt @ LPS, atol=1e-5)
+    np.testing.assert_array_equal(labels, usual)
+
+
+@pytest.mark.parametrize("two_dimensional", [True, False])
+def test_one_slice_as_support_and_query(tmp_path: Path, two_dimensional: bool) -> None:
+    chosen = (slice(None), slice(None), 1 if two_dimensional else slice(1, 2))
+    one = nifti(tmp_path / "one.nii.gz", ct()[chosen])
+    support_label = nifti(tmp_path / "one_labels.nii.gz", organs()[chosen])
+    overrides = {"support_image": one, "support_label": support_label, "query": one}
+    labels, affine = result(infer(tmp_path, overrides), "one")
+    np.testing.assert_array_equal(affine, LPS)
+    assert_like_organs(labels, organs()[:, :, 1:2])
+
+
+@pytest.mark.parametrize("pixels", [grey(), np.dstack([grey(), 250 - grey(), grey() // 2])], ids=["grey", "RGB"])
+def test_picture_as_support_and_query(tmp_path: Path, pixels: np.ndarray) -> None:
+    photo = picture(tmp_path / "photo.png", pixels)
+    mask = picture(tmp_path / "mask.png", organs()[:, :, 1].T)
+    overrides = {"support_image": photo, "support_label": mask, "query": photo}
+    labels, affine = result(infer(tmp_path, overrides), "photo")
+    assert affine.diagonal().tolist() == [-1, -1, 1, 1]
+    assert_like_organs(labels, organs()[:, :, 1:2])

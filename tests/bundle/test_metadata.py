@@ -1,0 +1,63 @@
+"""The bundle's description of itself."""
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+from monai.bundle import verify_metadata, verify_net_in_out
+
+import protoseg
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = ROOT / "tests" / "data" / "meta_schema.json"
+
+
+@pytest.fixture
+def schema(tmp_path):
+    """A copy in the place where MONAI would download the schema to, so that it downloads nothing."""
+    return shutil.copy(SCHEMA, tmp_path / "schema.json")
+
+
+@pytest.fixture
+def metadata(configs):
+    return json.loads((configs / "metadata.json").read_text())
+
+
+def test_metadata_follows_the_schema(configs, schema):
+    verify_metadata(meta_file=str(configs / "metadata.json"), filepath=str(schema))
+
+
+@pytest.mark.parametrize(
+    "entry", ["monai_version", "required_packages_version", "task", "copyright", "network_data_format"]
+)
+def test_the_schema_asks_for_an_entry(metadata, schema, tmp_path, entry):
+    del metadata[entry]
+    (tmp_path / "metadata.json").write_text(json.dumps(metadata))
+    with pytest.raises(ValueError, match=f"'{entry}' is a required property"):
+        verify_metadata(meta_file=str(tmp_path / "metadata.json"), filepath=str(schema))
+
+
+def test_one_version_everywhere(metadata):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert metadata["version"] == project["version"] == protoseg.__version__
+    assert metadata["version"] in metadata["changelog"]
+
+
+def test_required_packages_are_dependencies(metadata):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {name.lower() for name in metadata["required_packages_version"]} <= {
+        requirement.split(">=")[0].lower() for requirement in project["dependencies"]
+    }
+
+
+@pytest.mark.parametrize("config", ["train.yaml", "inference.yaml"])
+def test_network_takes_and_gives_what_the_metadata_says(configs, config):
+    verify_net_in_out(
+        net_id="network_def",
+        meta_file=str(configs / "metadata.json"),
+        config_file=str(configs / config),
+        device="cpu",
+        n=8,
+    )

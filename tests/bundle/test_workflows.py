@@ -1,0 +1,156 @@
+"""The bundle's workflows from end to end: initialise, check the properties, run, finalise."""
+
+import csv
+import json
+import math
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
+from PIL import Image
+
+ORIENTATIONS = ("RAS", "LPS", "PSR")
+LABELS = {"liver": 4, "lungs": 12}
+
+
+def reoriented(image, axcodes):
+    turn = ornt_transform(io_orientation(image.affine), axcodes2ornt(tuple(axcodes)))
+    return image.as_reoriented(turn)
+
+
+def voxels(path):
+    return np.asarray(nib.load(path).dataobj)
+
+
+@pytest.fixture(scope="module")
+def queries(dataset_dir, tmp_path_factory):
+    """One scan, stored in several orientations."""
+    folder = tmp_path_factory.mktemp("queries")
+    scan = nib.load(dataset_dir / "images" / "test_001.nii.gz")
+    for axcodes in ORIENTATIONS:
+        reoriented(scan, axcodes).to_filename(folder / f"{axcodes.lower()}.nii.gz")
+    return folder
+
+
+@pytest.fixture
+def start_inference(start_workflow, dataset_dir, trained, queries, tmp_path):
+    def start(**overrides):
+        files = {
+            "support_image": str(dataset_dir / "images" / "test_000.nii.gz"),
+            "support_label": str(dataset_dir / "labels" / "test_000.nii.gz"),
+            "query": str(queries),
+            "weights": str(trained / "best.pt"),
+            "output_dir": str(tmp_path),
+            "label_names": LABELS,
+        }
+        return start_workflow("infer", "inference.yaml", **{**files, **overrides})
+
+    return start
+
+
+@pytest.mark.parametrize("run_id", ["run", "training"])
+def test_training(start_training, tmp_path, run_id):
+    workflow = start_training(tmp_path, run_id=run_id)
+    assert not workflow.check_properties()
+    workflow.run()
+    workflow.finalize()
+    assert workflow.trainer.state.iteration == 6
+    assert workflow.evaluator.state.epoch == 2
+    assert {path.name for path in tmp_path.glob("*.pt")} == {"best.pt", "last.pt"}
+
+
+@pytest.mark.parametrize("run_id", ["run", "evaluating"])
+def test_evaluation(start_workflow, dataset_dir, trained, tmp_path, run_id):
+    workflow = start_workflow(
+        "eval",
+        "train.yaml",
+        "evaluate.yaml",
+        run_id=run_id,
+        dataset_dir=str(dataset_dir),
+        output_dir=str(tmp_path),
+        weights=str(trained / "best.pt"),
+        label_names=LABELS,
+    )
+    assert not workflow.check_properties()
+    workflow.run()
+    workflow.finalize()
+
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["scan"], row["label"]) for row in rows] == [("test_001", "liver"), ("test_001", "lungs")]
+    predicted = voxels(tmp_path / "test_001_seg.nii.gz")
+    true = voxels(dataset_dir / "labels" / "test_001.nii.gz")
+    for row, value in zip(rows, LABELS.values()):
+        overlap = ((predicted == value) & (true == value)).sum()
+        dice = 2 * overlap / ((predicted == value).sum() + (true == value).sum())
+        assert float(row["dice"]) == pytest.approx(dice, abs=5e-5)
+        assert float(row["volume_ml"]) == pytest.approx((predicted == value).sum() * 8 * 8 * 24 / 1000, abs=5e-5)
+        assert float(row["reference_ml"]) == pytest.approx((true == value).sum() * 8 * 8 * 24 / 1000, abs=5e-5)
+    summary = json.loads((tmp_path / "metrics.json").read_text())
+    mean = math.fsum(float(row["dice"]) for row in rows) / 2
+    assert summary["mean_dice"] == pytest.approx(mean, abs=1e-4) and mean > 0
+    assert set(summary["labels"]) == set(LABELS)
+    assert (tmp_path / "test_001_seg.png").exists()
+
+
+@pytest.mark.parametrize("run_id", ["run", "inference"])
+def test_inference_gives_each_query_a_label_map_on_its_own_grid(start_inference, queries, tmp_path, run_id):
+    workflow = start_inference(run_id=run_id)
+    assert not workflow.check_properties()
+    workflow.run()
+    workflow.finalize()
+
+    written = sorted(path.name for path in tmp_path.iterdir())
+    assert written == sorted(
+        f"{axcodes.lower()}_seg{suffix}" for axcodes in ORIENTATIONS for suffix in (".nii.gz", ".json", ".png")
+    )
+    upright = []
+    for axcodes in ORIENTATIONS:
+        query = nib.load(queries / f"{axcodes.lower()}.nii.gz")
+        result = nib.load(tmp_path / f"{axcodes.lower()}_seg.nii.gz")
+        assert result.get_data_dtype() == np.uint8
+        assert result.shape == query.shape
+        np.testing.assert_allclose(result.affine, query.affine, rtol=0, atol=1e-5)
+        upright.append(np.asarray(reoriented(result, "RAS").dataobj))
+    assert set(np.unique(upright[0])) == {0, *LABELS.values()}
+    for other in upright[1:]:
+        np.testing.assert_array_equal(other, upright[0])
+
+
+def test_inference_reports_volume_and_confidence_and_draws_a_picture(start_inference, queries, tmp_path):
+    query = queries / "psr.nii.gz"
+    workflow = start_inference(query=str(query))
+    workflow.run()
+    workflow.finalize()
+
+    report = json.loads((tmp_path / "psr_seg.json").read_text())
+    assert report["query"] == str(query)
+    label_map = voxels(tmp_path / "psr_seg.nii.gz")
+    for name, value in LABELS.items():
+        said = report["labels"][name]
+        assert said["value"] == value
+        assert said["volume_ml"] == pytest.approx((label_map == value).sum() * 8 * 8 * 24 / 1000, abs=5e-3)
+        assert 0 < said["confidence"] <= 1
+    picture = np.asarray(Image.open(tmp_path / "psr_seg.png").convert("RGB"))
+    assert picture.std() > 10
+
+
+@pytest.mark.parametrize(
+    ("label_names", "labels"),
+    [
+        ({"liver": 4}, {"liver": 4}),
+        ('{"liver": 4, "bowel": 11}', {"liver": 4, "bowel": 11}),
+        (None, {f"label_{value}": value for value in range(1, 14)}),
+    ],
+)
+def test_label_names_choose_and_name_the_labels(start_inference, label_names, labels):
+    support = start_inference(label_names=label_names).parser.get_parsed_content("support")
+    assert support.labels == labels
+
+
+@pytest.mark.parametrize("slices", [[4, 6], [5]])
+def test_support_slices_choose_the_slices(start_inference, slices):
+    support = start_inference(support_slices=slices).parser.get_parsed_content("support")
+    assert [origin.index for origin in support.origins] == slices
+    assert support.images.shape == (len(slices), 3, 64, 64)

@@ -1,0 +1,156 @@
+"""The parts of the workflows: metrics, reports, pictures, the number format."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine
+from monai.data import MetaTensor
+
+from protoseg.engine.inferer import FINDINGS
+from protoseg.engine.prediction import LabelFinding, findings_to_json
+from protoseg.errors import InputError
+from protoseg.maths.precision import autocast, resolve_precision
+from protoseg.workflows.metrics import LabelDice, volume_ml
+from protoseg.workflows.pictures import draw_overlay
+from protoseg.workflows.reports import MetricsReport
+
+LABELS = {"liver": 2, "spleen": 1}
+AFFINE = torch.diag(torch.tensor([-10.0, 10.0, 5.0, 1.0]))  # voxels of 0.5 ml, axes not all to the RAS side
+
+
+def label_map(rows, scan="scans/anna.nii.gz"):
+    """A one-slice label map (1, X, Y, 1) from rows of digits, such as "0012"."""
+    values = torch.tensor([[int(digit) for digit in row] for row in rows.split()])
+    found = {
+        "liver": LabelFinding(confidence=0.75, estimated_dice=0.9, support_slice=None),
+        "spleen": LabelFinding(confidence=0.25, estimated_dice=None, support_slice=None),
+    }
+    meta = {"filename_or_obj": scan, "affine": AFFINE, FINDINGS: findings_to_json(found)}
+    return MetaTensor(values[None, ..., None], meta=meta)
+
+
+def score(*pairs):
+    metric = LabelDice(LABELS)
+    metric.update(([label_map(predicted) for predicted, _ in pairs], [label_map(true) for _, true in pairs]))
+    return metric
+
+
+@pytest.mark.parametrize(
+    ("predicted", "true", "liver"),
+    [
+        ("0220 0000", "0220 0000", 1.0),
+        ("0220 0000", "0022 0000", 0.5),  # 2 * 1 / (2 + 2)
+        ("2222 0000", "0002 0000", 0.4),  # 2 * 1 / (4 + 1)
+        ("0220 0000", "0000 0000", 0.0),  # absent, but predicted
+        ("0000 0000", "0220 0000", 0.0),
+        ("0000 0000", "0000 0000", math.nan),  # absent, and not predicted
+        ("0110 0000", "0220 0000", 0.0),  # another label
+    ],
+)
+def test_dice_of_one_label(predicted, true, liver):
+    rows = score((predicted, true)).rows
+    assert [row["label"] for row in rows] == ["liver", "spleen"]
+    assert rows[0]["dice"] == pytest.approx(liver, nan_ok=True)
+
+
+def test_mean_dice_leaves_out_what_is_rightly_absent():
+    metric = score(("0220", "0220"), ("0011", "0111"), ("0000", "0000"))
+    assert metric.compute() == pytest.approx((1 + 0.8) / 2)
+    metric.reset()
+    assert metric.rows == []
+    assert metric.compute() == 0.0
+
+
+def test_volumes_are_in_millilitres_of_the_grid():
+    assert volume_ml(torch.ones(1, 2, 2, 1), AFFINE) == 2.0
+    row = score(("0222", "0022")).rows[0]
+    assert (row["volume_ml"], row["reference_ml"]) == (1.5, 1.0)
+
+
+def test_metrics_are_reported_as_csv_and_json(tmp_path):
+    metric = LabelDice(LABELS)
+    report = MetricsReport(metric=metric, output_dir=tmp_path / "new")
+
+    def evaluate(engine, batch):
+        metric.update(batch)
+
+    engine = Engine(evaluate)
+    report.attach(engine)
+    scans = [("0222 0000", "0022 0000", "a/anna.nii.gz"), ("0222 0011", "0222 0000", "b/bert.nrrd")]
+    batch = ([label_map(p, s) for p, _, s in scans], [label_map(t, s) for _, t, s in scans])
+    engine.run([batch])
+
+    assert (tmp_path / "new" / "metrics.csv").read_text().splitlines() == [
+        "scan,label,dice,volume_ml,reference_ml,confidence,estimated_dice",
+        "anna,liver,0.8,1.5,1.0,0.75,0.9",
+        "anna,spleen,nan,0.0,0.0,0.25,",
+        "bert,liver,1.0,1.5,1.5,0.75,0.9",
+        "bert,spleen,0.0,1.0,0.0,0.25,",
+    ]
+    assert json.loads((tmp_path / "new" / "metrics.json").read_text()) == {
+        "mean_dice": 0.6,
+        "labels": {
+            "liver": {"scans": 2, "mean_dice": 0.9, "standard_deviation": 0.1},
+            "spleen": {"scans": 1, "mean_dice": 0.0, "standard_deviation": 0.0},
+        },
+    }
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["metrics.csv", "metrics.json"]
+
+
+def drawn(image, predicted, truth=None, columns=3):
+    figure = draw_overlay(image, predicted, truth, LABELS, title="anna", columns=columns)
+    figure.canvas.draw()
+    return figure, np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
+
+
+def coloured(pixels):
+    """Pixels that are not grey."""
+    return int((pixels.max(-1) - pixels.min(-1) > 30).sum())
+
+
+@pytest.mark.parametrize("shape", [(6, 20, 30), (1, 20, 30, 3)], ids=["volume", "RGB picture"])
+def test_overlay_draws_the_labels(shape):
+    image = np.broadcast_to(np.linspace(-1, 1, 30)[(None, None, slice(None)) + (None,) * (len(shape) - 3)], shape)
+    empty = np.zeros(shape[:3], np.uint8)
+    labelled = empty.copy()
+    labelled[:, 5:15, 5:20] = 2
+    figure, with_labels = drawn(image, labelled)
+    _, without_labels = drawn(image, empty)
+    assert len(figure.axes) == 2 * min(3, shape[0])
+    assert coloured(with_labels) > coloured(without_labels) + 1000
+
+
+def test_overlay_shows_slices_spread_over_the_labels_and_the_truth():
+    labelled, truth = np.zeros((2, 12, 20, 20), np.uint8)
+    labelled[4:7, 5:15, 5:15] = 1
+    truth[5:9, 5:15, 5:15] = 1
+    figure, _ = drawn(np.random.default_rng(0).random((12, 20, 20)), labelled, truth)
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == ["slice 5", "slice 6", "slice 7"]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["liver", "spleen", "truth"]
+
+
+def test_precision_names():
+    cpu = torch.device("cpu")
+    assert resolve_precision(cpu, "float32") == torch.float32
+    assert resolve_precision(cpu, "bfloat16") == torch.bfloat16
+    assert resolve_precision(cpu, "float16") == torch.float16
+    with pytest.raises(InputError, match="^precision is 'half'; choose one of auto, float32, bfloat16, float16.$"):
+        resolve_precision(cpu, "half")
+
+
+@pytest.mark.parametrize(
+    ("amx", "avx512", "expected"),
+    [(True, False, torch.bfloat16), (False, True, torch.bfloat16), (False, False, torch.float32)],
+)
+def test_auto_precision_is_bfloat16_where_the_processor_multiplies_it(monkeypatch, amx, avx512, expected):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    assert resolve_precision(torch.device("cpu"), "auto") == expected
+    matrix = torch.eye(2)
+    with autocast(torch.device("cpu"), "auto"):
+        assert (matrix @ matrix).dtype == expected
