@@ -11,7 +11,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 
 ORIENTATIONS = ("RAS", "LPS", "PSR")
-LABELS = {"liver": 4, "lungs": 12}
+LABELS = {"liver": 4, "bowel": 11}
 
 
 def reoriented(image, axcodes):
@@ -78,7 +78,7 @@ def test_evaluation(start_workflow, dataset_dir, trained, tmp_path, run_id):
 
     with (tmp_path / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["scan"], row["label"]) for row in rows] == [("test_001", "liver"), ("test_001", "lungs")]
+    assert [(row["scan"], row["label"]) for row in rows] == [("test_001", "liver"), ("test_001", "bowel")]
     predicted = voxels(tmp_path / "test_001_seg.nii.gz")
     true = voxels(dataset_dir / "labels" / "test_001.nii.gz")
     for row, value in zip(rows, LABELS.values()):
@@ -152,5 +152,5 @@ def test_label_names_choose_and_name_the_labels(start_inference, label_names, la
 @pytest.mark.parametrize("slices", [[4, 6], [5]])
 def test_support_slices_choose_the_slices(start_inference, slices):
     support = start_inference(support_slices=slices).parser.get_parsed_content("support")
-    assert [origin.index for origin in support.origins] == slices
+    assert [origin.slice_index for origin in support.origins] == slices
     assert support.images.shape == (len(slices), 3, 64, 64)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.data import MetaTensor
 
+from protoseg.errors import InputError
 from protoseg.maths.slices import (
     axial_slices,
     fit_slices,
@@ -15,7 +16,6 @@ from protoseg.maths.slices import (
     unfit_slices,
     volume_from_slices,
 )
-from protoseg.errors import InputError
 
 
 def test_rows_are_y_and_columns_are_x() -> None:

@@ -139,7 +139,7 @@ def test_precision_names():
     assert resolve_precision(cpu, "float32") == torch.float32
     assert resolve_precision(cpu, "bfloat16") == torch.bfloat16
     assert resolve_precision(cpu, "float16") == torch.float16
-    with pytest.raises(InputError, match="^precision is 'half'; choose one of auto, float32, bfloat16, float16.$"):
+    with pytest.raises(InputError, match=r"^precision is 'half'; choose one of auto, float32, bfloat16, float16.$"):
         resolve_precision(cpu, "half")
 
 

@@ -31,6 +31,7 @@ UNLABELLED: dict[str, tuple[Tissue, ...]] = {
     "heart": (Tissue.HEART,),
     "vessels": (Tissue.ARTERY, Tissue.VEIN, Tissue.PORTAL_VEIN),
     "adrenals": (Tissue.ADRENAL,),
+    "renal_pelvis": (Tissue.CYST,),
     "duodenum": (Tissue.GUT_WALL, Tissue.GUT_FLUID, Tissue.STOOL, Tissue.GAS),
 }
 """Tissues that are structures of their own wherever no organ's label is."""

@@ -95,6 +95,7 @@ def segment(
         "Segmenting",
         unit="batch",
         disable=not settings.progress,
+        leave=None,  # under the bar of several volumes, each one's goes when it is done
     ):
         pass_.segment(range(start, min(start + settings.batch_size, len(pass_.slices))))
     return pass_.finish()

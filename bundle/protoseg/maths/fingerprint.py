@@ -35,5 +35,5 @@ def tensor_digest(tensor: Tensor) -> bytes:
     """16 bytes that stand for the shape, type and values of a tensor."""
     array = tensor.detach().cpu().contiguous()
     digest = hashlib.blake2b(f"{array.dtype}{tuple(array.shape)}".encode(), digest_size=16)
-    digest.update(array.reshape(-1).view(torch.uint8).numpy())
+    digest.update(array.reshape(-1).view(torch.uint8).numpy().data)
     return digest.digest()

@@ -53,8 +53,9 @@ class AdaptivePrototypes(Matching):
 
         area = masks.sum((-2, -1))  # E x L x S
         average = torch.einsum("eschw,elshw->elsc", features, masks) / (area[..., None] + 1e-5)
-        fills_a_window = F.avg_pool2d(masks.flatten(0, 2)[:, None], LOCAL_WINDOW).amax((1, 2, 3)) >= CELL_THRESHOLD
-        local = (_pool(masks, window) > CELL_THRESHOLD) & fills_a_window.reshape(*area.shape, 1, 1)
+        windows = _pool(masks, (min(LOCAL_WINDOW, size[0]), min(LOCAL_WINDOW, size[1])))
+        fills_a_window = windows.amax((-2, -1)) >= CELL_THRESHOLD
+        local = (_pool(masks, window) > CELL_THRESHOLD) & fills_a_window[..., None, None]
         members = torch.cat([_pool(background, window) > CELL_THRESHOLD, local], dim=1)
         return Prototypes(
             cells=unit(_pool(features, window).flatten(-2).transpose(-1, -2)),
@@ -91,7 +92,7 @@ class AdaptivePrototypes(Matching):
     def _window(self, size: tuple[int, int]) -> tuple[int, int]:
         if self.training:
             return max(size[0] // self.grid, 1), max(size[1] // self.grid, 1)
-        return self.validation_window, self.validation_window
+        return min(self.validation_window, size[0]), min(self.validation_window, size[1])
 
 
 def _at_feature_size(masks: Tensor, size: tuple[int, int]) -> Tensor:

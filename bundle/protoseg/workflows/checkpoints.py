@@ -6,7 +6,7 @@ import logging
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from ignite.engine import Engine, Events
@@ -115,7 +115,7 @@ class TrainingCheckpoint:
             )
 
     def _save_within_epoch(self, engine: Engine) -> None:
-        done = engine.state.iteration % engine.state.epoch_length
+        done = engine.state.iteration % cast(int, engine.state.epoch_length)  # given: episodes have no end
         # The end of an epoch is saved after its validation, or a run that dies in between would never make up for it.
         if done and done % self.interval == 0:
             self._save_last(engine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ignite.engine import Engine, Events
+from monai.handlers import from_engine
 from tqdm import tqdm
 
 __all__ = ["EpisodeProgress", "ScanProgress"]
@@ -65,4 +66,4 @@ class EpisodeProgress(ScanProgress):
 
     def numbers(self, engine: Engine) -> dict[str, float]:
         """Numbers after the bar."""
-        return {"loss": engine.state.output["loss"].item()}
+        return {"loss": from_engine("loss", first=True)(engine.state.output)}

@@ -1,0 +1,133 @@
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from protoseg.engine.feature_cache import FeatureCache
+from protoseg.maths.alpnet import ALPNet
+from protoseg.maths.fingerprint import weights_fingerprint
+from protoseg.maths.pyramid import PyramidEncoder
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    return ALPNet(encoder=PyramidEncoder(channels=8, widths=(8, 8, 8, 8, 8))).eval()
+
+
+def slices(count, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, 1, 32, 32, generator=generator).expand(-1, 3, -1, -1)
+
+
+@torch.no_grad()
+def test_a_slice_is_encoded_once():
+    cache, net, images = FeatureCache(), network(), slices(4)
+    first = cache.encode(net, images)
+    second = cache.encode(net, images[[2, 0, 2]])
+    assert torch.equal(second, first[[2, 0, 2]])
+    assert (cache.misses, cache.hits) == (4, 3)
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    split=st.lists(st.integers(1, 4), min_size=1, max_size=4),
+    warm=st.lists(st.integers(0, 5), max_size=4),
+    room=st.integers(0, 6),
+)
+@torch.no_grad()
+def test_features_are_the_same_whatever_the_batch_and_the_cache(split, warm, room):
+    net, images = network(), slices(6)
+    expected = FeatureCache().encode(net, images)
+    cache = FeatureCache(max_bytes=room * expected[0].nbytes)
+    for index in warm:
+        cache.encode(net, images[[index]])
+    start = 0
+    for size in [*split, 6]:
+        batch = images[start : start + size]
+        if len(batch):
+            assert torch.equal(cache.encode(net, batch), expected[start : start + size])
+        start += size
+        assert cache.nbytes <= cache.max_bytes
+
+
+@torch.no_grad()
+def test_features_of_other_weights_are_never_served():
+    cache, net, images = FeatureCache(), network(), slices(2)
+    before = cache.encode(net, images)
+    with torch.no_grad():
+        net.encoder.out.bias.add_(1.0)
+    after = cache.encode(net, images)
+    torch.testing.assert_close(after, before + 1.0)
+    net.load_state_dict(network(seed=1).state_dict())
+    assert not torch.equal(cache.encode(net, images), after)
+    assert cache.hits == 0
+
+
+def test_the_fingerprint_is_of_structure_and_values():
+    assert weights_fingerprint(network()) == weights_fingerprint(network())
+    assert weights_fingerprint(network()) != weights_fingerprint(network(seed=1))
+    assert weights_fingerprint(nn.ReLU()) != weights_fingerprint(nn.GELU())
+
+
+@torch.no_grad()
+def test_the_folder_outlives_the_process_and_is_bounded(tmp_path):
+    net, images = network(), slices(6)
+    features = FeatureCache(folder=tmp_path).encode(net, images)
+    again = FeatureCache(folder=tmp_path)
+    assert torch.equal(again.encode(net, images), features)
+    assert again.misses == 0
+
+    size = next(tmp_path.glob("*.npy")).stat().st_size
+    small = FeatureCache(folder=tmp_path, max_folder_bytes=3 * size)
+    small.encode(net, slices(1, seed=9))
+    assert sum(file.stat().st_size for file in tmp_path.glob("*.npy")) <= 3 * size
+
+
+@torch.no_grad()
+def test_a_damaged_file_is_made_again(tmp_path):
+    net, images = network(), slices(1)
+    features = FeatureCache(folder=tmp_path).encode(net, images)
+    file = next(tmp_path.glob("*.npy"))
+    file.write_bytes(file.read_bytes()[:-7])
+    assert torch.equal(FeatureCache(folder=tmp_path).encode(net, images), features)
+    assert torch.equal(FeatureCache(folder=tmp_path).encode(net, images), features)
+
+
+DYING_WRITER = """
+import os, signal, sys
+import numpy as np
+import torch
+sys.path.insert(0, sys.argv[1])
+from test_feature_cache import network, slices
+from protoseg.engine import feature_cache
+
+save, written = np.save, []
+
+def save_two_and_die_in_the_third(file, array):
+    if len(written) == 2:
+        with open(file, "wb") as half:
+            half.write(b"half a file")
+            half.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    written.append(file)
+    save(file, array)
+
+feature_cache.np.save = save_two_and_die_in_the_third
+with torch.no_grad():
+    feature_cache.FeatureCache(folder=sys.argv[2]).encode(network(), slices(4))
+"""
+
+
+@torch.no_grad()
+def test_killed_while_writing_nothing_half_written_is_served(tmp_path):
+    arguments = [sys.executable, "-c", DYING_WRITER, str(Path(__file__).parent), str(tmp_path)]
+    assert subprocess.run(arguments, check=False).returncode == -signal.SIGKILL
+    cache = FeatureCache(folder=tmp_path)
+    features = cache.encode(network(), slices(4))
+    assert torch.equal(features, FeatureCache().encode(network(), slices(4)))
+    assert (cache.hits, cache.misses) == (2, 2)
