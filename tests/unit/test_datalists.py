@@ -99,3 +99,14 @@ def test_missing_labels_are_explained(dataset: Path) -> None:
     with pytest.raises(InputError) as error:
         label_names(dataset)
     assert str(error.value) == f'{dataset}: no "labels". Add them, like "labels": {{"1": "liver"}}.'
+
+
+def test_a_section_without_queries_is_refused(tmp_path):
+    path = tmp_path / "dataset.json"
+    path.write_text('{"validation": ["a.nii.gz"]}')
+    with pytest.raises(InputError) as error:
+        load_datalist(path, "validation", at_least=2)
+    assert str(error.value) == (
+        f"{path}: 'validation' has 1 case(s), expected at least 2: the first is the support and the others are "
+        "segmented. Add cases."
+    )

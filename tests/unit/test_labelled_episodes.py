@@ -1,5 +1,6 @@
 """Labelled episodes are pure in seed and index, image and labels move together, and they teach an encoder."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from protoseg.data import people as people_module
 from protoseg.data.anatomy.tissues import ORGANS, Tissue
@@ -30,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def small_people() -> None:
+def small_people() -> Iterator[None]:
     """Coarse people with few slices paint in a moment."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(people_module, "SHAPE", (72, 56, 6))
@@ -96,6 +97,11 @@ def test_a_larger_pool_begins_with_the_same_people(folder: Path) -> None:
     few = LabelledEpisodes(cache_dir=folder, people=2, seed=9)
     many = LabelledEpisodes(cache_dir=folder, people=3, seed=9)
     assert [person.file for person in many._people[:2]] == [person.file for person in few._people]
+
+
+def test_the_first_episodes_are_drawn_at_three_quarters_of_the_size(folder: Path) -> None:
+    dataset = LabelledEpisodes(cache_dir=folder, people=2, image_size=SIZE, coarse_episodes=4, seed=9)
+    assert [tuple(dataset[index]["query_image"].shape) for index in (3, 4)] == [(3, 48, 48), (3, 64, 64)]
 
 
 def test_people_are_painted_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +191,7 @@ def test_a_small_training_run_lowers_the_loss(dataset: LabelledEpisodes) -> None
     loss_function, encoding = MatchingLoss(labels=len(STRUCTURES)), PairEncoding()
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     losses = []
-    for step, batch in enumerate(DataLoader(torch.utils.data.Subset(dataset, range(120)), batch_size=4)):
+    for batch in DataLoader(Subset(dataset, range(120)), batch_size=4):
         query, target, _, support = prepare_episodes(batch)
         loss = loss_function(encoding(query, network, **support), target)
         optimizer.zero_grad()

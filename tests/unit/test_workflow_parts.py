@@ -92,12 +92,17 @@ def test_metrics_are_reported_as_csv_and_json(tmp_path):
     ]
     assert json.loads((tmp_path / "new" / "metrics.json").read_text()) == {
         "mean_dice": 0.6,
+        "estimate_correlation": None,  # every estimate is the same
         "labels": {
             "liver": {"scans": 2, "mean_dice": 0.9, "standard_deviation": 0.1},
             "spleen": {"scans": 1, "mean_dice": 0.0, "standard_deviation": 0.0},
         },
     }
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["metrics.csv", "metrics.json"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
+        "estimates.png",
+        "metrics.csv",
+        "metrics.json",
+    ]
 
 
 def drawn(image, predicted, truth=None, columns=3):

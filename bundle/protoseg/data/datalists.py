@@ -21,14 +21,17 @@ __all__ = ["is_legend", "label_names", "load_datalist", "names_to_values"]
 FILE_KEYS = ("image", "label")
 
 
-def load_datalist(dataset_json: PathLike, section: str, *, dataset_dir: PathLike | None = None) -> list[dict[str, Any]]:
+def load_datalist(
+    dataset_json: PathLike, section: str, *, dataset_dir: PathLike | None = None, at_least: int = 1
+) -> list[dict[str, Any]]:
     """Cases of one section, such as "training", with absolute paths under "image" and, if given, "label".
 
     Other entries of a case are kept. Relative paths start from `dataset_dir`, or else from the folder of the
     JSON file.
 
     Raises:
-        InputError: the JSON file, the section or a file of a case is missing, or a case has no image.
+        InputError: the JSON file, the section or a file of a case is missing, a case has no image, or there are
+            fewer cases than `at_least`.
     """
     content = _read_json(dataset_json)
     cases = content.get(section)
@@ -37,6 +40,11 @@ def load_datalist(dataset_json: PathLike, section: str, *, dataset_dir: PathLike
         raise InputError(
             f"{dataset_json}: no cases under {section!r}; the sections with cases are {sections or 'none'}. "
             "Name one of them, or add the cases."
+        )
+    if len(cases) < at_least:
+        raise InputError(
+            f"{dataset_json}: {section!r} has {len(cases)} case(s), expected at least {at_least}: the first is the "
+            "support and the others are segmented. Add cases."
         )
     folder = Path(dataset_dir if dataset_dir is not None else Path(dataset_json).parent).absolute()
     return [_case(case, folder, f"{dataset_json}: {section}[{index}]") for index, case in enumerate(cases)]

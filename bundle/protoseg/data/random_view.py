@@ -41,7 +41,7 @@ class View:
         return sampled[0, 0].numpy()
 
 
-def random_view(rng: np.random.Generator, *, body: Box, shape: tuple[int, int], size: int) -> View:
+def random_view(rng: np.random.Generator, *, body: Box, shape: tuple[int, ...], size: int) -> View:
     """Draw a crop to the body with uncertain edges, turned, sheared and warped a little, in a square.
 
     Args:

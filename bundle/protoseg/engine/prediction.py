@@ -30,7 +30,7 @@ class LabelFinding:
         if self.support_slice is None:
             return "not found"
         if self.estimated_dice is not None and self.estimated_dice < LOW_ESTIMATE:
-            return f"estimated Dice is only {self.estimated_dice:.2f}: check it, and label a slice of this scan"
+            return f"may be wrong (estimated Dice {self.estimated_dice:.2f}): check it, or label a slice of this scan"
         return ""
 
 

@@ -70,7 +70,10 @@ class MatchingLoss(nn.Module):
 
 
 def label_shares(labels: Tensor, highest: int, size: tuple[int, int]) -> Tensor:
-    """Share of every label (E, 1 + highest, h, w) in the cells of label maps (E, H, W); H and W multiples of h and w."""
+    """Share of every label (E, 1 + highest, h, w) in the cells of label maps (E, H, W).
+
+    H and W are multiples of h and w.
+    """
     episodes, height, width = labels.shape
     rows, columns = height // size[0], width // size[1]
     cells = labels.long().reshape(episodes, size[0], rows, size[1], columns).transpose(2, 3).flatten(3)

@@ -20,7 +20,7 @@ from protoseg.data.anatomy import synthesise
 from protoseg.data.volumes import query_id
 from protoseg.files import replacing
 
-__all__ = ["SaveOverlayd", "draw_anatomy", "draw_overlay"]
+__all__ = ["SaveOverlayd", "draw_anatomy", "draw_estimates", "draw_overlay"]
 
 AXIAL_LEVELS = (0.9, 0.75, 0.6, 0.45, 0.3)  # of synthetic people, from the feet (0) to the lungs (1)
 
@@ -138,7 +138,22 @@ def _as_slices(volume: Any) -> NDArray[Any]:
 
 
 def _colour(position: int) -> tuple[float, float, float]:
-    return colormaps["tab10"](position % 10)[:3]
+    return colormaps["tab20"](position % 20)[:3]
+
+
+def draw_estimates(estimated: Sequence[float], true: Sequence[float], labels: Sequence[str]) -> Figure:
+    """Scatter plot of estimated against true Dice, a point per scan and label, coloured by label."""
+    figure = Figure(figsize=(5.5, 4.5), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="lightgrey", zorder=0)
+    for position, name in enumerate(dict.fromkeys(labels)):
+        mine = [index for index, label in enumerate(labels) if label == name]
+        x, y = [estimated[index] for index in mine], [true[index] for index in mine]
+        axes.scatter(x, y, s=18, color=_colour(position), label=name)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="Dice estimated without the truth", ylabel="true Dice", aspect="equal")
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    return figure
 
 
 def draw_anatomy(seeds: Sequence[int] = (2, 5, 21)) -> Figure:

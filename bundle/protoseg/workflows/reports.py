@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 import statistics
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from protoseg.engine.inferer import FINDINGS
 from protoseg.engine.prediction import findings_from_json
 from protoseg.files import replacing, write_json
 from protoseg.workflows.metrics import CaseRow, LabelDice, counted_dice, volume_ml
+from protoseg.workflows.pictures import draw_estimates
 
 __all__ = ["MetricsReport", "SaveReportd"]
 
@@ -25,13 +27,14 @@ logger = logging.getLogger(__name__)
 
 
 class MetricsReport:
-    """Writes `metrics.csv` (a row per scan and label) and `metrics.json` (a summary) when an evaluation ends.
+    """Writes what an evaluation found when it ends. An Ignite handler.
 
-    An Ignite handler.
+    `metrics.csv` has a row per scan and label, `metrics.json` a summary, and `estimates.png` shows how well the Dice
+    that the engine estimates without the truth agrees with the true one.
 
     Args:
         metric: that was attached to the evaluator.
-        output_dir: folder of the two files.
+        output_dir: folder of the files.
     """
 
     def __init__(self, *, metric: LabelDice, output_dir: str | Path) -> None:
@@ -56,10 +59,23 @@ class MetricsReport:
             )
         labels = {name: _summary([row for row in rows if row["label"] == name]) for name in self.metric.labels}
         mean = self.metric.compute()
-        write_json(self.output_dir / "metrics.json", {"mean_dice": round(mean, 4), "labels": labels})
-        for name, summary in labels.items():
-            print(f"{name:>16}  {summary['mean_dice']}  in {summary['scans']} scans")
+        summary = {"mean_dice": round(mean, 4), "estimate_correlation": self._compare_estimates(), "labels": labels}
+        write_json(self.output_dir / "metrics.json", summary)
+        for name, figures in labels.items():
+            print(f"{name:>16}  {figures['mean_dice']}  in {figures['scans']} scans")
         print(f"{'mean Dice':>16}  {mean:.4f}  written to {self.output_dir / 'metrics.csv'}")
+
+    def _compare_estimates(self) -> float | None:
+        """Draw estimated against true Dice; their Pearson correlation, or None where there is none."""
+        rows = [row for row in self.metric.rows if row["estimated_dice"] is not None and not math.isnan(row["dice"])]
+        if not rows:
+            return None
+        estimated, true = [row["estimated_dice"] or 0.0 for row in rows], [row["dice"] for row in rows]
+        with replacing(self.output_dir / "estimates.png") as unfinished:
+            draw_estimates(estimated, true, [row["label"] for row in rows]).savefig(unfinished, format="png")
+        if len(set(estimated)) < 2 or len(set(true)) < 2:
+            return None
+        return round(statistics.correlation(estimated, true), 3)
 
 
 class SaveReportd(MapTransform):
@@ -88,9 +104,9 @@ class SaveReportd(MapTransform):
         query = label_map.meta["filename_or_obj"]
         report = {name: _describe(label_map, value, name) for name, value in self.labels.items()}
         write_json(self.output_dir / f"{query_id(query)}_seg.json", {"query": str(query), "labels": report})
-        for name, entry in report.items():
-            if entry["warning"]:
-                logger.warning("%s: %s: %s", query_id(query), name, entry["warning"])
+        warnings = [f"{name} {entry['warning']}" for name, entry in report.items() if entry["warning"]]
+        if warnings:
+            logger.warning("%s: %s.", query_id(query), "; ".join(warnings))
 
 
 def _describe(label_map: Any, value: int, name: str) -> dict[str, Any]:

@@ -1,0 +1,38 @@
+"""Reading the next scan while the present one is segmented."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sized
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+__all__ = ["ReadAhead"]
+
+
+class ReadAhead(Sized):
+    """Iterate over a data loader one batch ahead, in a thread.
+
+    Decompression, resampling and the encoder's products run outside Python's lock, so the two overlap, and unlike a
+    worker process a thread hands over a volume without copying it and an error as it was raised.
+
+    Args:
+        loader: whose batches come, in its order.
+    """
+
+    def __init__(self, loader: DataLoader) -> None:
+        self.loader = loader
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Give the batches."""
+        batches, end = iter(self.loader), object()
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            coming = reader.submit(next, batches, end)
+            while (batch := coming.result()) is not end:
+                coming = reader.submit(next, batches, end)
+                yield batch
