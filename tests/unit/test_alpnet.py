@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet, EpisodeLoss, EpisodeOutput, alignment_loss
 from protoseg.maths.prototypes import ABSENT, AdaptivePrototypes
 from protoseg.maths.voting import CellVoting
@@ -135,3 +136,17 @@ def test_the_loss_weighs_the_background_as_published():
 def test_without_a_support_the_network_encodes():
     network = ALPNet(encoder=nn.Conv2d(3, 6, 4, stride=4))
     assert network(torch.rand(2, 3, 32, 24)).shape == (2, 6, 8, 6)
+
+
+def test_many_support_slices_vote_as_few_do(monkeypatch):
+    support, query, masks = random_episode(5, shots=5)
+    matching = CellVoting()
+    at_once = matching.match(query, matching.build(support, masks))
+    monkeypatch.setattr("protoseg.maths.voting.SLICES_AT_ONCE", 2)
+    torch.testing.assert_close(matching.match(query, matching.build(support, masks)), at_once)
+
+
+@pytest.mark.parametrize("scale", [0, 61])
+def test_a_scale_that_floats_cannot_hold_is_refused(scale):
+    with pytest.raises(InputError, match=rf"^scale of CellVoting is {scale}; it must lie between 0 and 60\.$"):
+        CellVoting(scale=scale)

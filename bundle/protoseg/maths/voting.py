@@ -15,10 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from protoseg.errors import InputError
 from protoseg.maths.matching import Matching, Prototypes, unit
 
 __all__ = ["CellVoting"]
 
+SLICES_AT_ONCE = 16  # support slices matched together: the weights of hundreds would not fit into memory
 PROBABILITY_FLOOR = 1e-4  # keeps the logarithm finite; below it a label is out of the question anyway
 
 
@@ -26,14 +28,14 @@ class CellVoting(Matching):
     """Matching by a weighted vote of all support cells.
 
     Args:
-        scale: inverse temperature of the cosine similarity; higher lets only the nearest cells vote. At most 80,
-            beyond which ``exp`` leaves the range of float32.
+        scale: inverse temperature of the cosine similarity; higher lets only the nearest cells vote. At most 60,
+            beyond which sums of ``exp`` may leave the range of float32.
     """
 
     def __init__(self, *, scale: float = 30.0) -> None:
         super().__init__()
-        if not 0 < scale <= 80:
-            raise ValueError(f"scale is {scale}; it must lie between 0 and 80.")
+        if not 0 < scale <= 60:
+            raise InputError(f"scale of CellVoting is {scale}; it must lie between 0 and 60.")
         self.scale = scale
 
     def build(self, features: Tensor, masks: Tensor) -> Prototypes:
@@ -53,8 +55,11 @@ class CellVoting(Matching):
 
     def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:
         """Log-probabilities (E, Q, 1 + L, h, w) of query cells (E, Q, C, h, w)."""
-        vectors = unit(query.float().flatten(-2), dim=2)
-        weights = torch.einsum("esnc,eqcx->eqsnx", prototypes.cells, self.scale * vectors).exp()
-        votes = torch.einsum("eksn,eqsnx->eqkx", prototypes.membership, weights)
+        vectors = self.scale * unit(query.float().flatten(-2), dim=2)
+        votes = torch.zeros((), device=query.device)
+        parts = prototypes.cells.split(SLICES_AT_ONCE, 1), prototypes.membership.split(SLICES_AT_ONCE, 2)
+        for cells, membership in zip(*parts):
+            weights = torch.einsum("esnc,eqcx->eqsnx", cells, vectors).exp()
+            votes = votes + torch.einsum("eksn,eqsnx->eqkx", membership, weights)
         shares = votes / votes.sum(2, keepdim=True)
         return (shares + PROBABILITY_FLOOR).log().unflatten(-1, query.shape[-2:])

@@ -1,0 +1,56 @@
+import torch
+
+from protoseg.engine.quality import reverse_dice
+from protoseg.engine.support import SupportSet
+from protoseg.maths.voting import CellVoting
+
+SIZE, CELLS = 16, 4
+
+
+def features_of(masks):
+    """One channel a class: cells (B, 3, 4, 4) that tell exactly what is drawn in them."""
+    one_hot = torch.nn.functional.one_hot(masks.long(), 3).permute(0, 3, 1, 2).float()
+    return torch.nn.functional.avg_pool2d(one_hot, SIZE // CELLS)
+
+
+def drawn(*blocks):
+    """Masks (B, 16, 16), a slice a dictionary label -> (row, column) of the 4 x 4 cells it fills."""
+    masks = torch.zeros(len(blocks), SIZE, SIZE, dtype=torch.uint8)
+    for mask, labels in zip(masks, blocks):
+        for label, cells in labels.items():
+            for row, column in cells:
+                mask[4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = label
+    return masks
+
+
+TRUTH = drawn({1: [(0, 0), (0, 1), (1, 0), (1, 1)]}, {2: [(2, 2), (2, 3), (3, 2), (3, 3)]})
+SUPPORT = SupportSet(
+    labels={"liver": 5, "spleen": 9},
+    images=torch.zeros(2, 3, SIZE, SIZE),
+    masks=TRUTH,
+    components={"liver": 1, "spleen": 1},
+    origins=(),
+)
+
+
+def estimate(predicted, seen):
+    """Estimates when the query slices show `seen` and were segmented as `predicted`."""
+    return reverse_dice(CellVoting(scale=30), features_of(seen), predicted, features_of(TRUTH), SUPPORT)
+
+
+def test_a_right_prediction_gives_the_support_back():
+    query = drawn({1: [(2, 0), (2, 1)], 2: [(0, 3)]})
+    assert min(estimate(query, query).values()) > 0.65
+
+
+def test_a_prediction_in_the_wrong_place_does_not():
+    seen = drawn({1: [(2, 0), (2, 1)], 2: [(0, 3)]})
+    shifted = drawn({1: [(3, 0), (3, 1)], 2: [(0, 3)]})  # liver drawn on background
+    found = estimate(shifted, seen)
+    assert found["liver"] < 0.3
+    assert found["spleen"] > 0.65
+
+
+def test_a_label_that_was_predicted_nowhere_gets_nothing():
+    seen = drawn({1: [(2, 0)], 2: [(0, 3)]})
+    assert estimate(drawn({2: [(0, 3)]}), seen)["liver"] == 0
