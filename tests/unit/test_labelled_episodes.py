@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Subset
 from protoseg.data import people as people_module
 from protoseg.data.anatomy.tissues import ORGANS, Tissue
 from protoseg.data.labelled_episodes import LabelledEpisodes
-from protoseg.data.people import STRUCTURES, Box, PersonSlice, load_people
+from protoseg.data.people import BACKDROP, STRUCTURES, Box, PersonSlice, load_people
 from protoseg.data.random_contrast import Contrast, random_contrast, render_slice
 from protoseg.data.random_view import acquire, random_view
 from protoseg.errors import InputError
@@ -185,10 +185,25 @@ def test_the_loss_is_low_where_features_match_and_ignores_what_the_other_slice_l
     assert lacking < 1e-4
 
 
+def test_a_structure_that_the_support_lacks_must_look_like_the_backdrop() -> None:
+    support_labels = torch.tensor([[[0, 0, 1, 1], [0, 0, 1, 1]]])
+    query_labels = torch.tensor([[[0, 0, 2, 2], [0, 0, 2, 2]]])
+    like_background = torch.tensor([[[[1.0, 1.0]], [[0.0, 0.0]]]])
+    like_the_other = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])
+    loss = MatchingLoss(labels=2, backdrop=[0])
+    losses = [
+        loss._one_way(
+            like_the_other, label_shares(support_labels, 2, (1, 2)), query, label_shares(query_labels, 2, (1, 2))
+        )
+        for query in (like_background, like_the_other)
+    ]
+    assert losses[0] < 1e-3 < 4 < losses[1]
+
+
 def test_a_small_training_run_lowers_the_loss(dataset: LabelledEpisodes) -> None:
     torch.manual_seed(0)
     network = ALPNet(encoder=PyramidEncoder(channels=16, widths=(8, 8, 16, 16, 16)))
-    loss_function, encoding = MatchingLoss(labels=len(STRUCTURES)), PairEncoding()
+    loss_function, encoding = MatchingLoss(labels=len(STRUCTURES), backdrop=BACKDROP), PairEncoding()
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     losses = []
     for batch in DataLoader(Subset(dataset, range(120)), batch_size=4):

@@ -138,26 +138,27 @@ class _Pass:
     def finish(self) -> Prediction:
         """Filter components, number labels by the support's values, and say what was found."""
         label_map = np.zeros_like(self.winner)
-        masks, confidence = {}, {}
+        confidence: dict[str, float] = {}
+        largest: dict[str, int] = {}  # slice on which a label is largest, for those that were found
         for position, (name, value) in enumerate(self.support.labels.items(), start=1):
-            mask = self.winner == position
-            if self.settings.components != "none" and mask.any():
-                count = self.support.components[name] if self.settings.components == "support" else 1
-                mask = keep_most_confident(mask, self.certainty, count=count)
+            mask = self._keep_components(self.winner == position, name)
             label_map[mask] = value
-            confidence[name] = float(self.certainty[mask].mean()) / 255 if mask.any() else 0.0
-            masks[name] = mask.sum(axis=(1, 2))
-        best = {name: int(areas.argmax()) for name, areas in masks.items() if areas.any()}
-        estimates = self._estimate(label_map, sorted(set(best.values()))) if self.settings.estimate_quality else {}
-        findings = {
-            name: LabelFinding(
-                confidence=confidence[name],
-                estimated_dice=estimates.get(name) if name in best else None,
-                support_slice=self.support.origins[self.serving[best[name], column]] if name in best else None,
-            )
-            for column, name in enumerate(self.support.labels)
-        }
+            if mask.any():
+                confidence[name] = float(self.certainty[mask].mean()) / 255
+                largest[name] = int(mask.sum(axis=(1, 2)).argmax())
+        estimates = self._estimate(label_map, sorted(set(largest.values())))
+        findings = {name: LabelFinding(0.0, None, None) for name in self.support.labels}
+        for column, name in enumerate(self.support.labels):
+            if name in largest:
+                origin = self.support.origins[self.serving[largest[name], column]]
+                findings[name] = LabelFinding(confidence[name], estimates.get(name), origin)
         return Prediction(label_map, findings)
+
+    def _keep_components(self, mask: NDArray[np.bool_], name: str) -> NDArray[np.bool_]:
+        if self.settings.components == "none":
+            return mask
+        count = self.support.components[name] if self.settings.components == "support" else 1
+        return keep_most_confident(mask, self.certainty, count=count)
 
     def _encode(self, batch: range | list[int]) -> Tensor:
         images = network_input(self.slices, batch, size=self.size, adjacent=self.adjacent)
@@ -175,7 +176,7 @@ class _Pass:
 
     def _estimate(self, label_map: NDArray[np.uint8], indices: list[int]) -> dict[str, float]:
         """Estimated Dice by label, from the slices where the labels are largest."""
-        if not indices:
+        if not indices or not self.settings.estimate_quality:
             return {}
         found = torch.from_numpy(label_map[indices])
         numbered = torch.zeros_like(found)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 
 __all__ = [
     "ComponentRule",
@@ -50,10 +51,15 @@ def component_confidence(components: NDArray[np.uint32], probability: NDArray[An
 
 def keep_most_confident(mask: NDArray[np.bool_], probability: NDArray[Any], *, count: int = 1) -> NDArray[np.bool_]:
     """Keep the `count` components of a 2D or 3D mask that are the most confident; ties keep the first numbered."""
-    components = connected_components(mask)
-    confidence = component_confidence(components, probability)
-    ranked = np.argsort(-confidence[1:], kind="stable")[:count] + 1
-    return np.isin(components, ranked)
+    kept = np.zeros_like(mask)
+    box = find_objects(mask.view(np.uint8))
+    if box:  # an organ fills a small part of a volume; the rest need not be looked through
+        components = connected_components(mask[box[0]])
+        confidence = component_confidence(components, probability[box[0]])
+        chosen = np.zeros(len(confidence), bool)
+        chosen[np.argsort(-confidence[1:], kind="stable")[:count] + 1] = True
+        kept[box[0]] = chosen[components]
+    return kept
 
 
 def count_components(mask: NDArray[np.bool_]) -> int:

@@ -1,11 +1,13 @@
 """The matching loss: two labelled slices must find each other's structures, all of them at once.
 
 Every cell of one slice asks the cells of the other by `CellVoting`; cross entropy against the shares of the structures
-in the cell. Structures count alike whatever their size, and only where both slices show them.
+in the cell. Structures count alike whatever their size. One that only the asking slice shows must be taken for something
+common, not for another organ: a support rarely shows everything that a scan holds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -43,12 +45,15 @@ class MatchingLoss(nn.Module):
 
     Args:
         labels: the highest label value.
+        backdrop: values, 0 included, that a structure which the other slice lacks may be taken for; where there are
+            none, such structures do not count.
         scale: inverse temperature of the votes, see `CellVoting`.
     """
 
-    def __init__(self, *, labels: int, scale: float = 20.0) -> None:
+    def __init__(self, *, labels: int, backdrop: Sequence[int] = (), scale: float = 20.0) -> None:
         super().__init__()
         self.labels = labels
+        self.backdrop = list(backdrop)
         self.matching = CellVoting(scale=scale)
 
     def forward(self, features: PairFeatures, target: Tensor) -> Tensor:
@@ -63,10 +68,21 @@ class MatchingLoss(nn.Module):
     def _one_way(self, support: Tensor, support_shares: Tensor, query: Tensor, query_shares: Tensor) -> Tensor:
         prototypes = self.matching.build(support[:, None], support_shares[:, 1:, None])
         log_votes = self.matching.match(query[:, None], prototypes)[:, 0]  # E x (1 + labels) x h x w
-        findable = support_shares.sum((-2, -1), keepdim=True) >= PRESENT
-        area = query_shares * findable
-        weight = area / (area.sum((0, 2, 3), keepdim=True) + SMALLEST_AREA)
-        return -(weight * log_votes).sum() / weight.sum()
+        support_area = support_shares.sum((-2, -1), keepdim=True)
+        sought, foreign = query_shares * (support_area >= PRESENT), query_shares * (support_area == 0)
+        weight = _balanced(sought)
+        loss = -(weight * log_votes).sum()
+        if self.backdrop:
+            common = log_votes[:, self.backdrop].exp().sum(1, keepdim=True).log()
+            foreign_weight = _balanced(foreign)
+            loss = loss - (foreign_weight * common).sum()
+            weight = weight + foreign_weight
+        return loss / weight.sum()
+
+
+def _balanced(shares: Tensor) -> Tensor:
+    """Weights of the shares (E, K, h, w) that make every label of the batch count alike."""
+    return shares / (shares.sum((0, 2, 3), keepdim=True) + SMALLEST_AREA)
 
 
 def label_shares(labels: Tensor, highest: int, size: tuple[int, int]) -> Tensor:
