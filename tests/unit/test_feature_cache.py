@@ -12,6 +12,7 @@ from protoseg.engine.feature_cache import FeatureCache
 from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.fingerprint import weights_fingerprint
 from protoseg.maths.pyramid import PyramidEncoder
+from protoseg.maths.voting import CellVoting
 
 
 def network(seed=0):
@@ -63,6 +64,8 @@ def test_features_of_other_weights_are_never_served():
         net.encoder.out.bias.add_(1.0)
     after = cache.encode(net, images)
     torch.testing.assert_close(after, before + 1.0)
+    net.encoder.out.bias.data.mul_(2.0)  # as averages of weights are written
+    assert not torch.equal(cache.encode(net, images), after)
     net.load_state_dict(network(seed=1).state_dict())
     assert not torch.equal(cache.encode(net, images), after)
     assert cache.hits == 0
@@ -72,6 +75,28 @@ def test_the_fingerprint_is_of_structure_and_values():
     assert weights_fingerprint(network()) == weights_fingerprint(network())
     assert weights_fingerprint(network()) != weights_fingerprint(network(seed=1))
     assert weights_fingerprint(nn.ReLU()) != weights_fingerprint(nn.GELU())
+    assert weights_fingerprint(CellVoting(scale=20)) != weights_fingerprint(CellVoting(scale=30))
+
+
+@torch.no_grad()
+def test_another_matching_or_mode_needs_no_new_features():
+    cache, net, images = FeatureCache(), network(), slices(2)
+    cache.encode(net, images)
+    net.matching = CellVoting()
+    cache.encode(net.train().eval(), images)
+    assert (cache.misses, cache.hits) == (2, 2)
+
+
+@torch.no_grad()
+def test_a_full_disk_loses_no_features(tmp_path, monkeypatch, caplog):
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("protoseg.engine.feature_cache.np.save", no_space)
+    cache = FeatureCache(folder=tmp_path)
+    assert torch.equal(cache.encode(network(), slices(2)), FeatureCache().encode(network(), slices(2)))
+    assert "No space left on device" in caplog.text
+    assert not list(tmp_path.iterdir())
 
 
 @torch.no_grad()

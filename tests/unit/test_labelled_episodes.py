@@ -8,12 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from monai.bundle import ConfigParser
 from torch.utils.data import DataLoader, Subset
 
 from protoseg.data import people as people_module
 from protoseg.data.anatomy.tissues import ORGANS, Tissue
 from protoseg.data.labelled_episodes import LabelledEpisodes
-from protoseg.data.people import BACKDROP, STRUCTURES, Box, PersonSlice, load_people
+from protoseg.data.people import STRUCTURES, Box, PersonSlice, load_people
 from protoseg.data.random_contrast import Contrast, random_contrast, render_slice
 from protoseg.data.random_view import acquire, random_view
 from protoseg.errors import InputError
@@ -185,6 +186,14 @@ def test_the_loss_is_low_where_features_match_and_ignores_what_the_other_slice_l
     assert lacking < 1e-4
 
 
+def test_the_config_knows_the_structures() -> None:
+    config = ConfigParser.load_config_file(Path(__file__).parents[2] / "bundle" / "configs" / "pretrain.yaml")
+    loss = config["train#loss"]
+    assert loss["labels"] == len(STRUCTURES) == max(STRUCTURES.values())
+    assert loss["backdrop"] == [0, *(value for value in STRUCTURES.values() if value not in ORGANS.values())]
+    assert config["coarse_episodes"] % config["batch_size"] == 0
+
+
 def test_a_structure_that_the_support_lacks_must_look_like_the_backdrop() -> None:
     support_labels = torch.tensor([[[0, 0, 1, 1], [0, 0, 1, 1]]])
     query_labels = torch.tensor([[[0, 0, 2, 2], [0, 0, 2, 2]]])
@@ -203,7 +212,7 @@ def test_a_structure_that_the_support_lacks_must_look_like_the_backdrop() -> Non
 def test_a_small_training_run_lowers_the_loss(dataset: LabelledEpisodes) -> None:
     torch.manual_seed(0)
     network = ALPNet(encoder=PyramidEncoder(channels=16, widths=(8, 8, 16, 16, 16)))
-    loss_function, encoding = MatchingLoss(labels=len(STRUCTURES), backdrop=BACKDROP), PairEncoding()
+    loss_function, encoding = MatchingLoss(labels=len(STRUCTURES), backdrop=[0]), PairEncoding()
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     losses = []
     for batch in DataLoader(Subset(dataset, range(120)), batch_size=4):

@@ -5,13 +5,17 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 from torch import nn
 
+from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.inferer import FINDINGS, OneShotInferer
 from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.prediction import findings_from_json
 from protoseg.engine.support import support_from_scan
 from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet
+from protoseg.maths.encoders import TimmEncoder
 from protoseg.maths.prototypes import AdaptivePrototypes
+from protoseg.maths.pyramid import PyramidEncoder
+from protoseg.maths.slice_adapter import SliceAdapter
 from protoseg.maths.voting import CellVoting
 
 SIZE = 32
@@ -59,7 +63,7 @@ def dice(prediction, labels, value):
 @pytest.mark.parametrize("choice", ["nearest", "all"])
 def test_one_labelled_slice_finds_the_rest(matching, choice):
     image, labels = scene()
-    support = support_from_scan(image, labels, LABELS, image_size=SIZE)
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
     found = segment(image, support, network(matching), OneShotSettings(choice=choice))
     assert dice(found.label_map, labels, 3) > 0.9
     assert dice(found.label_map, labels, 7) > 0.85
@@ -69,27 +73,73 @@ def test_one_labelled_slice_finds_the_rest(matching, choice):
 
 def test_the_label_map_lies_on_a_grid_that_is_not_square():
     image, labels = scene(width=48, height=36)
-    support = support_from_scan(image, labels, LABELS, image_size=SIZE)
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
     found = segment(image, support, network())
     assert found.label_map.shape == (6, 36, 48)
     assert dice(found.label_map, labels, 3) > 0.8
 
 
+ENCODERS = {
+    "pyramid": lambda: PyramidEncoder(channels=8, widths=(8, 8, 8, 8, 8)),
+    "transformer": lambda: TimmEncoder("vit_small_patch16_224", embed_dim=48, depth=2, num_heads=3),
+}
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
 @settings(deadline=None, max_examples=8)
-@given(batch_size=st.integers(1, 9), choice=st.sampled_from(["nearest", "all"]))
-def test_the_batch_size_changes_nothing(batch_size, choice):
+@given(
+    batch_size=st.integers(1, 9),
+    choice=st.sampled_from(["nearest", "all"]),
+    room=st.sampled_from([0, 5000, 2**20]),
+    warm=st.booleans(),
+)
+def test_neither_batch_size_nor_cache_change_a_bit(encoder, batch_size, choice, room, warm):
     image, labels = scene()
-    support = support_from_scan(image, labels, LABELS, image_size=SIZE)
-    one = segment(image, support, network(), OneShotSettings(batch_size=1, choice=choice))
-    many = segment(image, support, network(), OneShotSettings(batch_size=batch_size, choice=choice))
-    assert (one.label_map == many.label_map).all()
-    assert one.findings == many.findings
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
+    torch.manual_seed(0)
+    net = ALPNet(encoder=ENCODERS[encoder](), matching=CellVoting())
+    expected = segment(image, support, net, OneShotSettings(batch_size=3, choice=choice))
+    cache = FeatureCache(room)
+    if warm:
+        segment(image[..., 1:4], support, net, cache=cache)
+    found = segment(image, support, net, OneShotSettings(batch_size=batch_size, choice=choice), cache)
+    assert (found.label_map == expected.label_map).all()
+    assert found.findings == expected.findings
+
+
+def test_a_second_label_costs_no_encoding():
+    image, labels = scene()
+    cache, net = FeatureCache(), network()
+    segment(image, support_from_scan(image, labels, {"disc": 7}, scan="a", image_size=SIZE), net, cache=cache)
+    misses = cache.misses
+    segment(image, support_from_scan(image, labels, {"square": 3}, scan="a", image_size=SIZE), net, cache=cache)
+    assert cache.misses == misses
+
+
+def test_each_slice_is_served_by_the_support_that_looks_like_it():
+    """Two scans in two contrasts: with `nearest`, each is segmented by the support slice of its own contrast."""
+    image, labels = scene()
+    inverted = torch.where(labels > 0, 0.9 - 0.8 * image, torch.full_like(image, 0.25))
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE).merge(
+        support_from_scan(inverted, labels, LABELS, scan="b", image_size=SIZE)
+    )
+    for scan, volume in (("a", image), ("b", inverted)):
+        found = segment(volume, support, network())
+        assert dice(found.label_map, labels, 3) > 0.85
+        assert {finding.support_slice.scan for finding in found.findings.values()} == {scan}
+
+
+def test_adjacent_slices_reach_the_encoder():
+    image, labels = scene()
+    net = ALPNet(encoder=Shades(), slice_adapter=SliceAdapter(layers=1), matching=CellVoting())
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE, adjacent_slices=True)
+    assert dice(segment(image, support, net).label_map, labels, 3) > 0.9
 
 
 @pytest.mark.parametrize(("rule", "parts"), [("support", 2), ("one", 1), ("none", 2)])
 def test_components_follow_the_rule(rule, parts):
     image, labels = scene(discs=2)
-    support = support_from_scan(image, labels, LABELS, image_size=SIZE)
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
     found = segment(image, support, network(), OneShotSettings(components=rule))
     whole = (labels == 7).sum()
     assert (found.label_map == 7).sum() == pytest.approx(int(whole) * parts / 2, rel=0.2)
@@ -97,7 +147,7 @@ def test_components_follow_the_rule(rule, parts):
 
 def test_a_label_that_is_not_there_is_not_found():
     image, labels = scene()
-    support = support_from_scan(image, labels, LABELS, image_size=SIZE)
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
     image[labels == 7] = 0
     found = segment(image, support, network())
     assert not (found.label_map == 7).any()
@@ -107,7 +157,7 @@ def test_a_label_that_is_not_there_is_not_found():
 
 def test_the_inferer_keeps_the_grid_of_its_input():
     image, labels = scene()
-    support = support_from_scan(image, labels, LABELS, image_size=SIZE)
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
     affine = torch.diag(torch.tensor([-2.0, -2.0, 5.0, 1.0], dtype=torch.float64))
     inputs = MetaTensor(image, affine=affine, meta={"filename_or_obj": "a.nii"})[None]
     result = OneShotInferer(support=support)(inputs, network())
@@ -127,7 +177,7 @@ def test_the_inferer_keeps_the_grid_of_its_input():
 )
 def test_unknown_choices_are_refused(arguments, message):
     image, labels = scene()
-    support = support_from_scan(image, labels, LABELS, image_size=SIZE)
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
     with pytest.raises(InputError) as error:
         OneShotInferer(support=support, **arguments)
     assert str(error.value) == message

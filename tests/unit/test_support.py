@@ -25,6 +25,7 @@ def scan(slices=8):
         ("thirds", [3, 4, 5]),  # liver round(2 + 4 / 6), 4, round(2 + 20 / 6); spleen 4, 4, 5
         ("all", [2, 3, 4, 5, 6]),
         ([6, 2, 6], [2, 6]),
+        (2, [2]),
     ],
 )
 def test_slices_are_chosen_as_documented(selection, expected):
@@ -59,14 +60,14 @@ def test_a_support_holds_every_label_of_its_slices():
 
 def test_adjacent_slices_are_the_channels():
     image, drawn = scan()
-    support = support_from_scan(image, drawn, LABELS, image_size=16, slices=[4], adjacent_slices=True)
+    support = support_from_scan(image, drawn, LABELS, scan="a", image_size=16, slices=[4], adjacent_slices=True)
     assert support.images.amax((0, 2, 3)).tolist() == [3, 4, 5]
 
 
 def test_merging_keeps_labels_by_name():
     image, drawn = scan()
-    first = support_from_scan(image, drawn, {"spleen": 1}, image_size=16)
-    second = support_from_scan(image, drawn, LABELS, image_size=16, slices=[2])
+    first = support_from_scan(image, drawn, {"spleen": 1}, scan="a", image_size=16)
+    second = support_from_scan(image, drawn, LABELS, scan="b", image_size=16, slices=[2])
     merged = first.merge(second)
     assert merged.labels == {"spleen": 1, "liver": 4}
     assert merged.one_hot().sum((2, 3)).tolist() == [[3 * 4, 0], [0, 2 * 4]]
@@ -75,9 +76,27 @@ def test_merging_keeps_labels_by_name():
 
 def test_supports_that_disagree_are_not_merged():
     image, drawn = scan()
-    first = support_from_scan(image, drawn, {"spleen": 1}, image_size=16)
+    first = support_from_scan(image, drawn, {"spleen": 1}, scan="a", image_size=16)
     for other in ({"spleen": 4}, {"liver": 1}):
         with pytest.raises(InputError, match="Supports disagree about label values"):
-            first.merge(support_from_scan(image, drawn, other, image_size=16))
+            first.merge(support_from_scan(image, drawn, other, scan="a", image_size=16))
     with pytest.raises(InputError, match="for slices of sizes '16' and '32' cannot be merged"):
-        first.merge(support_from_scan(image, drawn, {"spleen": 1}, image_size=32))
+        first.merge(support_from_scan(image, drawn, {"spleen": 1}, scan="a", image_size=32))
+
+
+def test_labels_drawn_one_after_the_other_on_one_slice_stay_together():
+    image, drawn = scan()
+    liver = support_from_scan(image, drawn, {"liver": 4}, scan="a", image_size=16, slices=[4])
+    spleen = support_from_scan(image, drawn, {"spleen": 1}, scan="a", image_size=16, slices=[4])
+    together = liver.merge(spleen)
+    assert together.origins == (("a", 4),)
+    assert together.one_hot().sum((1, 2, 3)).tolist() == [6 * 4, 2 * 4]
+    drawn[0, :3, :4, 4] = 0
+    redrawn = together.merge(support_from_scan(image, drawn, {"liver": 4}, scan="a", image_size=16, slices=[4]))
+    assert redrawn.one_hot().sum((1, 2, 3)).tolist() == [3 * 4, 2 * 4]
+
+
+def test_thirds_of_a_label_with_gaps_are_slices_that_show_it():
+    drawn = torch.zeros(7, 4, 4)
+    drawn[[0, 5, 6], 0, 0] = 1
+    assert choose_slices(drawn, {"bowel": 1}, "thirds") == [0, 5]

@@ -6,7 +6,6 @@ from protoseg.engine.one_shot import segment
 from protoseg.engine.support import support_from_scan
 from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.fingerprint import weights_fingerprint
 from protoseg.maths.pyramid import PyramidEncoder
 
 
@@ -57,7 +56,7 @@ def test_a_support_is_not_used_with_other_weights():
     torch.manual_seed(0)
     network = ALPNet(encoder=PyramidEncoder(channels=8, widths=(8, 8, 8, 8, 8)))
     volume = torch.randn(1, 16, 12, 2)
-    segment(volume, support(encoder=weights_fingerprint(network)), network)
+    segment(volume, support(encoder=network.encoding_fingerprint()), network)
     with pytest.raises(InputError, match="The support was made for the encoder 123, and the network is"):
         segment(volume, support(encoder="123"), network)
 

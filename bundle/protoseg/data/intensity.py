@@ -185,7 +185,7 @@ def _body_mask(image: MetaTensor, modality: Modality, pooling: np.ndarray, pixel
 
 def _main_parts(mask: np.ndarray) -> np.ndarray:
     """Components at least a quarter as large as the largest: the trunk or both legs, but not an arm."""
-    parts = cc3d.connected_components(mask, connectivity=6)
+    parts = cc3d.connected_components(mask.astype(np.uint8), connectivity=6)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     return (sizes >= max(1, sizes.max() / 4))[parts]

@@ -17,7 +17,7 @@ from protoseg.data.anatomy.scan import paint_scan
 from protoseg.data.anatomy.tissues import ORGANS, Tissue
 from protoseg.data.scan_cache import array_file, cached_array, fingerprint
 
-__all__ = ["BACKDROP", "STRUCTURES", "Box", "Person", "PersonSlice", "load_people"]
+__all__ = ["STRUCTURES", "Box", "Person", "PersonSlice", "load_people"]
 
 SHAPE = (216, 168, 40)  # voxels along x, y and z
 SPACING = (1.8, 1.8, 6.0)  # mm
@@ -41,9 +41,6 @@ STRUCTURES: dict[str, int] = {
     **{name: len(ORGANS) + number for number, name in enumerate(UNLABELLED, start=1)},
 }
 """Name and value of everything that is told apart; 0 is air and what lies in it."""
-
-BACKDROP: list[int] = [0, *(STRUCTURES[name] for name in UNLABELLED)]
-"""Values of what is no organ; what a support does not show is taken for one of them."""
 
 
 class Box(NamedTuple):

@@ -29,7 +29,7 @@ def load_support(
     transform: Callable[[dict[str, Any]], Mapping[Any, Any]],
     image_size: int,
     label_names: Mapping[str, int] | str | None = None,
-    slices: SliceSelection | Sequence[int] = "largest",
+    slices: SliceSelection | int | Sequence[int] = "largest",
     adjacent_slices: bool = False,
 ) -> SupportSet:
     """Read one labelled scan and build a support from it.

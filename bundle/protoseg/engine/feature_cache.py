@@ -1,11 +1,12 @@
 """Features of slices that were encoded before: the second label, the next click and the next support cost nothing.
 
-Keyed by content: the pixels that the encoder sees, the weights, and the number format. Features of other weights
-are never served, whoever changed them.
+Keyed by content: the pixels that the encoder sees, the weights, and the number format, so that features of other
+weights are never served.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -18,10 +19,12 @@ from torch import Tensor
 
 from protoseg.files import replacing
 from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.fingerprint import tensor_digest, weights_fingerprint
+from protoseg.maths.fingerprint import tensor_digest
 from protoseg.maths.precision import resolve_precision
 
-__all__ = ["FeatureCache"]
+__all__ = ["FeatureCache", "encode_batch"]
+
+logger = logging.getLogger(__name__)
 
 
 class FeatureCache:
@@ -50,25 +53,25 @@ class FeatureCache:
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def encode(self, network: ALPNet, images: Tensor) -> Tensor:
-        """Features (B, C, h, w) of network input (B, 3, H, W), on the network's device; only new slices are encoded."""
+        """Features (B, C, h, w) of network input (B, 3, H, W), on the network's device; only new ones are computed."""
         device = next(network.parameters()).device
-        keys = list(self._keys(network, images))
+        keys = list(self._keys(network, images, device))
         found = {key: features for key in set(keys) if (features := self._find(key)) is not None}
         missing = {key: index for index, key in enumerate(keys) if key not in found}
-        if missing:
-            new = encode_batch(network, images[list(missing.values())].to(device))
-            for key, features in zip(missing, new):
-                # A copy: a view would keep the whole batch alive.
-                found[key] = features.cpu().clone()
-                self._keep(key, found[key])
         with self._lock:
             self.misses += len(missing)
             self.hits += len(keys) - len(missing)
-        return torch.stack([found[key] for key in keys]).to(device)
+        if missing:
+            new = encode_batch(network, images[list(missing.values())].to(device))
+            self._keep(dict(zip(missing, new.cpu())))
+            if len(missing) == len(keys):
+                return new
+            found.update(zip(missing, new))
+        return torch.stack([found[key].to(device) for key in keys])
 
-    def _keys(self, network: ALPNet, images: Tensor) -> Iterator[str]:
-        device = next(network.parameters()).device
-        setting = f"{weights_fingerprint(network)}-{resolve_precision(device, network.precision)}".replace("torch.", "")
+    def _keys(self, network: ALPNet, images: Tensor, device: torch.device) -> Iterator[str]:
+        dtype = str(resolve_precision(device, network.precision)).removeprefix("torch.")
+        setting = f"{network.encoding_fingerprint()}-{dtype}"
         for image in images:
             # Of an image repeated three times, one channel tells as much.
             repeated = bool((image[0] == image[1]).all() and (image[0] == image[2]).all())
@@ -90,13 +93,18 @@ class FeatureCache:
         self._remember(key, features)
         return features
 
-    def _keep(self, key: str, features: Tensor) -> None:
-        self._remember(key, features)
+    def _keep(self, new: dict[str, Tensor]) -> None:
+        for key, features in new.items():
+            self._remember(key, features.clone())  # a view would keep the whole batch alive
         if self.folder is None:
             return
-        with replacing(self.folder / f"{key}.npy") as unfinished:
-            np.save(unfinished, features.numpy())
-        self._shrink_folder(self.folder)
+        try:
+            for key, features in new.items():
+                with replacing(self.folder / f"{key}.npy") as unfinished:
+                    np.save(unfinished, features.numpy())
+            self._shrink_folder(self.folder)
+        except OSError as error:  # a full disk is no reason to lose a segmentation
+            logger.warning("Features are not kept in %s: %s", self.folder, error)
 
     def _remember(self, key: str, features: Tensor) -> None:
         with self._lock:
@@ -109,7 +117,7 @@ class FeatureCache:
 
     def _shrink_folder(self, folder: Path) -> None:
         files = []
-        for file in folder.glob("*.npy"):
+        for file in folder.glob("[!.]*.npy"):
             try:
                 state = file.stat()
             except FileNotFoundError:  # another process was quicker

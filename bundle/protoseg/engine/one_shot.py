@@ -203,6 +203,6 @@ def _to_grid(logits: Tensor, height: int, width: int) -> tuple[NDArray[np.uint8]
         empty = np.zeros((height, width), np.uint8)
         return empty, empty
     classes = torch.cat([contenders.new_zeros(1), contenders])
-    probability = unfit_slices(logits[None, classes], height, width).softmax(1)[0]
-    best, winner = probability.max(0)
-    return classes[winner].byte().cpu().numpy(), (best * 255).round().byte().cpu().numpy()
+    log_probability = logits.log_softmax(0)[None, classes]
+    best, winner = unfit_slices(log_probability, height, width)[0].max(0)
+    return classes[winner].byte().cpu().numpy(), (best.exp() * 255).round().byte().cpu().numpy()

@@ -9,11 +9,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from protoseg.errors import InputError
+from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.components import count_components
-from protoseg.maths.fingerprint import weights_fingerprint
 from protoseg.maths.slices import axial_slices, fit_slices, network_input
 
 __all__ = ["SliceOrigin", "SliceSelection", "SupportSet", "choose_slices", "support_from_scan"]
@@ -43,16 +43,16 @@ class SupportSet:
     preprocessing: str = ""  # what made the images, so that others are not mixed in; empty when it is not known
     encoder: str = ""  # fingerprint of the weights it is meant for; empty for any
 
-    def check_encoder(self, network: nn.Module) -> None:
+    def check_encoder(self, network: ALPNet) -> None:
         """Refuse a network other than the one that the support is meant for.
 
         Raises:
             InputError: naming both.
         """
-        if self.encoder and self.encoder != weights_fingerprint(network):
+        if self.encoder and self.encoder != network.encoding_fingerprint():
             raise InputError(
                 f"The support was made for the encoder {self.encoder}, and the network is "
-                f"{weights_fingerprint(network)}; use the weights of that time, or make the support again."
+                f"{network.encoding_fingerprint()}; use the weights of that time, or make the support again."
             )
 
     def one_hot(self) -> Tensor:
@@ -62,7 +62,7 @@ class SupportSet:
     def merge(self, other: SupportSet) -> SupportSet:
         """A support of the slices of both, of the labels of both by name.
 
-        A slice that both hold is taken from `other`, the newer one.
+        On a slice that both hold, the labels of `other`, the newer drawing, replace those of the same names.
 
         Raises:
             InputError: when a name stands for two values, a value for two names, or the two were made for other
@@ -73,14 +73,20 @@ class SupportSet:
         clashes = [name for name in self.labels if labels[name] != self.labels[name]]
         if clashes or len(set(labels.values())) < len(labels):
             raise InputError(f"Supports disagree about label values: {self.labels} and {other.labels}; rename one.")
-        mine = self._take([k for k, origin in enumerate(self.origins) if origin not in other.origins])
+        masks = _renumber(other.masks, other.labels, labels)
+        kept = {name: value for name, value in self.labels.items() if name not in other.labels}
+        for mask, origin in zip(masks, other.origins):
+            if origin in self.origins:
+                older = _renumber(self.masks[self.origins.index(origin)], self.labels, labels, only=kept)
+                mask[:] = torch.where(mask > 0, mask, older)
+        alone = self._take([k for k, origin in enumerate(self.origins) if origin not in other.origins])
         return replace(
             self,
             labels=labels,
-            images=torch.cat([mine.images, other.images]),
-            masks=torch.cat([_renumber(support.masks, support.labels, labels) for support in (mine, other)]),
+            images=torch.cat([alone.images, other.images]),
+            masks=torch.cat([_renumber(alone.masks, self.labels, labels), masks]),
             components={name: max(self.components.get(name, 0), other.components.get(name, 0)) for name in labels},
-            origins=mine.origins + other.origins,
+            origins=alone.origins + other.origins,
         )
 
     def without_label(self, name: str) -> SupportSet:
@@ -143,9 +149,9 @@ def support_from_scan(
     labels: Mapping[str, int],
     *,
     image_size: int,
-    slices: SliceSelection | Sequence[int] = "largest",
+    scan: str,
+    slices: SliceSelection | int | Sequence[int] = "largest",
     adjacent_slices: bool = False,
-    scan: str = "",
     preprocessing: str = "",
     encoder: str = "",
 ) -> SupportSet:
@@ -156,13 +162,13 @@ def support_from_scan(
         label_map: (1, X, Y, Z) on the same grid.
         labels: name -> value in `label_map`; other values count as background.
         image_size: edge of the network's input in pixels.
+        scan: what to know the scan by; a slice is one scan's and one index's.
         slices: see `choose_slices`.
         adjacent_slices: the network's three channels are a slice and its neighbours.
-        scan: a name for the scan, for the provenance.
         preprocessing: what made `image`, for the provenance.
         encoder: fingerprint of the weights that the support is meant for; empty for any.
     """
-    volume, drawn = axial_slices(image), axial_slices(label_map)[:, 0].long()
+    volume, drawn = axial_slices(image), axial_slices(label_map)[:, 0]
     chosen = choose_slices(drawn, labels, slices)
     numbered = torch.zeros_like(drawn, dtype=torch.uint8)
     for number, value in enumerate(labels.values(), start=1):
@@ -178,14 +184,14 @@ def support_from_scan(
     )
 
 
-def choose_slices(drawn: Tensor, labels: Mapping[str, int], slices: SliceSelection | Sequence[int]) -> list[int]:
+def choose_slices(drawn: Tensor, labels: Mapping[str, int], slices: SliceSelection | int | Sequence[int]) -> list[int]:
     """Choose the support slices of a label map (S, H, W): sorted indices, counted from the feet.
 
     Args:
         drawn: label values.
         labels: name -> value.
         slices: "largest", for every label the slice where it is largest; "thirds", for every label the slices at
-            1/6, 1/2 and 5/6 of its extent; "all", every slice that holds a label; or the indices themselves.
+            1/6, 1/2 and 5/6 of its extent; "all", every slice that holds a label; or an index, or several.
 
     Raises:
         InputError: an index lies outside the scan or holds no label, or the selection is unknown.
@@ -193,6 +199,7 @@ def choose_slices(drawn: Tensor, labels: Mapping[str, int], slices: SliceSelecti
     if slices in ("largest", "thirds", "all"):
         areas = [(drawn == value).sum((1, 2)) for value in labels.values()]
         return sorted({index for area in areas for index in _choose_for_label(area, slices)})
+    slices = [slices] if isinstance(slices, int) else slices
     if isinstance(slices, str) or not all(isinstance(index, int) for index in slices):
         raise InputError(
             f"support_slices is {slices!r}; expected 'largest', 'thirds', 'all' or a list of slice indices such as "
@@ -218,12 +225,14 @@ def _choose_for_label(area: Tensor, slices: SliceSelection) -> list[int]:
         return [int(area.argmax())]
     if slices == "all":
         return extent
-    low, high = extent[0], extent[-1]
-    return [round(low + (high - low) * share) for share in (1 / 6, 1 / 2, 5 / 6)]
+    aims = [extent[0] + (extent[-1] - extent[0]) * share for share in (1 / 6, 1 / 2, 5 / 6)]
+    return [min(extent, key=lambda index: abs(index - aim)) for aim in aims]
 
 
-def _renumber(masks: Tensor, before: Mapping[str, int], after: Mapping[str, int]) -> Tensor:
-    """Number masks by the labels after, from the labels before; a label that is gone becomes background."""
-    number = {name: position for position, name in enumerate(after, start=1)}
+def _renumber(
+    masks: Tensor, before: Mapping[str, int], after: Mapping[str, int], only: Mapping[str, int] | None = None
+) -> Tensor:
+    """Number masks by the labels after, from the labels before; others, or all but `only`, become background."""
+    number = {name: position for position, name in enumerate(after, start=1) if only is None or name in only}
     table = torch.tensor([0, *(number.get(name, 0) for name in before)], dtype=torch.uint8)
     return table[masks.long()]

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from protoseg.maths.fingerprint import weights_fingerprint
 from protoseg.maths.matching import Matching
 from protoseg.maths.precision import autocast
 from protoseg.maths.prototypes import AdaptivePrototypes
@@ -58,6 +59,10 @@ class ALPNet(nn.Module):
             if self.slice_adapter is not None:
                 slices = self.slice_adapter(slices)
             return self.encoder(slices).float()
+
+    def encoding_fingerprint(self) -> str:
+        """Digits that stand for all that `encode` depends on, number format and device aside."""
+        return "-".join(weights_fingerprint(part) for part in (self.slice_adapter, self.encoder) if part is not None)
 
     def forward(
         self, images: Tensor, support_images: Tensor | None = None, support_masks: Tensor | None = None

@@ -30,7 +30,8 @@ SPECK = 0.05  # a component smaller than this share of the largest is drawing no
 def connected_components(mask: NDArray[np.bool_]) -> NDArray[np.uint32]:
     """Number the components of a 2D (8-connected) or 3D (26-connected) mask from 1; 0 is the background."""
     connectivity: Literal[8, 26] = 8 if mask.ndim == 2 else 26
-    return cc3d.connected_components(np.ascontiguousarray(mask), connectivity=connectivity).astype(np.uint32)
+    # As bytes: cc3d 4.1 marks pixels outside the mask in some small two-dimensional arrays of booleans.
+    return cc3d.connected_components(mask.astype(np.uint8), connectivity=connectivity).astype(np.uint32)
 
 
 def component_confidence(components: NDArray[np.uint32], probability: NDArray[Any]) -> NDArray[np.float64]:
@@ -43,26 +44,34 @@ def component_confidence(components: NDArray[np.uint32], probability: NDArray[An
     Returns:
         One value per number, index 0 (the background) being 0.
     """
-    area = np.count_nonzero(components)
-    sums = np.bincount(components.ravel(), weights=probability.ravel())
-    sums[0] = 0.0
-    return sums / max(area, 1)
+    inside = components > 0
+    sums = np.bincount(components[inside], weights=probability[inside], minlength=1)
+    return sums / max(np.count_nonzero(inside), 1)
 
 
 def keep_most_confident(mask: NDArray[np.bool_], probability: NDArray[Any], *, count: int = 1) -> NDArray[np.bool_]:
     """Keep the `count` components of a 2D or 3D mask that are the most confident; ties keep the first numbered."""
     kept = np.zeros_like(mask)
-    box = find_objects(mask.view(np.uint8))
-    if box:  # an organ fills a small part of a volume; the rest need not be looked through
-        components = connected_components(mask[box[0]])
-        confidence = component_confidence(components, probability[box[0]])
+    box = _bounding_box(mask)
+    if box is not None:
+        components = connected_components(mask[box])
+        confidence = component_confidence(components, probability[box])
         chosen = np.zeros(len(confidence), bool)
         chosen[np.argsort(-confidence[1:], kind="stable")[:count] + 1] = True
-        kept[box[0]] = chosen[components]
+        kept[box] = chosen[components]
     return kept
 
 
 def count_components(mask: NDArray[np.bool_]) -> int:
     """How many components an organ has on its support, specks left out (< 5 % of the largest)."""
-    sizes = np.bincount(connected_components(mask).ravel())[1:]
-    return int(np.count_nonzero(sizes >= SPECK * sizes.max())) if sizes.size else 0
+    box = _bounding_box(mask)
+    if box is None:
+        return 0
+    sizes = np.bincount(connected_components(mask[box]).ravel())[1:]
+    return int(np.count_nonzero(sizes >= SPECK * sizes.max()))
+
+
+def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
+    """Where to look: an organ fills a small part of a volume. None for an empty mask."""
+    boxes = find_objects(mask.astype(np.uint8))
+    return boxes[0] if boxes else None

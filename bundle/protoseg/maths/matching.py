@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = ["Matching", "Prototypes", "unit"]
 
 NORM_FLOOR = 1e-4
+SLICES_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,7 @@ class Prototypes:
     """Unit-length prototypes of a support and the classes they belong to; class 0 is the background."""
 
     cells: Tensor  # E x S x N x C
-    membership: Tensor  # E x (1 + L) x S x N, the share of each cell that counts for the class
-    whole: Tensor  # E x L x S x C, masked average of the label over the slice
+    membership: Tensor  # E x (1 + L) x S x N, the share of each prototype that counts for the class
     present: Tensor  # E x L x S, True where the label is drawn on the slice
 
     def select(self, slices: Tensor) -> Prototypes:
@@ -28,7 +30,6 @@ class Prototypes:
             self,
             cells=self.cells[:, slices],
             membership=self.membership[:, :, slices],
-            whole=self.whole[:, :, slices],
             present=self.present[:, :, slices],
         )
 
@@ -37,9 +38,13 @@ class Prototypes:
         return replace(
             self,
             membership=self.membership[:, [0, 1 + label]],
-            whole=self.whole[:, [label]],
             present=self.present[:, [label]],
         )
+
+    def parts(self) -> Iterator[Prototypes]:
+        """The same, a few support slices at a time: the similarities of hundreds would not fit into memory."""
+        for slices in torch.arange(self.cells.shape[1], device=self.cells.device).split(SLICES_AT_ONCE):
+            yield self.select(slices)
 
 
 class Matching(nn.Module, ABC):

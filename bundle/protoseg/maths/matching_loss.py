@@ -1,8 +1,8 @@
 """The matching loss: two labelled slices must find each other's structures, all of them at once.
 
 Every cell of one slice asks the cells of the other by `CellVoting`; cross entropy against the shares of the structures
-in the cell. Structures count alike whatever their size. One that only the asking slice shows must be taken for something
-common, not for another organ: a support rarely shows everything that a scan holds.
+in the cell. Structures count alike whatever their size. One that only the asking slice shows must be taken for
+something common, not for another organ: a support rarely shows everything that a scan holds.
 """
 
 from __future__ import annotations

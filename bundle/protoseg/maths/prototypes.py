@@ -56,11 +56,13 @@ class AdaptivePrototypes(Matching):
         windows = _pool(masks, (min(LOCAL_WINDOW, size[0]), min(LOCAL_WINDOW, size[1])))
         fills_a_window = windows.amax((-2, -1)) >= CELL_THRESHOLD
         local = (_pool(masks, window) > CELL_THRESHOLD) & fills_a_window[..., None, None]
-        members = torch.cat([_pool(background, window) > CELL_THRESHOLD, local], dim=1)
+        pooled = unit(_pool(features, window).flatten(-2).transpose(-1, -2))  # E x S x N x C
+        members = torch.cat([_pool(background, window) > CELL_THRESHOLD, local], dim=1).flatten(-2)
+        # A slice has one more prototype for each label, the global one, which counts for that label alone.
+        own = torch.eye(1 + masks.shape[1], device=masks.device)[:, None, 1:].expand(*members.shape[:3], -1)
         return Prototypes(
-            cells=unit(_pool(features, window).flatten(-2).transpose(-1, -2)),
-            membership=members.flatten(-2).float(),
-            whole=unit(average),
+            cells=torch.cat([pooled, unit(average).transpose(1, 2)], dim=2),
+            membership=torch.cat([members.float(), own], dim=3),
             present=area > 0,
         )
 
@@ -70,24 +72,22 @@ class AdaptivePrototypes(Matching):
         Background takes the local prototypes of all support slices together; a label takes the best of its scores
         slice by slice, each from its local prototypes on that slice and its global one.
         """
-        vectors = unit(query.float().flatten(-2), dim=2)  # E x Q x C x (h w)
-        cell = SCALE * torch.einsum("esnc,eqcx->eqsnx", prototypes.cells, vectors)
-        whole = SCALE * torch.einsum("elsc,eqcx->eqlsx", prototypes.whole, vectors)
-        weight, whole_weight = cell.exp(), whole.exp()
-        vote = weight * cell
-        background, foreground = prototypes.membership[:, 0], prototypes.membership[:, 1:]
-
-        background_score = _weighted_mean(
-            torch.einsum("esn,eqsnx->eqx", background, vote),
-            torch.einsum("esn,eqsnx->eqx", background, weight),
-        )
-        per_slice = _weighted_mean(
-            torch.einsum("elsn,eqsnx->eqlsx", foreground, vote) + whole_weight * whole,
-            torch.einsum("elsn,eqsnx->eqlsx", foreground, weight) + whole_weight,
-        )
-        label_score = per_slice.masked_fill(~prototypes.present[:, None, :, :, None], ABSENT).amax(3)
-        scores = torch.cat([background_score[:, :, None], label_score], dim=2)
-        return scores.unflatten(-1, query.shape[-2:])
+        vectors = SCALE * unit(query.float().flatten(-2), dim=2)  # E x Q x C x (h w)
+        background_votes = background_weights = torch.zeros((), device=query.device)
+        per_slice = []
+        for part in prototypes.parts():
+            similarity = torch.einsum("esnc,eqcx->eqsnx", part.cells, vectors)
+            weight = similarity.exp()
+            vote = weight * similarity
+            background, foreground = part.membership[:, 0], part.membership[:, 1:]
+            background_votes = background_votes + torch.einsum("esn,eqsnx->eqx", background, vote)
+            background_weights = background_weights + torch.einsum("esn,eqsnx->eqx", background, weight)
+            label_votes = torch.einsum("elsn,eqsnx->eqlsx", foreground, vote)
+            label_scores = label_votes / torch.einsum("elsn,eqsnx->eqlsx", foreground, weight)
+            per_slice.append(label_scores.masked_fill(~part.present[:, None, :, :, None], ABSENT).amax(3))
+        background_score = _weighted_mean(background_votes, background_weights)[:, :, None]
+        label_score = torch.stack(per_slice).amax(0)
+        return torch.cat([background_score, label_score], dim=2).unflatten(-1, query.shape[-2:])
 
     def _window(self, size: tuple[int, int]) -> tuple[int, int]:
         if self.training:

@@ -20,7 +20,6 @@ from protoseg.maths.matching import Matching, Prototypes, unit
 
 __all__ = ["CellVoting"]
 
-SLICES_AT_ONCE = 16  # support slices matched together: the weights of hundreds would not fit into memory
 PROBABILITY_FLOOR = 1e-4  # keeps the logarithm finite; below it a label is out of the question anyway
 
 
@@ -44,22 +43,18 @@ class CellVoting(Matching):
         features = features.float()
         shares = F.adaptive_avg_pool2d(masks.flatten(0, 2)[:, None].float(), size).reshape(*masks.shape[:3], *size)
         background = (1 - shares.sum(1, keepdim=True)).clamp(min=0)
-        area = shares.sum((-2, -1))
-        average = torch.einsum("eschw,elshw->elsc", features, shares) / (area[..., None] + 1e-5)
         return Prototypes(
             cells=unit(features.flatten(-2).transpose(-1, -2)),
             membership=torch.cat([background, shares], dim=1).flatten(-2),
-            whole=unit(average),
-            present=area > 0,
+            present=shares.flatten(-2).any(-1),
         )
 
     def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:
         """Log-probabilities (E, Q, 1 + L, h, w) of query cells (E, Q, C, h, w)."""
         vectors = self.scale * unit(query.float().flatten(-2), dim=2)
         votes = torch.zeros((), device=query.device)
-        parts = prototypes.cells.split(SLICES_AT_ONCE, 1), prototypes.membership.split(SLICES_AT_ONCE, 2)
-        for cells, membership in zip(*parts):
-            weights = torch.einsum("esnc,eqcx->eqsnx", cells, vectors).exp()
-            votes = votes + torch.einsum("eksn,eqsnx->eqkx", membership, weights)
+        for part in prototypes.parts():
+            weights = torch.einsum("esnc,eqcx->eqsnx", part.cells, vectors).exp()
+            votes = votes + torch.einsum("eksn,eqsnx->eqkx", part.membership, weights)
         shares = votes / votes.sum(2, keepdim=True)
         return (shares + PROBABILITY_FLOOR).log().unflatten(-1, query.shape[-2:])
