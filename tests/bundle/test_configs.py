@@ -41,13 +41,41 @@ def test_an_encoder_fits_the_main_configs(encoder, main):
         file = Path(parser.get_parsed_content("encoder#encoder#weights"))
         assert file.parent == CONFIGS.parent / "models"
         assert file.suffix in (".pth", ".safetensors")
-        assert parser["weights"] is None  # or the encoder that ships would be loaded into another one
+        assert parser.get_parsed_content("weights") is None  # or those that ship would be loaded into another encoder
 
 
 @pytest.mark.parametrize("encoder", [name for name in ENCODERS if name != "pyramid"])
 def test_a_trained_network_needs_no_weights_of_the_encoder(encoder):
     parser = parse("train.yaml", f"encoders/{encoder}.yaml", weights="runs/training/best.pt")
     assert parser.get_parsed_content("encoder#encoder#weights") is None
+
+
+@pytest.mark.parametrize(
+    ("names", "weights"),
+    [
+        (["train.yaml", "evaluate.yaml", "encoder"], "runs/training/best.pt"),
+        (["train.yaml", "encoder", "evaluate.yaml"], "runs/training/best.pt"),
+        (["inference.yaml", "encoder", "slice_adapter.yaml"], None),
+        (["inference.yaml", "slice_adapter.yaml", "encoder"], None),
+    ],
+)
+@pytest.mark.parametrize("chosen", [{}, {"weights": "mine.pt"}])
+def test_weights_do_not_depend_on_the_order_of_the_files(names, weights, chosen):
+    files = [name.replace("encoder", "encoders/dinov2_vits14.yaml") for name in names]
+    parser = parse(*files, **chosen)
+    found = parser.get_parsed_content("weights")
+    assert found == chosen.get("weights", weights)
+    own = parser.get_parsed_content("encoder#encoder#weights")
+    assert own == (str(CONFIGS.parent / "models" / "dinov2_vits14_pretrain.pth") if found is None else None)
+
+
+def test_training_and_inference_agree():
+    """What both files say is the same, except where they differ by nature."""
+    train, infer = (ConfigParser.load_config_file(CONFIGS / name) for name in MAIN)
+    differing = {"dataset_dir", "output_dir", "label_names", "weights", "initialize", "run"}
+    shared = (train.keys() & infer.keys()) - differing
+    assert {"network", "network_def", "encoder", "matching", "precision", "preprocessing", "choice"} <= shared
+    assert {name: train[name] for name in shared} == {name: infer[name] for name in shared}
 
 
 @pytest.mark.parametrize("main", MAIN)

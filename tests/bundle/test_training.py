@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 import torch
 from ignite.engine import Events
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from protoseg.errors import InputError
 
 STEPS = 6  # two epochs of three
 
@@ -92,6 +95,73 @@ def test_a_longer_run_continues_a_finished_one(start_training, uninterrupted, tm
     assert train(start_training(tmp_path, epochs=1)) == uninterrupted[0][:3]
     assert train(start_training(tmp_path, epochs=2)) == uninterrupted[0][3:]
     assert_same_weights(weights(tmp_path), uninterrupted[1])
+
+
+@pytest.mark.parametrize("epochs", [2, 1])
+def test_a_finished_run_is_left_as_it_is(start_training, trained, tmp_path, capsys, epochs):
+    for name in ("last.pt", "best.pt"):
+        shutil.copy(trained / name, tmp_path)
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert train(start_training(tmp_path, epochs=epochs)) == []
+    message = f"{tmp_path / 'last.pt'}: already finished after 6 iterations; raise epochs to go on."
+    assert message in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.pt")} == written
+
+
+def test_random_numbers_of_the_network_go_on_as_well(start_training, tmp_path):
+    """Dropout draws from the random state that a checkpoint keeps."""
+    dropout = {
+        "encoder#encoder": {
+            "_target_": "protoseg.maths.encoders.TimmEncoder",
+            "name": "vit_tiny_patch16_224",
+            "patch_size": 8,
+            "embed_dim": 16,
+            "depth": 1,
+            "num_heads": 2,
+            "proj_drop_rate": 0.5,
+        },
+        "checkpoint_interval": 2,
+    }
+    whole = train(start_training(tmp_path / "whole", **dropout))
+    train(start_training(tmp_path / "parts", **dropout), stop_at=3)
+    assert train(start_training(tmp_path / "parts", **dropout)) == whole[2:]
+    assert_same_weights(weights(tmp_path / "parts"), weights(tmp_path / "whole"))
+
+
+def test_every_process_goes_on_after_the_episodes_of_all(start_training, tmp_path):
+    train(start_training(tmp_path, epochs=1))
+    workflow = start_training(tmp_path, epochs=1, **{"train#sampler#rank": 1, "train#sampler#world_size": 2})
+    train(workflow)
+    # 3 iterations of 2 episodes in each of 2 processes
+    assert workflow.parser.get_parsed_content("train#sampler").first == 12
+
+
+def test_a_checkpoint_of_the_network_alone_cannot_be_resumed(start_training, trained, tmp_path):
+    shutil.copy(trained / "best.pt", tmp_path / "last.pt")
+    workflow = start_training(tmp_path)
+    with pytest.raises(Exception) as caught:
+        workflow.run()
+    assert str(caught.value.__cause__) == (
+        f"{tmp_path / 'last.pt'} lacks optimizer, lr_scheduler, iteration, best_metric, best_metric_epoch, random, "
+        "random_cuda: it was not written as the last.pt of a training run. Delete it to start afresh; to start from "
+        "the weights in it, give it another name and pass that as weights."
+    )
+
+
+def test_training_in_float16_is_refused(start_training, tmp_path):
+    workflow = start_training(tmp_path, precision="float16")
+    with pytest.raises(Exception) as caught:
+        workflow.run()
+    assert isinstance(caught.value.__cause__, InputError)
+    assert str(caught.value.__cause__) == (
+        "precision is 'float16', in which small gradients vanish; training takes auto, float32 or bfloat16. "
+        "Choose one of these: the trained network can still be used in float16."
+    )
+
+
+def test_validation_remembers_few_features(start_training, tmp_path):
+    inferer = start_training(tmp_path).parser.get_parsed_content("validate#inferer")
+    assert inferer.cache.max_bytes == 64 * 2**20
 
 
 KILLED = """

@@ -3,12 +3,16 @@
 import csv
 import json
 import math
+import shutil
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
+
+from protoseg.engine.inferer import OneShotInferer
 
 ORIENTATIONS = ("RAS", "LPS", "PSR")
 LABELS = {"liver": 4, "bowel": 11}
@@ -49,6 +53,20 @@ def start_inference(start_workflow, dataset_dir, trained, queries, tmp_path):
     return start
 
 
+@pytest.fixture
+def start_evaluation(start_workflow, dataset_dir, trained, tmp_path):
+    def start(**overrides):
+        settings = {
+            "dataset_dir": str(dataset_dir),
+            "output_dir": str(tmp_path),
+            "weights": str(trained / "best.pt"),
+            "label_names": LABELS,
+        }
+        return start_workflow("eval", "train.yaml", "evaluate.yaml", **{**settings, **overrides})
+
+    return start
+
+
 @pytest.mark.parametrize("run_id", ["run", "training"])
 def test_training(start_training, tmp_path, run_id):
     workflow = start_training(tmp_path, run_id=run_id)
@@ -61,17 +79,8 @@ def test_training(start_training, tmp_path, run_id):
 
 
 @pytest.mark.parametrize("run_id", ["run", "evaluating"])
-def test_evaluation(start_workflow, dataset_dir, trained, tmp_path, run_id):
-    workflow = start_workflow(
-        "eval",
-        "train.yaml",
-        "evaluate.yaml",
-        run_id=run_id,
-        dataset_dir=str(dataset_dir),
-        output_dir=str(tmp_path),
-        weights=str(trained / "best.pt"),
-        label_names=LABELS,
-    )
+def test_evaluation(start_evaluation, dataset_dir, tmp_path, run_id):
+    workflow = start_evaluation(run_id=run_id)
     assert not workflow.check_properties()
     workflow.run()
     workflow.finalize()
@@ -92,6 +101,75 @@ def test_evaluation(start_workflow, dataset_dir, trained, tmp_path, run_id):
     assert summary["mean_dice"] == pytest.approx(mean, abs=1e-4) and mean > 0
     assert set(summary["labels"]) == set(LABELS)
     assert (tmp_path / "test_001_seg.png").exists()
+
+
+def test_truth_outside_the_body_counts(start_evaluation, dataset_dir, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(dataset_dir, folder)
+    path = folder / "labels" / "test_001.nii.gz"
+    labels = nib.load(path)
+    drawn = np.array(labels.dataobj)
+    drawn[:2, :2] = LABELS["liver"]  # in the air
+    nib.save(nib.Nifti1Image(drawn, labels.affine), path)
+
+    workflow = start_evaluation(dataset_dir=str(folder))
+    (scan,) = workflow.parser.get_parsed_content("dataset")
+    drawn_voxels = int((drawn == LABELS["liver"]).sum())
+    assert int((scan["label"] == LABELS["liver"]).sum()) < drawn_voxels, "the crop cuts the label"
+    workflow.run()
+    workflow.finalize()
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        liver = next(csv.DictReader(file))
+    assert float(liver["reference_ml"]) == pytest.approx(drawn_voxels * 8 * 8 * 24 / 1000, abs=5e-5)
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Devices of the volumes that the engine is given."""
+    devices = []
+    segment = OneShotInferer.__call__
+
+    def noting(self, inputs, *args, **kwargs):
+        devices.append(inputs.device.type)
+        return segment(self, inputs, *args, **kwargs)
+
+    monkeypatch.setattr(OneShotInferer, "__call__", noting)
+    return devices
+
+
+def test_scans_stay_on_the_cpu_whatever_the_device(start_evaluation, start_inference, queries, tmp_path, seen):
+    start_evaluation(**{"validate#evaluator#device": "meta"}).run()
+    assert (tmp_path / "metrics.csv").exists()
+    start_inference(query=str(queries / "ras.nii.gz"), **{"evaluator#device": "meta"}).run()
+    assert (tmp_path / "ras_seg.nii.gz").exists()
+    assert seen == ["cpu", "cpu"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_training_evaluation_and_inference_on_a_gpu(start_training, start_evaluation, start_inference, tmp_path, seen):
+    start_training(tmp_path, device="cuda").run()
+    weights = str(tmp_path / "best.pt")
+    start_evaluation(device="cuda", weights=weights).run()
+    start_inference(device="cuda", weights=weights).run()
+    assert (tmp_path / "metrics.csv").exists()
+    assert len(list(tmp_path.glob("*_seg.json"))) == len(ORIENTATIONS)
+    assert set(seen) == {"cpu"}
+
+
+def test_an_unreadable_query_does_not_stop_the_others(start_inference, queries, tmp_path):
+    folder = tmp_path / "queries"
+    shutil.copytree(queries, folder)
+    broken = folder / "lps.nii.gz"
+    broken.write_bytes(b"no NIfTI")
+    workflow = start_inference(query=str(folder), output_dir=str(tmp_path / "out"))
+    with pytest.raises(Exception) as caught:
+        workflow.run()
+    assert str(caught.value.__cause__) == (
+        f"1 of 3 queries could not be read:\n  {broken} cannot be read: it is damaged, "
+        "incomplete, or not in the format of its name. Get a fresh copy."
+    )
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz")) == ["psr_seg.nii.gz", "ras_seg.nii.gz"]
+    assert workflow.evaluator.state.iteration == 2
 
 
 @pytest.mark.parametrize("run_id", ["run", "inference"])

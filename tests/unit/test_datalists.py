@@ -48,7 +48,7 @@ def test_paths_start_from_the_given_folder(dataset: Path, tmp_path: Path) -> Non
 def test_label_names_of_both_layouts(tmp_path: Path, labels: dict) -> None:
     path = tmp_path / "dataset.json"
     path.write_text(json.dumps({"labels": labels}))
-    assert label_names(path) == {"liver": 1, "spleen": 2}
+    assert label_names(path) == {"1": "liver", "2": "spleen"}
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,26 @@ def test_a_section_without_queries_is_refused(tmp_path):
     path = tmp_path / "dataset.json"
     path.write_text('{"validation": ["a.nii.gz"]}')
     with pytest.raises(InputError) as error:
-        load_datalist(path, "validation", at_least=2)
+        load_datalist(path, "validation", segmented=True)
     assert str(error.value) == (
         f"{path}: 'validation' has 1 case(s), expected at least 2: the first is the support and the others are "
         "segmented. Add cases."
     )
+
+
+def test_queries_with_one_name_of_result_are_refused(tmp_path: Path) -> None:
+    paths = [tmp_path / patient / "image.nii.gz" for patient in ("p1", "p2", "p3")]
+    for path in paths:
+        path.parent.mkdir()
+        path.touch()
+    dataset = tmp_path / "dataset.json"
+    dataset.write_text(json.dumps({"test": [str(path) for path in paths]}))
+    with pytest.raises(InputError) as error:
+        load_datalist(dataset, "test", segmented=True)
+    assert str(error.value) == (
+        f"{dataset}: test: the results of {paths[1]} and {paths[2]} would both be named 'image'. "
+        "Rename one of them, or list a scan once."
+    )
+    dataset.write_text(json.dumps({"test": [str(path) for path in paths[:2]]}))
+    assert len(load_datalist(dataset, "test", segmented=True)) == 2, "the support has no results"
+    assert len(load_datalist(dataset, "test")) == 2

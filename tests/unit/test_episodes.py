@@ -22,7 +22,7 @@ from protoseg.errors import InputError
 
 SIZE = 64
 SLICES = 6
-LOAD = Compose([LoadImaged(["image", "label"], ensure_channel_first=True, allow_missing_keys=True)])
+LOAD = Preprocessing([LoadImaged(["image", "label"], ensure_channel_first=True, allow_missing_keys=True)])
 
 
 def write_scan(folder: Path, name: str, brightness: float) -> dict[str, str]:
@@ -139,6 +139,14 @@ def test_slices_with_an_excluded_label_never_appear(
     assert brightest(dataset, 150) == {(scan, index) for scan in (0, 1) for index in left}
 
 
+def test_excluded_labels_do_not_appear_in_a_neighbouring_channel(data: list[dict[str, str]], folder: Path) -> None:
+    dataset = episodes(data, folder, augmentation=UNCHANGED, exclude_labels=(2,), adjacent_slices=True)
+    centres = {tuple(dataset[index]["query_image"][:, SIZE // 2, SIZE // 2 + 2].int().tolist()) for index in range(80)}
+    excluded = {20 + 3, 60 + 3}
+    assert centres == {(20, 20, 21), (20, 21, 22), (24, 25, 25), (60, 60, 61), (60, 61, 62), (64, 65, 65)}
+    assert not excluded & {value for channels in centres for value in channels}
+
+
 def test_image_and_mask_stay_aligned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An image that equals its superpixel shows where the mask belongs."""
     monkeypatch.setattr(prepared_scans, "superpixels", lambda slice_, **_: (slice_ > 0).astype(np.int16))
@@ -201,6 +209,15 @@ def test_scans_are_prepared_once(data: list[dict[str, str]], tmp_path: Path, mon
         episodes(data, tmp_path, min_size=900)
 
 
+def test_scans_are_prepared_again_when_the_code_has_changed(
+    data: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    episodes(data, tmp_path)
+    monkeypatch.setattr(prepared_scans, "FORMAT", prepared_scans.FORMAT + 1)
+    episodes(data, tmp_path)
+    assert len(list(tmp_path.rglob("*.npy"))) == 12
+
+
 def test_interrupted_preparation_goes_on(data: list[dict[str, str]], tmp_path: Path) -> None:
     broken = [*data, {"image": "missing.npy"}]
     with pytest.raises(Exception, match=r"missing\.npy|applying transform"):
@@ -233,7 +250,7 @@ def refuse(message: str) -> Compose:
         (
             {"exclude_labels": (0,)},
             "No slice is left: every slice of all 2 scan(s), the first of them {image}, "
-            "holds one of the excluded labels [0]. Exclude fewer labels or add scans.",
+            "shows one of the excluded labels [0]. Exclude fewer labels or add scans.",
         ),
         (
             {"threshold": 255},

@@ -81,6 +81,22 @@ def test_grids_apart_are_refused() -> None:
     )
 
 
+def test_oblique_grids_apart_are_refused_though_their_boxes_overlap() -> None:
+    diagonal = np.eye(4)
+    diagonal[:2, :2] = [[1, -1], [1, 1]]  # along x = y
+    beside = diagonal.copy()
+    beside[:2, 3] = [10, -10]
+    labels = tensor(np.ones((20, 2, 2), dtype=np.int16), beside, "labels.nii")
+    with pytest.raises(InputError) as error:
+        align_labels(labels, tensor(np.zeros((20, 2, 2), dtype=np.float32), diagonal, "image.nii"))
+    assert str(error.value) == (
+        "labels.nii: none of its labelled voxels falls on a voxel of image.nii, they do not overlap. "
+        "Give the label map that was drawn on this image."
+    )
+    empty = align_labels(labels * 0, tensor(np.zeros((20, 2, 2), dtype=np.float32), diagonal, "image.nii"))
+    assert not empty.any()
+
+
 def test_labels_of_a_picture_follow_its_pixels_whatever_the_affine() -> None:
     photo = tensor(np.zeros((7, 5, 1), dtype=np.float32), np.diag([-1.0, -1, 1, 1]), "photo.png", "picture")
     aligned = align_labels(tensor(VALUES[..., :1], np.eye(4), "labels.nii"), photo)
@@ -119,6 +135,16 @@ def test_label_names(names: dict | str | None, parsed: dict[str, int]) -> None:
     assert parse_label_names(names, LABELS, "labels.nii") == parsed
 
 
+def test_labels_of_a_legend_that_are_absent_are_left_out_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    legend = {"1": "liver", "2": "gallbladder", "4": "spleen", "5": "aorta"}
+    assert parse_label_names(legend, LABELS, "labels.nii") == {"liver": 1, "spleen": 4}
+    assert caplog.messages == ["labels.nii: no voxel is labelled gallbladder, aorta; left out."]
+
+
+def test_values_above_255_may_be_left_unchosen() -> None:
+    assert parse_label_names({"liver": 75}, LABELS * 75, "labels.nii") == {"liver": 75}
+
+
 @pytest.mark.parametrize(
     ("names", "labels", "message"),
     [
@@ -132,6 +158,18 @@ def test_label_names(names: dict | str | None, parsed: dict[str, int]) -> None:
             None,
             LABELS * 0,
             "labels.nii: the label map is empty, every voxel is 0. Label at least one structure.",
+        ),
+        (
+            None,
+            LABELS * 75,
+            "labels.nii: found the label value 300, expected 1 to 255. "
+            "Renumber the labels, or choose some of them with label_names.",
+        ),
+        (
+            {"75": "liver"},
+            torch.arange(400),
+            "labels.nii: found the label value 399, expected 1 to 255. "
+            "Renumber the labels, or choose some of them with label_names.",
         ),
         ("liver=1", LABELS, 'label_names: \'liver=1\' is not JSON. Write it like {"liver": 1, "spleen": 2}.'),
         (

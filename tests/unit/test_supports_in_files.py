@@ -1,7 +1,15 @@
+import subprocess
+import sys
+
+import nibabel
+import numpy as np
 import pytest
 import torch
+from monai.transforms import Orientationd
 
-from protoseg.data.supports import read_support, save_support
+from protoseg.data.intensity import CropBodyd, NormaliseIntensityd
+from protoseg.data.supports import load_support, read_support, save_support
+from protoseg.data.transforms import LoadLabelsd, LoadVolumed, Preprocessing, transform_key
 from protoseg.engine.one_shot import segment
 from protoseg.engine.support import support_from_scan
 from protoseg.errors import InputError
@@ -85,3 +93,91 @@ def test_a_slice_that_is_drawn_again_replaces_the_old_one():
     merged = first.merge(again)
     assert merged.origins == first.origins
     assert torch.equal(merged.masks, first.masks)
+
+
+BOTH = ("image", "label")
+
+
+def preprocessing(margin=0.0):
+    return Preprocessing(
+        [
+            LoadVolumed("image"),
+            LoadLabelsd("label"),
+            Orientationd(BOTH, axcodes="LPS", labels=None),
+            CropBodyd(BOTH, margin=margin),
+            NormaliseIntensityd("image"),
+        ]
+    )
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """CT of a body at X, Y 8..24 with the label 1 in it, 2 at its edge and 3 in the air."""
+    image = np.full((32, 32, 3), -1000.0, np.float32)
+    image[8:24, 8:24] = 20
+    image[12:16, 12:16] = 100
+    labels = np.zeros(image.shape, np.uint8)
+    labels[12:16, 12:16], labels[20:24, 20:24], labels[:4, :4] = 1, 2, 3
+    files = {"image": tmp_path / "ct.nii.gz", "label": tmp_path / "labels.nii.gz"}
+    for voxels, file in zip((image, labels), files.values()):
+        nibabel.save(nibabel.Nifti1Image(voxels, np.diag([-10.0, -10, 10, 1])), file)
+    return files
+
+
+def test_supports_that_one_transform_made_are_merged(scan):
+    transform = preprocessing()
+    supports = [
+        load_support(**scan, transform=transform, image_size=16, label_names={name: value})
+        for name, value in (("liver", 1), ("spleen", 2))
+    ]
+    assert supports[0].merge(supports[1]).labels == {"liver": 1, "spleen": 2}
+    other = load_support(**scan, transform=preprocessing(margin=20.0), image_size=16, label_names={"liver": 1})
+    with pytest.raises(InputError, match="Supports made by preprocessings"):
+        supports[0].merge(other)
+
+
+KEY = """
+from monai.transforms import Orientationd
+from protoseg.data.intensity import CropBodyd, NormaliseIntensityd
+from protoseg.data.transforms import LoadLabelsd, LoadVolumed, Preprocessing
+BOTH = ("image", "label")
+print(Preprocessing([LoadVolumed("image"), LoadLabelsd("label"), Orientationd(BOTH, axcodes="LPS", labels=None),
+      CropBodyd(BOTH, margin=0.0), NormaliseIntensityd("image")]).key)
+"""
+
+
+@pytest.mark.slow  # a process of its own imports torch and MONAI
+def test_a_preprocessing_has_one_key_in_every_process(scan):
+    transform = preprocessing()
+    transform({key: str(file) for key, file in scan.items()})
+    assert transform.key == preprocessing().key
+    other = subprocess.run([sys.executable, "-c", KEY], capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == transform.key
+
+
+def test_any_callable_has_a_key():
+    assert transform_key(preprocessing()) == preprocessing().key
+    assert transform_key(lambda item: item) == transform_key(lambda item: item)
+    assert transform_key(lambda item: item) != transform_key(lambda item: {**item})
+
+
+@pytest.mark.parametrize("label_names", [{"liver": 1, "table": 3}, {"table": 3}])
+def test_a_chosen_label_outside_the_body_is_refused(scan, label_names):
+    with pytest.raises(InputError) as error:
+        load_support(**scan, transform=preprocessing(), image_size=16, label_names=label_names)
+    assert str(error.value) == (
+        f"{scan['label']} on {scan['image']}: table lies outside the body that was found. Check that the two belong "
+        "together; if they do, set modality, which decides how the body is found."
+    )
+
+
+@pytest.mark.parametrize(
+    ("label_names", "labels"),
+    [(None, {"label_1": 1, "label_2": 2}), ({"1": "liver", "2": "spleen", "3": "label_3"}, {"liver": 1, "spleen": 2})],
+)
+def test_another_label_outside_the_body_is_left_out_with_a_warning(scan, caplog, label_names, labels):
+    support = load_support(**scan, transform=preprocessing(), image_size=16, label_names=label_names)
+    assert support.labels == labels
+    assert caplog.messages == [
+        f"{scan['label']} on {scan['image']}: label_3 lies outside the body that was found; left out."
+    ]

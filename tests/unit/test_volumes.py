@@ -115,6 +115,18 @@ def test_picture_axes_are_width_and_height_and_alpha_is_dropped(tmp_path: Path) 
     assert scan.affine.diag().tolist() == [-1, -1, 1, 1]  # axes point left, posterior, superior
 
 
+@pytest.mark.parametrize("name", ["p.png", "p.jpg", "p.tif"])
+def test_pictures_are_upright_as_their_exif_orientation_says(tmp_path: Path, name: str) -> None:
+    pixels = np.zeros((16, 24), dtype=np.uint8)
+    pixels[:8, :8] = 255  # top left as stored
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned by 90 degrees clockwise
+    Image.fromarray(pixels).save(tmp_path / name, exif=exif)
+    scan = read_image(tmp_path / name)
+    assert scan.shape == (1, 16, 24, 1)
+    assert scan[0, :, 3, 0].tolist() == [*[0] * 8, *[255] * 8], "top right once it is upright"
+
+
 def test_grey_pictures_keep_16_bits_and_one_channel(tmp_path: Path) -> None:
     pixels = np.arange(108, dtype=np.uint16).reshape(9, 12) * 600
     scan = read_image(picture(tmp_path / "p.png", pixels))
@@ -386,8 +398,27 @@ def test_written_label_map_reads_back(tmp_path: Path) -> None:
     np.testing.assert_allclose(labels.affine, OBLIQUE, atol=1e-5)
     header = nibabel.load(path).header
     assert header.get_data_dtype() == np.uint8
-    assert (int(header["sform_code"]), int(header["qform_code"])) == (1, 1)
     assert header.get_xyzt_units()[0] == "mm"
+
+
+@pytest.mark.parametrize(
+    ("matrix", "qform_code"),
+    [
+        (TILT @ np.diag([1.5, 2.0, 3.0]), 1),
+        (np.diag([-1.0, -1.0, 1.0]) @ TILT, 1),  # half a turn and a tilt: where a quaternion in float32 is worst
+        (np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.6], [0.0, 0.0, 3.0]]), 0),  # slices of a tilted gantry
+    ],
+)
+def test_qform_is_valid_only_where_it_can_say_the_affine(tmp_path: Path, matrix: np.ndarray, qform_code: int) -> None:
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = matrix, [5, -7, 11]
+    write_label_map(tmp_path / "labels.nii", RAMP % 7, affine)
+    image = nibabel.load(tmp_path / "labels.nii")
+    assert (int(image.header["sform_code"]), int(image.header["qform_code"])) == (1, qform_code)
+    np.testing.assert_allclose(image.affine, affine, atol=1e-5)
+    np.testing.assert_allclose(image.header.get_zooms(), np.linalg.norm(matrix, axis=0), atol=1e-5)
+    if qform_code:
+        np.testing.assert_allclose(image.get_qform(), affine, atol=1e-3)
 
 
 def test_interrupted_write_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,19 +2,24 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine
 from monai.data import MetaTensor
+from torch.utils.data import DataLoader, Dataset
 
+from protoseg.data.read_ahead import ReadAhead
 from protoseg.engine.inferer import FINDINGS
 from protoseg.engine.prediction import LabelFinding, findings_to_json
 from protoseg.errors import InputError
 from protoseg.maths.precision import autocast, resolve_precision
 from protoseg.workflows.metrics import LabelDice, volume_ml
-from protoseg.workflows.pictures import draw_overlay
+from protoseg.workflows.pictures import SaveOverlayd, draw_overlay
+from protoseg.workflows.readable import ReadableScans
 from protoseg.workflows.reports import MetricsReport
 
 LABELS = {"liver": 2, "spleen": 1}
@@ -137,6 +142,71 @@ def test_overlay_shows_slices_spread_over_the_labels_and_the_truth():
     assert titles == ["slice 5", "slice 6", "slice 7"]
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["liver", "spleen", "truth"]
+
+
+@pytest.mark.parametrize(("spacing", "aspect"), [((1.0, 1.0), 1.0), ((1.0, 2.0), 2.0), ((4.0, 1.0), 0.25)])
+def test_overlay_shows_voxels_in_their_proportions(tmp_path, monkeypatch, spacing, aspect):
+    figures = []
+
+    def draw(*args, **kwargs):
+        figures.append(draw_overlay(*args, **kwargs))
+        return figures[0]
+
+    monkeypatch.setattr("protoseg.workflows.pictures.draw_overlay", draw)
+    meta = {"filename_or_obj": "anna.nii.gz", "affine": torch.diag(torch.tensor([-spacing[0], -spacing[1], 5.0, 1.0]))}
+    labelled = MetaTensor(torch.full((1, 20, 10, 1), 2), meta=meta)
+    SaveOverlayd("pred", LABELS, tmp_path)({"image": MetaTensor(torch.rand(1, 20, 10, 1), meta=meta), "pred": labelled})
+    assert [axes.get_aspect() for axes in figures[0].axes] == [aspect, aspect]
+    assert (tmp_path / "anna_seg.png").exists()
+
+
+def test_pictures_of_inference_do_without_the_synthetic_anatomy():
+    command = "import sys, protoseg.workflows.reports, protoseg.workflows.pictures as _; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout.split()
+    assert "protoseg.workflows.pictures" in loaded
+    assert not [name for name in loaded if "anatomy" in name]
+
+
+class SomeBroken(Dataset):
+    """Three scans, of which some cannot be read."""
+
+    def __init__(self, *broken):
+        self.broken = broken
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        if index in self.broken:
+            raise InputError(f"Scan {index} is broken.")
+        return index
+
+
+@pytest.mark.parametrize(
+    ("broken", "read", "message"),
+    [
+        ((), [0, 1, 2], None),
+        ((0,), [1, 2], "1 of 3 queries could not be read:\n  Scan 0 is broken."),
+        (
+            (0, 2),
+            [1],
+            "2 of 3 queries could not be read:\n  Scan 0 is broken.\n  Scan 2 is broken.",
+        ),
+    ],
+)
+def test_what_can_be_read_is_read_once(broken, read, message):
+    scans = ReadableScans(DataLoader(SomeBroken(*broken)))
+    seen = []
+    engine = Engine(lambda _, batch: seen.append(int(batch)))
+    scans.attach(engine)
+    engine.run(ReadAhead(scans), epoch_length=3)
+    assert seen == read
+    if message is None:
+        scans.raise_if_failed()
+    else:
+        with pytest.raises(InputError) as caught:
+            scans.raise_if_failed()
+        assert str(caught.value) == message
 
 
 def test_precision_names():

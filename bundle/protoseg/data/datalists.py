@@ -14,6 +14,7 @@ from typing import Any
 
 from monai.config import PathLike
 
+from protoseg.data.volumes import query_id
 from protoseg.errors import InputError
 
 __all__ = ["is_legend", "label_names", "load_datalist", "names_to_values"]
@@ -22,16 +23,16 @@ FILE_KEYS = ("image", "label")
 
 
 def load_datalist(
-    dataset_json: PathLike, section: str, *, dataset_dir: PathLike | None = None, at_least: int = 1
+    dataset_json: PathLike, section: str, *, dataset_dir: PathLike | None = None, segmented: bool = False
 ) -> list[dict[str, Any]]:
     """Cases of one section, such as "training", with absolute paths under "image" and, if given, "label".
 
     Other entries of a case are kept. Relative paths start from `dataset_dir`, or else from the folder of the
-    JSON file.
+    JSON file. A section is `segmented` where the first case is the support and the others are queries.
 
     Raises:
-        InputError: the JSON file, the section or a file of a case is missing, a case has no image, or there are
-            fewer cases than `at_least`.
+        InputError: the JSON file, the section or a file of a case is missing, or a case has no image; a segmented
+            section has no query, or two whose results would have one name.
     """
     content = _read_json(dataset_json)
     cases = content.get(section)
@@ -41,18 +42,22 @@ def load_datalist(
             f"{dataset_json}: no cases under {section!r}; the sections with cases are {sections or 'none'}. "
             "Name one of them, or add the cases."
         )
-    if len(cases) < at_least:
+    if segmented and len(cases) < 2:
         raise InputError(
-            f"{dataset_json}: {section!r} has {len(cases)} case(s), expected at least {at_least}: the first is the "
+            f"{dataset_json}: {section!r} has {len(cases)} case(s), expected at least 2: the first is the "
             "support and the others are segmented. Add cases."
         )
     folder = Path(dataset_dir if dataset_dir is not None else Path(dataset_json).parent).absolute()
-    return [_case(case, folder, f"{dataset_json}: {section}[{index}]") for index, case in enumerate(cases)]
+    found = [_case(case, folder, f"{dataset_json}: {section}[{index}]") for index, case in enumerate(cases)]
+    if segmented:
+        _check_names(found[1:], f"{dataset_json}: {section}")
+    return found
 
 
-def label_names(dataset_json: PathLike) -> dict[str, int]:
-    """Names and values of a data set's labels, without the background.
+def label_names(dataset_json: PathLike) -> dict[str, str]:
+    """Legend of a data set's labels, value -> name, without the background.
 
+    A legend, and not a choice, because a scan may lack some of the labels, see `parse_label_names`.
     Reads `"labels": {"1": "liver"}` (Decathlon) and `"labels": {"liver": 1}` (nnU-Net v2).
 
     Raises:
@@ -61,7 +66,7 @@ def label_names(dataset_json: PathLike) -> dict[str, int]:
     labels = _read_json(dataset_json).get("labels")
     if not labels:
         raise InputError(f'{dataset_json}: no "labels". Add them, like "labels": {{"1": "liver"}}.')
-    return names_to_values(labels, f"{dataset_json}: labels")
+    return {str(value): name for name, value in names_to_values(labels, f"{dataset_json}: labels").items()}
 
 
 def names_to_values(names: Any, source: str) -> dict[str, int]:
@@ -124,3 +129,15 @@ def _case(case: Any, folder: Path, place: str) -> dict[str, Any]:
         if not path.exists():
             raise InputError(f"{place}: the {key} {path} does not exist. Check dataset_dir and the path.")
     return {**files, **{key: str(path) for key, path in absolute.items()}}
+
+
+def _check_names(queries: list[dict[str, Any]], place: str) -> None:
+    first: dict[str, str] = {}
+    for query in queries:
+        name, image = query_id(query["image"]), query["image"]
+        if name in first:
+            raise InputError(
+                f"{place}: the results of {first[name]} and {image} would both be named {name!r}. "
+                "Rename one of them, or list a scan once."
+            )
+        first[name] = image

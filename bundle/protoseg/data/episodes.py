@@ -45,7 +45,8 @@ class SuperpixelEpisodes(Dataset[dict[str, Tensor]]):
         seed: of everything random.
         shots: support slices per episode, all of the same superpixel, augmented differently.
         adjacent_slices: the three channels are the slice and its two neighbours, not one slice three times.
-        exclude_labels: slices that hold one of these label values are never drawn (the published setting 2).
+        exclude_labels: slices that show one of these label values, in any channel, are never drawn (the published
+            setting 2).
         threshold: of the body, see `ScanPreparation`.
         min_size: of a Felzenszwalb segment, in pixels of a 256 x 256 slice.
         min_superpixel: the smallest that may be drawn, in pixels of a 256 x 256 slice; the body's edge
@@ -92,7 +93,13 @@ class SuperpixelEpisodes(Dataset[dict[str, Tensor]]):
         self.adjacent_slices = adjacent_slices
         self._cache = ScanCache(cache_bytes)
         scans = prepare_scans(data, preparation, workers=workers)
-        self._candidates = _find_candidates(scans, exclude_labels, preparation.to_map_pixels(min_superpixel))
+        allowed = [_allowed_slices(scan, exclude_labels, adjacent_slices) for scan in scans]
+        if not any(allowed):
+            raise InputError(
+                f"No slice is left: every slice of all {_summary(scans)}, shows one of the excluded labels "
+                f"{sorted(exclude_labels)}. Exclude fewer labels or add scans."
+            )
+        self._candidates = _find_candidates(scans, allowed, preparation.to_map_pixels(min_superpixel))
         for scan in scans:
             _check_channels(scan, adjacent_slices)
 
@@ -159,15 +166,14 @@ class SuperpixelEpisodes(Dataset[dict[str, Tensor]]):
         return fit_slices((superpixels == number).float()[None, None], self.image_size, "nearest")[0]
 
 
-def _find_candidates(scans: Sequence[PreparedScan], exclude_labels: Sequence[int], min_area: int) -> list[_Candidates]:
-    """List what may be drawn; scans and slices that have nothing to draw are left out."""
-    first = f"{len(scans)} scan(s), the first of them {scans[0].image}"
-    allowed = [_allowed_slices(scan, exclude_labels) for scan in scans]
-    if not any(allowed):
-        raise InputError(
-            f"No slice is left: every slice of all {first}, holds one of the excluded labels "
-            f"{sorted(exclude_labels)}. Exclude fewer labels or add scans."
-        )
+def _summary(scans: Sequence[PreparedScan]) -> str:
+    return f"{len(scans)} scan(s), the first of them {scans[0].image}"
+
+
+def _find_candidates(
+    scans: Sequence[PreparedScan], allowed: Sequence[Sequence[int]], min_area: int
+) -> list[_Candidates]:
+    """List what may be drawn of each scan's allowed slices; those that have nothing to draw are left out."""
     candidates = []
     for scan, indices in zip(scans, allowed):
         numbers = [(index, 1 + np.flatnonzero(scan.areas[index, 1:] >= min_area)) for index in indices]
@@ -176,15 +182,16 @@ def _find_candidates(scans: Sequence[PreparedScan], exclude_labels: Sequence[int
             candidates.append(_Candidates(scan, slices))
     if not candidates:
         raise InputError(
-            f"No superpixel of {min_area} pixels or more was found in {first}. "
+            f"No superpixel of {min_area} pixels or more was found in {_summary(scans)}. "
             "Check that the images are not empty, set `threshold` below the body or lower `min_superpixel`."
         )
     return candidates
 
 
-def _allowed_slices(scan: PreparedScan, exclude_labels: Sequence[int]) -> list[int]:
+def _allowed_slices(scan: PreparedScan, exclude_labels: Sequence[int], adjacent_slices: bool) -> list[int]:
     excluded = set(scan.labels[np.isin(scan.labels[:, 1], list(exclude_labels)), 0].tolist())
-    return [index for index in range(len(scan.areas)) if index not in excluded]
+    total, shown = len(scan.areas), 3 if adjacent_slices else 1
+    return [index for index in range(total) if excluded.isdisjoint(neighbour_indices(index, total, shown))]
 
 
 def _check_channels(scan: PreparedScan, adjacent_slices: bool) -> None:

@@ -1,8 +1,9 @@
 """Label maps on the grid of the image that they belong to, and the names of their values."""
 
 import json
+import logging
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +13,11 @@ from scipy.ndimage import affine_transform
 from protoseg.data.datalists import is_legend, names_to_values
 from protoseg.errors import InputError
 
-__all__ = ["align_labels", "parse_label_names"]
+__all__ = ["align_labels", "decode_label_names", "parse_label_names"]
 
+logger = logging.getLogger(__name__)
+
+LARGEST_VALUE = 255  # of a label; results are stored in 8 bits
 SAME_GRID = 1e-3  # voxels that corresponding corners may lie apart
 
 
@@ -24,7 +28,8 @@ def align_labels(labels: MetaTensor, image: MetaTensor) -> MetaTensor:
     a flipped or permuted copy comes back exactly. Voxels that the labels do not reach become 0.
 
     Raises:
-        InputError: the two do not overlap in space; one of them is a picture and their sizes differ.
+        InputError: the two do not overlap in space, or no labelled voxel falls on the image; one of them is a
+            picture and their sizes differ.
     """
     size, label_size = tuple(image.shape[1:]), tuple(labels.shape[1:])
     if "picture" in (image.meta.get("kind"), labels.meta.get("kind")):
@@ -48,7 +53,26 @@ def align_labels(labels: MetaTensor, image: MetaTensor) -> MetaTensor:
         # "constant" would drop the outermost voxels when rounding puts their centres at -1e-16.
         mode="grid-constant",
     )
+    if labels.any() and not aligned.any():  # boxes along X, Y and Z may overlap where oblique grids do not
+        raise InputError(
+            f"{_name(labels)}: none of its labelled voxels falls on a voxel of {_name(image)}, they do not overlap. "
+            "Give the label map that was drawn on this image."
+        )
     return _on_grid(torch.as_tensor(aligned)[None].to(labels.device), labels, image)
+
+
+def decode_label_names(names: Mapping | str | None) -> Any:
+    """Decode JSON text; a mapping or None comes back as it is.
+
+    Raises:
+        InputError: the text is not JSON.
+    """
+    if not isinstance(names, str):
+        return names
+    try:
+        return json.loads(names)
+    except json.JSONDecodeError as error:
+        raise InputError(f'label_names: {names!r} is not JSON. Write it like {{"liver": 1, "spleen": 2}}.') from error
 
 
 def parse_label_names(names: Mapping | str | None, labels: torch.Tensor, source: str) -> dict[str, int]:
@@ -56,25 +80,22 @@ def parse_label_names(names: Mapping | str | None, labels: torch.Tensor, source:
 
     Args:
         names: `{name: value}` chooses labels, all of which must be present; `{value: name}`, as in a
-            `dataset.json`, only names what is present; JSON text of either; None names each value
-            `label_<value>`.
+            `dataset.json`, only names what is present, and what is not is logged; JSON text of either; None
+            names each value `label_<value>`.
         labels: label map of any shape, 0 is background.
         source: the label map's file, for messages.
 
     Raises:
-        InputError: the map is empty, a chosen value is absent, or the names cannot be understood.
+        InputError: the map is empty, a chosen value is absent, a value to use is above 255, or the names cannot
+            be understood.
     """
     present = [int(value) for value in torch.unique(torch.as_tensor(labels)) if value != 0]
     if not present:
         raise InputError(f"{source}: the label map is empty, every voxel is 0. Label at least one structure.")
-    if isinstance(names, str):
-        names = _parse_json(names)
-    if names is None:
-        return {f"label_{value}": value for value in present}
-    values = names_to_values(names, "label_names")
-    if is_legend(cast(Mapping, names)):
-        named = {value: name for name, value in values.items()}
-        return {named.get(value, f"label_{value}"): value for value in present}
+    decoded = decode_label_names(names)
+    values = {} if decoded is None else names_to_values(decoded, "label_names")
+    if decoded is None or is_legend(decoded):
+        return _name_all(present, values, source)
     for name, value in values.items():
         if value not in present:
             raise InputError(
@@ -84,11 +105,18 @@ def parse_label_names(names: Mapping | str | None, labels: torch.Tensor, source:
     return values
 
 
-def _parse_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f'label_names: {text!r} is not JSON. Write it like {{"liver": 1, "spleen": 2}}.') from error
+def _name_all(present: list[int], legend: Mapping[str, int], source: str) -> dict[str, int]:
+    """Name every value that is present, by the legend where that has it."""
+    if max(present) > LARGEST_VALUE:
+        raise InputError(
+            f"{source}: found the label value {max(present)}, expected 1 to {LARGEST_VALUE}. "
+            "Renumber the labels, or choose some of them with label_names."
+        )
+    absent = [name for name, value in legend.items() if value not in present]
+    if absent:
+        logger.warning("%s: no voxel is labelled %s; left out.", source, ", ".join(absent))
+    named = {value: name for name, value in legend.items()}
+    return {named.get(value, f"label_{value}"): value for value in present}
 
 
 def _align_pixels(labels: MetaTensor, image: MetaTensor) -> MetaTensor:

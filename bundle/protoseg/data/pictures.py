@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from protoseg.errors import InputError
 
@@ -18,17 +18,20 @@ WHITE = (255, 65535)
 def read_picture(path: Path, *, palette_indices: bool = False) -> np.ndarray:
     """Read a picture: float32 (C, W, H, 1), values as stored, C = 1 for grey or 3 for colour.
 
-    Transparency is dropped. `palette_indices` reads a palette picture as its indices, not its colours.
+    A photo comes upright, as its EXIF orientation says. Transparency is dropped. `palette_indices` reads a palette
+    picture as its indices, not its colours.
 
     Raises:
         InputError: the file has several pages.
     """
-    with Image.open(path) as file:
+    # By handle: given a path, Pillow 13 maps an uncompressed TIFF into memory and scrambles one that is to be turned.
+    with path.open("rb") as content, Image.open(content) as file:
         pages = getattr(file, "n_frames", 1)
         if pages > 1:
             raise InputError(f"{path}: the picture has {pages} pages, expected one. Save one page a file.")
-        grey = file.mode.split(";")[0] in GREY_MODES or (palette_indices and file.mode == "P")
-        picture = file if grey else file.convert("L" if file.mode in ("1", "LA") else "RGB")
+        picture = ImageOps.exif_transpose(file)
+        grey = picture.mode.split(";")[0] in GREY_MODES or (palette_indices and picture.mode == "P")
+        picture = picture if grey else picture.convert("L" if picture.mode in ("1", "LA") else "RGB")
         pixels = np.asarray(picture, dtype=np.float32)
     channels_last = pixels.reshape(*pixels.shape[:2], -1)  # H x W x C
     return channels_last.transpose(2, 1, 0)[..., None]

@@ -1,6 +1,5 @@
 """Scans made ready for episodes, once: slices at network size and their superpixels, as files on disk."""
 
-import copy
 import multiprocessing
 import os
 import re
@@ -17,11 +16,13 @@ from tqdm import tqdm
 
 from protoseg.data.scan_cache import array_file, cached_array, fingerprint, source_state
 from protoseg.data.superpixels import otsu_body_threshold, superpixel_intensity, superpixels
+from protoseg.data.transforms import transform_key
 from protoseg.errors import InputError
 from protoseg.maths.slices import axial_slices, fit_slices
 
 __all__ = ["PreparedScan", "ScanPreparation", "prepare_scans"]
 
+FORMAT = 1  # raise it when the code changes what the files hold: they are made again then
 PUBLISHED_SIZE = 256
 """Edge in pixels of the slices that the published superpixel settings are for."""
 
@@ -69,10 +70,7 @@ class ScanPreparation:
     with_labels: bool = False
 
     def __post_init__(self) -> None:
-        # MONAI's transforms note in themselves what they last did: name the files by the unused transform,
-        # and use a copy, so that the next run finds them by the same names.
-        self._transform_key = fingerprint(self.transform)
-        self.transform = copy.deepcopy(self.transform)
+        self._making = fingerprint(FORMAT, transform_key(self.transform))
 
     @property
     def superpixel_edge(self) -> int:
@@ -113,8 +111,8 @@ class ScanPreparation:
         """Name the files of a scan: its own name for people, and a fingerprint of all that they depend on."""
         name = re.sub(r"\W+", "_", Path(entry["image"]).name.removesuffix(".gz").removesuffix(".nii"))
         image = source_state(entry["image"])
-        slices = fingerprint(image, self._transform_key, self.image_size)
-        maps = fingerprint(image, self._transform_key, self.superpixel_edge, self.min_size, self.threshold)
+        slices = fingerprint(image, self._making, self.image_size)
+        maps = fingerprint(image, self._making, self.superpixel_edge, self.min_size, self.threshold)
         keys = {
             "slices": f"{name}-slices-{slices}",
             "superpixels": f"{name}-superpixels-{maps}",
@@ -126,7 +124,7 @@ class ScanPreparation:
                     f"{entry['image']} has no label file, which must tell the slices with excluded labels. "
                     "Add its 'label' or exclude no labels."
                 )
-            labels = fingerprint(image, source_state(entry["label"]), self._transform_key)
+            labels = fingerprint(image, source_state(entry["label"]), self._making)
             keys["labels"] = f"{name}-labels-{labels}"
         return keys
 

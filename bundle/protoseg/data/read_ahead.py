@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-from torch.utils.data import DataLoader
+from typing import Any, Protocol
 
 __all__ = ["ReadAhead"]
+
+
+class Batches(Sized, Iterable[Any], Protocol):
+    """A data loader, or what stands for one."""
 
 
 class ReadAhead(Sized):
@@ -21,7 +23,7 @@ class ReadAhead(Sized):
         loader: whose batches come, in its order.
     """
 
-    def __init__(self, loader: DataLoader) -> None:
+    def __init__(self, loader: Batches) -> None:
         self.loader = loader
 
     def __len__(self) -> int:

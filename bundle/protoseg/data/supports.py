@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from protoseg.data.grids import parse_label_names
+from protoseg.data.datalists import is_legend
+from protoseg.data.grids import decode_label_names, parse_label_names
 from protoseg.data.scan_cache import fingerprint
+from protoseg.data.transforms import transform_key
+from protoseg.data.volumes import read_labels
 from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet, support_from_scan
 from protoseg.errors import InputError
 from protoseg.files import replacing
 
 __all__ = ["load_support", "read_support", "save_support"]
+
+logger = logging.getLogger(__name__)
 
 TENSORS = ("images", "masks")
 DETAILS = ("labels", "components", "origins", "preprocessing", "encoder")
@@ -28,7 +35,7 @@ def load_support(
     *,
     transform: Callable[[dict[str, Any]], Mapping[Any, Any]],
     image_size: int,
-    label_names: Mapping[str, int] | str | None = None,
+    label_names: Mapping | str | None = None,
     slices: SliceSelection | int | Sequence[int] = "largest",
     adjacent_slices: bool = False,
 ) -> SupportSet:
@@ -39,16 +46,21 @@ def load_support(
         label: its label map, a file.
         transform: {"image": path, "label": path} -> tensors of `support_from_scan`.
         image_size: edge of the network's input in pixels.
-        label_names: name -> value, as a dictionary or JSON text; None takes every value, named label_<value>.
+        label_names: see `parse_label_names`.
         slices: see `choose_slices`.
         adjacent_slices: the network's three channels are a slice and its neighbours.
 
     Raises:
-        InputError: of reading, of the label names, or of the slice selection.
+        InputError: of reading, of the label names, or of the slice selection; a label that was chosen, or every
+            label, lies outside the body.
     """
-    making = fingerprint(transform, image_size, adjacent_slices)  # before use: transforms may change by being used
+    making = fingerprint(transform_key(transform), image_size, adjacent_slices)  # before use, which may change it
     data = transform({"image": str(image), "label": str(label)})
-    labels = parse_label_names(label_names, data["label"], str(label))
+    names = decode_label_names(label_names)
+    # The values of the file: what the crop to the body took away must not be said to be missing from it.
+    labels = parse_label_names(names, read_labels(label), str(label))
+    chosen = names is not None and not is_legend(names)
+    labels = _labels_inside(labels, data["label"], required=chosen, place=f"{label} on {image}")
     return support_from_scan(
         data["image"],
         data["label"],
@@ -88,3 +100,19 @@ def read_support(path: str | Path) -> SupportSet:
         ) from error
     details["origins"] = tuple(SliceOrigin(*origin) for origin in details["origins"])
     return SupportSet(**tensors, **details)
+
+
+def _labels_inside(labels: dict[str, int], drawn: torch.Tensor, *, required: bool, place: str) -> dict[str, int]:
+    """Leave out labels that the transform took away, with a warning; refuse if they are required, or all."""
+    left = torch.unique(drawn).tolist()
+    lost = [name for name, value in labels.items() if value not in left]
+    if not lost:
+        return labels
+    found = f"{place}: {', '.join(lost)} lies outside the body that was found"
+    if required or len(lost) == len(labels):
+        raise InputError(
+            f"{found}. Check that the two belong together; if they do, set modality, which decides how the body is "
+            "found."
+        )
+    logger.warning("%s; left out.", found)
+    return {name: value for name, value in labels.items() if name not in lost}

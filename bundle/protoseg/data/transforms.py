@@ -1,6 +1,6 @@
 """What every config begins and ends with: files to tensors, and label maps to files."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform, Transform
 
 from protoseg.data.grids import align_labels
+from protoseg.data.scan_cache import fingerprint
 from protoseg.data.volumes import query_id, read_image, read_labels, write_label_map
 from protoseg.errors import InputError
 
@@ -21,20 +22,35 @@ __all__ = [
     "Preprocessing",
     "SaveLabelMap",
     "SaveLabelMapd",
+    "transform_key",
 ]
+
+FORMAT = 1  # raise it when the code changes what a transform makes of a scan: what was stored is made again then
 
 
 class Preprocessing(Compose):
-    """MONAI's `Compose`, except that an `InputError` reaches the user as it was raised.
+    """MONAI's `Compose` with a key, except that an `InputError` reaches the user as it was raised.
 
     MONAI wraps whatever a transform raises in a RuntimeError that names the transform; the sentence that
     tells the user what is wrong with the file would be buried under it.
+
+    `key` stands for the transforms and their parameters, in every process alike.
     """
+
+    def __init__(self, transforms: Sequence[Callable]) -> None:
+        super().__init__(transforms)
+        # Now, because MONAI's transforms note in themselves what they last did.
+        self.key = fingerprint(FORMAT, self.transforms)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the transforms in order."""
         with _input_errors_unwrapped():
             return super().__call__(*args, **kwargs)
+
+
+def transform_key(transform: Callable) -> str:
+    """Key of a `Preprocessing`, or fingerprint of another callable as it is now, which use may change."""
+    return transform.key if isinstance(transform, Preprocessing) else fingerprint(transform)
 
 
 class LoadVolume(Transform):

@@ -28,6 +28,7 @@ IMAGE_SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES + PICTURE_SUFFIXES
 EXPECTED = f"Give a {', '.join(IMAGE_SUFFIXES)} file, or a folder that holds one DICOM series."
 
 SMALLEST_SLICE = 8  # pixels each way
+QFORM_TOLERANCE = 1e-3  # of a voxel; the header's float32 quaternion is good to a third of that
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -98,6 +99,7 @@ def read_labels(path: PathLike) -> MetaTensor:
 def write_label_map(path: PathLike, labels: NdarrayOrTensor, affine: NdarrayOrTensor) -> None:
     """Write labels (X, Y, Z) or (1, X, Y, Z) as a uint8 NIfTI; affine maps a voxel index to RAS+ mm.
 
+    The sform holds the affine. So does the qform, unless the affine is sheared (a tilted gantry): then its code is 0.
     A reader never sees half a file: it is written beside its place and moved there.
 
     Raises:
@@ -117,6 +119,9 @@ def write_label_map(path: PathLike, labels: NdarrayOrTensor, affine: NdarrayOrTe
     image = nibabel.Nifti1Image(values.astype(np.uint8), matrix)
     image.set_sform(matrix, code="scanner")
     image.set_qform(matrix, code="scanner")
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    if (np.abs(image.get_qform() - matrix)[:3, :3] > QFORM_TOLERANCE * spacing).any():
+        image.header["qform_code"] = 0  # a rotation and spacings cannot say it, and what they say would be wrong
     image.header.set_xyzt_units("mm")
     with replacing(path) as unfinished:
         nibabel.save(image, unfinished)

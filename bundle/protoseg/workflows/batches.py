@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["prepare_episodes"]
+__all__ = ["prepare_episodes", "prepare_scan"]
 
 
 def prepare_episodes(
@@ -37,3 +37,17 @@ def prepare_episodes(
 
     support = {"support_images": move("support_images"), "support_masks": move("support_masks")[:, None]}
     return move("query_image")[:, None], move("query_mask")[:, None].long(), (), support
+
+
+def prepare_scan(batch: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
+    """Give the scan of a batch, and its label map where there is one, where they are.
+
+    The `prepare_batch` of MONAI's evaluators, which would move both to the network's device. The engine moves a few
+    slices at a time, so that no volume needs to fit there, and its label maps stay beside the truth.
+
+    Args:
+        batch: "image" (1, C, X, Y, Z) and perhaps "label" (1, 1, X, Y, Z).
+        *args: not used; MONAI's interface.
+        **kwargs: not used; MONAI's interface.
+    """
+    return batch["image"], batch.get("label")

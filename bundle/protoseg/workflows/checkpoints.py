@@ -22,6 +22,16 @@ __all__ = ["TrainingCheckpoint"]
 logger = logging.getLogger(__name__)
 
 LAST, BEST = "last.pt", "best.pt"
+STATE_KEYS = (
+    "network",
+    "optimizer",
+    "lr_scheduler",
+    "iteration",
+    "best_metric",
+    "best_metric_epoch",
+    "random",
+    "random_cuda",
+)
 
 
 class TrainingCheckpoint:
@@ -29,7 +39,8 @@ class TrainingCheckpoint:
 
     Both are written beside their place and moved there, so that a run killed at any moment leaves the previous
     file whole. Episodes are a pure function of their number and the random state is kept, so a resumed run goes on
-    exactly as the uninterrupted one. An Ignite handler; attach it after the one that validates.
+    exactly as the uninterrupted one. Of several processes only the first writes, and its random state is kept. An
+    Ignite handler; attach it after the one that validates.
 
     Args:
         output_dir: folder of the two files.
@@ -37,7 +48,7 @@ class TrainingCheckpoint:
         optimizer: its optimiser.
         lr_scheduler: its learning-rate schedule.
         sampler: numbers the episodes; told where to go on.
-        batch_size: episodes an iteration takes.
+        batch_size: episodes an iteration takes in each process.
         evaluator: whose key metric decides about `best.pt`, higher being better.
         interval: iterations between two writings of `last.pt` within an epoch; a whole number of optimiser steps.
             It is written at the end of every epoch as well.
@@ -72,15 +83,31 @@ class TrainingCheckpoint:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._save_within_epoch)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save_last)
 
-    def resume(self, trainer: SupervisedTrainer) -> None:
-        """Bring everything to where `last.pt` was written; does nothing when there is none yet.
+    def run(self, trainer: SupervisedTrainer) -> None:
+        """Train, from where `last.pt` was written if there is one; a finished run is left as it is.
 
         Raises:
-            InputError: the file is damaged or belongs to another network or optimiser.
+            InputError: the file is damaged, is no `last.pt`, or belongs to another network or optimiser.
         """
         path = self.output_dir / LAST
-        if not path.exists():
-            return
+        if path.exists():
+            iteration = self._restore(path)
+            # Ignite would begin a finished run anew, and refuses one with fewer epochs than are done.
+            if iteration >= trainer.state.max_epochs * trainer.state.epoch_length:
+                logger.info("%s: already finished after %d iterations; raise epochs to go on.", path, iteration)
+                return
+            trainer.load_state_dict(
+                {
+                    "iteration": iteration,
+                    "epoch_length": trainer.state.epoch_length,
+                    "max_epochs": trainer.state.max_epochs,
+                }
+            )
+            logger.info("Resuming %s after iteration %d.", path, iteration)
+        trainer.run()
+
+    def _restore(self, path: Path) -> int:
+        """Bring all but the trainer to where the file was written; give the iterations that were done by then."""
         state = _read(path)
         load_strict(self.network, state["network"], source=path, target=type(self.network).__name__)
         try:
@@ -96,16 +123,8 @@ class TrainingCheckpoint:
         torch.set_rng_state(state["random"])
         if torch.cuda.is_available() and len(state["random_cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["random_cuda"])
-        iteration = state["iteration"]
-        self.sampler.first = iteration * self.batch_size
-        trainer.load_state_dict(
-            {
-                "iteration": iteration,
-                "epoch_length": trainer.state.epoch_length,
-                "max_epochs": trainer.state.max_epochs,
-            }
-        )
-        logger.info("Resuming %s after iteration %d.", path, iteration)
+        self.sampler.first = state["iteration"] * self.batch_size * self.sampler.world_size
+        return state["iteration"]
 
     def _check_interval(self, engine: SupervisedTrainer) -> None:
         if self.interval % engine.accumulation_steps:
@@ -140,9 +159,16 @@ class TrainingCheckpoint:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise InputError(
             f"{path} ({path.stat().st_size} bytes) cannot be read as a checkpoint. Delete it to start afresh, or put "
             "a whole one in its place."
         ) from error
+    missing = [key for key in STATE_KEYS if key not in state]
+    if missing:
+        raise InputError(
+            f"{path} lacks {', '.join(missing)}: it was not written as the {LAST} of a training run. Delete it to "
+            "start afresh; to start from the weights in it, give it another name and pass that as weights."
+        )
+    return state

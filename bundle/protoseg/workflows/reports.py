@@ -18,8 +18,8 @@ from protoseg.data.volumes import query_id
 from protoseg.engine.inferer import FINDINGS
 from protoseg.engine.prediction import findings_from_json
 from protoseg.files import replacing, write_json
+from protoseg.workflows.estimates import draw_estimates
 from protoseg.workflows.metrics import CaseRow, LabelDice, counted_dice, volume_ml
-from protoseg.workflows.pictures import draw_estimates
 
 __all__ = ["MetricsReport", "SaveReportd"]
 
