@@ -139,4 +139,5 @@ def _as_slices(volume: Any) -> NDArray[Any]:
 
 def label_colour(position: int) -> tuple[float, float, float]:
     """Colour (red, green, blue) of the label that is listed in this place."""
-    return colormaps["tab20"](position % 20)[:3]
+    # The map's colours come in pairs of a strong and a pale one: all the strong ones first.
+    return colormaps["tab20"](2 * position % 20 + position // 10 % 2)[:3]
