@@ -183,6 +183,15 @@ REFUSED: dict[str, tuple[Callable[[Path], Overrides], str]] = {
         "{f}/labels.nii.gz: no voxel has the value 7 that label_names gives to 'spleen'; "
         "the values found are 1, 2. Correct label_names.",
     ),
+    "label outside the body": (
+        lambda f: {
+            "support_label": nifti(f / "air.nii.gz", organs() + 3 * (np.indices(ct().shape)[1] > 29).astype(np.uint8)),
+            "label_names": {"liver": 1, "table": 3},
+            "preprocessing#transforms#3#margin": 0,
+        },
+        "{f}/air.nii.gz on {f}/scan.nii.gz: table lies outside the body that was found. Check that the two belong "
+        "together; if they do, set modality, which decides how the body is found.",
+    ),
     "NaN in the support": (
         lambda f: {"support_image": nifti(f / "nan.nii.gz", with_first_voxel(np.nan))},
         "{f}/nan.nii.gz: " + NOT_FINITE,
@@ -386,6 +395,21 @@ def test_result_keeps_an_oblique_affine(tmp_path: Path, usual: np.ndarray) -> No
     labels, affine = result(infer(tmp_path, {"query": query}), "tilted")
     np.testing.assert_allclose(affine, tilt @ LPS, atol=1e-5)
     np.testing.assert_array_equal(labels, usual)
+
+
+def test_pixels_that_are_not_square_are_made_square_for_the_network(tmp_path: Path) -> None:
+    query = nifti(tmp_path / "narrow.nii", ct().repeat(4, 0), LPS @ np.diag([0.25, 1, 1, 1]))
+    labels, affine = result(infer(tmp_path, {"query": query}), "narrow")
+    np.testing.assert_array_equal(affine, LPS @ np.diag([0.25, 1, 1, 1]))
+    assert_like_organs(labels, organs().repeat(4, 0))
+
+
+def test_training_does_not_need_every_label_of_the_data_set_in_the_support(tmp_path: Path) -> None:
+    case = {"image": str(nifti(tmp_path / "a.nii", ct())), "label": str(nifti(tmp_path / "b.nii", organs()))}
+    dataset = {"labels": {"liver": 1, "spleen": 2, "gallbladder": 3}, "training": [case], "validation": [case] * 2}
+    named = written(tmp_path / "named.json", json.dumps(dataset).encode())
+    train(tmp_path, {"dataset_json": named})
+    assert (tmp_path / "out" / "best.pt").exists()
 
 
 @pytest.mark.parametrize("two_dimensional", [True, False])

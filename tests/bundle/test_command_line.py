@@ -18,7 +18,7 @@ def test_bad_input_ends_with_one_sentence_and_no_traceback(tmp_path: Path) -> No
     command += ["--logging_file", str(CONFIGS / "logging.conf")]
     command += ["--support_image", str(tmp_path / "none.nii.gz"), "--query", str(tmp_path / "photo.png")]
     command += ["--output_dir", str(tmp_path / "out"), "--weights", "$None"]
-    finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    finished = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", cwd=tmp_path, check=False)
     assert finished.returncode == 1
     message = f"Error: {tmp_path / 'none.nii.gz'} does not exist. Check the path. {EXPECTED}"
     assert finished.stderr.splitlines()[-1] == message

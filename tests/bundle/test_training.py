@@ -207,7 +207,9 @@ def test_killed_while_it_writes_a_checkpoint(start_training, uninterrupted, conf
         )
     }
     arguments = {"workflow_type": "train", "config_file": str(configs / "train.yaml"), "device": "cpu", **overrides}
-    killed = subprocess.run([sys.executable, "-c", KILLED, json.dumps(arguments)], capture_output=True, text=True)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, json.dumps(arguments)], capture_output=True, text=True, encoding="utf-8"
+    )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
 
     assert torch.load(tmp_path / "last.pt", weights_only=True)["iteration"] == 3

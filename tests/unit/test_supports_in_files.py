@@ -151,7 +151,7 @@ def test_a_preprocessing_has_one_key_in_every_process(scan):
     transform = preprocessing()
     transform({key: str(file) for key, file in scan.items()})
     assert transform.key == preprocessing().key
-    other = subprocess.run([sys.executable, "-c", KEY], capture_output=True, text=True, check=True)
+    other = subprocess.run([sys.executable, "-c", KEY], capture_output=True, text=True, encoding="utf-8", check=True)
     assert other.stdout.strip() == transform.key
 
 

@@ -162,7 +162,9 @@ def test_overlay_shows_voxels_in_their_proportions(tmp_path, monkeypatch, spacin
 
 def test_pictures_of_inference_do_without_the_synthetic_anatomy():
     command = "import sys, protoseg.workflows.reports, protoseg.workflows.pictures as _; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", command], capture_output=True, text=True, encoding="utf-8", check=True
+    ).stdout.split()
     assert "protoseg.workflows.pictures" in loaded
     assert not [name for name in loaded if "anatomy" in name]
 

@@ -59,7 +59,7 @@ class NormaliseIntensity(Transform):
     """Bring an image (C, X, Y, Z) to zero mean and unit variance, as published for its modality.
 
     CT: window [-125, 275] HU scaled to 0..255, then z-score. MR: top 0.5 % cut, scaled to 0..255, then
-    z-score. Picture: z-score of each channel. The modality is left in `meta["modality"]`.
+    z-score. Picture: z-score of each channel.
 
     Args:
         modality: "auto" tells it from the image, see `modality_of`.
@@ -68,7 +68,6 @@ class NormaliseIntensity(Transform):
 
     Example::
 
-        NormaliseIntensity()(ct).meta["modality"]  # "ct"
         NormaliseIntensity("ct", subtrahend=0, divisor=255)(hu([-1000, -125, 75, 275]))  # [0, 0, 0.5, 1]
     """
 
@@ -87,9 +86,7 @@ class NormaliseIntensity(Transform):
         """Return the normalised image; the given one is not changed."""
         modality = modality_of(image, self.modality)
         scaled = self.scalers[modality](image) if modality in self.scalers else image
-        normalised = cast(MetaTensor, self.z_score(cast(MetaTensor, scaled).clone()))
-        normalised.meta["modality"] = modality
-        return normalised
+        return cast(MetaTensor, self.z_score(cast(MetaTensor, scaled).clone()))
 
 
 class NormaliseIntensityd(MapTransform):

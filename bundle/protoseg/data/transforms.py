@@ -112,12 +112,12 @@ class LoadLabelsd(MapTransform):
 class SaveLabelMap(Transform):
     """Write a label map (1, X, Y, Z) into a folder, named after the image it came from.
 
-    The name comes from `meta["filename_or_obj"]`; the file's path is left in `meta["saved_to"]`.
+    The name comes from `meta["filename_or_obj"]`.
 
     Example::
 
         labels.meta["filename_or_obj"]  # "scans/anna.nii.gz"
-        SaveLabelMap("out")(labels).meta["saved_to"]  # "out/anna_seg.nii.gz"
+        SaveLabelMap("out")(labels)  # writes out/anna_seg.nii.gz
     """
 
     def __init__(self, output_dir: PathLike, postfix: str = "_seg") -> None:
@@ -128,7 +128,6 @@ class SaveLabelMap(Transform):
         """Write the label map and return it."""
         target = self.output_dir / f"{query_id(labels.meta['filename_or_obj'])}{self.postfix}.nii.gz"
         write_label_map(target, labels, labels.affine)
-        labels.meta["saved_to"] = str(target)
         return labels
 
 
