@@ -127,7 +127,7 @@ LABELS = torch.tensor([0, 1, 4, 4, 0])
         ('{"liver": 4}', {"liver": 4}),
         ('{"liver": "4"}', {"liver": 4}),
         ({"background": 0, "liver": 4}, {"liver": 4}),
-        ({"0": "background", "1": "spleen", "2": "kidney"}, {"spleen": 1, "label_4": 4}),
+        ({"0": "background", "1": "spleen", "2": "kidney"}, {"spleen": 1}),
         ({4: "liver", 1: "spleen"}, {"spleen": 1, "liver": 4}),
     ],
 )
@@ -138,6 +138,7 @@ def test_label_names(names: dict | str | None, parsed: dict[str, int]) -> None:
 def test_labels_of_a_legend_that_are_absent_are_left_out_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     legend = {"1": "liver", "2": "gallbladder", "4": "spleen", "5": "aorta"}
     assert parse_label_names(legend, LABELS, "labels.nii") == {"liver": 1, "spleen": 4}
+    assert parse_label_names({"4": "spleen"}, LABELS, "labels.nii") == {"spleen": 4}, "what it does not name is left"
     assert caplog.messages == ["labels.nii: no voxel is labelled gallbladder, aorta; left out."]
 
 
@@ -167,9 +168,9 @@ def test_values_above_255_may_be_left_unchosen() -> None:
         ),
         (
             {"75": "liver"},
-            torch.arange(400),
-            "labels.nii: found the label value 399, expected 1 to 255. "
-            "Renumber the labels, or choose some of them with label_names.",
+            LABELS,
+            "labels.nii: no voxel has the value 75 that label_names gives to 'liver'; "
+            "the values found are 1, 4. Correct label_names.",
         ),
         ("liver=1", LABELS, 'label_names: \'liver=1\' is not JSON. Write it like {"liver": 1, "spleen": 2}.'),
         (

@@ -80,8 +80,8 @@ def parse_label_names(names: Mapping | str | None, labels: torch.Tensor, source:
 
     Args:
         names: `{name: value}` chooses labels, all of which must be present; `{value: name}`, as in a
-            `dataset.json`, only names what is present, and what is not is logged; JSON text of either; None
-            names each value `label_<value>`.
+            `dataset.json`, takes those of them that are present, and the others are logged; JSON text of either;
+            None takes every value and names it `label_<value>`.
         labels: label map of any shape, 0 is background.
         source: the label map's file, for messages.
 
@@ -94,8 +94,13 @@ def parse_label_names(names: Mapping | str | None, labels: torch.Tensor, source:
         raise InputError(f"{source}: the label map is empty, every voxel is 0. Label at least one structure.")
     decoded = decode_label_names(names)
     values = {} if decoded is None else names_to_values(decoded, "label_names")
-    if decoded is None or is_legend(decoded):
-        return _name_all(present, values, source)
+    if decoded is None:
+        return _name_all(present, source)
+    if is_legend(decoded) and not set(present).isdisjoint(values.values()):
+        absent = [name for name, value in values.items() if value not in present]
+        if absent:
+            logger.warning("%s: no voxel is labelled %s; left out.", source, ", ".join(absent))
+        return {name: value for name, value in values.items() if value in present}
     for name, value in values.items():
         if value not in present:
             raise InputError(
@@ -105,18 +110,13 @@ def parse_label_names(names: Mapping | str | None, labels: torch.Tensor, source:
     return values
 
 
-def _name_all(present: list[int], legend: Mapping[str, int], source: str) -> dict[str, int]:
-    """Name every value that is present, by the legend where that has it."""
+def _name_all(present: list[int], source: str) -> dict[str, int]:
     if max(present) > LARGEST_VALUE:
         raise InputError(
             f"{source}: found the label value {max(present)}, expected 1 to {LARGEST_VALUE}. "
             "Renumber the labels, or choose some of them with label_names."
         )
-    absent = [name for name, value in legend.items() if value not in present]
-    if absent:
-        logger.warning("%s: no voxel is labelled %s; left out.", source, ", ".join(absent))
-    named = {value: name for name, value in legend.items()}
-    return {named.get(value, f"label_{value}"): value for value in present}
+    return {f"label_{value}": value for value in present}
 
 
 def _align_pixels(labels: MetaTensor, image: MetaTensor) -> MetaTensor:
