@@ -59,7 +59,7 @@ def test_the_model_card_names_this_very_file() -> None:
 
 def test_one_slice_of_one_person_finds_the_liver_of_another() -> None:
     image, labels = scan(31)
-    support = support_from_scan(image, labels, {"liver": ORGANS["liver"]}, image_size=256)
+    support = support_from_scan(image, labels, {"liver": ORGANS["liver"]}, image_size=256, scan="support")
     query, truth = scan(32)
     truth = axial_slices(truth)[:, 0] == ORGANS["liver"]
     dice = []

@@ -14,7 +14,7 @@ __all__ = ["draw_estimates"]
 
 def draw_estimates(estimated: Sequence[float], true: Sequence[float], labels: Sequence[str]) -> Figure:
     """Scatter plot of estimated against true Dice, a point per scan and label, coloured by label."""
-    figure = Figure(figsize=(5.5, 4.5), dpi=110, layout="constrained")
+    figure = Figure(figsize=(6.5, 4.5), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="lightgrey", zorder=0)
@@ -22,6 +22,6 @@ def draw_estimates(estimated: Sequence[float], true: Sequence[float], labels: Se
         mine = [index for index, label in enumerate(labels) if label == name]
         x, y = [estimated[index] for index in mine], [true[index] for index in mine]
         axes.scatter(x, y, s=18, color=label_colour(position), label=name)
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="Dice estimated without the truth", ylabel="true Dice", aspect="equal")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="Dice estimated without the truth", ylabel="true Dice")
     figure.legend(loc="outside right upper", fontsize=8, frameon=False)
     return figure
