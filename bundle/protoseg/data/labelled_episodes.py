@@ -88,7 +88,7 @@ class LabelledEpisodes(Dataset[dict[str, Tensor]]):
         first, second = rng.choice(len(self._people), 2, replace=False)
         height = rng.integers(self._people[first].count)
         if rng.random() < SAME_PERSON:
-            second, distance = first, rng.integers(-1, 2)
+            second, distance = first, int(rng.integers(-1, 2))
         else:
             distance = round(rng.normal(0, FAR if rng.random() < FAR_SHARE else NEAR))
         support, query = self._people[first], self._people[second]

@@ -46,7 +46,7 @@ def component_confidence(components: NDArray[np.uint32], probability: NDArray[An
     """
     inside = components > 0
     sums = np.bincount(components[inside], weights=probability[inside], minlength=1)
-    return sums / max(np.count_nonzero(inside), 1)
+    return sums / max(int(inside.sum()), 1)
 
 
 def keep_most_confident(mask: NDArray[np.bool_], probability: NDArray[Any], *, count: int = 1) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ __all__ = ["Encoder", "TimmEncoder"]
 _ATTENTION = re.compile(r"attn\.(qkv|[qkv]_proj|proj)$")
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """Encode images (B, 3, H, W) to feature maps (B, channels, H / stride, W / stride).
 
     A subclass sets `channels` and `stride` and implements `encode`.
@@ -37,9 +38,9 @@ class Encoder(nn.Module):
         self._check(image)
         return self.encode(image)
 
+    @abstractmethod
     def encode(self, image: Tensor) -> Tensor:
         """Encode (B, 3, H, W), whose sizes are multiples of the stride."""
-        raise NotImplementedError
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training mode, unless the encoder is frozen."""

@@ -72,7 +72,7 @@ def paint_small_bowel(canvas: Canvas, trunk: Trunk, rng: np.random.Generator, *,
         distance += 1.1 * canvas.noise(SmoothNoise(rng, 9.0), box)
         canvas.paint(box, distance, Tissue.GUT_WALL, label=ORGANS["bowel"], over=CAVITY)
         wall = rng.choice([2.4, 3.0, 6.0])
-        level = np.quantile(path[:, 1], rng.uniform(0.6, 1.0)) + rng.uniform(0, 14)
+        level = float(np.quantile(path[:, 1], rng.uniform(0.6, 1.0))) + rng.uniform(0, 14)
         _paint_lumen(canvas, box, distance, content=Tissue.GUT_FLUID, wall=wall, gas_above=level)
 
 

@@ -4,6 +4,7 @@ Distances are in mm, negative inside, and grow by about one per mm near the surf
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +12,7 @@ from scipy.interpolate import CubicSpline
 
 __all__ = ["Array", "Point", "SmoothNoise", "capsule", "ellipse", "ellipsoid", "smooth_curve", "smooth_union"]
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 Point = tuple[float, float, float]
 
 # Noise lives on a lattice over the whole trunk, so that a person's shape does not depend on the sampling.
