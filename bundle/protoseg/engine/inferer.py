@@ -13,6 +13,7 @@ from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.prediction import findings_to_json
 from protoseg.engine.support import SupportSet
+from protoseg.maths.slices import volume_from_slices
 
 __all__ = ["FINDINGS", "OneShotInferer"]
 
@@ -48,6 +49,6 @@ class OneShotInferer(Inferer):
             found as JSON (`findings_from_json`).
         """
         prediction = segment(inputs[0], self.support, network, self.settings, self.cache)
-        label_map = torch.from_numpy(prediction.label_map.transpose(2, 1, 0))[None, None].float()
+        label_map = volume_from_slices(torch.from_numpy(prediction.label_map)[:, None])[None].float()
         meta = dict(inputs.meta) if isinstance(inputs, MetaTensor) else {}
         return MetaTensor(label_map, meta={**meta, FINDINGS: findings_to_json(prediction.findings)})
