@@ -12,6 +12,7 @@ from protoseg.engine.feature_cache import FeatureCache
 from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.fingerprint import weights_fingerprint
 from protoseg.maths.pyramid import PyramidEncoder
+from protoseg.maths.slices import network_input
 from protoseg.maths.voting import CellVoting
 
 
@@ -54,6 +55,36 @@ def test_features_are_the_same_whatever_the_batch_and_the_cache(split, warm, roo
             assert torch.equal(cache.encode(net, batch), expected[start : start + size])
         start += size
         assert cache.nbytes <= cache.max_bytes
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    indices=st.lists(st.integers(0, 5), min_size=1, max_size=6),
+    warm=st.lists(st.integers(0, 5), max_size=4),
+    adjacent=st.booleans(),
+    room=st.integers(0, 6),
+)
+@torch.no_grad()
+def test_slices_of_a_volume_have_the_features_of_their_network_input(indices, warm, adjacent, room):
+    net, volume = network(), torch.randn(6, 1, 20, 24, generator=torch.Generator().manual_seed(3))
+    arguments = {"size": 32, "adjacent": adjacent}
+    expected = FeatureCache().encode(net, network_input(volume, indices, **arguments))
+    cache = FeatureCache(max_bytes=room * expected[0].nbytes)
+    for index in warm:
+        cache.encode_slices(net, volume, [index], **arguments)
+    assert torch.equal(cache.encode_slices(net, volume, indices, **arguments), expected)
+
+
+@torch.no_grad()
+def test_a_slice_seen_before_is_neither_fitted_nor_encoded(monkeypatch):
+    net, volume = network(), torch.randn(4, 1, 20, 24, generator=torch.Generator().manual_seed(3))
+    cache = FeatureCache()
+    first = cache.encode_slices(net, volume, [0, 2], size=32, adjacent=False)
+    # As network input, by which a support holds it, it is the same slice.
+    assert torch.equal(cache.encode(net, network_input(volume, [2], size=32, adjacent=False)), first[[1]])
+    monkeypatch.setattr("protoseg.engine.feature_cache.network_input", None)
+    assert torch.equal(cache.encode_slices(net, volume, [2, 0], size=32, adjacent=False), first[[1, 0]])
+    assert cache.misses == 2
 
 
 @torch.no_grad()

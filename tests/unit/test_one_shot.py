@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -5,10 +6,12 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 from torch import nn
 
+from protoseg.engine.clicks import Click
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.inferer import FINDINGS, OneShotInferer
 from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.prediction import findings_from_json
+from protoseg.engine.refinement import RefinedSegmentation, Refiner
 from protoseg.engine.support import support_from_scan
 from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet
@@ -153,6 +156,35 @@ def test_a_label_that_is_not_there_is_not_found():
     assert not (found.label_map == 7).any()
     assert found.findings["disc"].confidence == 0
     assert found.findings["disc"].warning == "not found"
+
+
+class Eraser(Refiner):
+    """Takes the second label away, and remembers what it was given."""
+
+    def refine(self, slices, coarse, *, spacing, clicks=()):
+        self.given = slices, coarse, spacing, clicks
+        label_map = np.where(coarse.label_map == 2, 0, coarse.label_map).astype(np.uint8)
+        return RefinedSegmentation(label_map, {"disc": "moved"})
+
+
+def test_a_refiner_has_the_last_word():
+    image, labels = scene()
+    support = support_from_scan(image, labels, LABELS, image_size=SIZE, scan="a", slices=[2])
+    eraser, clicks = Eraser(), [Click(2, 5, 6)]
+    volume = MetaTensor(image, affine=torch.diag(torch.tensor([-0.5, -0.75, 3.0, 1.0])))
+    plain = segment(volume, support, network())
+    refined = segment(volume, support, network(), refiner=eraser, clicks=clicks)
+    np.testing.assert_array_equal(refined.label_map, np.where(plain.label_map == 3, 0, plain.label_map))
+    assert refined.findings["square"].warning == "not found"
+    assert refined.findings["disc"].note == refined.findings["disc"].warning == "moved"
+    slices, coarse, spacing, given = eraser.given
+    assert slices.shape == (6, 1, SIZE, SIZE)
+    assert spacing == (3.0, 0.75, 0.5)
+    assert given == clicks
+    assert coarse.labels == ("disc", "square")
+    assert set(np.unique(coarse.label_map)) == {0, 1, 2}
+    # The probabilities belong to the label map.
+    assert torch.equal(coarse.probability(2).argmax(0).byte(), torch.from_numpy(coarse.label_map[2]))
 
 
 def test_the_inferer_keeps_the_grid_of_its_input():

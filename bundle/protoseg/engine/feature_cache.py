@@ -9,22 +9,43 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from protoseg.files import replacing
-from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.fingerprint import tensor_digest
 from protoseg.maths.precision import resolve_precision
+from protoseg.maths.slices import neighbour_indices, network_input
 
-__all__ = ["FeatureCache", "encode_batch"]
+__all__ = ["FeatureCache", "SliceEncoder", "encode_batch"]
 
 logger = logging.getLogger(__name__)
+
+INPUTS_KEPT = 100_000  # digests of network input, some 200 bytes each
+
+
+class SliceEncoder(Protocol):
+    """What turns slices into features: `ALPNet`, or the image encoder of SAM."""
+
+    precision: str
+
+    def encode(self, slices: Tensor) -> Tensor:
+        """Features (B, C, h, w) of slices (B, 3, H, W)."""
+        ...
+
+    def encoding_fingerprint(self) -> str:
+        """Digits that stand for all that `encode` depends on, number format and device aside."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Its weights."""
+        ...
 
 
 class FeatureCache:
@@ -48,34 +69,70 @@ class FeatureCache:
         self.hits = 0
         self.misses = 0
         self._items: OrderedDict[str, Tensor] = OrderedDict()
+        self._inputs: OrderedDict[str, str] = OrderedDict()  # digest of slices -> digest of the input made of them
         self._lock = Lock()
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
 
-    def encode(self, network: ALPNet, images: Tensor) -> Tensor:
+    def encode(self, network: SliceEncoder, images: Tensor) -> Tensor:
         """Features (B, C, h, w) of network input (B, 3, H, W), on the network's device; only new ones are computed."""
+        return self._encode(network, [_input_digest(image) for image in images], lambda missing: images[missing])
+
+    def encode_slices(
+        self, network: SliceEncoder, slices: Tensor, indices: Sequence[int], *, size: int, adjacent: bool
+    ) -> Tensor:
+        """Features of some slices of a volume (S, C, H, W); those seen before are not even brought to `size`.
+
+        Args:
+            network: the encoder.
+            slices: the whole volume.
+            indices: of the slices wanted.
+            size: see `network_input`.
+            adjacent: see `network_input`.
+        """
+
+        def make(positions: list[int]) -> Tensor:
+            return network_input(slices, [indices[position] for position in positions], size=size, adjacent=adjacent)
+
+        around = [neighbour_indices(index, len(slices)) if adjacent else [index] for index in indices]
+        needed = sorted({index for group in around for index in group})
+        # Gathered at once: in a volume's memory the slices may lie interleaved, and one by one each takes a whole pass.
+        digests = {index: tensor_digest(one).hex() for index, one in zip(needed, slices[needed].contiguous())}
+        sources = [f"{size}-" + "-".join(digests[index] for index in group) for group in around]
+        with self._lock:
+            known = [self._inputs.get(source) for source in sources]
+        new = [position for position, digest in enumerate(known) if digest is None]
+        images = dict(zip(new, make(new))) if new else {}
+        inputs = [digest or _input_digest(images[position]) for position, digest in enumerate(known)]
+        with self._lock:
+            self._inputs.update(zip(sources, inputs))
+            while len(self._inputs) > INPUTS_KEPT:
+                self._inputs.popitem(last=False)
+
+        def of(missing: list[int]) -> Tensor:
+            made = all(position in images for position in missing)
+            return torch.stack([images[position] for position in missing]) if made else make(missing)
+
+        return self._encode(network, inputs, of)
+
+    def _encode(self, network: SliceEncoder, digests: list[str], images: Callable[[list[int]], Tensor]) -> Tensor:
+        """Features of inputs known by their digests; `images` gives the inputs at some positions."""
         device = next(network.parameters()).device
-        keys = list(self._keys(network, images, device))
+        dtype = str(resolve_precision(device, network.precision)).removeprefix("torch.")
+        setting = f"{network.encoding_fingerprint()}-{dtype}"
+        keys = [f"{setting}-{digest}" for digest in digests]
         found = {key: features for key in set(keys) if (features := self._find(key)) is not None}
-        missing = {key: index for index, key in enumerate(keys) if key not in found}
+        missing = {key: position for position, key in enumerate(keys) if key not in found}
         with self._lock:
             self.misses += len(missing)
             self.hits += len(keys) - len(missing)
         if missing:
-            new = encode_batch(network, images[list(missing.values())].to(device))
+            new = encode_batch(network, images(list(missing.values())).to(device))
             self._keep(dict(zip(missing, new.cpu())))
             if len(missing) == len(keys):
                 return new
             found.update(zip(missing, new))
         return torch.stack([found[key].to(device) for key in keys])
-
-    def _keys(self, network: ALPNet, images: Tensor, device: torch.device) -> Iterator[str]:
-        dtype = str(resolve_precision(device, network.precision)).removeprefix("torch.")
-        setting = f"{network.encoding_fingerprint()}-{dtype}"
-        for image in images:
-            # Of an image repeated three times, one channel tells as much.
-            repeated = bool((image[0] == image[1]).all() and (image[0] == image[2]).all())
-            yield f"{setting}-{tensor_digest(image[:1] if repeated else image).hex()}"
 
     def _find(self, key: str) -> Tensor | None:
         with self._lock:
@@ -131,7 +188,7 @@ class FeatureCache:
             excess -= size
 
 
-def encode_batch(network: ALPNet, images: Tensor) -> Tensor:
+def encode_batch(network: SliceEncoder, images: Tensor) -> Tensor:
     """Features (B, C, h, w) of network input (B, 3, H, W), the same bit for bit whatever the batch.
 
     Convolution kernels for a single image sum in another order than those for several, so none is encoded alone.
@@ -139,3 +196,9 @@ def encode_batch(network: ALPNet, images: Tensor) -> Tensor:
     if len(images) == 1:
         return network.encode(images.repeat(2, 1, 1, 1))[:1]
     return network.encode(images)
+
+
+def _input_digest(image: Tensor) -> str:
+    # Of an image repeated three times, one channel tells as much.
+    repeated = bool((image[0] == image[1]).all() and (image[0] == image[2]).all())
+    return tensor_digest(image[:1] if repeated else image).hex()

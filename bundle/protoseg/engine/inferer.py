@@ -12,6 +12,7 @@ from torch import Tensor
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.prediction import findings_to_json
+from protoseg.engine.refinement import Refiner
 from protoseg.engine.support import SupportSet
 from protoseg.maths.slices import volume_from_slices
 
@@ -26,13 +27,22 @@ class OneShotInferer(Inferer):
     Args:
         support: what to look for.
         cache: of features, to share it with others; its own when left out.
+        refiner: brings the borders to the image's edges.
         settings: arguments of `OneShotSettings`.
     """
 
-    def __init__(self, *, support: SupportSet, cache: FeatureCache | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        support: SupportSet,
+        cache: FeatureCache | None = None,
+        refiner: Refiner | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__()
         self.support = support
         self.cache = cache or FeatureCache()
+        self.refiner = refiner
         self.settings = OneShotSettings(**settings)
 
     def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> MetaTensor:
@@ -48,7 +58,7 @@ class OneShotInferer(Inferer):
             (1, 1, X, Y, Z) float32 label map with the input's metadata and, under "findings", what was
             found as JSON (`findings_from_json`).
         """
-        prediction = segment(inputs[0], self.support, network, self.settings, self.cache)
+        prediction = segment(inputs[0], self.support, network, self.settings, self.cache, refiner=self.refiner)
         label_map = volume_from_slices(torch.from_numpy(prediction.label_map)[:, None])[None].float()
         meta = dict(inputs.meta) if isinstance(inputs, MetaTensor) else {}
         return MetaTensor(label_map, meta={**meta, FINDINGS: findings_to_json(prediction.findings)})

@@ -7,25 +7,32 @@ resolution and are brought to the volume's own grid slice by slice.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 from torch import Tensor
 from tqdm import tqdm
 
+from protoseg.engine.clicks import Click
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.prediction import LabelFinding, Prediction
 from protoseg.engine.quality import reverse_dice
+from protoseg.engine.refinement import CoarseSegmentation, RefinedSegmentation, Refiner
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet
+from protoseg.maths.cells_to_pixels import CellsToPixels, winning_class
 from protoseg.maths.components import ComponentRule, keep_most_confident
-from protoseg.maths.matching import Prototypes
-from protoseg.maths.slices import axial_slices, fit_slices, network_input, unfit_slices
+from protoseg.maths.matching import Prototypes, unit
+from protoseg.maths.slices import axial_slices, fit_slices
 
 __all__ = ["OneShotSettings", "SupportChoice", "segment"]
 
@@ -73,15 +80,20 @@ def segment(
     network: ALPNet,
     settings: OneShotSettings | None = None,
     cache: FeatureCache | None = None,
+    *,
+    refiner: Refiner | None = None,
+    clicks: Sequence[Click] = (),
 ) -> Prediction:
     """Segment every slice of a volume.
 
     Args:
-        volume: (C, X, Y, Z), normalised as the support was, axes L, P, S.
+        volume: (C, X, Y, Z), normalised as the support was, axes L, P, S; a `MetaTensor` tells the spacing in mm.
         support: what to look for.
         network: what to look with; it is put into evaluation mode.
         settings: how; the defaults of `OneShotSettings` when left out.
         cache: of features; a volume or support that was seen before is not encoded again.
+        refiner: brings the borders to the image's edges.
+        clicks: of the user, for the refiner.
 
     Raises:
         InputError: the support was made for another encoder.
@@ -98,7 +110,11 @@ def segment(
         leave=None,  # under the bar of several volumes, each one's goes when it is done
     ):
         pass_.segment(range(start, min(start + settings.batch_size, len(pass_.slices))))
-    return pass_.finish()
+    pass_.keep_components()
+    refined = RefinedSegmentation(pass_.winner)
+    if refiner is not None:
+        refined = refiner.refine(pass_.slices, pass_.coarse(), spacing=_spacing(volume), clicks=clicks)
+    return pass_.describe(refined)
 
 
 class _Pass:
@@ -115,54 +131,77 @@ class _Pass:
         self.support, self.network, self.settings, self.cache = support, network, settings, cache
         self.size = support.images.shape[-1]
         self.slices = axial_slices(volume)
-        self.adjacent = network.slice_adapter is not None
         batches = support.images.split(settings.batch_size)
         self.support_features = torch.cat([cache.encode(network, images) for images in batches])
         masks = support.one_hot().to(self.support_features.device)
         self.prototypes = network.matching.build(self.support_features[None], masks[None])
         self.descriptors = _descriptors(self.support_features)
-        shape = (len(self.slices), *self.slices.shape[-2:])
+        cells = (self.support_features.shape[-2], self.support_features.shape[-1])
+        height, width = self.slices.shape[-2:]
+        self.to_pixels = CellsToPixels(cells, height, width, self.support_features.device)
+        shape = (len(self.slices), height, width)
         self.winner = np.zeros(shape, np.uint8)  # position of the label among the support's, from 1
         # Probability of the winner in steps of 1/255: a float map per label would not fit for a large volume.
         self.certainty = np.zeros(shape, np.uint8)
+        self.log_probability = torch.zeros(len(self.slices), 1 + len(support.labels), *cells, dtype=torch.float16)
         self.serving = np.zeros((len(self.slices), len(support.labels)), int)  # support slice by query slice and label
 
     def segment(self, batch: range) -> None:
         """Encode, match and bring to the grid a few slices."""
-        height, width = self.slices.shape[-2:]
         for index, features in zip(batch, self._encode(batch)):
             prototypes, self.serving[index] = self._choose(features)
-            logits = self.network.matching.match(features[None, None], prototypes)[0, 0]
-            self.winner[index], self.certainty[index] = _to_grid(logits, height, width)
+            scores = self.network.matching.match(features[None, None], prototypes)[0, 0].log_softmax(0)
+            self.log_probability[index] = scores
+            winner, best = winning_class(scores, self.to_pixels)
+            self.winner[index] = winner.cpu().numpy()
+            self.certainty[index] = (best.exp() * 255).round().byte().cpu().numpy()
 
-    def finish(self) -> Prediction:
-        """Filter components, number labels by the support's values, and say what was found."""
-        label_map = np.zeros_like(self.winner)
-        confidence: dict[str, float] = {}
-        largest: dict[str, int] = {}  # slice on which a label is largest, for those that were found
-        for position, (name, value) in enumerate(self.support.labels.items(), start=1):
-            mask = self._keep_components(self.winner == position, name)
-            label_map[mask] = value
-            if mask.any():
-                confidence[name] = float(self.certainty[mask].mean()) / 255
-                largest[name] = int(mask.sum(axis=(1, 2)).argmax())
-        estimates = self._estimate(label_map, sorted(set(largest.values())))
-        findings = {name: LabelFinding(0.0, None, None) for name in self.support.labels}
-        for column, name in enumerate(self.support.labels):
-            if name in largest:
-                origin = self.support.origins[self.serving[largest[name], column]]
-                findings[name] = LabelFinding(confidence[name], estimates.get(name), origin)
-        return Prediction(label_map, findings)
-
-    def _keep_components(self, mask: NDArray[np.bool_], name: str) -> NDArray[np.bool_]:
+    def keep_components(self) -> None:
+        """Drop the components of each label that are not to be kept."""
         if self.settings.components == "none":
-            return mask
-        count = self.support.components[name] if self.settings.components == "support" else 1
-        return keep_most_confident(mask, self.certainty, count=count)
+            return
+        for position, box, name in self._boxes(self.winner):
+            mask = self.winner[box] == position
+            count = self.support.components[name] if self.settings.components == "support" else 1
+            kept = keep_most_confident(mask, self.certainty[box], count=count)
+            self.winner[box][mask & ~kept] = 0
 
-    def _encode(self, batch: range | list[int]) -> Tensor:
-        images = network_input(self.slices, batch, size=self.size, adjacent=self.adjacent)
-        return self.cache.encode(self.network, images)
+    def coarse(self) -> CoarseSegmentation:
+        """What there is to refine."""
+        return CoarseSegmentation(self.winner, self.log_probability, tuple(self.support.labels))
+
+    def describe(self, refined: RefinedSegmentation) -> Prediction:
+        """Number labels by the support's values, and say what was found.
+
+        The confidence is that of the matching: mean probability of the voxels that it found.
+        """
+        values = np.array([0, *self.support.labels.values()], np.uint8)
+        found = {}  # confidence, and slice on which the label is largest, by name
+        for position, box, name in self._boxes(refined.label_map):
+            mask = refined.label_map[box] == position
+            matched = self.winner[box] == position
+            confidence = float(self.certainty[box][matched].mean()) / 255 if matched.any() else 0.0
+            found[name] = confidence, box[0].start + int(mask.sum(axis=(1, 2)).argmax())
+        estimates = self._estimate(refined.label_map, sorted({largest for _, largest in found.values()}))
+        findings = {}
+        for column, name in enumerate(self.support.labels):
+            if name not in found:
+                findings[name] = LabelFinding(0.0, None, None, refined.notes.get(name, ""))
+                continue
+            confidence, largest = found[name]
+            origin = self.support.origins[self.serving[largest, column]]
+            findings[name] = LabelFinding(confidence, estimates.get(name), origin, refined.notes.get(name, ""))
+        return Prediction(values[refined.label_map], findings)
+
+    def _boxes(self, label_map: NDArray[np.uint8]) -> list[tuple[int, tuple[slice, ...], str]]:
+        """Position, bounding box and name of the labels that are there: an organ fills a small part of a volume."""
+        boxes = find_objects(label_map, max_label=len(self.support.labels))
+        labels = zip(range(1, 1 + len(boxes)), boxes, self.support.labels)
+        return [(position, box, name) for position, box, name in labels if box is not None]
+
+    def _encode(self, batch: Sequence[int]) -> Tensor:
+        adjacent = self.network.slice_adapter is not None
+        return self.cache.encode_slices(self.network, self.slices, batch, size=self.size, adjacent=adjacent)
 
     def _choose(self, features: Tensor) -> tuple[Prototypes, NDArray[np.int64]]:
         """Prototypes for one query slice, and the support slice nearest to it for every label."""
@@ -178,31 +217,19 @@ class _Pass:
         """Estimated Dice by label, from the slices where the labels are largest."""
         if not indices or not self.settings.estimate_quality:
             return {}
-        found = torch.from_numpy(label_map[indices])
-        numbered = torch.zeros_like(found)
-        for position, value in enumerate(self.support.labels.values(), start=1):
-            numbered[found == value] = position
-        masks = fit_slices(numbered[:, None], self.size, "nearest")[:, 0]
+        masks = fit_slices(torch.from_numpy(label_map[indices])[:, None], self.size, "nearest")[:, 0]
         return reverse_dice(self.network.matching, self._encode(indices), masks, self.support_features, self.support)
 
 
 def _descriptors(features: Tensor) -> Tensor:
     """Unit-length descriptors of whole slices, from features (B, C, h, w)."""
-    pooled = F.adaptive_avg_pool2d(F.normalize(features, dim=1), DESCRIPTOR_GRID)
-    return F.normalize(pooled.flatten(1), dim=1)
+    pooled = F.adaptive_avg_pool2d(unit(features, dim=1), DESCRIPTOR_GRID)
+    return unit(pooled.flatten(1))
 
 
-def _to_grid(logits: Tensor, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Winning class and its probability (in 1/255) on the slice's own grid, from logits (1 + L, h, w).
-
-    A label that loses to the background in every cell loses to it in every pixel between cells too, so only the
-    others are brought to full resolution, and an empty slice costs nothing.
-    """
-    contenders = (logits[1:] > logits[0]).flatten(1).any(1).nonzero()[:, 0] + 1
-    if not len(contenders):
-        empty = np.zeros((height, width), np.uint8)
-        return empty, empty
-    classes = torch.cat([contenders.new_zeros(1), contenders])
-    log_probability = logits.log_softmax(0)[None, classes]
-    best, winner = unfit_slices(log_probability, height, width)[0].max(0)
-    return classes[winner].byte().cpu().numpy(), (best.exp() * 255).round().byte().cpu().numpy()
+def _spacing(volume: Tensor) -> tuple[float, float, float]:
+    """Distance of slices, rows and columns in mm; 1 mm each way where it is not known."""
+    if not isinstance(volume, MetaTensor):
+        return 1.0, 1.0, 1.0
+    x, y, z = affine_to_spacing(volume.affine).tolist()
+    return z, y, x

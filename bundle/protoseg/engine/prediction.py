@@ -23,6 +23,7 @@ class LabelFinding:
     confidence: float  # mean probability of its voxels; 0 where it was not found
     estimated_dice: float | None  # by reverse segmentation; None where it was not found or not asked for
     support_slice: SliceOrigin | None  # the one that served where the label is largest
+    note: str = ""  # of the refinement
 
     @property
     def warning(self) -> str:
@@ -31,7 +32,7 @@ class LabelFinding:
             return "not found"
         if self.estimated_dice is not None and self.estimated_dice < LOW_ESTIMATE:
             return f"may be wrong (estimated Dice {self.estimated_dice:.2f}): check it, or label a slice of this scan"
-        return ""
+        return self.note
 
 
 @dataclass(frozen=True)

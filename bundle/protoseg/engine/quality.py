@@ -7,11 +7,12 @@ segmented well. Source of the idea: reverse classification accuracy (Valindria e
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from protoseg.engine.support import SupportSet
+from protoseg.maths.cells_to_pixels import CellsToPixels, winning_class
 from protoseg.maths.matching import Matching
-from protoseg.maths.slices import unfit_slices
 
 __all__ = ["reverse_dice"]
 
@@ -36,17 +37,18 @@ def reverse_dice(
         A value by label name; 0 for a label that was predicted nowhere on these slices.
     """
     count = len(support.labels)
-    one_hot = torch.nn.functional.one_hot(query_masks.long(), 1 + count)[..., 1:].permute(3, 0, 1, 2).float()
+    one_hot = F.one_hot(query_masks.long(), 1 + count)[..., 1:].permute(3, 0, 1, 2).float()
     prototypes = matching.build(query_features[None], one_hot[None].to(query_features.device))
     size = support.masks.shape[-1]
-    truth = support.masks.to(query_features.device)
-    overlap = torch.zeros(count, 2)  # intersection, and sum of both areas
-    for features, drawn in zip(support_features, truth):
-        logits = matching.match(features[None, None], prototypes)[0]
-        predicted = unfit_slices(logits, size, size).argmax(1)[0]
-        for label in range(count):
-            mine, true = predicted == 1 + label, drawn == 1 + label
-            if true.any():  # a slice without the label says nothing about how well it is found
-                overlap[label] += torch.tensor([(mine & true).sum(), mine.sum() + true.sum()]).float()
-    dice = 2 * overlap[:, 0] / overlap[:, 1].clamp(min=1)
+    to_pixels = CellsToPixels(support_features.shape[-2:], size, size, support_features.device)
+    overlap = torch.zeros(1 + count, 2)  # by label: intersection, and sum of both areas
+    for features, drawn in zip(support_features, support.masks):
+        logits = matching.match(features[None, None], prototypes)[0, 0]
+        predicted = winning_class(logits.log_softmax(0), to_pixels)[0].cpu()
+        # How many pixels have which true label (rows) and which predicted one (columns).
+        pairs = torch.bincount((drawn.long() * (1 + count) + predicted).flatten(), minlength=(1 + count) ** 2)
+        pairs = pairs.reshape(1 + count, 1 + count)
+        drawn_here = pairs.sum(1) > 0  # a slice without the label says nothing about how well it is found
+        overlap += drawn_here[:, None] * torch.stack([pairs.diagonal(), pairs.sum(0) + pairs.sum(1)], dim=1)
+    dice = 2 * overlap[1:, 0] / overlap[1:, 1].clamp(min=1)
     return dict(zip(support.labels, dice.tolist()))

@@ -1,0 +1,57 @@
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protoseg.maths.cells_to_pixels import CellsToPixels, Window, winning_class
+from protoseg.maths.slices import unfit_slices
+
+GRIDS = {"height": st.integers(5, 40), "width": st.integers(5, 40), "seed": st.integers(0, 99)}
+
+
+def scores(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_window_is_the_pixels_that_a_cell_has_a_part_in():
+    cells = torch.zeros(4, 4, dtype=torch.bool)
+    cells[0, 2] = True
+    # Cells of 4 pixels, centred on 1.5, 5.5, 9.5 and 13.5: the third reaches as far as the centres of its neighbours.
+    assert CellsToPixels((4, 4), 16, 16).window(cells) == Window(slice(0, 6), slice(6, 14))
+    assert CellsToPixels((4, 4), 16, 16).window(torch.zeros(4, 4, dtype=torch.bool)) is None
+
+
+def test_cells_in_the_padding_have_no_window():
+    cells = torch.zeros(4, 4, dtype=torch.bool)
+    cells[0] = True
+    assert CellsToPixels((4, 4), 4, 16).window(cells) is None
+
+
+@settings(deadline=None, max_examples=30)
+@given(**GRIDS)
+def test_a_whole_window_is_the_interpolation_of_the_slice(height, width, seed):
+    maps = scores(3, 6, 6, seed=seed)
+    everything = Window(slice(0, height), slice(0, width))
+    torch.testing.assert_close(
+        CellsToPixels((6, 6), height, width)(maps, everything), unfit_slices(maps[None], height, width)[0]
+    )
+
+
+@settings(deadline=None, max_examples=30)
+@given(**GRIDS, bias=st.floats(-1, 3))
+def test_the_winner_is_the_arg_max_of_all_classes(height, width, seed, bias):
+    maps = scores(4, 6, 6, seed=seed)
+    maps[0] += bias
+    winner, best = winning_class(maps, CellsToPixels((6, 6), height, width))
+    value, expected = unfit_slices(maps[None], height, width)[0].max(0)
+    tied = unfit_slices(maps[None], height, width)[0].topk(2, 0).values.diff(dim=0)[0].abs() < 1e-5
+    assert torch.equal(winner[~tied].long(), expected[~tied])
+    torch.testing.assert_close(best[winner > 0], value[winner > 0])
+
+
+def test_where_the_background_wins_everywhere_nothing_is_computed(monkeypatch):
+    monkeypatch.setattr(CellsToPixels, "__call__", None)
+    maps = torch.zeros(3, 6, 6)
+    maps[0] = 1.0
+    winner, best = winning_class(maps, CellsToPixels((6, 6), 9, 12))
+    assert winner.shape == best.shape == (9, 12)
+    assert not winner.any()
