@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["replacing", "write_json"]
+__all__ = ["remove_unfinished", "replacing", "write_json"]
+
+UNFINISHED = re.compile(r"\.[0-9a-f]{32}\..+")  # the names that `replacing` gives
 
 
 @contextmanager
@@ -27,6 +30,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(unfinished, path)  # noqa: PTH105 - the one that is documented as atomic
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes were writing into a folder by `replacing`; nobody may be writing there."""
+    for path in folder.glob(".*"):
+        if UNFINISHED.fullmatch(path.name):
+            path.unlink()
 
 
 def write_json(path: str | Path, content: Any) -> None:

@@ -442,7 +442,7 @@ def test_interrupted_write_leaves_the_old_file_and_no_rest(tmp_path: Path, monke
         (
             "a.png",
             RAMP % 3,
-            "{path}: label maps are written as NIfTI. Give a name that ends in .nii.gz or .nii.",
+            "{path}: volumes are written as NIfTI. Give a name that ends in .nii.gz or .nii.",
         ),
         (
             "a.nii",

@@ -17,27 +17,35 @@ from monai.config import PathLike
 from protoseg.data.volumes import query_id
 from protoseg.errors import InputError
 
-__all__ = ["is_legend", "label_names", "load_datalist", "names_to_values"]
+__all__ = ["is_legend", "label_names", "load_datalist", "names_to_values", "section_names"]
 
 FILE_KEYS = ("image", "label")
 
 
 def load_datalist(
-    dataset_json: PathLike, section: str, *, dataset_dir: PathLike | None = None, segmented: bool = False
+    dataset_json: PathLike,
+    section: str,
+    *,
+    dataset_dir: PathLike | None = None,
+    segmented: bool = False,
+    fold: int | None = None,
 ) -> list[dict[str, Any]]:
     """Cases of one section, such as "training", with absolute paths under "image" and, if given, "label".
 
     Other entries of a case are kept. Relative paths start from `dataset_dir`, or else from the folder of the
-    JSON file. A section is `segmented` where the first case is the support and the others are queries.
+    JSON file. A section is `segmented` where the first case is the support and the others are queries. With `fold`
+    the section is that of one of the list's "folds", each of which names its cases by their "id".
 
     Raises:
-        InputError: the JSON file, the section or a file of a case is missing, or a case has no image; a segmented
-            section has no query, or two whose results would have one name.
+        InputError: the JSON file, the fold, the section or a file of a case is missing, or a case has no image; a
+            segmented section has no query, or two whose results would have one name.
     """
     content = _read_json(dataset_json)
+    if fold is not None:
+        content = _fold(content, fold, dataset_json)
     cases = content.get(section)
     if not isinstance(cases, list) or not cases:
-        sections = ", ".join(repr(key) for key, value in content.items() if isinstance(value, list) and value)
+        sections = ", ".join(map(repr, _sections(content)))
         raise InputError(
             f"{dataset_json}: no cases under {section!r}; the sections with cases are {sections or 'none'}. "
             "Name one of them, or add the cases."
@@ -52,6 +60,15 @@ def load_datalist(
     if segmented:
         _check_names(found[1:], f"{dataset_json}: {section}")
     return found
+
+
+def section_names(dataset_json: PathLike) -> list[str]:
+    """Names of the sections that have cases, such as "training".
+
+    Raises:
+        InputError: the JSON file is missing or cannot be understood.
+    """
+    return _sections(_read_json(dataset_json))
 
 
 def label_names(dataset_json: PathLike) -> dict[str, str]:
@@ -116,6 +133,22 @@ def _read_json(path: PathLike) -> dict[str, Any]:
             "Give a data set's JSON file."
         )
     return content
+
+
+def _sections(content: dict[str, Any]) -> list[str]:
+    return [key for key, value in content.items() if key != "folds" and isinstance(value, list) and value]
+
+
+def _fold(content: dict[str, Any], fold: int, dataset_json: PathLike) -> dict[str, Any]:
+    """Sections of one fold, with the cases that its ids name."""
+    folds = content.get("folds", [])
+    if not 0 <= fold < len(folds):
+        raise InputError(
+            f"{dataset_json}: there is no fold {fold}, it has {len(folds)} folds, counted from 0. Choose another fold."
+        )
+    listed = (case for section in _sections(content) for case in content[section])
+    cases = {case["id"]: case for case in listed if isinstance(case, dict) and "id" in case}
+    return {section: [cases[name] for name in names] for section, names in folds[fold].items()}
 
 
 def _case(case: Any, folder: Path, place: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import SimpleITK
 
 from protoseg.errors import InputError
 
-__all__ = ["dicom_files", "read_series"]
+__all__ = ["dicom_files", "read_series", "slice_files"]
 
 
 class _Slice(NamedTuple):
@@ -45,10 +45,8 @@ def read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
         InputError: the files are not one series with slices of one size at equal distances, or one of them
             is damaged.
     """
-    slices = [_read_header(file) for file in dicom_files(folder)]
-    _check_one_series(slices, folder)
+    slices = _slices(folder)
     direction = np.reshape(slices[0].direction, (3, 3))
-    slices.sort(key=lambda s: float(np.dot(s.position, direction[:, 2])))
     affine = np.eye(4)
     affine[:3, :2] = direction[:, :2] * slices[0].spacing
     affine[:3, 2] = _slice_step(slices, direction[:, 2], folder)
@@ -58,6 +56,23 @@ def read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     reader.SetOutputPixelType(SimpleITK.sitkFloat32)  # each slice may have a rescale slope of its own
     reader.SetFileNames([str(folder / s.name) for s in slices])
     return SimpleITK.GetArrayFromImage(reader.Execute()).T, affine
+
+
+def slice_files(folder: Path) -> list[Path]:
+    """Files of the series in a folder, in the order in which `read_series` stacks them.
+
+    Raises:
+        InputError: the files are not one series, or one of them is damaged.
+    """
+    return [folder / s.name for s in _slices(folder)]
+
+
+def _slices(folder: Path) -> list[_Slice]:
+    """Headers of a series in the order of their positions."""
+    slices = [_read_header(file) for file in dicom_files(folder)]
+    _check_one_series(slices, folder)
+    normal = np.reshape(slices[0].direction, (3, 3))[:, 2]
+    return sorted(slices, key=lambda s: float(np.dot(s.position, normal)))
 
 
 def _read_header(path: Path) -> _Slice:

@@ -1,20 +1,17 @@
 """A pool of synthetic people on disk: what every pixel is made of, to be imaged in any contrast."""
 
-import multiprocessing
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from protoseg.data.anatomy.scan import paint_scan
 from protoseg.data.anatomy.tissues import ORGANS, Tissue
+from protoseg.data.parallel import map_in_processes
 from protoseg.data.scan_cache import array_file, cached_array, fingerprint
 
 __all__ = ["STRUCTURES", "Box", "Person", "PersonSlice", "load_people"]
@@ -85,21 +82,8 @@ def load_people(seeds: Sequence[int], folder: Path, *, workers: int = 0) -> list
     `workers` processes share the work; 0 works in this one.
     """
     missing = [seed for seed in seeds if not array_file(folder, _key(seed)).exists()]
-    workers = min(workers, len(missing))
-    progress = {"desc": "Painting people", "unit": "person", "total": len(missing), "disable": not missing}
-    if workers < 2:
-        for seed in tqdm(missing, **progress):
-            _open(seed, folder)
-    else:
-        threads = max(1, (os.cpu_count() or 1) // workers)
-        context = multiprocessing.get_context("spawn")  # fork may deadlock once torch has started threads
-        with ProcessPoolExecutor(workers, context, torch.set_num_threads, (threads,)) as pool:
-            try:
-                for _ in tqdm(pool.map(_open, missing, [folder] * len(missing)), **progress):
-                    pass
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+    paint = partial(_open, folder=folder)
+    map_in_processes(paint, missing, workers=workers, description="Painting people", unit="person")
     return [_open(seed, folder) for seed in seeds]
 
 

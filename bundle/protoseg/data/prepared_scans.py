@@ -1,10 +1,7 @@
 """Scans made ready for episodes, once: slices at network size and their superpixels, as files on disk."""
 
-import multiprocessing
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
+from protoseg.data.parallel import map_in_processes
 from protoseg.data.scan_cache import array_file, cached_array, fingerprint, source_state
 from protoseg.data.superpixels import otsu_body_threshold, superpixel_intensity, superpixels
 from protoseg.data.transforms import transform_key
@@ -168,21 +165,7 @@ def prepare_scans(
         workers: processes to share the work (spawned, so that `transform` must pickle); 0 works in this one.
     """
     missing = [entry for entry in data if not preparation.is_done(entry)]
-    workers = min(workers, len(missing))
-    progress = {"desc": "Preparing scans", "unit": "scan", "total": len(missing), "disable": not missing}
-    if workers < 2:
-        for entry in tqdm(missing, **progress):
-            preparation(entry)
-    else:
-        threads = max(1, (os.cpu_count() or 1) // workers)
-        context = multiprocessing.get_context("spawn")  # fork may deadlock once torch has started threads
-        with ProcessPoolExecutor(workers, context, torch.set_num_threads, (threads,)) as pool:
-            try:
-                for _ in tqdm(pool.map(preparation, missing), **progress):
-                    pass
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+    map_in_processes(preparation, missing, workers=workers, description="Preparing scans")
     return [preparation(entry) for entry in data]
 
 

@@ -20,7 +20,7 @@ from protoseg.data.pictures import PICTURE_SUFFIXES, read_label_picture, read_pi
 from protoseg.errors import InputError
 from protoseg.files import replacing
 
-__all__ = ["find_queries", "query_id", "read_image", "read_labels", "write_label_map"]
+__all__ = ["find_queries", "query_id", "read_image", "read_labels", "write_image", "write_label_map"]
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
@@ -105,26 +105,26 @@ def write_label_map(path: PathLike, labels: NdarrayOrTensor, affine: NdarrayOrTe
     Raises:
         InputError: the file name does not end in .nii or .nii.gz, or a value is outside 0..255.
     """
-    path = Path(path)
-    if _suffix(path, NIFTI_SUFFIXES) is None:
-        raise InputError(f"{path}: label maps are written as NIfTI. Give a name that ends in .nii.gz or .nii.")
     values = torch.as_tensor(labels).cpu().numpy()
-    values = values[0] if values.ndim == 4 else values
     if values.min() < 0 or values.max() > 255:
         raise InputError(
             f"{path}: the label values run from {values.min():g} to {values.max():g}, expected 0 to 255. "
             "Renumber the labels."
         )
-    matrix = torch.as_tensor(affine).cpu().numpy()
-    image = nibabel.Nifti1Image(values.astype(np.uint8), matrix)
-    image.set_sform(matrix, code="scanner")
-    image.set_qform(matrix, code="scanner")
-    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
-    if (np.abs(image.get_qform() - matrix)[:3, :3] > QFORM_TOLERANCE * spacing).any():
-        image.header["qform_code"] = 0  # a rotation and spacings cannot say it, and what they say would be wrong
-    image.header.set_xyzt_units("mm")
-    with replacing(path) as unfinished:
-        nibabel.save(image, unfinished)
+    _write_nifti(Path(path), values.astype(np.uint8), affine)
+
+
+def write_image(path: PathLike, image: NdarrayOrTensor, affine: NdarrayOrTensor) -> None:
+    """Write an image (X, Y, Z) or (1, X, Y, Z) as a NIfTI, int16 if that holds every value and float32 if not.
+
+    The file and its geometry are as in `write_label_map`.
+
+    Raises:
+        InputError: the file name does not end in .nii or .nii.gz.
+    """
+    values = torch.as_tensor(image).cpu().numpy()
+    shortened = values.clip(-32768, 32767).astype(np.int16)
+    _write_nifti(Path(path), shortened if (shortened == values).all() else values.astype(np.float32), affine)
 
 
 def query_id(path: PathLike) -> str:
@@ -161,6 +161,21 @@ def find_queries(path: PathLike) -> list[Path]:
                 "Rename one of them."
             )
     return queries
+
+
+def _write_nifti(path: Path, voxels: np.ndarray, affine: NdarrayOrTensor) -> None:
+    if _suffix(path, NIFTI_SUFFIXES) is None:
+        raise InputError(f"{path}: volumes are written as NIfTI. Give a name that ends in .nii.gz or .nii.")
+    matrix = torch.as_tensor(affine).cpu().numpy()
+    image = nibabel.Nifti1Image(voxels[0] if voxels.ndim == 4 else voxels, matrix)
+    image.set_sform(matrix, code="scanner")
+    image.set_qform(matrix, code="scanner")
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    if (np.abs(image.get_qform() - matrix)[:3, :3] > QFORM_TOLERANCE * spacing).any():
+        image.header["qform_code"] = 0  # a rotation and spacings cannot say it, and what they say would be wrong
+    image.header.set_xyzt_units("mm")
+    with replacing(path) as unfinished:
+        nibabel.save(image, unfinished)
 
 
 def _times(shape: Sequence[int]) -> str:

@@ -34,7 +34,7 @@ from protoseg.maths.components import ComponentRule, keep_most_confident
 from protoseg.maths.matching import Prototypes, unit
 from protoseg.maths.slices import axial_slices, fit_slices
 
-__all__ = ["OneShotSettings", "SupportChoice", "segment"]
+__all__ = ["OneShotSettings", "SupportChoice", "segment", "slice_spacing"]
 
 SupportChoice = Literal["nearest", "all"]
 
@@ -66,7 +66,10 @@ class OneShotSettings:
 
     def __post_init__(self) -> None:
         if self.choice not in ("nearest", "all"):
-            raise InputError(f"choice is '{self.choice}'; choose 'nearest' or 'all'.")
+            raise InputError(
+                f"choice is '{self.choice}'; choose 'nearest' or 'all'. (The published choice by parts of an organ's extent "
+                "needs the query's own label map: it exists in the legacy evaluation protocol alone.)"
+            )
         if self.components not in ("none", "one", "support"):
             raise InputError(f"components is '{self.components}'; choose 'support', 'one' or 'none'.")
         if self.batch_size < 1:
@@ -113,7 +116,7 @@ def segment(
     pass_.keep_components()
     refined = RefinedSegmentation(pass_.winner)
     if refiner is not None:
-        refined = refiner.refine(pass_.slices, pass_.coarse(), spacing=_spacing(volume), clicks=clicks)
+        refined = refiner.refine(pass_.slices, pass_.coarse(), spacing=slice_spacing(volume), clicks=clicks)
     return pass_.describe(refined)
 
 
@@ -227,7 +230,7 @@ def _descriptors(features: Tensor) -> Tensor:
     return unit(pooled.flatten(1))
 
 
-def _spacing(volume: Tensor) -> tuple[float, float, float]:
+def slice_spacing(volume: Tensor) -> tuple[float, float, float]:
     """Distance of slices, rows and columns in mm; 1 mm each way where it is not known."""
     if not isinstance(volume, MetaTensor):
         return 1.0, 1.0, 1.0

@@ -40,7 +40,8 @@ def reverse_dice(
     one_hot = F.one_hot(query_masks.long(), 1 + count)[..., 1:].permute(3, 0, 1, 2).float()
     prototypes = matching.build(query_features[None], one_hot[None].to(query_features.device))
     size = support.masks.shape[-1]
-    to_pixels = CellsToPixels(support_features.shape[-2:], size, size, support_features.device)
+    cells = (support_features.shape[-2], support_features.shape[-1])
+    to_pixels = CellsToPixels(cells, size, size, support_features.device)
     overlap = torch.zeros(1 + count, 2)  # by label: intersection, and sum of both areas
     for features, drawn in zip(support_features, support.masks):
         logits = matching.match(features[None, None], prototypes)[0, 0]

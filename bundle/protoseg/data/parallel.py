@@ -1,0 +1,81 @@
+"""Work on many scans, shared by processes, with a progress bar."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from threading import Thread
+from typing import TypeVar
+
+import torch
+from tqdm import tqdm
+
+__all__ = ["map_in_processes"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_in_processes(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    workers: int,
+    description: str,
+    unit: str = "scan",
+) -> list[Result]:
+    """Apply a function to every item and return the results in order.
+
+    The first exception ends the work: what has begun is finished, the rest is not begun. The processes end with
+    this one, also when it is killed.
+
+    Args:
+        function: must pickle when processes share the work, and so must its results.
+        items: one step of the progress bar each.
+        workers: processes to share the work; below 2 all is done in this one.
+        description: of the progress bar.
+        unit: what an item is, in the progress bar.
+    """
+    workers = min(workers, len(items))
+    with tqdm(desc=description, unit=unit, total=len(items), disable=not items) as bar:
+        if workers < 2:
+            return _collect(map(function, items), bar)
+        with _pool(workers) as pool:
+            return _collect(pool.map(function, items), bar)
+
+
+def _collect(results: Iterable[Result], bar: tqdm) -> list[Result]:
+    collected = []
+    for result in results:
+        collected.append(result)
+        bar.update()
+    return collected
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    context = multiprocessing.get_context("spawn")  # fork may deadlock once torch has started threads
+    with ProcessPoolExecutor(workers, context, _begin, (threads,)) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _begin(threads: int) -> None:
+    torch.set_num_threads(threads)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A killed parent cannot tell its processes to stop: they would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

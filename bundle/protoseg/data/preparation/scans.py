@@ -1,0 +1,114 @@
+"""What a data set is before it is prepared: where its files lie, and how to read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from monai.data import MetaTensor
+
+from protoseg.data.intensity import ModalityChoice
+from protoseg.data.pictures import read_picture
+from protoseg.errors import InputError
+
+__all__ = ["Case", "DataSet", "LabelledScan", "SourceScan", "check_names", "grey_picture", "natural_order"]
+
+Case = dict[str, Any]
+"""An entry of a `dataset.json`: id, files, and what else is known of a prepared scan."""
+
+
+@dataclass(frozen=True)
+class SourceScan:
+    """Where one scan lies; `id` names it in the prepared data set.
+
+    `section` is where the source lists it, such as "test"; `names` are the label values of this very file, by name,
+    where they are not those of the data set.
+    """
+
+    id: str
+    image: Path
+    label: Path | None = None
+    section: str | None = None
+    names: Mapping[str, int] | None = None
+
+
+class LabelledScan(NamedTuple):
+    """An image (C, X, Y, Z) and its label map (1, X, Y, Z) on the same grid, None where nothing was labelled."""
+
+    image: MetaTensor
+    labels: MetaTensor | None
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set as it is distributed, and what is made of it.
+
+    Args:
+        name: in the list and in messages.
+        source: the folder or file that it was found in; never written to.
+        modality: of all scans, or "auto" where each scan tells its own.
+        labels: value of each label by name.
+        scans: all that is to be prepared, in the published order.
+        read: one scan as it is in its files, with the label values of `labels`; must pickle.
+        arrange: the sections of the list, given the scans and, in the same order, their cases.
+        geometry: to the published intensities and geometry; None keeps both.
+        settings: of the geometry, as JSON; a folder prepared with others is not gone on with.
+    """
+
+    name: str
+    source: Path
+    modality: ModalityChoice
+    labels: Mapping[str, int]
+    scans: Sequence[SourceScan]
+    read: Callable[[SourceScan], LabelledScan]
+    arrange: Callable[[Sequence[SourceScan], Sequence[Case]], dict[str, Any]]
+    geometry: Callable[[LabelledScan], LabelledScan] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def natural_order(names: Iterable[Path]) -> list[Path]:
+    """Sort paths by name with numbers by value: 2.png before 10.png."""
+
+    def key(path: Path) -> list[tuple[int, str]]:
+        parts = re.findall(r"\d+|\D+", path.name)
+        return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+    return sorted(names, key=key)
+
+
+def check_names(scans: Sequence[SourceScan], source: Path) -> None:
+    """Refuse a data set with a scan whose name cannot be that of a file, or with two scans of one name.
+
+    Raises:
+        InputError: so it is.
+    """
+    first: dict[str, SourceScan] = {}
+    for scan in scans:
+        if Path(scan.id).name != scan.id or scan.id.startswith("."):
+            raise InputError(f"{source}: the id {scan.id!r} of {scan.image} is no file name. Give another id.")
+        same = first.setdefault(scan.id.lower(), scan)  # not all file systems tell "A" from "a"
+        if same is not scan:
+            raise InputError(
+                f"{source}: {same.image} and {scan.image} would both be scan {scan.id!r}, expected one scan a name. "
+                "Take one of them away, or rename it."
+            )
+
+
+def grey_picture(path: Path) -> np.ndarray:
+    """Read the grey values of a picture: float32 (W, H), the mean of the channels where it is in colour.
+
+    For masks as data sets distribute them, JPEG among them, whose values are told by what they are near to.
+
+    Raises:
+        InputError: the file is damaged, or no picture.
+    """
+    try:
+        return read_picture(path).mean(axis=0)[..., 0]
+    except InputError:
+        raise
+    except Exception as error:  # a decoder raises whatever a damaged file makes it stumble over
+        raise InputError(f"{path} cannot be read: it is damaged or no picture. Get a fresh copy.") from error
