@@ -1,7 +1,5 @@
-"""The parts of the workflows: metrics, reports, pictures, the number format."""
+"""The parts of the workflows: pictures, reading on, the number format."""
 
-import json
-import math
 import subprocess
 import sys
 
@@ -13,101 +11,12 @@ from monai.data import MetaTensor
 from torch.utils.data import DataLoader, Dataset
 
 from protoseg.data.read_ahead import ReadAhead
-from protoseg.engine.inferer import FINDINGS
-from protoseg.engine.prediction import LabelFinding, findings_to_json
 from protoseg.errors import InputError
 from protoseg.maths.precision import autocast, resolve_precision
-from protoseg.workflows.metrics import LabelDice, volume_ml
 from protoseg.workflows.pictures import SaveOverlayd, draw_overlay
 from protoseg.workflows.readable import ReadableScans
-from protoseg.workflows.reports import MetricsReport
 
 LABELS = {"liver": 2, "spleen": 1}
-AFFINE = torch.diag(torch.tensor([-10.0, 10.0, 5.0, 1.0]))  # voxels of 0.5 ml, axes not all to the RAS side
-
-
-def label_map(rows, scan="scans/anna.nii.gz"):
-    """A one-slice label map (1, X, Y, 1) from rows of digits, such as "0012"."""
-    values = torch.tensor([[int(digit) for digit in row] for row in rows.split()])
-    found = {
-        "liver": LabelFinding(confidence=0.75, estimated_dice=0.9, support_slice=None),
-        "spleen": LabelFinding(confidence=0.25, estimated_dice=None, support_slice=None),
-    }
-    meta = {"filename_or_obj": scan, "affine": AFFINE, FINDINGS: findings_to_json(found)}
-    return MetaTensor(values[None, ..., None], meta=meta)
-
-
-def score(*pairs):
-    metric = LabelDice(LABELS)
-    metric.update(([label_map(predicted) for predicted, _ in pairs], [label_map(true) for _, true in pairs]))
-    return metric
-
-
-@pytest.mark.parametrize(
-    ("predicted", "true", "liver"),
-    [
-        ("0220 0000", "0220 0000", 1.0),
-        ("0220 0000", "0022 0000", 0.5),  # 2 * 1 / (2 + 2)
-        ("2222 0000", "0002 0000", 0.4),  # 2 * 1 / (4 + 1)
-        ("0220 0000", "0000 0000", 0.0),  # absent, but predicted
-        ("0000 0000", "0220 0000", 0.0),
-        ("0000 0000", "0000 0000", math.nan),  # absent, and not predicted
-        ("0110 0000", "0220 0000", 0.0),  # another label
-    ],
-)
-def test_dice_of_one_label(predicted, true, liver):
-    rows = score((predicted, true)).rows
-    assert [row["label"] for row in rows] == ["liver", "spleen"]
-    assert rows[0]["dice"] == pytest.approx(liver, nan_ok=True)
-
-
-def test_mean_dice_leaves_out_what_is_rightly_absent():
-    metric = score(("0220", "0220"), ("0011", "0111"), ("0000", "0000"))
-    assert metric.compute() == pytest.approx((1 + 0.8) / 2)
-    metric.reset()
-    assert metric.rows == []
-    assert metric.compute() == 0.0
-
-
-def test_volumes_are_in_millilitres_of_the_grid():
-    assert volume_ml(torch.ones(1, 2, 2, 1), AFFINE) == 2.0
-    row = score(("0222", "0022")).rows[0]
-    assert (row["volume_ml"], row["reference_ml"]) == (1.5, 1.0)
-
-
-def test_metrics_are_reported_as_csv_and_json(tmp_path):
-    metric = LabelDice(LABELS)
-    report = MetricsReport(metric=metric, output_dir=tmp_path / "new")
-
-    def evaluate(engine, batch):
-        metric.update(batch)
-
-    engine = Engine(evaluate)
-    report.attach(engine)
-    scans = [("0222 0000", "0022 0000", "a/anna.nii.gz"), ("0222 0011", "0222 0000", "b/bert.nrrd")]
-    batch = ([label_map(p, s) for p, _, s in scans], [label_map(t, s) for _, t, s in scans])
-    engine.run([batch])
-
-    assert (tmp_path / "new" / "metrics.csv").read_text().splitlines() == [
-        "scan,label,dice,volume_ml,reference_ml,confidence,estimated_dice",
-        "anna,liver,0.8,1.5,1.0,0.75,0.9",
-        "anna,spleen,nan,0.0,0.0,0.25,",
-        "bert,liver,1.0,1.5,1.5,0.75,0.9",
-        "bert,spleen,0.0,1.0,0.0,0.25,",
-    ]
-    assert json.loads((tmp_path / "new" / "metrics.json").read_text()) == {
-        "mean_dice": 0.6,
-        "estimate_correlation": None,  # every estimate is the same
-        "labels": {
-            "liver": {"scans": 2, "mean_dice": 0.9, "standard_deviation": 0.1},
-            "spleen": {"scans": 1, "mean_dice": 0.0, "standard_deviation": 0.0},
-        },
-    }
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
-        "estimates.png",
-        "metrics.csv",
-        "metrics.json",
-    ]
 
 
 def drawn(image, predicted, truth=None, columns=3):

@@ -3,57 +3,71 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
-import torch
+import numpy as np
 from ignite.metrics import Metric
 from monai.data import MetaTensor
 from monai.handlers import from_engine
-from monai.metrics import compute_dice
+from numpy.typing import NDArray
+from torch import Tensor
 
 from protoseg.data.volumes import query_id
 from protoseg.engine.inferer import FINDINGS
 from protoseg.engine.prediction import findings_from_json
+from protoseg.workflows.bootstrap import mean_over_labels
+from protoseg.workflows.measures import Measures, measure_label
 
-__all__ = ["CaseRow", "LabelDice", "counted_dice", "volume_ml"]
-
+__all__ = ["CaseRow", "Details", "LabelDice", "as_table"]
 
 PREDICTION_AND_TRUTH = from_engine(["pred", "label"])
 
 
-class CaseRow(TypedDict):
-    """One label of one scan."""
+class Case(TypedDict):
+    """One label of one scan, under one protocol."""
 
+    protocol: str
     scan: str
     label: str
-    dice: float  # NaN where the label is absent from the scan and was not predicted either
-    volume_ml: float
-    reference_ml: float
-    confidence: float  # mean probability, see `LabelFinding`
+
+
+class Details(TypedDict):
+    """What is known about a case besides its measures."""
+
+    slice_dice: float  # mean of the Dice of single slices; NaN but for the legacy protocol
+    slices: int | None  # that count; None for all
+    confidence: float  # mean probability, see `LabelFinding`; NaN where it was not asked for
     estimated_dice: float | None  # by reverse segmentation, see `LabelFinding`
+
+
+class CaseRow(Case, Measures, Details):
+    """A row of `metrics.csv`."""
 
 
 class LabelDice(Metric):
     """Mean Dice over scans and labels, of whole volumes: every slice counts, empty ones included.
 
-    A label that is absent and rightly not predicted says nothing and does not count; one that is predicted where it
-    is absent counts as 0. An Ignite metric that keeps its rows, for reports.
+    An Ignite metric that keeps its rows, with further measures, for reports. `protoseg.workflows.measures` has the
+    rule for empty predictions and truths.
 
     Args:
         labels: name -> value of the labels to score.
+        surfaces: measure surfaces too, which takes seconds for a large organ.
         output_transform: engine output -> (predictions, truths), two lists of (1, X, Y, Z) label maps.
     """
 
+    protocol = "leak_free"
     rows: list[CaseRow]
 
     def __init__(
         self,
         labels: Mapping[str, int],
+        surfaces: bool = False,
         output_transform: Callable[[Any], Any] = PREDICTION_AND_TRUTH,
     ) -> None:
         self.labels = labels
+        self.surfaces = surfaces
         super().__init__(output_transform)
 
     def reset(self) -> None:
@@ -63,34 +77,44 @@ class LabelDice(Metric):
     def update(self, output: tuple[Sequence[MetaTensor], Sequence[MetaTensor]]) -> None:
         """Score one batch of scans."""
         for prediction, truth in zip(*output):
-            for name, value in self.labels.items():
-                self.rows.append(_score(prediction, truth, name, value))
+            self.rows += [self.score(prediction, truth, name) for name in self.labels]
 
     def compute(self) -> float:
-        """Mean Dice so far; 0 when nothing counts."""
-        return statistics.fmean(counted_dice(self.rows) or [0.0])
+        """Mean over labels of the mean Dice over scans, so far; 0 when nothing counts."""
+        mean = mean_over_labels(as_table(self.rows, "dice")) if self.rows else math.nan
+        return 0.0 if math.isnan(mean) else mean
+
+    def score(self, prediction: MetaTensor, truth: MetaTensor, name: str) -> CaseRow:
+        """Score one label of one scan."""
+        predicted, true = self.masks(prediction, truth, name)
+        return {
+            "protocol": self.protocol,
+            "scan": query_id(prediction.meta["filename_or_obj"]),
+            "label": name,
+            **measure_label(predicted, true, prediction.affine, surfaces=self.surfaces),
+            **self.details(prediction, predicted, true, name),
+        }
+
+    def masks(self, prediction: MetaTensor, truth: MetaTensor, name: str) -> tuple[Tensor, Tensor]:
+        """Predicted and true mask (X, Y, Z) of a label, as far as they count."""
+        return prediction[0] == self.labels[name], truth[0] == self.labels[name]
+
+    def details(self, prediction: MetaTensor, predicted: Tensor, true: Tensor, name: str) -> Details:
+        """What is known besides the measures of the masks."""
+        finding = findings_from_json(prediction.meta[FINDINGS])[name]
+        return {
+            "slice_dice": math.nan,
+            "slices": None,
+            "confidence": finding.confidence,
+            "estimated_dice": finding.estimated_dice,
+        }
 
 
-def counted_dice(rows: Sequence[CaseRow]) -> list[float]:
-    """The Dice values that say something, see `LabelDice`."""
-    return [row["dice"] for row in rows if not math.isnan(row["dice"])]
-
-
-def volume_ml(mask: torch.Tensor, affine: torch.Tensor) -> float:
-    """Volume in millilitres of a mask on a grid whose affine is in mm."""
-    return float(mask.sum()) * abs(float(torch.linalg.det(affine[:3, :3].double()))) / 1000
-
-
-def _score(prediction: MetaTensor, truth: MetaTensor, name: str, value: int) -> CaseRow:
-    predicted, true = prediction == value, truth == value
-    finding = findings_from_json(prediction.meta[FINDINGS])[name]
-    dice = compute_dice(predicted.float()[None], true.float()[None], ignore_empty=bool(not predicted.any()))
-    return {
-        "scan": query_id(prediction.meta["filename_or_obj"]),
-        "label": name,
-        "dice": float(dice),
-        "volume_ml": volume_ml(predicted, prediction.affine),
-        "reference_ml": volume_ml(true, truth.affine),
-        "confidence": finding.confidence,
-        "estimated_dice": finding.estimated_dice,
-    }
+def as_table(rows: Sequence[CaseRow], measure: str) -> NDArray[np.float64]:
+    """One measure of the rows of one protocol as a table (scans, labels); NaN where there is no row."""
+    scans = {name: place for place, name in enumerate(dict.fromkeys(row["scan"] for row in rows))}
+    labels = {name: place for place, name in enumerate(dict.fromkeys(row["label"] for row in rows))}
+    table = np.full((len(scans), len(labels)), math.nan)
+    for row in rows:
+        table[scans[row["scan"]], labels[row["label"]]] = cast(dict[str, Any], row)[measure]
+    return table

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from protoseg.data.volumes import query_id
 from protoseg.files import replacing
 
-__all__ = ["SaveOverlayd", "draw_overlay", "label_colour"]
+__all__ = ["SaveOverlayd", "as_slices", "draw_overlay", "label_colour"]
 
 
 class SaveOverlayd(MapTransform):
@@ -56,9 +56,9 @@ class SaveOverlayd(MapTransform):
             truth = data.get(self.truth_key)
             query = data[key].meta["filename_or_obj"]
             figure = draw_overlay(
-                _as_slices(data[self.image_key]),
-                _as_slices(data[key]),
-                None if truth is None else _as_slices(truth),
+                as_slices(data[self.image_key]),
+                as_slices(data[key]),
+                None if truth is None else as_slices(truth),
                 self.labels,
                 title=query_id(query),
                 aspect=float(data[key].pixdim[1] / data[key].pixdim[0]),
@@ -131,7 +131,7 @@ def _spread(label_map: NDArray[Any], count: int) -> list[int]:
     return sorted({round(index) for index in np.linspace(first, last, count + 2)[1:-1]})
 
 
-def _as_slices(volume: Any) -> NDArray[Any]:
+def as_slices(volume: Any) -> NDArray[Any]:
     """(C, X, Y, Z) -> S x H x W, or S x H x W x 3 in colour."""
     array = np.asarray(volume).transpose(3, 2, 1, 0)
     return array if array.shape[-1] == 3 else array[..., 0]

@@ -1,0 +1,47 @@
+"""A support of several scans: as many shots as there are labelled scans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Any, NamedTuple
+
+from protoseg.data.supports import load_support
+from protoseg.engine.support import SupportSet
+from protoseg.errors import InputError
+
+__all__ = ["SplitCases", "load_support_scans", "split_cases"]
+
+
+class SplitCases(NamedTuple):
+    """Cases with the paths of a scan and its label map under "image" and "label"."""
+
+    supports: Sequence[Mapping[str, Any]]
+    queries: Sequence[Mapping[str, Any]]
+
+
+def split_cases(cases: Sequence[Mapping[str, Any]], support_scans: int = 1) -> SplitCases:
+    """Take the first so many cases as the support, the others as queries.
+
+    Raises:
+        InputError: that leaves no support or no query.
+    """
+    if not 1 <= support_scans < len(cases):
+        raise InputError(
+            f"support_scans is {support_scans}, but the section has {len(cases)} scans; expected 1 to "
+            f"{len(cases) - 1}, which leaves at least one scan to segment."
+        )
+    return SplitCases(cases[:support_scans], cases[support_scans:])
+
+
+def load_support_scans(cases: Sequence[Mapping[str, Any]], **options: Any) -> SupportSet:
+    """Read labelled scans and build one support of them all.
+
+    Args:
+        cases: of the support.
+        **options: of `load_support`.
+
+    Raises:
+        InputError: of `load_support`, for any of the scans.
+    """
+    return reduce(SupportSet.merge, (load_support(case["image"], case["label"], **options) for case in cases))

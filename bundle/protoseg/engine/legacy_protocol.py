@@ -1,0 +1,211 @@
+"""The published evaluation procedure: organ by organ, third by third, told by the query's own label map where to look.
+
+For comparison with published figures, and for nothing else. The procedure reads the **truth of the query** before it
+segments: on which slices an organ lies (no other slice is segmented), and in which third of the organ's extent each
+of them is (the support slice of the same third serves it). Nobody has that for a scan that is yet to be segmented;
+`protoseg.engine.one_shot` does without.
+
+Sources: SSL-ALPNet (Ouyang et al., ECCV 2020, section 4.1) and the code of DINOv2-ALPNet and ProtoSAM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing
+from monai.inferers import Inferer
+from numpy.typing import NDArray
+from torch import Tensor
+
+from protoseg.engine.adaptation import Adaptation
+from protoseg.engine.adaptation_episodes import LabelledSlices
+from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.refinement import CoarseSegmentation, Refiner
+from protoseg.engine.support import SupportSet
+from protoseg.errors import InputError
+from protoseg.maths.alpnet import ALPNet
+from protoseg.maths.components import keep_most_confident
+from protoseg.maths.matching import Prototypes
+from protoseg.maths.slices import axial_slices, network_input, unfit_slices, volume_from_slices
+
+__all__ = ["LegacyInferer", "query_third", "support_thirds"]
+
+THIRDS = 3
+BATCH = 8  # slices encoded together
+
+Components = Literal["one", "none"]
+
+
+def support_thirds(slices: Sequence[int]) -> tuple[int, ...]:
+    """Of the slices that hold an organ, in order, those at 1/6, 3/6 and 5/6."""
+    return tuple(slices[(2 * third + 1) * len(slices) // (2 * THIRDS)] for third in range(THIRDS))
+
+
+def query_third(index: int, first: int, last: int) -> int:
+    """In which third (0, 1 or 2) of an organ that reaches from slice `first` to `last` a slice lies."""
+    return min(THIRDS * (index - first) // max(last - first, 1), THIRDS - 1)
+
+
+class LegacyInferer(Inferer):
+    """Segments the slices of a volume that are known to hold an organ, one organ after the other.
+
+    Args:
+        support: gives the support when it is first needed: all labelled slices of one scan or, for several shots, of
+            several scans.
+        cache: of features, to share it with others; its own when left out.
+        components: which components of each slice to keep: "one", the most confident as published, or "none" (no
+            filter).
+        adaptation: trains a copy of the network on each slice's prediction (test-time training), if there is to be
+            one; of the scope "slice".
+        refiner: brings the borders to the image's edges, label by label.
+
+    Raises:
+        InputError: for an unknown component rule, or another scope of adaptation.
+    """
+
+    def __init__(
+        self,
+        *,
+        support: Callable[[], SupportSet],
+        cache: FeatureCache | None = None,
+        components: Components = "one",
+        adaptation: Adaptation | None = None,
+        refiner: Refiner | None = None,
+    ) -> None:
+        super().__init__()
+        if components not in ("one", "none"):
+            raise InputError(f"components of the legacy protocol is '{components}'; choose 'one' or 'none'.")
+        if adaptation is not None and adaptation.scope != "slice":
+            raise InputError(
+                f"The scope of adaptation is '{adaptation.scope}'; the legacy protocol adapts to each 'slice', as "
+                "published. Choose that, or protocol leak_free."
+            )
+        self.cache = cache or FeatureCache()
+        self.components = components
+        self.adaptation = adaptation
+        self.refiner = refiner
+        self._make_support = support
+        self._support: SupportSet | None = None
+
+    @property
+    def support(self) -> SupportSet:
+        """All labelled slices of the support scans."""
+        if self._support is None:
+            self._support = self._make_support()
+        return self._support
+
+    @property
+    def _size(self) -> int:
+        return self.support.images.shape[-1]
+
+    def serving(self, name: str) -> list[list[int]]:
+        """For each third of a label, the support slices that serve it (positions in `support`): one of each scan."""
+        number = list(self.support.labels).index(name) + 1
+        slices: dict[str, list[int]] = {}
+        for position, origin in enumerate(self.support.origins):
+            if (self.support.masks[position] == number).any():
+                slices.setdefault(origin.scan, []).append(position)
+        return [list(shots) for shots in zip(*map(support_thirds, slices.values()))]
+
+    def slices_used(self) -> list[int]:
+        """The support slices that serve any third of any label (positions in `support`)."""
+        return sorted({k for name in self.support.labels for shots in self.serving(name) for k in shots})
+
+    @torch.no_grad()
+    def __call__(
+        self, inputs: Tensor, network: Any, *args: Any, query_label: Tensor | None = None, **kwargs: Any
+    ) -> MetaTensor:
+        """Segment the organ slices of one volume.
+
+        Args:
+            inputs: (1, C, X, Y, Z), normalised, axes L, P, S; a `MetaTensor` keeps its metadata.
+            network: the `ALPNet`, in evaluation mode.
+            *args: not used; MONAI's interface.
+            query_label: the **true** label map of the volume, (1, 1, X, Y, Z).
+            **kwargs: not used; MONAI's interface.
+
+        Returns:
+            (1, L, X, Y, Z) uint8: a mask for each label, because labels that are matched one by one may overlap.
+
+        Raises:
+            InputError: the label map is missing.
+        """
+        if query_label is None:
+            raise InputError(
+                "The legacy protocol needs the query's own label map to choose support slices, and this query has "
+                "none. Add the label map to the data list, or choose protocol leak_free, which does without."
+            )
+        volume = inputs[0]
+        truth = axial_slices(query_label[0])[:, 0]
+        masks = np.zeros((len(self.support.labels), *truth.shape), np.uint8)
+        for mask, (name, value) in zip(masks, self.support.labels.items()):
+            holding = (truth == value).flatten(1).any(1).nonzero()[:, 0].tolist()
+            if holding and self.serving(name):  # a speck may be lost on the support's way to the network's size
+                mask[holding] = self._segment_label(volume, holding, name, network)
+        labelled = volume_from_slices(torch.from_numpy(masks).transpose(0, 1))[None]
+        return MetaTensor(labelled, meta=dict(inputs.meta) if isinstance(inputs, MetaTensor) else {})
+
+    def _segment_label(self, volume: Tensor, holding: list[int], name: str, network: ALPNet) -> NDArray[np.uint8]:
+        """Masks (len(holding), H, W) of one label on the slices that hold it."""
+        slices = axial_slices(volume)
+        serving = self.serving(name)
+        prototypes = [self._prototypes(positions, name, network, self.cache) for positions in serving]
+        thirds = [query_third(index, holding[0], holding[-1]) for index in holding]
+        features = self._encode(network, slices, holding)
+        logits = torch.stack(
+            [
+                network.matching.match(query[None, None], prototypes[third])[0, 0]
+                for third, query in zip(thirds, features)
+            ]
+        )
+        if self.adaptation is not None:
+            images = network_input(slices, holding, size=self._size, adjacent=network.slice_adapter is not None)
+            for k, third in enumerate(thirds):
+                adapted = _adapted(self.adaptation, network, images[[k]], logits[k])
+                logits[k] = self._match_anew(adapted, images[[k]], serving[third], name)
+        log_probability = logits.log_softmax(1)
+        masks = np.stack([self._mask(slice_, *slices.shape[-2:]) for slice_ in log_probability])
+        if self.refiner is None:
+            return masks
+        x, y, z = affine_to_spacing(volume.affine).tolist() if isinstance(volume, MetaTensor) else (1.0, 1.0, 1.0)
+        coarse = CoarseSegmentation(masks, log_probability.half().cpu(), (name,))
+        return self.refiner.refine(slices[holding], coarse, spacing=(z, y, x)).label_map
+
+    def _match_anew(self, network: ALPNet, image: Tensor, positions: list[int], name: str) -> Tensor:
+        """Logits (2, h, w) of one slice (1, 3, size, size) by a network that will see no other."""
+        cache = FeatureCache(0)
+        prototypes = self._prototypes(positions, name, network, cache)
+        return network.matching.match(cache.encode(network, image)[None], prototypes)[0, 0]
+
+    def _prototypes(self, positions: list[int], name: str, network: ALPNet, cache: FeatureCache) -> Prototypes:
+        """Of one label against everything else, as published: other organs are background."""
+        number = list(self.support.labels).index(name) + 1
+        masks = (self.support.masks[positions] == number).float()
+        features = cache.encode(network, self.support.images[positions])
+        return network.matching.build(features[None], masks[None, None].to(features.device))
+
+    def _encode(self, network: ALPNet, slices: Tensor, indices: list[int]) -> Tensor:
+        adjacent = network.slice_adapter is not None
+        batches = [indices[start : start + BATCH] for start in range(0, len(indices), BATCH)]
+        return torch.cat(
+            [self.cache.encode_slices(network, slices, batch, size=self._size, adjacent=adjacent) for batch in batches]
+        )
+
+    def _mask(self, log_probability: Tensor, height: int, width: int) -> NDArray[np.uint8]:
+        """Where the label wins on one slice's own grid, from (2, h, w)."""
+        background, label = unfit_slices(log_probability[None], height, width)[0].cpu()
+        mask = (label > background).numpy()
+        if self.components == "one":
+            mask = keep_most_confident(mask, (label - background).sigmoid().numpy())
+        return mask.astype(np.uint8)
+
+
+def _adapted(adaptation: Adaptation, network: ALPNet, image: Tensor, logits: Tensor) -> ALPNet:
+    """A copy of the network that learned from one slice (1, 3, size, size) under its prediction, logits (2, h, w)."""
+    size = image.shape[-1]
+    found = unfit_slices(logits[None], size, size).argmax(1).byte().cpu()
+    return adaptation.to_slices(network, LabelledSlices(image, found))
