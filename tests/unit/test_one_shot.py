@@ -203,7 +203,11 @@ def test_the_inferer_keeps_the_grid_of_its_input():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"choice": "best"}, "choice is 'best'; choose 'nearest' or 'all'."),
+        (
+            {"choice": "parts"},
+            "choice is 'parts'; choose 'nearest' or 'all'. (The published choice by parts of an organ's "
+            "extent needs the query's own label map: it exists in the legacy evaluation protocol alone.)",
+        ),
         ({"components": "two"}, "components is 'two'; choose 'support', 'one' or 'none'."),
     ],
 )

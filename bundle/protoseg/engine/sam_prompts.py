@@ -1,0 +1,167 @@
+"""What SAM is asked for on a slice: each component of each label, and what the user clicked on beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from protoseg.engine.clicks import Click
+from protoseg.errors import InputError
+from protoseg.maths.components import connected_components
+from protoseg.maths.prompts import (
+    MASK_BACKGROUND,
+    RING,
+    PointChoice,
+    Prompt,
+    component_box,
+    mask_prompt,
+    negative_points,
+    positive_points,
+)
+from protoseg.maths.sam_frame import SamFrame, pad_to_square
+
+__all__ = ["BOXES_ONLY", "PromptSettings", "SamRequest", "sam_requests"]
+
+
+@dataclass(frozen=True)
+class PromptSettings:
+    """Which prompts to make of a component.
+
+    Args:
+        box: its box.
+        points: points inside it, see `positive_points`.
+        point_count: how many, for "spread".
+        negatives: at most so many points in the ring around it.
+        negative_gate: probability of the background that a negative point needs.
+        mask: its coarse logits.
+
+    Raises:
+        InputError: nothing is left to ask with.
+    """
+
+    box: bool = True
+    points: PointChoice = "spread"
+    point_count: int = 8
+    negatives: int = 1
+    negative_gate: float = 0.9
+    mask: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.box and self.points == "none":
+            raise InputError("The prompts for SAM have neither boxes nor points: set box to true or choose points.")
+
+
+BOXES_ONLY = PromptSettings(points="none", negatives=0, mask=False)
+
+
+@dataclass(frozen=True)
+class SamRequest:
+    """One object that SAM is asked for, on a slice of H x W pixels."""
+
+    label: int  # position among the support's labels, from 1
+    component: NDArray[np.bool_]  # H x W, of the coarse mask; empty where there are clicks alone
+    prompt: Prompt
+    inside: NDArray[np.float64]  # N x 2, the user's points among the prompt's positive ones
+    outside: NDArray[np.float64]  # N x 2, those among its negative ones
+
+    @property
+    def grown(self) -> bool:
+        """The user says that the coarse mask is too small."""
+        return not self._covers(self.inside).all()
+
+    @property
+    def contradicted(self) -> bool:
+        """The user says that the coarse mask is wrong."""
+        return self.grown or bool(self._covers(self.outside).any())
+
+    def _covers(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        columns, rows = points.astype(int).T
+        return self.component[rows, columns]
+
+
+def sam_requests(
+    label_map: NDArray[np.uint8],
+    probability: Tensor,
+    frame: SamFrame,
+    settings: PromptSettings,
+    clicks: Sequence[Click] = (),
+) -> Iterator[SamRequest]:
+    """All requests for a slice.
+
+    A positive click sharpens the component that it lies on or near to; clicks of a label beside all its components
+    make one request of their own. A click on another label counts as one against this.
+
+    Args:
+        label_map: (H, W), the coarse one.
+        probability: (1 + L, H, W), of the background and the labels.
+        frame: of the slice in SAM's input.
+        settings: which prompts to make.
+        clicks: on this slice.
+    """
+    found = set(np.flatnonzero(np.bincount(label_map.ravel())).tolist()) - {0}
+    for label in sorted(found | {click.label for click in clicks if click.positive}):
+        outside = _points([click for click in clicks if click.positive != (click.label == label)])
+        components = connected_components(label_map == label)
+        inside: dict[int, list[Click]] = {number: [] for number in range(int(components.max()) + 1)}
+        for click in clicks:
+            if click.positive and click.label == label:
+                inside[_owner(components, click)].append(click)
+        for number, own in inside.items():
+            component = components == number
+            if number > 0:
+                prompt = _prompt(component, probability[0], probability[label], frame, settings)
+                yield SamRequest(label, component, _sharpened(prompt, _points(own), outside), _points(own), outside)
+            elif own:  # beside all components
+                points = _points(own)
+                yield SamRequest(label, np.zeros_like(component), Prompt(None, points, outside), points, outside)
+
+
+def _prompt(
+    component: NDArray[np.bool_], background: Tensor, foreground: Tensor, frame: SamFrame, settings: PromptSettings
+) -> Prompt:
+    """What the coarse segmentation says about a component."""
+    return Prompt(
+        box=component_box(component) if settings.box else None,
+        positive=positive_points(component, foreground.numpy(), settings.points, count=settings.point_count),
+        negative=negative_points(component, background.numpy(), count=settings.negatives, gate=settings.negative_gate),
+        mask=_mask(component, foreground, frame) if settings.mask else None,
+    )
+
+
+def _mask(component: NDArray[np.bool_], foreground: Tensor, frame: SamFrame) -> Tensor | None:
+    """The mask prompt; None for a component that is too small to be seen in SAM's maps."""
+    probability, share = frame.fit_maps(torch.stack([foreground, torch.from_numpy(component).float()]))
+    if not (share > 0.5).any():
+        return None
+    prompt = mask_prompt(torch.logit(probability, eps=1e-4), share > 0.5)
+    return pad_to_square(prompt, frame.map_size, MASK_BACKGROUND)
+
+
+def _sharpened(prompt: Prompt, inside: NDArray[np.float64], outside: NDArray[np.float64]) -> Prompt:
+    """A prompt with the user's points, and a box that holds those inside."""
+    box = prompt.box
+    if box is not None and len(inside):
+        box = np.concatenate([np.minimum(box[:2], inside.min(0)), np.maximum(box[2:], inside.max(0))])
+    positive, negative = np.concatenate([prompt.positive, inside]), np.concatenate([prompt.negative, outside])
+    return replace(prompt, box=box, positive=positive, negative=negative)
+
+
+def _owner(components: NDArray[np.uint32], click: Click) -> int:
+    """Number of the component nearest to a click, at most a ring's width away; 0 if there is none."""
+    rows = slice(max(0, click.row - RING), click.row + RING + 1)
+    columns = slice(max(0, click.column - RING), click.column + RING + 1)
+    near = components[rows, columns]
+    places = np.argwhere(near > 0)
+    if not len(places):
+        return 0
+    distance = np.abs(places - [click.row - rows.start, click.column - columns.start]).max(1)
+    return int(near[tuple(places[distance.argmin()])])
+
+
+def _points(clicks: Sequence[Click]) -> NDArray[np.float64]:
+    return np.array([(click.column, click.row) for click in clicks], float).reshape(-1, 2)

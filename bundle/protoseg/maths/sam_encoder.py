@@ -1,0 +1,151 @@
+"""SAM's image encoder, fast: segment-anything's weights and outputs, with little beside the matrix products.
+
+What the stock forward pass spends on other things, and what is done here instead:
+
+- It holds attention weights of 12 x 4096 x 4096 and passes over them once for each term of the relative positions.
+  Here positions are the bias of `scaled_dot_product_attention`, made for as many queries as the cache holds.
+- It projects the padding of windows. Padding is zero, so its queries, keys and values are the projection's bias.
+- It looks up relative positions in every pass, and casts all weights under autocast. Here that is done once.
+
+In bfloat16 the operands of the matrix products are bfloat16; the residual stream and the normalisations stay float32.
+
+Source: SAM (arXiv 2304.02643); decomposed relative positions: MViTv2 (arXiv 2112.01526).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from segment_anything.modeling import ImageEncoderViT
+from segment_anything.modeling.image_encoder import Block, get_rel_pos
+from torch import Tensor, nn
+
+from protoseg.maths.precision import resolve_precision
+
+__all__ = ["FastImageEncoder"]
+
+# Larger intermediate results leave the cache, and the allocator returns them to the system, which clears them anew.
+STEP_BYTES = 8 * 2**20
+HEADS_A_STEP = 2  # of global attention, whose bias is the largest
+
+
+class FastImageEncoder(nn.Module):
+    """Gives what segment-anything's `ImageEncoderViT` gives. For inference: it has no gradients.
+
+    Args:
+        stock: the encoder, on its device; its parts are taken over, so it cannot be used any more.
+        precision: of the matrix products, see `resolve_precision`.
+    """
+
+    def __init__(self, stock: ImageEncoderViT, *, precision: str = "float32") -> None:
+        super().__init__()
+        dtype = resolve_precision(next(stock.parameters()).device, precision)
+        self.image_size = stock.img_size
+        self.grid = stock.img_size // stock.patch_embed.proj.stride[0]  # tokens along each side
+        self.patch_embed = stock.patch_embed
+        self.pos_embed = stock.pos_embed
+        self.blocks = nn.ModuleList(_FastBlock(block, self.grid, dtype) for block in stock.blocks)
+        self.neck = stock.neck
+        self.requires_grad_(False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embed images (B, 3, S, S), normalised and padded to S = image_size: (B, 256, S / 16, S / 16) float32.
+
+        One by one: an image keeps the processor busy, and so comes out the same bit for bit in any batch.
+        """
+        return torch.cat([self._embed(image) for image in images.split(1)])
+
+    def _embed(self, image: Tensor) -> Tensor:
+        tokens = (self.patch_embed(image) + self.pos_embed).flatten(0, 2)  # L x C
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.neck(tokens.T.reshape(1, -1, self.grid, self.grid))
+
+
+class _FastBlock(nn.Module):
+    """A transformer block over the L = grid x grid tokens of one image.
+
+    Attention is within the side x side tokens of a window; the image is one window where it is global.
+    """
+
+    vertical: Tensor
+    horizontal: Tensor
+    in_windows: Tensor
+    in_image: Tensor
+
+    def __init__(self, stock: Block, grid: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.heads = stock.attn.num_heads
+        self.windowed = stock.window_size > 0
+        self.side = stock.window_size or grid
+        self.norm1, self.norm2 = stock.norm1, stock.norm2
+        self.qkv, self.proj = stock.attn.qkv.to(dtype), stock.attn.proj.to(dtype)
+        self.lin1, self.act, self.lin2 = stock.mlp.lin1.to(dtype), stock.mlp.act, stock.mlp.lin2.to(dtype)
+        for name, distances in (("vertical", stock.attn.rel_pos_h), ("horizontal", stock.attn.rel_pos_w)):
+            positions = get_rel_pos(self.side, self.side, distances.detach()).to(dtype)
+            self.register_buffer(name, positions)  # side (query) x side (key) x d
+        in_windows, in_image = _window_order(grid, self.side, self.vertical.device)
+        self.register_buffer("in_windows", in_windows, persistent=False)
+        self.register_buffer("in_image", in_image, persistent=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens (L, C), float32, after attention and perceptron."""
+        dtype = self.qkv.weight.dtype
+        tokens = tokens + self.proj(self._attend(self.norm1(tokens).to(dtype)))
+        for part in tokens.split(_fitting(self.lin1.out_features * dtype.itemsize)):
+            part += self.lin2(self.act(self.lin1(self.norm2(part).to(dtype))))
+        return tokens
+
+    def _attend(self, tokens: Tensor) -> Tensor:
+        length, channels = tokens.shape
+        qkv = tokens.new_empty(length + 1, 3 * channels)
+        torch.addmm(self.qkv.bias, tokens, self.qkv.weight.T, out=qkv[:length])
+        qkv[length] = self.qkv.bias  # of padding
+        return self._attend_in_windows(qkv) if self.windowed else self._attend_globally(qkv[:length])
+
+    def _attend_in_windows(self, qkv: Tensor) -> Tensor:
+        length = self.side**2
+        windows = _fitting(self.heads * length**2 * qkv.itemsize)
+        parts = []
+        for order in self.in_windows.split(windows * length):
+            part = qkv[order].unflatten(0, (-1, length)).unflatten(2, (3, self.heads, -1))
+            query, key, value = part.permute(2, 0, 3, 1, 4)  # B x n x side * side x d
+            parts.append(self._attention(query, key, value, self.vertical))
+        return torch.cat(parts).flatten(2).flatten(0, 1)[self.in_image]
+
+    def _attend_globally(self, qkv: Tensor) -> Tensor:
+        query, key, value = qkv.unflatten(1, (3, self.heads, -1)).permute(1, 2, 0, 3)[:, None]  # 1 x n x L x d
+        rows = _fitting(HEADS_A_STEP * self.side**3 * qkv.itemsize)
+        result = torch.empty_like(qkv[:, : qkv.shape[1] // 3]).unflatten(1, (self.heads, -1))  # L x n x d
+        for first in range(0, self.heads, HEADS_A_STEP):
+            heads = slice(first, first + HEADS_A_STEP)
+            for top in range(0, self.side, rows):
+                queries = slice(top * self.side, (top + rows) * self.side)
+                result[queries, heads] = self._attention(
+                    query[:, heads, queries], key[:, heads], value[:, heads], self.vertical[top : top + rows]
+                )
+        return result.flatten(1)
+
+    def _attention(self, query: Tensor, key: Tensor, value: Tensor, vertical: Tensor) -> Tensor:
+        """Attention of some rows of queries (B, n, rows * side, d) to whole windows: (B, rows * side, n, d)."""
+        grid = query.unflatten(2, (-1, self.side))
+        by_row = torch.einsum("bnhwc,hkc->bnhwk", grid, vertical)
+        by_column = torch.einsum("bnhwc,wkc->bnhwk", grid, self.horizontal)
+        bias = query.new_empty(*by_row.shape, self.side)
+        torch.add(by_row[..., :, None], by_column[..., None, :], out=bias)
+        bias = bias.flatten(4).flatten(2, 3)  # B x n x queries x keys
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias).transpose(1, 2)
+
+
+def _fitting(item_bytes: int) -> int:
+    """How many items of a size to work on at once."""
+    return max(1, STEP_BYTES // item_bytes)
+
+
+def _window_order(grid: int, side: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Which token of an image stands at each place of its windows (padding: grid * grid), and the inverse."""
+    tokens = torch.arange(grid**2, device=device).reshape(grid, grid)
+    missing = -grid % side
+    padded = F.pad(tokens, (0, missing, 0, missing), value=grid**2)
+    in_windows = padded.unflatten(1, (-1, side)).unflatten(0, (-1, side)).transpose(1, 2).flatten()
+    return in_windows, in_windows.argsort()[: grid**2]
