@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Measure refinement by SAM ViT-B against segment-anything's own code, and against its matrix products alone.
 
 Weights are random: they do not change the speed. Times are in seconds.
@@ -34,14 +33,16 @@ CELLS = 64  # of the coarse segmentation, each way
 QUERIES = 256  # of global attention in one matrix product
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
     """Read the arguments, measure, print a table, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="scripts/benchmark refine", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--precisions", nargs="+", default=["float32", "auto"], help="of the image encoder")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--repeats", type=int, default=3, help="of each measurement, the median of which counts")
     parser.add_argument("--json", type=Path, help="where to write the figures")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     device = torch.device(arguments.device)
     precisions = dict.fromkeys(str(resolve_precision(device, p)).split(".")[1] for p in arguments.precisions)
     figures: dict[str, dict[str, float]] = {}
@@ -166,7 +167,3 @@ class MatrixProducts:
         """Multiply."""
         for first, second, product in self.products:
             torch.mm(first, second, out=product)
-
-
-if __name__ == "__main__":
-    main()

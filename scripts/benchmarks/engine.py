@@ -1,0 +1,178 @@
+"""Measure the engine against the bare encoder and against the published procedure: ratios, all from this run.
+
+The published procedure encodes support and query together for every slice and every label, in float32, one slice a
+call. Weights are random: they do not change the speed.
+"""
+
+import argparse
+import resource
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from protoseg.engine.feature_cache import FeatureCache, encode_batch
+from protoseg.engine.one_shot import OneShotSettings, segment
+from protoseg.engine.support import SupportSet, support_from_scan
+from protoseg.files import write_json
+from protoseg.maths.alpnet import ALPNet
+from protoseg.maths.encoders import TimmEncoder
+from protoseg.maths.precision import resolve_precision
+from protoseg.maths.prototypes import AdaptivePrototypes
+from protoseg.maths.pyramid import PyramidEncoder
+from protoseg.maths.slices import axial_slices, network_input, unfit_slices
+from protoseg.maths.voting import CellVoting
+
+ENCODERS: dict[str, tuple[Callable[[], torch.nn.Module], int]] = {
+    "pyramid": (PyramidEncoder, 256),
+    "vit_s14": (lambda: TimmEncoder("vit_small_patch14_dinov2.lvd142m"), 252),
+    "vit_b14": (lambda: TimmEncoder("vit_base_patch14_dinov2.lvd142m"), 252),
+    "vit_l14": (lambda: TimmEncoder("vit_large_patch14_dinov2.lvd142m"), 252),
+}
+GRID = 512  # pixels of a slice, each way
+BATCH = 8
+LABELS = 4
+SLICES = 64
+
+
+def main(argv: Sequence[str]) -> None:
+    """Read the arguments, measure, print a table, write JSON."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/benchmark engine", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--encoders", nargs="+", choices=list(ENCODERS), default=list(ENCODERS), help="what to measure")
+    parser.add_argument("--precisions", nargs="+", default=["float32", "auto"], help="of the encoder")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--quick", action="store_true", help="small encoders and few slices: less than a minute")
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    arguments = parser.parse_args(argv)
+    slices = 8 if arguments.quick else SLICES
+    encoders = ["pyramid", "vit_s14"] if arguments.quick else arguments.encoders
+    device = torch.device(arguments.device)
+    precisions = list(dict.fromkeys(str(resolve_precision(device, p)).split(".")[1] for p in arguments.precisions))
+    figures: dict[str, dict[str, float]] = {}
+    for encoder in encoders:
+        for precision in precisions:
+            measured = Benchmark(encoder, precision, device, slices).measure()
+            for name, value in measured.items():
+                figures.setdefault(name, {})[f"{encoder} {precision}"] = round(value, 3)
+    _print_table(figures)
+    if arguments.json is not None:
+        write_json(arguments.json, figures)
+
+
+class Benchmark:
+    """One encoder in one precision."""
+
+    def __init__(self, encoder: str, precision: str, device: torch.device, slices: int) -> None:
+        torch.manual_seed(0)
+        build, self.size = ENCODERS[encoder]
+        self.name = f"{encoder} {precision}"
+        # The large ones take minutes a pass, and vary less.
+        self.repeats = 3 if encoder in ("pyramid", "vit_s14") else 1
+        self.device = device
+        self.network = ALPNet(encoder=build(), matching=CellVoting(), precision=precision).to(device).eval()
+        self.volume, self.drawn = _phantom(slices)
+        self.support = self._support(LABELS)
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, float]:
+        """All figures of this encoder; times are of whole passes over the volume, caches empty unless it is said."""
+        steps = tqdm(total=8, desc=self.name, leave=False)
+
+        def timed(work: Callable[[], object], repeats: int = self.repeats) -> float:
+            seconds = [_seconds(work, self.device) for _ in range(repeats)]
+            steps.update()
+            return statistics.median(seconds)
+
+        slices = self.drawn.shape[-1]
+        images = network_input(axial_slices(self.volume), range(slices), size=self.size, adjacent=False)
+        self._bare(images[:BATCH])  # warm-up: thread pools, memory, position embeddings
+        bare = timed(lambda: self._bare(images))
+        engine = timed(lambda: self._segment(self.support))
+        one_label, eight_labels = self._support(1), self._support(8)
+        # The same support slice, with another label drawn on it.
+        second_label = replace(one_label, labels={"label_2": 2}, components={"label_2": 1})
+        one = timed(lambda: self._segment(one_label))
+        eight = timed(lambda: self._segment(eight_labels))
+        cache = FeatureCache()
+        first = timed(lambda: self._segment(one_label, cache), repeats=1)
+        second = timed(lambda: self._segment(second_label, cache), repeats=1)
+        published = timed(lambda: self._published(slices=2), repeats=1) / 2 * slices
+        longer = timed(lambda: self._segment(self.support, repeats=4), repeats=1)
+        steps.close()
+        return {
+            "engine_over_bare_encoder": engine / bare,
+            "published_over_engine": published / engine,
+            "eight_labels_over_one": eight / one,
+            "second_label_over_first": second / first,
+            "slices_256_over_64": longer / engine,
+            "peak_memory_gib": _peak_memory_gib(self.device),
+        }
+
+    def _support(self, labels: int) -> SupportSet:
+        names = {f"label_{value}": value for value in range(1, labels + 1)}
+        return support_from_scan(self.volume, self.drawn, names, scan="phantom", image_size=self.size)
+
+    def _segment(self, support: SupportSet, cache: FeatureCache | None = None, repeats: int = 1) -> None:
+        # Noise of its own in each repeat, or the cache would know the slices.
+        volume = torch.cat([self.volume + 1e-3 * index for index in range(repeats)], dim=-1)
+        segment(volume, support, self.network, OneShotSettings(batch_size=BATCH), cache)
+
+    def _bare(self, images: torch.Tensor) -> None:
+        """The encoder over slices that are ready for it, in the engine's batches."""
+        for batch in images.split(BATCH):
+            encode_batch(self.network, batch.to(self.device))
+
+    def _published(self, slices: int) -> None:
+        matching = AdaptivePrototypes().eval()
+        network = ALPNet(encoder=self.network.encoder, matching=matching, precision="float32").eval()
+        volume = axial_slices(self.volume)
+        masks = self.support.one_hot().to(self.device)
+        for index in range(slices):
+            query = network_input(volume, [index], size=self.size, adjacent=False)
+            for label in range(LABELS):
+                shot = int(masks[label].flatten(1).sum(1).argmax())
+                features = network.encode(torch.cat([self.support.images[[shot]], query]).to(self.device))
+                prototypes = matching.build(features[None, :1], masks[None, [label]][:, :, [shot]])
+                logits = matching.match(features[None, 1:], prototypes)[0]
+                unfit_slices(logits, GRID, GRID).argmax(1).cpu()
+
+
+def _phantom(slices: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noise (1, X, Y, Z) with eight bright blocks, and the blocks' labels; each label is on every slice."""
+    generator = torch.Generator().manual_seed(0)
+    volume = torch.randn(1, GRID, GRID, slices, generator=generator)
+    drawn = torch.zeros(1, GRID, GRID, slices, dtype=torch.int16)
+    for value in range(1, 9):
+        row, column = divmod(value - 1, 4)
+        block = (0, slice(32 + 112 * column, 112 + 112 * column), slice(96 + 160 * row, 208 + 160 * row))
+        drawn[block] = value
+        volume[block] += value
+    return volume, drawn
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    start = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def _peak_memory_gib(device: torch.device) -> float:
+    """Peak of the process so far, or of the GPU's allocator."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def _print_table(figures: dict[str, dict[str, float]]) -> None:
+    columns = list(next(iter(figures.values())))
+    print(f"{'':26}" + "".join(f"{column:>18}" for column in columns))
+    for name, values in figures.items():
+        print(f"{name:26}" + "".join(f"{values[column]:>18.3f}" for column in columns))
