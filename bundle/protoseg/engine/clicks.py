@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Click"]
+from protoseg.errors import InputError
+
+__all__ = ["Click", "check_clicks"]
 
 
 class Click(NamedTuple):
@@ -15,3 +18,19 @@ class Click(NamedTuple):
     column: int  # pixels of the slice, x
     positive: bool = True
     label: int = 1  # position of the label among the support's, from 1
+
+
+def check_clicks(clicks: Sequence[Click], shape: Sequence[int], labels: Sequence[str]) -> None:
+    """Refuse clicks outside a volume of `shape` slices, rows and columns, or for none of the labels.
+
+    Raises:
+        InputError: naming the first such click.
+    """
+    for number, click in enumerate(clicks, start=1):
+        if not all(0 <= place < size for place, size in zip(click, shape)):
+            raise InputError(
+                f"Click {number} is on slice {click.slice_index}, row {click.row}, column {click.column}, which is "
+                f"outside the volume of {shape[0]} slices of {shape[1]} rows and {shape[2]} columns."
+            )
+        if not 1 <= click.label <= len(labels):
+            raise InputError(f"Click {number} is of label {click.label}; the labels are 1..{len(labels)}.")

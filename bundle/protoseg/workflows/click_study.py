@@ -1,0 +1,66 @@
+"""How good a segmentation gets with every click of a careful, simulated user."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from protoseg.engine.click_segmentation import ClickSegmentation
+from protoseg.engine.clicks import Click
+from protoseg.engine.simulated_clicks import next_click
+from protoseg.maths.alpnet import ALPNet
+from protoseg.maths.slices import axial_slices
+
+__all__ = ["ClickRow", "study_clicks"]
+
+
+class ClickRow(NamedTuple):
+    """What one label of one scan is like after some clicks."""
+
+    scan: str
+    label: str
+    clicks: int
+    dice: float
+    seconds: float  # from the click to the result
+
+
+def study_clicks(
+    volume: Tensor,
+    label_map: Tensor,
+    labels: Mapping[str, int],
+    network: ALPNet,
+    *,
+    scan: str,
+    clicks: int = 5,
+    **arguments: Any,
+) -> Iterator[ClickRow]:
+    """Click on each label of a scan, alone, until it is right or the clicks are used up.
+
+    Dice is over the whole volume. A label that is right before gets no more rows; one that the scan lacks gets none.
+
+    Args:
+        volume: (C, X, Y, Z), normalised, axes L, P, S.
+        label_map: (1, X, Y, Z), the truth.
+        labels: name -> value in `label_map`.
+        network: what to look with.
+        scan: name of the scan.
+        clicks: how many each label gets.
+        **arguments: of `ClickSegmentation`.
+    """
+    drawn = axial_slices(label_map)[:, 0].cpu().numpy()
+    for name, value in labels.items():
+        truth = drawn == value
+        found = np.zeros_like(truth)
+        session = ClickSegmentation(volume, network, labels={name: value}, scan=scan, **arguments)
+        set_so_far: list[Click] = []
+        while len(set_so_far) < clicks and (click := next_click(truth, found)) is not None:
+            set_so_far.append(click)
+            start = time.perf_counter()
+            found = session.segment(set_so_far).label_map == value
+            seconds = time.perf_counter() - start
+            dice = 2 * float((found & truth).sum()) / float(found.sum() + truth.sum())
+            yield ClickRow(scan, name, len(set_so_far), dice, seconds)

@@ -1,0 +1,232 @@
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from torch import nn
+
+from protoseg.engine.click_segmentation import ClickSegmentation, segment_from_clicks
+from protoseg.engine.clicks import Click
+from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.scribbles import BACKGROUND_SCRIBBLE, segment_from_scribbles
+from protoseg.engine.simulated_clicks import next_click
+from protoseg.engine.support import SliceOrigin, support_from_scan
+from protoseg.errors import InputError
+from protoseg.maths.alpnet import ALPNet
+from protoseg.maths.voting import CellVoting
+from protoseg.workflows.click_study import study_clicks
+
+SIZE = 64
+LABELS = {"ball": 5, "rod": 9}
+
+
+class Shades(nn.Module):
+    """Tells grey values apart: the features of a pixel block are smooth bumps over its mean intensity."""
+
+    def __init__(self):
+        super().__init__()
+        self.centres = nn.Parameter(torch.linspace(0, 2, 9)[:, None, None])
+
+    def forward(self, images):
+        grey = nn.functional.avg_pool2d(images.mean(1, keepdim=True), 4)
+        return torch.exp(-(((grey - self.centres) / 0.2) ** 2))
+
+
+def network():
+    return ALPNet(encoder=Shades(), matching=CellVoting())
+
+
+def scan(shift=0):
+    """A ball on slices 2..8 of 10, a rod of another shade on all, and a look-alike of the ball; truth (S, H, W)."""
+    slices, rows, columns = np.mgrid[:10, :SIZE, :SIZE]
+    ball = (rows - 22 - shift) ** 2 + (columns - 20) ** 2 + (4 * (slices - 5)) ** 2 < 170
+    like = (rows - 22 - shift) ** 2 + (columns - 52) ** 2 < 60
+    rod = (rows - 50 - shift) ** 2 + (columns - 30) ** 2 < 64
+    truth = np.zeros(ball.shape, np.uint8)
+    truth[ball], truth[rod] = LABELS["ball"], LABELS["rod"]
+    image = 1.0 * (ball | like) + 2.0 * rod
+    volume = torch.from_numpy(image).float().permute(2, 1, 0)[None]
+    return MetaTensor(volume, affine=torch.diag(torch.tensor([-3.0, -3.0, 4.0, 1.0]))), truth
+
+
+def arguments(**others):
+    return {"labels": LABELS, "scan": "a", "image_size": SIZE, **others}
+
+
+def dice(prediction, truth, name):
+    found, true = prediction.label_map == LABELS[name], truth == LABELS[name]
+    return 2 * (found & true).sum() / (found.sum() + true.sum())
+
+
+def test_one_click_finds_the_organ_and_stops_where_it_ends():
+    volume, truth = scan()
+    prediction = segment_from_clicks(volume, [Click(5, 22, 20)], network(), **arguments())
+    assert dice(prediction, truth, "ball") > 0.85
+    assert not prediction.label_map[[0, 1, 9]].any(), "an empty slice stays empty"
+    assert not prediction.label_map[:, :, 40:].any(), "the look-alike is not connected to what was clicked on"
+    assert list(prediction.findings) == ["ball"]
+    assert prediction.findings["ball"].support_slice == SliceOrigin("a", 5)
+    assert 0.5 < prediction.findings["ball"].confidence <= 1
+
+
+def test_two_labels_at_once():
+    volume, truth = scan()
+    clicks = [Click(5, 22, 20), Click(5, 50, 30, True, 2)]
+    prediction = segment_from_clicks(volume, clicks, network(), **arguments())
+    assert dice(prediction, truth, "ball") > 0.85
+    assert dice(prediction, truth, "rod") > 0.9
+    assert list(prediction.findings) == ["ball", "rod"]
+
+
+def test_a_correction_makes_the_result_better_and_every_click_is_honoured():
+    volume, truth = scan()
+    both = np.where(truth == 5, 5, 0)
+    both[:, 15:30, 45:60] = np.where(np.asarray(volume)[0].transpose(2, 1, 0)[:, 15:30, 45:60] == 1, 5, 0)
+    clicks, scores = [], []
+    session = ClickSegmentation(volume, network(), **arguments())
+    found = np.zeros(truth.shape, bool)
+    for _ in range(4):
+        clicks.append(next_click(both == 5, found))
+        prediction = session.segment(clicks)
+        found = prediction.label_map == 5
+        scores.append(dice(prediction, both, "ball"))
+        for index, row, column, positive, _ in clicks:
+            assert found[index, row, column] == positive
+    assert scores[1] > scores[0] + 0.05
+    assert scores[-1] > 0.9
+
+
+def test_a_negative_click_takes_away_and_beside_the_label_changes_nothing():
+    volume, _ = scan()
+    session = ClickSegmentation(volume, network(), **arguments())
+    first = session.segment([Click(5, 22, 20)]).label_map
+    beside = session.segment([Click(5, 22, 20), Click(6, 2, 2, False)]).label_map
+    np.testing.assert_array_equal(first, beside)
+    inside = session.segment([Click(5, 22, 20), Click(6, 22, 20, False)]).label_map
+    assert (inside[6] > 0).sum() < (first[6] > 0).sum() / 2
+    assert inside[6, 22, 20] == 0
+
+
+def test_clicks_one_by_one_give_what_all_at_once_give():
+    volume, _ = scan()
+    clicks = [
+        Click(5, 22, 20),
+        Click(7, 2, 2, False),
+        Click(4, 50, 30, True, 2),
+        Click(3, 22, 20),
+        Click(8, 50, 30, False),
+    ]
+    session = ClickSegmentation(volume, network(), **arguments())
+    for count in range(1, 1 + len(clicks)):
+        step = session.segment(clicks[:count])
+    together = segment_from_clicks(volume, clicks, network(), **arguments())
+    np.testing.assert_array_equal(step.label_map, together.label_map)
+    assert step.findings == together.findings
+
+
+def test_clicks_can_be_taken_back_and_contradicted():
+    volume, _ = scan()
+    session = ClickSegmentation(volume, network(), **arguments())
+    one = session.segment([Click(5, 22, 20)]).label_map
+    session.segment([Click(5, 22, 20), Click(5, 22, 52)])
+    np.testing.assert_array_equal(session.segment([Click(5, 22, 20)]).label_map, one)
+    contradicted = session.segment([Click(5, 22, 20), Click(5, 30, 20), Click(5, 30, 20, False)]).label_map
+    assert contradicted[5, 30, 20] == 0
+    renamed = session.segment([Click(5, 22, 20), Click(5, 22, 20, True, 2)]).label_map
+    assert renamed[5, 22, 20] == LABELS["rod"] and not (renamed == LABELS["ball"]).any()
+
+
+def test_a_volume_is_encoded_once():
+    volume, _ = scan()
+    cache = FeatureCache()
+    session = ClickSegmentation(volume, network(), **arguments(cache=cache))
+    session.segment([Click(5, 22, 20)])
+    encoded = cache.misses
+    session.segment([Click(5, 22, 20), Click(3, 22, 20), Click(5, 50, 30, True, 2)])
+    assert cache.misses == encoded <= 10
+
+
+def test_clicks_correct_what_another_scan_tells_of():
+    volume, truth = scan()
+    other, other_truth = scan(shift=4)
+    drawn = torch.from_numpy(other_truth.astype(np.int16)).permute(2, 1, 0)[None]
+    support = support_from_scan(other, drawn, LABELS, scan="b", image_size=SIZE)
+    session = ClickSegmentation(volume, network(), **arguments(support=support))
+    before = session.segment([])
+    assert dice(before, truth, "rod") > 0.8
+    after = session.segment([Click(5, 22, 52, False), Click(5, 22, 20)])
+    assert after.label_map[5, 22, 52] == 0 and after.label_map[5, 22, 20] == LABELS["ball"]
+    assert dice(after, truth, "ball") >= dice(before, truth, "ball")
+    assert dice(after, truth, "rod") > 0.8
+    assert set(after.findings) == set(LABELS)
+
+
+def test_another_slice_segmenter_can_make_the_masks():
+    volume, _ = scan()
+    asked = []
+
+    def square(slices, index, positive, negative, *, spacing, prior):
+        asked.append((index, list(positive), list(negative), spacing, bool(prior.any())))
+        mask = np.zeros(slices.shape[-2:], bool)
+        mask[18:27, 16:25] = True
+        return mask
+
+    clicks = [Click(5, 22, 20), Click(5, 24, 24, False), Click(5, 40, 40)]
+    found = segment_from_clicks(volume, clicks, network(), **arguments(slice_segmenter=square)).label_map[5] == 5
+    assert asked[-1] == (5, [(22, 20), (40, 40)], [(24, 24)], (3.0, 3.0), False)
+    assert found.sum() == 81 - 1 + 1, "negative clicks are left out and positive ones held, whatever it says"
+
+
+@pytest.mark.parametrize(
+    ("clicks", "message"),
+    [
+        ([], "Nothing is clicked on yet"),
+        ([Click(5, 2, 2, False)], "Nothing is clicked on yet"),
+        (
+            [Click(5, 22, 20), Click(10, 3, 4)],
+            r"Click 2 is on slice 10, row 3, column 4, which is outside the volume of 10 slices of 64 rows",
+        ),
+        ([Click(5, -1, 4)], "Click 1 is on slice 5, row -1"),
+        ([Click(5, 1, 4, True, 3)], r"Click 1 is of label 3; the labels are 1\.\.2"),
+    ],
+)
+def test_clicks_that_cannot_be_used_are_refused(clicks, message):
+    volume, _ = scan()
+    with pytest.raises(InputError, match=message):
+        segment_from_clicks(volume, clicks, network(), **arguments())
+
+
+def test_scribbles_are_seeds():
+    volume, truth = scan()
+    scribbles = np.zeros(truth.shape, np.uint8)
+    scribbles[5, 22, 14:27] = 1
+    scribbles[4, 50, 26:34] = 2
+    scribbles[5, 10:40, 40] = BACKGROUND_SCRIBBLE
+    scribbles[8, 2, 2] = BACKGROUND_SCRIBBLE
+    prediction = segment_from_scribbles(volume, scribbles, network(), **arguments())
+    assert dice(prediction, truth, "ball") > 0.85
+    assert dice(prediction, truth, "rod") > 0.7
+    values = np.array([0, *LABELS.values()])
+    drawn = (scribbles > 0) & (scribbles != BACKGROUND_SCRIBBLE)
+    np.testing.assert_array_equal(prediction.label_map[drawn], values[scribbles[drawn]])
+    assert not prediction.label_map[scribbles == BACKGROUND_SCRIBBLE].any()
+
+
+def test_scribbles_that_cannot_be_used_are_refused():
+    volume, truth = scan()
+    with pytest.raises(
+        InputError, match=r"are \(10, 64, 63\), but the volume's slices, rows and columns are \(10, 64, 64"
+    ):
+        segment_from_scribbles(volume, np.zeros((10, 64, 63), np.uint8), network(), **arguments())
+    with pytest.raises(InputError, match="hold the value 7"):
+        segment_from_scribbles(volume, np.full(truth.shape, 7, np.uint8), network(), **arguments())
+    with pytest.raises(InputError, match="Nothing is clicked on yet"):
+        segment_from_scribbles(volume, np.zeros(truth.shape, np.uint8), network(), **arguments())
+
+
+def test_the_study_tells_of_every_click():
+    volume, truth = scan()
+    drawn = torch.from_numpy(truth.astype(np.int16)).permute(2, 1, 0)[None]
+    rows = list(study_clicks(volume, drawn, {**LABELS, "absent": 3}, network(), scan="a", clicks=2, image_size=SIZE))
+    assert [row[:3] for row in rows if row.label == "ball"] == [("a", "ball", 1), ("a", "ball", 2)]
+    assert all(row.dice > 0.8 and row.seconds > 0 for row in rows)
+    assert not [row for row in rows if row.label == "absent"]

@@ -1,0 +1,143 @@
+"""Graph cut, appearance and clicks on small literal images."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protoseg.maths import graph_cut
+from protoseg.maths.appearance import log_likelihood_ratio
+from protoseg.maths.click_evidence import with_clicks
+from protoseg.maths.graph_cut import cut
+
+ONE_MM = (1.0, 1.0)
+
+
+def step(columns, edge, rows=6):
+    """An image (1, rows, columns) that is 0 before a column and 1 from there on."""
+    return np.broadcast_to((np.arange(columns) >= edge).astype(np.float32), (1, rows, columns)).copy()
+
+
+def test_border_moves_to_the_edge_of_the_image():
+    probability = np.broadcast_to(np.float32([0.1, 0.2, 0.55, 0.6, 0.65, 0.8, 0.9, 0.95]), (6, 8))
+    inside = cut(step(8, 4), probability, spacing=ONE_MM, smoothness=4.0)
+    assert (inside == (step(8, 4)[0] > 0)).all()
+
+
+def test_without_a_price_the_probability_decides():
+    probability = np.float32([[0.9, 0.4, 0.6], [0.2, 0.7, 0.49]])
+    inside = cut(np.zeros((1, 2, 3), np.float32), probability, spacing=ONE_MM, smoothness=1e-4)
+    assert inside.tolist() == [[True, False, True], [False, True, False]]
+
+
+@pytest.mark.parametrize(("smoothness", "left"), [(1.0, 48), (100.0, 0)])
+def test_seeds_count_whatever_the_neighbours_say(smoothness, left):
+    probability = np.full((7, 7), 0.95, np.float32)
+    probability[3, 3] = 0
+    inside = cut(np.zeros((1, 7, 7), np.float32), probability, spacing=ONE_MM, smoothness=smoothness)
+    assert not inside[3, 3]
+    assert inside.sum() == left  # at a high price the others follow the seed
+
+
+def test_slices_that_lie_far_apart_are_hardly_tied():
+    probability = np.full((3, 5, 5), 0.9, np.float32)
+    probability[1] = 0.3  # log odds of -0.85
+    image = np.random.default_rng(0).normal(size=(1, 3, 5, 5)).astype(np.float32) * 1e-3
+    near = cut(image, probability, spacing=(1.0, 1.0, 1.0), smoothness=1.0)
+    far = cut(image, probability, spacing=(20.0, 1.0, 1.0), smoothness=1.0)
+    assert near.all()
+    assert far[[0, 2]].all()
+    assert not far[1].any()
+
+
+def test_smoothness_and_spacing_are_both_in_mm():
+    generator = np.random.default_rng(1)
+    image = generator.normal(size=(1, 12, 12)).astype(np.float32)
+    probability = generator.uniform(0.01, 0.99, (12, 12)).astype(np.float32)
+    fine = cut(image, probability, spacing=(0.5, 0.5), smoothness=1.0)
+    coarse = cut(image, probability, spacing=(2.0, 2.0), smoothness=4.0)
+    assert (fine == coarse).all()
+    assert not (fine == (probability > 0.5)).all()
+
+
+def test_large_volumes_are_cut_in_slabs(monkeypatch):
+    rows, columns = np.mgrid[:20, :20]
+    disc = (rows - 9) ** 2 + (columns - 11) ** 2 < 36
+    image = np.broadcast_to(disc, (1, 12, 20, 20)).astype(np.float32)
+    probability = np.broadcast_to(np.where(disc, 0.7, 0.35), (12, 20, 20)).astype(np.float32)
+    whole = cut(image, probability, spacing=(3.0, 1.0, 1.0), smoothness=2.0)
+    monkeypatch.setattr(graph_cut, "LARGEST_GRAPH", 7 * 20 * 20)
+    assert (cut(image, probability, spacing=(3.0, 1.0, 1.0), smoothness=2.0) == whole).all()
+    assert (whole == disc).all()
+
+
+def test_a_cut_leaves_no_memory_behind():
+    image, probability = step(200, 90, rows=200), np.full((200, 200), 0.4, np.float32)
+    cut(image, probability, spacing=ONE_MM, smoothness=1.0)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(10):
+        cut(image, probability, spacing=ONE_MM, smoothness=1.0)
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert grown < 40_000  # one result is 160 000 bytes
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 1000), rows=st.integers(-4, 4), columns=st.integers(-4, 4))
+def test_a_shifted_image_is_cut_alike(seed, rows, columns):
+    generator = np.random.default_rng(seed)
+    image, probability = np.zeros((1, 20, 20), np.float32), np.full((20, 20), 0.01, np.float32)
+    image[0, 5:15, 5:15] = generator.normal(size=(10, 10))
+    probability[5:15, 5:15] = generator.uniform(0, 1, (10, 10))
+    inside = cut(image, probability, spacing=ONE_MM, smoothness=1.0)
+    shifted = cut(
+        np.roll(image, (rows, columns), (1, 2)),
+        np.roll(probability, (rows, columns), (0, 1)),
+        spacing=ONE_MM,
+        smoothness=1.0,
+    )
+    assert (shifted == np.roll(inside, (rows, columns), (0, 1))).all()
+
+
+def test_appearance_tells_a_bright_label_from_its_surroundings():
+    image = step(40, 20, rows=40)
+    inside = image[0] > 0
+    inside[:, 20:23] = False  # drawn too small
+    ratio = log_likelihood_ratio(image, inside)
+    assert (ratio[:, 20:] > 1).all()
+    assert (ratio[:, :20] < -1).all()
+
+
+def test_appearance_of_a_tiny_label_says_little():
+    image = step(40, 39, rows=40)
+    inside = np.zeros((40, 40), bool)
+    inside[0, 39] = True
+    assert np.abs(log_likelihood_ratio(image, inside)).max() < 1.1
+    wide = np.zeros((40, 40), bool)
+    wide[:, 39] = True
+    assert log_likelihood_ratio(image, wide)[0, 39] > 3
+
+
+def test_appearance_of_nothing_or_everything_says_nothing():
+    image = step(4, 2)
+    assert not log_likelihood_ratio(image, np.zeros((6, 4), bool)).any()
+    assert not log_likelihood_ratio(image, np.ones((6, 4), bool)).any()
+
+
+def test_clicks_speak_for_what_is_near_and_alike():
+    image, probability = step(60, 30, rows=20), np.full((20, 60), 0.5, np.float32)
+    fused = with_clicks(image, probability, [(10, 33, True)], spacing=ONE_MM)
+    assert fused[10, 33] == 1
+    assert fused[10, 35] > 0.9  # near and alike
+    assert fused[10, 28] < 0.6  # near, beyond the edge
+    assert fused[10, 59] == pytest.approx(0.5, abs=0.05)  # alike, far
+
+
+def test_the_last_click_on_a_pixel_counts():
+    image, probability = step(8, 4), np.full((6, 8), 0.5, np.float32)
+    first, last = (2, 6, True), (2, 6, False)
+    assert with_clicks(image, probability, [first, last], spacing=ONE_MM)[2, 6] == 0
+    assert with_clicks(image, probability, [last, first], spacing=ONE_MM)[2, 6] == 1
