@@ -72,10 +72,16 @@ def test_weights_do_not_depend_on_the_order_of_the_files(names, weights, chosen)
 def test_training_and_inference_agree():
     """What both files say is the same, except where they differ by nature."""
     train, infer = (ConfigParser.load_config_file(CONFIGS / name) for name in MAIN)
-    differing = {"dataset_dir", "output_dir", "label_names", "weights", "initialize", "run"}
+    # Validation in the course of training leaves out refinement: it takes time, and judges the encoder.
+    differing = {"dataset_dir", "output_dir", "label_names", "weights", "refiner", "initialize", "run"}
     shared = (train.keys() & infer.keys()) - differing
     assert {"network", "network_def", "encoder", "matching", "precision", "preprocessing", "choice"} <= shared
     assert {name: train[name] for name in shared} == {name: infer[name] for name in shared}
+
+
+def test_evaluation_and_inference_refine_alike():
+    evaluate, infer = (ConfigParser.load_config_file(CONFIGS / name) for name in ("evaluate.yaml", "inference.yaml"))
+    assert evaluate["refiner"] == infer["refiner"]
 
 
 @pytest.mark.parametrize("main", MAIN)

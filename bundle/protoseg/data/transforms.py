@@ -1,7 +1,6 @@
 """What every config begins and ends with: files to tensors, and label maps to files."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from monai.transforms import Compose, MapTransform, Transform
 from protoseg.data.grids import align_labels
 from protoseg.data.scan_cache import fingerprint
 from protoseg.data.volumes import query_id, read_image, read_labels, write_label_map
-from protoseg.errors import InputError
+from protoseg.errors import input_errors_unwrapped
 
 __all__ = [
     "LoadLabels",
@@ -44,7 +43,7 @@ class Preprocessing(Compose):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the transforms in order."""
-        with _input_errors_unwrapped():
+        with input_errors_unwrapped():
             return super().__call__(*args, **kwargs)
 
 
@@ -147,16 +146,3 @@ class SaveLabelMapd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the label map of each key."""
         return {**data, **{key: self.saver(data[key]) for key in self.key_iterator(data)}}
-
-
-@contextmanager
-def _input_errors_unwrapped() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, InputError):
-            cause = cause.__cause__
-        if cause is None:
-            raise
-        raise cause from None

@@ -67,8 +67,8 @@ class OneShotSettings:
     def __post_init__(self) -> None:
         if self.choice not in ("nearest", "all"):
             raise InputError(
-                f"choice is '{self.choice}'; choose 'nearest' or 'all'. (The published choice by parts of an organ's extent "
-                "needs the query's own label map: it exists in the legacy evaluation protocol alone.)"
+                f"choice is '{self.choice}'; choose 'nearest' or 'all'. (The published choice by parts of an organ's "
+                "extent needs the query's own label map: it exists in the legacy evaluation protocol alone.)"
             )
         if self.components not in ("none", "one", "support"):
             raise InputError(f"components is '{self.components}'; choose 'support', 'one' or 'none'.")

@@ -1,0 +1,56 @@
+"""Values for label names that are met one after another, kept in a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from threading import Lock
+
+from protoseg.errors import InputError
+from protoseg.files import write_json
+
+__all__ = ["LabelLegend"]
+
+MOST_LABELS = 254  # viewers keep 255 for themselves
+
+
+class LabelLegend:
+    """Gives every label name a value that it keeps for ever.
+
+    A viewer asks for the values once and draws by them; were they to change, it would draw a liver as a spleen.
+
+    Args:
+        file: JSON; it is written when a new name is met.
+    """
+
+    def __init__(self, file: str | Path) -> None:
+        self.file = Path(file)
+        self._lock = Lock()
+
+    def values(self, names: Iterable[str]) -> dict[str, int]:
+        """Name -> value of each name, sorted by value; new names get the next values.
+
+        Raises:
+            InputError: there would be more than 254 labels.
+        """
+        wanted = list(dict.fromkeys(names))
+        with self._lock:
+            # Read each time: other processes of the server name labels too.
+            known = self._read()
+            new = [name for name in wanted if name not in known]
+            if len(known) + len(new) > MOST_LABELS:
+                raise InputError(
+                    f"{self.file}: there are {len(known)} labels and {len(new)} new ones, such as '{new[0]}'; at most "
+                    f"{MOST_LABELS} are possible. Use names that are there, or start with another folder of studies."
+                )
+            known.update({name: len(known) + place for place, name in enumerate(new, start=1)})
+            if new:
+                write_json(self.file, known)
+        return {name: value for name, value in known.items() if name in wanted}
+
+    def _read(self) -> dict[str, int]:
+        try:
+            return json.loads(self.file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}

@@ -1,0 +1,74 @@
+"""Which slices of a support to keep: those that together stand best for all that were drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.support import SupportSet
+from protoseg.errors import InputError
+from protoseg.maths.alpnet import ALPNet
+from protoseg.maths.coverage import farthest_first, rank, slice_descriptors
+
+__all__ = ["keep_most_useful"]
+
+BATCH = 8  # slices encoded together
+
+
+@torch.no_grad()
+def keep_most_useful(
+    support: SupportSet,
+    network: ALPNet,
+    cache: FeatureCache,
+    *,
+    limit: int,
+    limits: Mapping[str, int] | None = None,
+) -> SupportSet:
+    """Bound a support to the slices that cover, for every label, the look of all slices that show it.
+
+    Each label ranks its slices: first the one where it is largest, then in turn the one that looks least like those
+    before it. The labels take turns; a slice serves all labels on it. Every label keeps at least one slice, so the
+    result may exceed a limit that is below the number of labels.
+
+    Args:
+        support: to be bounded; it is returned as it is when it has no more slices than the limits allow.
+        network: tells how slices look.
+        cache: of its features.
+        limit: slices in all, at least 1.
+        limits: by label name, how many slices a label may choose; others are bounded by `limit` alone.
+
+    Raises:
+        InputError: a limit is below 1.
+    """
+    limits = limits or {}
+    for name, value in {"limit": limit, **limits}.items():
+        if value < 1:
+            raise InputError(f"The limit of support slices for '{name}' is {value}; it must be at least 1.")
+    if len(support.images) <= limit and not limits.keys() & support.labels.keys():
+        return support
+    features = torch.cat([cache.encode(network, images) for images in support.images.split(BATCH)])
+    descriptors = slice_descriptors(features).cpu()
+    orders = [
+        _order(descriptors, (support.masks == number).sum((1, 2)), min(limit, limits.get(name, limit)))
+        for number, name in enumerate(support.labels, start=1)
+    ]
+    kept = sorted(rank(*orders)[: max(limit, len(support.labels))])
+    return replace(
+        support,
+        images=support.images[kept],
+        masks=support.masks[kept],
+        origins=tuple(support.origins[index] for index in kept),
+    )
+
+
+def _order(descriptors: Tensor, area: Tensor, limit: int) -> list[int]:
+    """Slices that show a label, most useful first."""
+    showing = area.nonzero()[:, 0]
+    if not len(showing):
+        return []
+    start = int(area[showing].argmax())
+    return showing[farthest_first(descriptors[showing], start=start, limit=limit)].tolist()

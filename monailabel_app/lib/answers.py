@@ -1,0 +1,112 @@
+"""What goes back to a client: a label map on the image's own voxels, and what is known about each label."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK
+import torch
+from numpy.typing import NDArray
+
+from lib.engine import Scan
+from lib.server.anatomy_codes import segment_colour, segment_type
+from lib.server.segmentation_objects import MODEL_NAME
+from protoseg.data.source_grid import SourceGrid
+from protoseg.data.volumes import write_label_map
+from protoseg.engine.prediction import Prediction
+from protoseg.workflows.measures import volume_ml
+
+__all__ = ["Latencies", "describe", "write_answer"]
+
+NIFTI = (".nii.gz", ".nii")
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+
+
+class Latencies:
+    """Seconds that the stages of a request took."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.perf_counter() - start, 4)
+
+    def total(self) -> dict[str, float]:
+        """All stages, and the whole until now."""
+        return {**self.seconds, "total": round(time.perf_counter() - self._start, 4)}
+
+
+def describe(
+    prediction: Prediction, label_map: NDArray[np.uint8], scan: Scan, values: Mapping[str, int]
+) -> dict[str, Any]:
+    """What the answer says beside the label map.
+
+    Args:
+        prediction: of the engine.
+        label_map: on the image's own voxels.
+        scan: that was segmented.
+        values: name -> value of the labels that were asked for.
+    """
+    affine = torch.as_tensor(scan.grid.affine)
+    voxels = np.bincount(label_map.ravel(), minlength=256)
+    voxel_ml = volume_ml(torch.ones(1), affine)
+    labels = {}
+    for name, value in values.items():
+        finding = prediction.findings[name]
+        estimate, origin = finding.estimated_dice, finding.support_slice
+        labels[name] = {
+            "value": value,
+            "volume_ml": round(float(voxels[value]) * voxel_ml, 2),
+            "confidence": round(finding.confidence, 3),
+            "estimated_dice": None if estimate is None else round(estimate, 3),
+            "support_slice": None if origin is None else origin._asdict(),
+            "warning": finding.warning,
+        }
+    present = {name: value for name, value in values.items() if voxels[value]}
+    return {
+        # Slicer names what it gets by position among the values in the label map: only these may be listed.
+        "label_names": present,
+        "label_info": [_label_info(name, value) for name, value in present.items()],
+        "labels": labels,
+        "warnings": [f"{name}: {entry['warning']}" for name, entry in labels.items() if entry["warning"]],
+    }
+
+
+def _label_info(name: str, value: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "idx": value,
+        "model_name": MODEL_NAME,
+        "color": segment_colour(name, value),
+        "segmentAttribute": segment_type(name),
+    }
+
+
+def write_answer(label_map: NDArray[np.uint8], grid: SourceGrid, suffix: str) -> Path:
+    """Write a label map to a temporary file: `.nii.gz` or `.nii`, or one of ITK's formats, uncompressed."""
+    with tempfile.NamedTemporaryFile(suffix=suffix, delete=False) as file:
+        path = Path(file.name)
+    if suffix in NIFTI:
+        write_label_map(path, label_map, grid.affine)
+        return path
+    image = SimpleITK.GetImageFromArray(label_map.T)
+    columns = RAS_TO_LPS @ grid.affine[:3, :3]
+    spacing = np.linalg.norm(columns, axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((columns / spacing).ravel().tolist())
+    image.SetOrigin((RAS_TO_LPS @ grid.affine[:3, 3]).tolist())
+    SimpleITK.WriteImage(image, str(path), useCompression=False)
+    return path

@@ -1,0 +1,103 @@
+"""Work that nobody waits for, done when nobody waits for anything else."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Condition, Event, Thread
+
+__all__ = ["Background", "Closing", "Traffic"]
+
+logger = logging.getLogger(__name__)
+
+
+class Closing(Exception):  # noqa: N818 - no error, but the end of the work
+    """The server ends."""
+
+
+class Traffic:
+    """Whether clients wait for answers."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._waiting = 0
+        self._closing = False
+
+    @contextmanager
+    def client(self) -> Iterator[None]:
+        """While a client waits."""
+        with self._changed:
+            self._waiting += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._waiting -= 1
+                self._changed.notify_all()
+
+    def wait_until_none(self) -> None:
+        """Wait until no client waits.
+
+        Raises:
+            Closing: the server ends.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing or not self._waiting)
+            if self._closing:
+                raise Closing
+
+    def close(self) -> None:
+        """Let nobody wait here any more."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+
+
+class Background:
+    """Does one thing again and again, in a thread of its own, whenever it was asked for since the last time.
+
+    MONAI Label would start a process for each scoring after each sample; it takes 11 s to import what is in memory
+    here already.
+
+    Args:
+        work: what to do; it calls `traffic.wait_until_none` between steps of some seconds.
+        traffic: of the server.
+    """
+
+    def __init__(self, work: Callable[[], object], traffic: Traffic) -> None:
+        self._work = work
+        self._traffic = traffic
+        self._wanted = Event()
+        self._thread = Thread(target=self._run, name="background", daemon=True)
+        # A thread that computes while Python ends would take the process down with it.
+        atexit.register(self.close)
+
+    def request(self) -> None:
+        """Ask for it to be done, or done once more."""
+        self._wanted.set()
+        if not self._thread.is_alive():
+            self._thread.start()
+
+    def close(self) -> None:
+        """End the work after its present step, for good."""
+        self._traffic.close()
+        self._wanted.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        atexit.unregister(self.close)
+
+    def _run(self) -> None:
+        try:
+            while self._wanted.wait():
+                self._wanted.clear()
+                self._traffic.wait_until_none()
+                try:
+                    self._work()
+                except Closing:
+                    raise
+                except Exception:  # what fails now may succeed the next time
+                    logger.exception("Work in the background failed")
+        except Closing:
+            logger.info("Work in the background has ended")

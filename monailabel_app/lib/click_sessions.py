@@ -1,0 +1,79 @@
+"""Images that somebody clicks on, kept from one click to the next."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Lock
+
+from lib.engine import Engine, Scan
+from protoseg.data.support_library import LibraryState
+from protoseg.engine.click_segmentation import ClickSegmentation
+from protoseg.engine.one_shot import OneShotSettings
+
+__all__ = ["ClickSessions"]
+
+MOST_SESSIONS = 8
+
+
+class ClickSessions:
+    """Click segmentations by client, image, and what they are made from. Safe between threads.
+
+    Both viewers send all clicks each time, so that a click which is taken back is gone; what is kept here only saves
+    time.
+
+    Args:
+        engine: of the server.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._sessions: OrderedDict[Hashable, tuple[ClickSegmentation, Lock]] = OrderedDict()
+        self._lock = Lock()
+
+    @contextmanager
+    def session(
+        self,
+        client: str,
+        image: str,
+        scan: Scan,
+        *,
+        labels: Mapping[str, int],
+        labelled: LibraryState,
+        settings: OneShotSettings,
+    ) -> Iterator[ClickSegmentation]:
+        """Hold the segmentation of an image against all other requests.
+
+        Args:
+            client: whose clicks they are.
+            image: what the image is known by.
+            scan: the image.
+            labels: name -> value of what may be clicked on.
+            labelled: what was labelled before; perhaps nothing.
+            settings: how to segment.
+        """
+        network = self.engine.network()
+        weights = network.encoding_fingerprint()
+        key = (client, image, scan.key, tuple(labels.items()), labelled.key, settings, weights)
+        with self._lock:
+            if key not in self._sessions:
+                segmentation = ClickSegmentation(
+                    scan.image,
+                    network,
+                    labels=labels,
+                    scan=image,
+                    image_size=self.engine.image_size,
+                    support=labelled.support,
+                    cache=self.engine.cache,
+                    settings=settings,
+                    refiner=self.engine.refiner,
+                    slice_segmenter=self.engine.slice_segmenter,
+                )
+                self._sessions[key] = segmentation, Lock()
+            self._sessions.move_to_end(key)
+            while len(self._sessions) > MOST_SESSIONS:
+                self._sessions.popitem(last=False)
+            session, lock = self._sessions[key]
+        with lock:
+            yield session

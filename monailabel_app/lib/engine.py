@@ -1,0 +1,157 @@
+"""The engine as the server holds it: one network, one cache, scans that stay prepared."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+
+from lib.options import Options
+from protoseg.data.scan_cache import ScanCache, source_state
+from protoseg.data.source_grid import SourceGrid
+from protoseg.data.support_library import LibraryState
+from protoseg.data.transforms import Preprocessing
+from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.one_shot import OneShotSettings, segment
+from protoseg.engine.prediction import Prediction
+from protoseg.engine.refinement import Refiner
+from protoseg.engine.sam_refiner import SamRefiner
+from protoseg.engine.sam_slice_segmenter import SamSliceSegmenter
+from protoseg.engine.slice_segmenter import SliceSegmenter
+from protoseg.errors import InputError, input_errors_unwrapped
+from protoseg.maths.alpnet import ALPNet
+from protoseg.maths.weights import load_weights
+
+__all__ = ["Engine", "Scan"]
+
+logger = logging.getLogger(__name__)
+
+SEGMENTED_BYTES = 2**28  # of label maps kept in memory
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A scan, prepared for the engine."""
+
+    key: Hashable  # stands for the file's content
+    image: MetaTensor  # C x X x Y x Z, axes L, P, S
+    grid: SourceGrid
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return self.image.nbytes
+
+
+class _Segmented(NamedTuple):
+    prediction: Prediction
+
+    @property
+    def nbytes(self) -> int:
+        return self.prediction.label_map.nbytes
+
+
+class Engine:
+    """What all requests share. Safe between threads: nothing of a request is kept here.
+
+    Args:
+        options: what to build.
+        folder: for what outlives the server.
+    """
+
+    def __init__(self, options: Options, folder: Path) -> None:
+        self.config = ConfigParser()
+        self.config.read_config(list(options.files))
+        self.config.update(dict(options.overrides))
+        self.preprocessing: Preprocessing = self._parse("preprocessing")
+        self.image_size: int = self._parse("image_size")
+        self.adjacent_slices: bool = self._parse("adjacent_slices")
+        self.settings = OneShotSettings(choice=self._parse("choice"), components=self._parse("components"))
+        self._as_configured: ALPNet = self._parse("network").eval()
+        self.cache = FeatureCache(options.feature_cache_mb * 2**20)
+        self.refiner: Refiner | None = self._parse("refiner")
+        self.slice_segmenter: SliceSegmenter | None = None
+        if isinstance(self.refiner, SamRefiner):
+            self.refiner.cache = self.cache  # one for all
+            if not self.refiner.sam.boxes_only:  # MedSAM takes no clicks
+                self.slice_segmenter = SamSliceSegmenter(self.refiner)
+        self._scans = ScanCache(options.scan_cache_mb * 2**20)
+        self._segmented = ScanCache(SEGMENTED_BYTES)
+        # Of the weights it started from, so that other ones of `--conf weights` begin afresh.
+        self.adapted_weights = folder / "weights" / f"{self._as_configured.encoding_fingerprint()}.pt"
+        self._network = self._as_configured
+        self._loaded: Any = []
+        self._lock = Lock()
+
+    def _parse(self, key: str) -> Any:
+        with input_errors_unwrapped():
+            return self.config.get_parsed_content(key)
+
+    def network(self) -> ALPNet:
+        """The network with the newest complete weights. Keep it for a whole request: the next call may give another."""
+        state = source_state(self.adapted_weights)
+        with self._lock:
+            if state != self._loaded:
+                self._loaded = state
+                self._network = self._adapted() if state else self._as_configured
+            return self._network
+
+    def _adapted(self) -> ALPNet:
+        network = copy.deepcopy(self._as_configured)  # requests that are running keep the one they have
+        try:
+            load_weights(network, self.adapted_weights)
+        except InputError as error:
+            logger.error("Adapted weights are not used. %s", error)
+            return self._network
+        logger.info("Using the weights %s", self.adapted_weights)
+        return network
+
+    def scan(self, path: str | Path) -> Scan:
+        """Read and prepare a scan, or take the one that is still in memory.
+
+        Raises:
+            InputError: of reading.
+        """
+        key = tuple(source_state(path))
+        return self._scans.get(key, lambda: self._prepare(path, key))
+
+    def _prepare(self, path: str | Path, key: Hashable) -> Scan:
+        read, *others = self.preprocessing.transforms
+        source = read({"image": str(path)})["image"]
+        image = Preprocessing(others)({"image": source})["image"]
+        grid = SourceGrid(
+            shape=tuple(source.shape[1:]),
+            affine=np.asarray(source.affine, float),
+            volume_shape=tuple(image.shape[1:]),
+            volume_affine=np.asarray(image.affine, float),
+        )
+        return Scan(key, image, grid)
+
+    def segment(
+        self, scan: Scan, labelled: LibraryState, settings: OneShotSettings, *, refined: bool = True
+    ) -> Prediction:
+        """Segment a scan, or give what was found before: another label of it, or what was scored, costs nothing.
+
+        Args:
+            scan: to be segmented.
+            labelled: what to look for; there has to be a support.
+            settings: how.
+            refined: let the refiner bring the borders to the edges, if there is one.
+        """
+        network, support = self.network(), labelled.support
+        refiner = self.refiner if refined else None
+        assert support is not None
+
+        def make() -> _Segmented:
+            return _Segmented(segment(scan.image, support, network, settings, self.cache, refiner=refiner))
+
+        key = (scan.key, labelled.key, settings, network.encoding_fingerprint(), refiner is None)
+        return self._segmented.get(key, make).prediction

@@ -1,0 +1,58 @@
+"""Auto-segmentation: everything that was ever labelled, in one image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from monailabel.interfaces.tasks.infer_v2 import InferType
+
+from lib.answers import Latencies
+from lib.context import Context
+from lib.engine import Scan
+from lib.infers.task import SegmentationTask
+from protoseg.engine.prediction import Prediction
+from protoseg.errors import InputError
+
+__all__ = ["OneShot"]
+
+
+class OneShot(SegmentationTask):
+    """Segments the labels of all submitted label maps. OHIF's "Class Prompts" may ask for some of them."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, InferType.SEGMENTATION, "Finds every structure that is labelled in other images")
+
+    def offered(self) -> dict[str, int]:
+        """The labels that were submitted."""
+        return self.context.library.state.labels
+
+    def segment(
+        self, scan: Scan, request: Mapping[str, Any], latencies: Latencies
+    ) -> tuple[Prediction, dict[str, int]]:
+        """Segment all labels together, since they compete, and leave those that were asked for."""
+        engine = self.context.engine
+        with latencies.stage("support"):
+            labelled = self.context.support()
+        labels = labelled.labels
+        asked = _asked(request, labels)
+        with latencies.stage("engine"):
+            prediction = engine.segment(scan, labelled, self.settings(request))
+        if len(asked) < len(labels):
+            wanted = np.isin(prediction.label_map, list(asked.values()))
+            prediction = replace(prediction, label_map=np.where(wanted, prediction.label_map, 0).astype(np.uint8))
+        return prediction, asked
+
+
+def _asked(request: Mapping[str, Any], labels: Mapping[str, int]) -> dict[str, int]:
+    prompt = request.get("label_prompt")
+    if not prompt:
+        return dict(labels)
+    values = prompt if isinstance(prompt, list) else [prompt]
+    unknown = [value for value in values if value not in labels.values()]
+    if unknown:
+        known = ", ".join(f"{value} ({name})" for name, value in labels.items())
+        raise InputError(f"label_prompt holds {unknown[0]!r}; the labels are {known}.")
+    return {name: value for name, value in labels.items() if value in values}

@@ -1,0 +1,121 @@
+"""Clicks: from one on a slice to the whole organ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from monailabel.interfaces.tasks.infer_v2 import InferType
+
+from lib.answers import Latencies
+from lib.click_sessions import ClickSessions
+from lib.clicks import Point, all_points, points_of
+from lib.context import Context
+from lib.engine import Scan
+from lib.infers.task import SegmentationTask, option
+from protoseg.data.support_library import LibraryState
+from protoseg.engine.clicks import Click
+from protoseg.engine.prediction import Prediction
+from protoseg.errors import InputError
+
+__all__ = ["UNNAMED", "AllLabelsClick", "OneLabelClick", "free_value", "one_label"]
+
+UNNAMED = "structure"  # name of what the user gave none
+SIGNS = {"foreground": True, "background": False}
+
+
+class _ClickTask(SegmentationTask):
+    """A model that is clicked on."""
+
+    def __init__(self, context: Context, sessions: ClickSessions, kind: InferType, description: str) -> None:
+        super().__init__(context, kind, description)
+        self.sessions = sessions
+
+    def offered(self) -> dict[str, int]:
+        """The labels that were submitted, and those that the app was told of."""
+        names = [*self.context.library.state.labels, *self.context.options.labels]
+        return self.context.legend.values(names) if names else {UNNAMED: 1}
+
+    def predict(
+        self,
+        scan: Scan,
+        request: Mapping[str, Any],
+        labels: Mapping[str, int],
+        labelled: LibraryState,
+        clicks: list[Click],
+    ) -> Prediction:
+        """Segment a scan by clicks on these labels."""
+        client, image = str(request.get("client_id")), str(request.get("image_id") or request["image"])
+        # The user sees at once how good it is, and waits: an estimate would take as long again.
+        settings = replace(self.settings(request), estimate_quality=False)
+        with self.sessions.session(client, image, scan, labels=labels, labelled=labelled, settings=settings) as session:
+            return session.segment(clicks)
+
+
+class AllLabelsClick(_ClickTask):
+    """Clicks on any of the labels, which are segmented together with all others (the viewers' "deepedit")."""
+
+    def __init__(self, context: Context, sessions: ClickSessions) -> None:
+        description = "Click on structures: each is found in all slices of the image"
+        super().__init__(context, sessions, InferType.DEEPEDIT, description)
+
+    def segment(
+        self, scan: Scan, request: Mapping[str, Any], latencies: Latencies
+    ) -> tuple[Prediction, dict[str, int]]:
+        """Segment all labels by the clicks on any of them; a click on "background" is on none of them."""
+        with latencies.stage("support"):
+            labelled = self.context.labelled()
+        labels = {**self.offered(), **labelled.labels}
+        clicks = _clicks(all_points(request, labels, scan.grid), list(labels))
+        with latencies.stage("engine"):
+            prediction = self.predict(scan, request, labels, labelled, clicks)
+        return prediction, {name: value for name, value in labels.items() if name in prediction.findings}
+
+
+class OneLabelClick(_ClickTask):
+    """Clicks on one label, whatever its name (the viewers' "deepgrow"): the answer holds that label as 1."""
+
+    def __init__(self, context: Context, sessions: ClickSessions) -> None:
+        description = "Click on one structure of any name: it is found in all slices of the image"
+        super().__init__(context, sessions, InferType.DEEPGROW, description)
+
+    def segment(
+        self, scan: Scan, request: Mapping[str, Any], latencies: Latencies
+    ) -> tuple[Prediction, dict[str, int]]:
+        """Segment the label that was clicked on."""
+        name = str(option(request, "label") or UNNAMED)  # OHIF does not say which label is meant
+        with latencies.stage("support"):
+            labelled = self.context.labelled()
+            if name not in labelled.labels:
+                labelled = LibraryState()  # the others would only take time: the answer is about this one
+        points = {positive: points_of(request, key, scan.grid) for key, positive in SIGNS.items()}
+        if not points[True] and name not in labelled.labels:
+            raise InputError(f"There is no click on '{name}' yet. Click on it, and beside it where it is too large.")
+        value = free_value(name, labelled)
+        clicks = [Click(*point, positive, 1) for positive in points for point in points[positive]]
+        with latencies.stage("engine"):
+            prediction = self.predict(scan, request, {name: value}, labelled, clicks)
+        return one_label(prediction, name, value)
+
+
+def free_value(name: str, labelled: LibraryState) -> int:
+    """The value of a label, or one that no other label has."""
+    taken = labelled.labels
+    return taken.get(name) or next(value for value in range(1, 256) if value not in taken.values())
+
+
+def one_label(prediction: Prediction, name: str, value: int) -> tuple[Prediction, dict[str, int]]:
+    """A prediction of one label alone, which becomes 1."""
+    return Prediction((prediction.label_map == value).astype(np.uint8), prediction.findings), {name: 1}
+
+
+def _clicks(points: Mapping[str, list[Point]], names: list[str]) -> list[Click]:
+    """Clicks on labels by name; on the background, one beside each label that was clicked on, or beside all."""
+    beside = [name for name in names if name in points] or names
+    clicks = [Click(*point, True, names.index(name) + 1) for name in names for point in points.get(name, [])]
+    negative = [
+        Click(*point, False, names.index(name) + 1) for name in beside for point in points.get("background", [])
+    ]
+    return clicks + negative

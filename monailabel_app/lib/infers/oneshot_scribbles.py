@@ -1,0 +1,101 @@
+"""Scribbles: a label drawn in part, in 3D Slicer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monailabel.interfaces.tasks.infer_v2 import InferType
+from numpy.typing import NDArray
+
+from lib.answers import Latencies
+from lib.context import Context
+from lib.engine import Scan
+from lib.infers.oneshot_click import UNNAMED, free_value, one_label
+from lib.infers.task import SegmentationTask, option
+from protoseg.data.source_grid import SourceGrid
+from protoseg.data.support_library import LibraryState
+from protoseg.data.volumes import read_labels
+from protoseg.engine.prediction import Prediction
+from protoseg.engine.scribbles import BACKGROUND_SCRIBBLE, segment_from_scribbles
+from protoseg.errors import InputError
+
+__all__ = ["Scribbles"]
+
+SCRIBBLES = {"foreground_scribbles": 3, "background_scribbles": 2}  # values where `label_info` does not tell others
+
+
+class Scribbles(SegmentationTask):
+    """Scribbles inside and outside of one label; they come as a label map, beside what was segmented before."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, InferType.SCRIBBLES, "Draw a few lines: the structure is found in all slices")
+
+    def offered(self) -> dict[str, int]:
+        """The labels that were submitted."""
+        return self.context.library.state.labels
+
+    def segment(
+        self, scan: Scan, request: Mapping[str, Any], latencies: Latencies
+    ) -> tuple[Prediction, dict[str, int]]:
+        """Segment the selected label by its scribbles, and keep of it what lies in the region of interest."""
+        engine = self.context.engine
+        name = str(option(request, "selected_label_name") or UNNAMED)
+        scribbles = scan.grid.slices(_scribbles(request, scan.grid))
+        inside = scan.grid.slices(_region(request, scan.grid))
+        with latencies.stage("support"):
+            labelled = self.context.labelled()
+            if name not in labelled.labels:
+                labelled = LibraryState()  # the others would only take time: the answer is about this one
+        value = free_value(name, labelled)
+        with latencies.stage("engine"):
+            prediction = segment_from_scribbles(
+                scan.image,
+                scribbles,
+                engine.network(),
+                labels={name: value},
+                scan=str(request.get("image_id") or request["image"]),
+                image_size=engine.image_size,
+                support=labelled.support,
+                cache=engine.cache,
+                settings=self.settings(request),
+                refiner=engine.refiner,
+                slice_segmenter=engine.slice_segmenter,
+            )
+        return one_label(Prediction(prediction.label_map * inside, prediction.findings), name, value)
+
+
+def _scribbles(request: Mapping[str, Any], grid: SourceGrid) -> NDArray[np.uint8]:
+    """Scribbles on the image's own voxels: 1 inside, `BACKGROUND_SCRIBBLE` outside, 0 where nothing was drawn."""
+    path = request.get("label")
+    if not isinstance(path, str) or not Path(path).is_file():
+        raise InputError("There are no scribbles: send them as the file 'label', a label map on the image's voxels.")
+    drawn = read_labels(path)[0].numpy()
+    if drawn.shape != grid.shape:
+        mine, theirs = (" x ".join(map(str, shape)) for shape in (drawn.shape, grid.shape))
+        raise InputError(f"The scribbles have {mine} voxels and the image has {theirs}. Draw them on this image.")
+    values = dict(SCRIBBLES)
+    for entry in request.get("label_info") or []:
+        if isinstance(entry, dict) and entry.get("name") in SCRIBBLES:
+            values[entry["name"]] = entry.get("id", SCRIBBLES[entry["name"]])
+    scribbles = np.zeros(grid.shape, np.uint8)
+    scribbles[drawn == values["foreground_scribbles"]] = 1
+    scribbles[drawn == values["background_scribbles"]] = BACKGROUND_SCRIBBLE
+    if not (scribbles == 1).any():
+        raise InputError("There are no foreground scribbles. Draw a line inside the structure.")
+    return scribbles
+
+
+def _region(request: Mapping[str, Any], grid: SourceGrid) -> NDArray[np.uint8]:
+    """1 in the region of interest, [i from, i to, j from, j to, k from, k to] in voxels of the image file."""
+    region = request.get("roi")
+    inside = np.zeros(grid.shape, np.uint8)
+    if not region:
+        return np.ones(grid.shape, np.uint8)
+    if not isinstance(region, list) or len(region) != 6 or not all(type(edge) in (int, float) for edge in region):
+        raise InputError(f"roi is {region!r}; expected six voxel indices, from and to for each axis.")
+    first, last = (np.clip(region[start::2], 0, grid.shape).astype(int) for start in (0, 1))
+    inside[tuple(slice(*ends) for ends in zip(first, last))] = 1
+    return inside

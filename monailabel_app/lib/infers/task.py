@@ -1,0 +1,113 @@
+"""What all models have in common: from a request to a segmentation on the image's own voxels."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, get_args
+
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
+
+from lib.answers import Latencies, describe, write_answer
+from lib.context import Context
+from lib.engine import Scan
+from protoseg.engine.one_shot import OneShotSettings, SupportChoice
+from protoseg.engine.prediction import Prediction
+from protoseg.errors import InputError
+from protoseg.maths.components import ComponentRule
+
+__all__ = ["SegmentationTask"]
+
+
+class SegmentationTask(InferTask):
+    """A model of the app.
+
+    MONAI Label's own base class takes the request through MONAI's transforms and copies the image on the way; here
+    scans stay prepared from one request to the next.
+
+    Args:
+        context: what the models share.
+        kind: decides in which panels of the viewers the model is offered.
+        description: for users.
+    """
+
+    def __init__(self, context: Context, kind: InferType, description: str) -> None:
+        super().__init__(type=kind, labels=None, dimension=3, description=description)
+        self.context = context
+
+    def info(self) -> dict[str, Any]:
+        """What clients learn about the model."""
+        return {**super().info(), "labels": self.offered()}
+
+    def config(self) -> dict[str, Any]:
+        """Choices for the user, the first being what is taken when none is made."""
+        own = self.context.engine.settings
+        return {
+            "choice": sorted(get_args(SupportChoice), key=lambda choice: choice != own.choice),
+            "components": sorted(get_args(ComponentRule), key=lambda rule: rule != own.components),
+        }
+
+    def is_valid(self) -> bool:
+        """Tell the server that the model can be used."""
+        return True
+
+    def get_path(self, validate: bool = True) -> str | None:
+        """The adapted weights, which clients may fetch, replace or remove; never those that the bundle ships."""
+        path = self.context.engine.adapted_weights
+        if not validate:  # somebody is about to write there
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return str(path) if path.exists() or not validate else None
+
+    def __call__(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Segment the image at `request["image"]`.
+
+        Returns:
+            The label map's file, and what is known about each label.
+
+        Raises:
+            InputError: the image or an option cannot be used, or nothing is labelled yet.
+        """
+        latencies = Latencies()
+        with self.context.traffic.client():
+            with latencies.stage("load"):
+                scan = self.context.engine.scan(request["image"])
+            prediction, values = self.segment(scan, request, latencies)
+            with latencies.stage("invert"):
+                label_map = scan.grid.label_map(prediction.label_map)
+            answer = describe(prediction, label_map, scan, values)
+            with latencies.stage("write"):
+                file = write_answer(label_map, scan.grid, _suffix(request))
+        answer["latencies"] = latencies.total()
+        return str(file), answer
+
+    @abstractmethod
+    def offered(self) -> dict[str, int]:
+        """Labels that clients may ask for: name -> value in the label map."""
+
+    @abstractmethod
+    def segment(
+        self, scan: Scan, request: Mapping[str, Any], latencies: Latencies
+    ) -> tuple[Prediction, dict[str, int]]:
+        """Segment a scan; also give name and value of the labels that the answer is about."""
+
+    def settings(self, request: Mapping[str, Any]) -> OneShotSettings:
+        """How to segment, where the request says so."""
+        chosen = {key: option(request, key) for key in self.config() if option(request, key) is not None}
+        return replace(self.context.engine.settings, **chosen)
+
+
+def option(request: Mapping[str, Any], key: str) -> Any:
+    """An option of a request; OHIF sends the whole list of choices where the user opened none."""
+    value = request.get(key)
+    return value[0] if isinstance(value, list) and value else value
+
+
+def _suffix(request: Mapping[str, Any]) -> str:
+    """Of the result: as asked for; else as a viewer reads fastest, or, to be stored, as the studies are."""
+    asked = option(request, "result_extension")
+    if asked is None:
+        return ".nii.gz" if request.get("save_label") else ".nrrd"
+    if asked not in (".nrrd", ".nii.gz", ".nii", ".mha"):
+        raise InputError(f"result_extension is {asked!r}; expected .nrrd, .nii.gz, .nii or .mha.")
+    return str(asked)

@@ -1,0 +1,112 @@
+"""What `--conf KEY VALUE` chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import yaml
+from monai.bundle import ConfigParser
+
+from protoseg import bundle_root
+from protoseg.data.datalists import names_to_values
+from protoseg.engine.support import SliceSelection
+from protoseg.errors import InputError
+
+__all__ = ["Options", "read_options"]
+
+CONFIGS = Path(bundle_root()) / "configs"
+SERVER_KEYS = {"server_mode", "remote_access", "upload_limit_mb"}  # read elsewhere
+OVERRIDE_FILES = {"encoder": "encoders", "refiner": "refiners"}  # folders of override files
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the app works.
+
+    Args:
+        labels: names that can be clicked before anything is labelled.
+        label_names: value -> name, of label maps that came without names.
+        support_slices: of each labelled scan, see `choose_slices`.
+        max_support_slices: in all.
+        max_label_slices: by label name, how many slices it may choose.
+        feature_cache_mb: bound of the features kept in memory.
+        scan_cache_mb: bound of the preprocessed scans kept in memory.
+        files: the bundle's inference config, and override files laid over it.
+        overrides: config id -> value.
+    """
+
+    labels: tuple[str, ...] = ()
+    label_names: Mapping[str, str] | None = None
+    support_slices: SliceSelection = "all"
+    max_support_slices: int = 16
+    max_label_slices: Mapping[str, int] = field(default_factory=dict)
+    feature_cache_mb: int = 1024
+    scan_cache_mb: int = 1024
+    files: tuple[str, ...] = (str(CONFIGS / "inference.yaml"),)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_options(conf: Mapping[str, str]) -> Options:
+    """Read the app's own options; any other key must be an id of the bundle's inference config.
+
+    Raises:
+        InputError: a key is neither, a value is of another type, or a file does not exist.
+    """
+    values = {key: yaml.safe_load(value) if isinstance(value, str) else value for key, value in conf.items()}
+    own: dict[str, Any] = {}
+    for key in ("max_support_slices", "feature_cache_mb", "scan_cache_mb"):
+        if key in values:
+            own[key] = _positive(key, values.pop(key))
+    if "labels" in values:
+        own["labels"] = tuple(name.strip() for name in str(values.pop("labels")).split(",") if name.strip())
+    if values.get("label_names") is not None:
+        named = names_to_values(values.pop("label_names"), "--conf label_names")
+        own["label_names"] = {str(value): name for name, value in named.items()}
+    if "support_slices" in values:
+        own["support_slices"] = _selection(values.pop("support_slices"))
+    if "max_label_slices" in values:
+        own["max_label_slices"] = _limits(values.pop("max_label_slices"))
+    chosen = [(folder, values.pop(key)) for key, folder in OVERRIDE_FILES.items() if key in values]
+    files = (str(CONFIGS / "inference.yaml"), *(_override_file(folder, name) for folder, name in chosen))
+    overrides = {key: value for key, value in values.items() if key not in SERVER_KEYS}
+    _check_ids(files, overrides)
+    return Options(**own, files=files, overrides=overrides)
+
+
+def _positive(key: str, value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise InputError(f"--conf {key} is {value!r}; expected a whole number of at least 1.")
+    return value
+
+
+def _selection(value: Any) -> SliceSelection:
+    if value not in get_args(SliceSelection):
+        raise InputError(f"--conf support_slices is {value!r}; expected {', '.join(get_args(SliceSelection))}.")
+    return cast(SliceSelection, value)
+
+
+def _limits(value: Any) -> dict[str, int]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"--conf max_label_slices is {value!r}; expected a mapping such as '{{\"liver\": 3}}'.")
+    return {str(name): _positive("max_label_slices", limit) for name, limit in value.items()}
+
+
+def _override_file(folder: str, name: Any) -> str:
+    """An override file by its path, or by its name among those of the bundle."""
+    known = CONFIGS / folder / f"{name}.yaml"
+    for path in (known, Path(str(name))):
+        if path.is_file():
+            return str(path)
+    names = ", ".join(sorted(path.stem for path in known.parent.glob("*.yaml")))
+    raise InputError(f"--conf {folder[:-1]} is {name!r}; expected a YAML file or one of {names}.")
+
+
+def _check_ids(files: tuple[str, ...], overrides: Mapping[str, Any]) -> None:
+    config = ConfigParser.load_config_files(files)
+    own = ", ".join(sorted(set(Options.__dataclass_fields__) - {"files", "overrides"} | set(OVERRIDE_FILES)))
+    for key in overrides:
+        if key.split("#")[0].split("::")[0] not in config:
+            raise InputError(f"--conf {key}: there is no such option. There are {own}, and the ids of {files[0]}.")

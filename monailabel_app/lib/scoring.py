@@ -1,0 +1,130 @@
+"""Scores of images that nobody labelled yet, by which the next one to label is chosen."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Iterator
+from statistics import fmean
+from typing import Any
+
+import torch
+from monailabel.datastore.local import LocalDatastore
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+
+from lib.context import Context
+from protoseg.data.scan_cache import ScanCache, fingerprint, source_state
+from protoseg.engine.scan_coverage import scan_descriptors
+from protoseg.errors import InputError
+from protoseg.maths.coverage import uncovered
+
+__all__ = ["Certainty", "Novelty"]
+
+logger = logging.getLogger(__name__)
+
+DESCRIPTOR_BYTES = 2**26  # kept of scans seen before, some 130 kB each
+
+
+class _Score(ScoringMethod):
+    """Scores images one by one, waiting while a client waits; what is scored already is passed over.
+
+    Args:
+        context: what the app shares.
+        key: under which the datastore keeps the score.
+        description: for users.
+    """
+
+    def __init__(self, context: Context, key: str, description: str) -> None:
+        super().__init__(description)
+        self.context = context
+        self.key = key
+
+    def __call__(self, request: dict[str, Any], datastore: LocalDatastore) -> dict[str, float]:
+        """Score the images without a final label.
+
+        Returns:
+            The new scores by image.
+        """
+        new = {}
+        # Only what is here: scores are no reason to fetch a whole hospital from its DICOM server.
+        here = set(LocalDatastore.list_images(datastore))
+        for image in sorted(here.intersection(datastore.get_unlabeled_images())):
+            self.context.traffic.wait_until_none()
+            try:
+                basis = self._basis(datastore.get_image_uri(image))
+                if basis is None or datastore.get_image_info(image).get(f"{self.key}_basis") == basis:
+                    continue
+                new[image] = self._score(datastore.get_image_uri(image))
+            except InputError as error:
+                logger.warning("%s is not scored. %s", image, error)
+                continue
+            datastore.update_image_info(image, {self.key: new[image], f"{self.key}_basis": basis})
+        return new
+
+    @abstractmethod
+    def _basis(self, path: str) -> str | None:
+        """Digits that stand for what the score is made from; None when there is nothing to make it from."""
+
+    @abstractmethod
+    def _score(self, path: str) -> float: ...
+
+
+class Certainty(_Score):
+    """The Dice that the engine expects of its own segmentation: the mean over labels, 0 for those not found."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, "estimated_dice", "Dice that the segmentation of each image is expected to have")
+
+    def _basis(self, path: str) -> str | None:
+        labelled = self.context.labelled()
+        return fingerprint(source_state(path), labelled.key) if labelled.support else None
+
+    def _score(self, path: str) -> float:
+        engine = self.context.engine
+        # Refining may take minutes a scan, and would not tell more about how certain the engine is.
+        prediction = engine.segment(engine.scan(path), self.context.support(), engine.settings, refined=False)
+        return round(fmean(finding.estimated_dice or 0.0 for finding in prediction.findings.values()), 4)
+
+
+class Novelty(_Score):
+    """How little an image looks like the labelled ones: the mean distance of its slices to their nearest slices."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, "novelty", "How little each image looks like those that are labelled")
+        self._known = ScanCache(DESCRIPTOR_BYTES)
+
+    def _basis(self, path: str) -> str | None:
+        labelled = [source_state(other) for other in self._covering()]
+        network = self.context.engine.network()
+        return fingerprint(source_state(path), labelled, network.encoding_fingerprint())
+
+    def _covering(self) -> Iterator[str]:
+        """Labelled images; as long as there is none, all of them, so that the most typical one comes first."""
+        datastore = self.context.datastore
+        for image in sorted(self._labelled() or LocalDatastore.list_images(datastore)):
+            yield datastore.get_image_uri(image)
+
+    def _labelled(self) -> list[str]:
+        return LocalDatastore.get_labeled_images(self.context.datastore)
+
+    def _score(self, path: str) -> float:
+        covering = [look for other in self._covering() if other != path for look in self._readable(other)]
+        if not covering:
+            return 0.0
+        distance = float(uncovered(self._descriptors(path), torch.cat(covering)).mean())
+        return round(distance if self._labelled() else -distance, 4)
+
+    def _readable(self, path: str) -> list[torch.Tensor]:
+        """Descriptors of one image; none of one that cannot be read, which is no reason to score no other."""
+        try:
+            return [self._descriptors(path)]
+        except InputError:
+            return []
+
+    def _descriptors(self, path: str) -> torch.Tensor:
+        engine, network = self.context.engine, self.context.engine.network()
+
+        def look() -> torch.Tensor:
+            return scan_descriptors(engine.scan(path).image, network, engine.cache, size=engine.image_size)
+
+        return self._known.get((network.encoding_fingerprint(), *source_state(path)), look)

@@ -1,0 +1,28 @@
+"""The DICOM SEG writer, dcmqi's `itkimage2segimage`, taken from where pip put it.
+
+Defect of MONAI Label 0.8.5: unless the program is on the PATH, the server downloads it at every first start, and does
+not start without internet.
+"""
+
+import os
+import shutil
+import sysconfig
+
+from monailabel.interfaces.app import MONAILabelApp
+
+from protoseg.errors import InputError
+
+__all__ = ["repair_dcmqi"]
+
+
+def repair_dcmqi() -> None:
+    """Put the environment's programs on the PATH, and never download any."""
+    programs = sysconfig.get_path("scripts")
+    if programs not in os.environ["PATH"].split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([programs, os.environ["PATH"]])
+    MONAILabelApp._download_dcmqi_tools = _check_installed
+
+
+def _check_installed(app: MONAILabelApp) -> None:
+    if not shutil.which("itkimage2segimage"):
+        raise InputError("itkimage2segimage, which writes DICOM SEG, is missing. Install it: pip install dcmqi")

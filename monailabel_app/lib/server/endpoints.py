@@ -1,0 +1,97 @@
+"""Endpoints that neither block the server nor answer a client's mistake with 500.
+
+Defects of MONAI Label 0.8.5: every endpoint is `async def` around blocking code, so that one long inference freezes
+all others, `GET /info/` too; nothing bounds how many inferences run at once, and none can time out; and whatever an
+endpoint raises becomes "500 Internal Server Error" without a message.
+
+FastAPI calls every endpoint through `fastapi.routing.run_endpoint_function`, which is what is replaced here.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Event
+from typing import Any
+
+import fastapi.routing
+import requests
+from fastapi import BackgroundTasks, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.dependencies.models import Dependant
+from monailabel.config import settings
+from monailabel.interfaces.exception import (
+    ImageNotFoundException,
+    LabelNotFoundException,
+    MONAILabelError,
+    MONAILabelException,
+)
+
+from lib.server.request_checks import check_request
+from protoseg.errors import InputError
+
+__all__ = ["repair_endpoints"]
+
+RUNNING_INFERENCES = 2  # at once, when MONAI_LABEL_INFER_CONCURRENCY says nothing; the others wait
+INFERENCES = {"api_run_inference", "api_run_wsi_inference", "api_run_wsi_v2_inference"}
+
+
+def repair_endpoints() -> None:
+    """Run MONAI Label's endpoints in worker threads, inferences in a bounded pool with `settings`' time limit."""
+    limit = settings.MONAI_LABEL_INFER_CONCURRENCY
+    pool = ThreadPoolExecutor(limit if limit > 0 else RUNNING_INFERENCES, thread_name_prefix="inference")
+    settings.MONAI_LABEL_INFER_CONCURRENCY = -1  # the app's own pool would only be a second queue behind this one
+    run_endpoint = getattr(fastapi.routing.run_endpoint_function, "unrepaired", fastapi.routing.run_endpoint_function)
+
+    async def run(*, dependant: Dependant, values: dict[str, Any], is_coroutine: bool) -> Any:
+        endpoint = dependant.call
+        assert endpoint is not None
+        if not is_coroutine or not endpoint.__module__.startswith("monailabel.endpoints."):
+            return await run_endpoint(dependant=dependant, values=values, is_coroutine=is_coroutine)
+        for value in values.values():
+            if isinstance(value, Request):
+                await value.body()  # is kept in the request; a thread could not wait for the network here
+        call = partial(_answer, endpoint, values)
+        if endpoint.__name__ not in INFERENCES:
+            return await run_in_threadpool(call)
+        return await _within_time(pool, call, values["background_tasks"])
+
+    run.unrepaired = run_endpoint  # type: ignore[attr-defined]
+    fastapi.routing.run_endpoint_function = run
+
+
+def _answer(endpoint: Callable, values: dict[str, Any]) -> Any:
+    """Call an endpoint in this thread; errors that the client can do something about become HTTP errors."""
+    try:
+        check_request(endpoint, values)
+        return asyncio.run(endpoint(**values))
+    except (ImageNotFoundException, LabelNotFoundException) as error:
+        raise HTTPException(404, error.msg) from error
+    except MONAILabelException as error:
+        mistake = error.error in (MONAILabelError.INVALID_INPUT, MONAILabelError.APP_INIT_ERROR)
+        raise HTTPException(400 if mistake else 500, error.msg) from error
+    except (InputError, json.JSONDecodeError) as error:
+        raise HTTPException(400, str(error)) from error
+    except requests.Timeout as error:
+        raise HTTPException(504, f"The DICOM server did not answer in time: {error}") from error
+    except requests.ConnectionError as error:
+        raise HTTPException(502, f"The DICOM server cannot be reached: {error}") from error
+
+
+async def _within_time(pool: ThreadPoolExecutor, call: Callable[[], Any], clean_up: BackgroundTasks) -> Any:
+    """Wait for an inference; one that is late is never started, or finishes in its thread for nobody."""
+    late = Event()
+
+    def infer() -> Any:
+        answer = call()
+        if late.is_set():
+            asyncio.run(clean_up())  # removes the result, as would have been done after sending it
+        return answer
+
+    limit = settings.MONAI_LABEL_INFER_TIMEOUT
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(pool.submit(infer)), limit)
+    except TimeoutError as error:
+        late.set()
+        raise HTTPException(504, f"The inference took longer than {limit} s and was given up. Try again.") from error

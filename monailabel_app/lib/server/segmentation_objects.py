@@ -1,0 +1,147 @@
+"""Label maps to DICOM SEG and back, so that what is read is what was written.
+
+Defects of MONAI Label 0.8.5: a segment is named after its rank among the values present, so that a lone spleen is
+stored as "liver"; all are coded as one organ; an empty label map answers 500; and reading gives segment numbers on the
+grid of the non-empty slices instead of label values on the image's grid.
+
+DICOM numbers segments 1, 2, 3, ... and has no place for a label's value: it is kept in a private element.
+"""
+
+import json
+import subprocess
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pydicom_seg
+import SimpleITK
+from monai.config import PathLike
+
+from lib.server.anatomy_codes import segment_colour, segment_type
+from protoseg.errors import InputError
+
+__all__ = ["named_values", "read_segmentation", "write_segmentation"]
+
+PRIVATE_GROUP, PRIVATE_CREATOR, LABEL_VALUE = 0x0063, "PROTOSEG", 0x01
+MODEL_NAME = "protoseg"
+
+
+def named_values(label_info: list[dict[str, Any]] | None) -> dict[int, dict[str, Any]]:
+    """Key a client's `label_info` by label value: its `idx`, or else (OHIF sends none) its place in the list from 1.
+
+    Raises:
+        InputError: it is no list of objects with a `name`, or two of them share a value.
+    """
+    named: dict[int, dict[str, Any]] = {}
+    for place, entry in enumerate(label_info or [], start=1):
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            raise InputError(f"label_info holds {entry!r}, expected an object such as {{'name': 'liver', 'idx': 1}}.")
+        value = entry.get("idx", place)
+        if not isinstance(value, int) or value in named:
+            raise InputError(f"label_info gives {entry['name']!r} the value {value!r}, expected an integer of its own.")
+        named[value] = entry
+    return named
+
+
+def write_segmentation(
+    series: PathLike, label_map: PathLike, label_info: list[dict[str, Any]] | None, *_: Any, **__: Any
+) -> str:
+    """Write a label map on the grid of a folder's DICOM series as DICOM SEG; return the path of a temporary file.
+
+    A value that `label_info` does not name becomes "label_<value>". It may give `color` and `segmentAttribute`
+    (dcmqi's) beside a name. Other arguments, which MONAI Label's own function has, are ignored.
+
+    Raises:
+        InputError: the label map is empty, `label_info` is malformed, or dcmqi refuses the two.
+    """
+    named = named_values(label_info)
+    values = [int(v) for v in np.unique(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(label_map)))) if v]
+    if not values:
+        raise InputError("The label map is empty: no voxel is labelled. Label something before you save it as DICOM.")
+    models = [entry["model_name"] for entry in named.values() if entry.get("model_name")]
+    template = {
+        "ContentCreatorName": MODEL_NAME,
+        "SeriesDescription": models[0] if models else MODEL_NAME,
+        "SeriesNumber": "300",
+        "InstanceNumber": "1",
+        "BodyPartExamined": "",
+        "ContentLabel": "SEGMENTATION",
+        "ContentDescription": "Label map",
+        "segmentAttributes": [[_segment(value, named.get(value, {})) for value in values]],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        description = Path(folder) / "segments.json"
+        description.write_text(json.dumps(template), encoding="utf-8")
+        written = Path(folder) / "segmentation.dcm"
+        _run_dcmqi(series, label_map, description, written)
+        dataset = pydicom.dcmread(written)
+    for value, segment in zip(values, dataset.SegmentSequence):  # dcmqi's order is that of the values
+        segment.private_block(PRIVATE_GROUP, PRIVATE_CREATOR, create=True).add_new(LABEL_VALUE, "US", value)
+    dataset.ContentTime = datetime.now().strftime("%H%M%S.%f")  # tells the newest of several; dcmqi's has no fraction
+    with tempfile.NamedTemporaryFile(suffix=".dcm", delete=False) as file:
+        dataset.save_as(file)
+    return file.name
+
+
+def _segment(value: int, entry: dict[str, Any]) -> dict[str, Any]:
+    name = entry.get("name", f"label_{value}")
+    return {
+        "SegmentLabel": name,
+        "SegmentDescription": entry.get("description", name),
+        "SegmentAlgorithmType": "SEMIAUTOMATIC",
+        "SegmentAlgorithmName": MODEL_NAME,
+        **segment_type(name),
+        "recommendedDisplayRGBValue": [int(c) for c in entry.get("color", segment_colour(name, value))[:3]],
+        **entry.get("segmentAttribute", {}),
+        "labelID": value,
+    }
+
+
+def _run_dcmqi(series: PathLike, label_map: PathLike, description: Path, written: Path) -> None:
+    inputs = ["--inputImageList", str(label_map), "--inputDICOMDirectory", str(series)]
+    outputs = ["--inputMetadata", str(description), "--outputDICOM", str(written)]
+    run = subprocess.run(["itkimage2segimage", *inputs, *outputs], capture_output=True, text=True)
+    if run.returncode or not written.exists():
+        reason = (run.stderr.strip() or run.stdout.strip() or "no message").splitlines()[-1]
+        raise InputError(f"dcmqi cannot write the label map as DICOM SEG: {reason}")
+
+
+def read_segmentation(segmentation: PathLike, image: PathLike) -> tuple[SimpleITK.Image, list[dict[str, Any]]]:
+    """Read a DICOM SEG as a uint8 label map on the grid of an image, with `label_info` [{name, idx}, ...].
+
+    Segments of other writers have no label value: then it is the segment's number.
+
+    Raises:
+        InputError: it is no DICOM SEG, or a label value is above 255.
+    """
+    try:
+        dataset = pydicom.dcmread(segmentation)
+        segments = pydicom_seg.SegmentReader().read(dataset)
+    except Exception as error:  # the readers raise whatever a foreign file makes them stumble over
+        raise InputError(f"{Path(segmentation).name} cannot be read as DICOM SEG: {error}") from error
+    grid = SimpleITK.ReadImage(str(image))
+    labels = np.zeros(grid.GetSize()[::-1], np.uint8)
+    info = []
+    for segment in dataset.SegmentSequence:
+        number = int(segment.SegmentNumber)
+        value = _label_value(segment, number)
+        if value > 255:
+            raise InputError(f"{Path(segmentation).name} holds the label value {value}, expected at most 255.")
+        mask = SimpleITK.Resample(
+            segments.segment_image(number), grid, SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor, 0
+        )
+        labels[SimpleITK.GetArrayViewFromImage(mask) > 0] = value
+        info.append({"name": str(segment.SegmentLabel), "idx": value})
+    label_map = SimpleITK.GetImageFromArray(labels)
+    label_map.CopyInformation(grid)
+    return label_map, info
+
+
+def _label_value(segment: pydicom.Dataset, number: int) -> int:
+    try:
+        return int(segment.private_block(PRIVATE_GROUP, PRIVATE_CREATOR)[LABEL_VALUE].value)
+    except KeyError:
+        return number

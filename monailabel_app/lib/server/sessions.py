@@ -1,0 +1,53 @@
+"""Sessions, images that a client uploads for itself, kept inside their folder.
+
+Defects of MONAI Label 0.8.5: a session's name is joined to a path as it comes, so that `../..` is a session too; an
+uploaded archive is unpacked wherever its members' names point; and a file that is no image becomes a session.
+"""
+
+import re
+import shutil
+import tarfile
+from pathlib import Path
+
+import monailabel.interfaces.app
+from monailabel.utils.sessions import SessionInfo, Sessions
+
+from lib.server.uploads import check_image
+from protoseg.errors import InputError
+
+__all__ = ["ContainedSessions", "repair_sessions"]
+
+SESSION_ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
+
+
+class ContainedSessions(Sessions):
+    """Sessions whose names are plain and whose images can be read."""
+
+    def get_session(self, session_id: str, update_ts: bool = True, fetch_cache: bool = True) -> SessionInfo | None:
+        """Return the session, or None if there is none of that name."""
+        return super().get_session(session_id, update_ts, fetch_cache) if SESSION_ID.fullmatch(session_id) else None
+
+    def add_session(
+        self, data_file: str, expiry: int = 0, uncompress: bool = False, session_id: str | None = None
+    ) -> tuple[str, SessionInfo]:
+        """Keep an uploaded image: a file, or a folder or archive with one DICOM series.
+
+        Raises:
+            InputError: the archive cannot be unpacked, or the image cannot be read.
+        """
+        try:
+            session_id, session = super().add_session(data_file, expiry, uncompress, session_id)
+        except (shutil.ReadError, tarfile.TarError, ValueError) as error:
+            raise InputError(f"{Path(data_file).name} cannot be unpacked. Send a .zip or .tar.gz archive.") from error
+        try:
+            check_image(session.image)
+        except InputError:
+            self.remove_session(session_id)
+            raise
+        return session_id, session
+
+
+def repair_sessions() -> None:
+    """Let apps use `ContainedSessions`, and let no archive reach outside the folder it is unpacked in."""
+    monailabel.interfaces.app.Sessions = ContainedSessions
+    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)

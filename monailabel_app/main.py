@@ -1,0 +1,142 @@
+"""Label one, get the rest, in 3D Slicer and OHIF: `monailabel start_server --app monailabel_app --studies FOLDER`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import requests
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.interfaces.tasks.train import TrainTask
+
+from lib.background import Background, Traffic
+from lib.batch import PatientBatchInfer
+from lib.click_sessions import ClickSessions
+from lib.context import Context
+from lib.engine import Engine
+from lib.infers.oneshot import OneShot
+from lib.infers.oneshot_click import AllLabelsClick, OneLabelClick
+from lib.infers.oneshot_scribbles import Scribbles
+from lib.options import read_options
+from lib.scoring import Certainty, Novelty
+from lib.server import repair_server
+from lib.strategies import ByScore
+from lib.studies import state_folder
+from lib.trainers.adapt import Adapt
+from protoseg import __version__
+from protoseg.data.label_legend import LabelLegend
+from protoseg.data.support_library import SupportLibrary
+
+logger = logging.getLogger(__name__)
+
+repair_server()
+
+
+class ProtosegApp(MONAILabelApp):
+    """One-shot segmentation: what is labelled in one image is found in the others."""
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        self.options = read_options(conf)
+        super().__init__(
+            app_dir=app_dir,
+            studies=studies,
+            conf=conf,
+            name="protoseg",
+            description="Label one slice or scan, get that structure in every slice of every scan",
+            version=__version__,
+        )
+        self._background = Background(self._score, self.context.traffic)
+
+    def init_datastore(self) -> Datastore:
+        """Open the studies, and what was learned from them."""
+        datastore = super().init_datastore()
+        folder = state_folder(datastore)
+        engine = Engine(self.options, folder)
+        legend = LabelLegend(folder / "labels.json")
+        library = SupportLibrary(
+            folder / "supports",
+            legend,
+            transform=engine.preprocessing,
+            image_size=engine.image_size,
+            adjacent_slices=engine.adjacent_slices,
+            slices=self.options.support_slices,
+            limit=self.options.max_support_slices,
+            limits=self.options.max_label_slices,
+        )
+        self.context = Context(self.options, engine, datastore, legend, library, Traffic())
+        self.folder = folder
+        return datastore
+
+    def init_infers(self) -> dict[str, InferTask]:
+        """The models."""
+        sessions = ClickSessions(self.context.engine)
+        return {
+            "oneshot": OneShot(self.context),
+            "oneshot_click": AllLabelsClick(self.context, sessions),
+            "oneshot_click_one": OneLabelClick(self.context, sessions),
+            "oneshot_scribbles": Scribbles(self.context),
+        }
+
+    def init_trainers(self) -> dict[str, TrainTask]:
+        """What can be trained."""
+        return {"adapt": Adapt(self.context, self.folder / "training")}
+
+    def init_strategies(self) -> dict[str, Strategy]:
+        """Ways to choose the next image."""
+        return {
+            "least_certain": ByScore(
+                "estimated_dice", highest=False, description="The image that is probably segmented worst"
+            ),
+            "most_different": ByScore(
+                "novelty", highest=True, description="The image that looks least like the labelled ones"
+            ),
+        }
+
+    def init_scoring_methods(self) -> dict[str, ScoringMethod]:
+        """The scores that the strategies go by."""
+        return {"estimated_dice": Certainty(self.context), "novelty": Novelty(self.context)}
+
+    def init_batch_infer(self) -> Callable:
+        """Inference over many images."""
+        return PatientBatchInfer()
+
+    def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Segment an image, which the model is also told the name of."""
+        return super().infer({**request, "image_id": request["image"]}, datastore)
+
+    def on_init_complete(self) -> None:
+        """Learn what was labelled before the server started."""
+        try:
+            self.context.labelled()
+        except requests.RequestException as error:  # the next request asks the DICOM server again
+            logger.warning("The labels on %s are not known yet: %s", self.studies, error)
+        super().on_init_complete()
+
+    def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
+        """Learn a label that was submitted; say what can be segmented now, and why if this label is of no use."""
+        state = self.context.labelled()
+        if self._auto_update_scoring:
+            self.async_scoring(None)
+        answer: dict[str, Any] = {"labels": self.context.library.state.labels}
+        if image_id in state.problems:
+            answer["warning"] = state.problems[image_id]
+        return answer
+
+    def async_scoring(self, method: str | None, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Score when nobody waits. A process that trains or infers for the server scores nothing."""
+        if self._server_mode:
+            self._background.request()
+        return {}
+
+    def close(self) -> None:
+        """End what runs in the background."""
+        self._background.close()
+
+    def _score(self) -> None:
+        for method in self._scoring_methods.values():
+            method({}, self._datastore)

@@ -1,0 +1,155 @@
+"""Clicks and scribbles, as 3D Slicer and OHIF send them."""
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK
+
+from protoseg.engine.simulated_clicks import interior_point
+
+
+def dice(one, other):
+    return 2 * (one & other).sum() / (one.sum() + other.sum())
+
+
+def middle(mask):
+    """Voxel [i, j, k] in the middle of a mask, on the slice where it is largest."""
+    k = int(mask.sum((0, 1)).argmax())
+    return [*interior_point(mask[..., k]), k]
+
+
+@pytest.fixture
+def label_map(tmp_path):
+    def read(answer):
+        assert answer.status_code == 200, answer.text
+        path = tmp_path / "answer.nrrd"
+        path.write_bytes(answer.content)
+        return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))).T
+
+    return read
+
+
+@pytest.mark.parametrize("person", [0, 1, 2])  # stored in three orientations
+def test_one_click_finds_the_whole_organ(start, truth, label_map, person):
+    client, liver = start(), truth(person, "liver")
+    click = middle(liver)
+    found = label_map(
+        client.infer("oneshot_click_one", f"person{person}", output="image", foreground=[click], background=[])
+    )
+    assert found.shape == liver.shape
+    assert set(np.unique(found)) == {0, 1}
+    assert found[tuple(click)] == 1
+    print(dice(found == 1, liver))
+    assert dice(found == 1, liver) > 0.5
+
+
+def test_further_clicks_correct_what_was_found(start, truth, label_map):
+    client, liver = start(labels="liver,spleen"), truth(1, "liver")
+    assert client.http.get("/info/").json()["models"]["oneshot_click"]["labels"] == {"liver": 1, "spleen": 2}
+    first = middle(liver)
+
+    def ask(**points):
+        return label_map(client.infer("oneshot_click", "person1", output="image", label="liver", **points))
+
+    found = ask(liver=[first], spleen=[], background=[]) == 1
+    wrong = middle(found & ~liver)
+    corrected = ask(liver=[first], spleen=[], background=[wrong]) == 1
+    assert not corrected[tuple(wrong)]
+    assert corrected[tuple(first)]
+    spleen = middle(truth(1, "spleen"))
+    both = ask(liver=[first], spleen=[spleen], background=[wrong])
+    assert both[tuple(first)] == 1
+    assert both[tuple(spleen)] == 2
+    assert both[tuple(wrong)] == 0
+    assert np.array_equal(ask(liver=[first], spleen=[], background=[]) == 1, found), "clicks that are taken back"
+
+
+def test_clicks_add_to_what_was_labelled_before(start, label, truth, label_map):
+    client = start()
+    client.submit("person0", *label(0, ["liver"]))
+    answer = client.infer("oneshot_click", "person1", liver=[middle(truth(1, "liver"))]).json()
+    assert answer["label_names"] == {"liver": 1}
+    spleen = middle(truth(1, "spleen"))
+    new = client.infer("oneshot_click_one", "person1", label="spleen", foreground=[spleen], background=[])
+    assert new.json()["label_names"] == {"spleen": 1}
+    volumes = [
+        client.infer(model, "person1", **clicks).json()["labels"]["liver"]["volume_ml"]
+        for model, clicks in (("oneshot", {}), ("oneshot_click", {"liver": [], "background": []}))
+    ]
+    assert volumes[0] == volumes[1], "without clicks it is auto-segmentation"
+
+
+def test_two_clients_click_on_their_own_organs(start, truth, label_map):
+    client = start()
+    clicks = {name: middle(truth(1, name)) for name in ("liver", "lungs")}
+
+    def ask(who, *organs):
+        points = [clicks[organ] for organ in organs]
+        asked = {"client_id": who, "foreground": points, "output": "image"}
+        return label_map(client.infer("oneshot_click_one", "person1", **asked))
+
+    liver, lungs = ask("anna", "liver"), ask("ben", "lungs")
+    assert not np.array_equal(liver, lungs)
+    assert np.array_equal(ask("anna", "liver"), liver)
+    assert np.array_equal(ask("ben", "lungs"), lungs)
+
+
+def test_scribbles_inside_and_outside(start, truth, studies, tmp_path, label_map):
+    client, liver = start(), truth(1, "liver")
+    image = nibabel.load(studies / "person1.nii.gz")
+    _, j, k = middle(liver)
+    scribbles = np.zeros(liver.shape, np.uint8)
+    scribbles[:, j, k][liver[:, j, k]] = 7
+    scribbles[2:6, j, k] = 9
+    file = tmp_path / "scribbles.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(scribbles, image.affine), file)
+    asked = {
+        "label_info": [{"name": "foreground_scribbles", "id": 7}, {"name": "background_scribbles", "id": 9}],
+        "selected_label_name": "liver",
+    }
+    found = label_map(client.infer("oneshot_scribbles", "person1", output="image", label_file=file, **asked))
+    assert (found[scribbles == 7] == 1).all()
+    assert dice(found == 1, liver) > 0.5
+    roi = [0, liver.shape[0], 0, liver.shape[1], k, k + 1]
+    inside = label_map(client.infer("oneshot_scribbles", "person1", output="image", label_file=file, roi=roi, **asked))
+    assert np.flatnonzero(inside.any((0, 1))).tolist() == [k]
+    assert np.array_equal(inside[..., k], found[..., k])
+
+
+CLICK_MISTAKES = [
+    (
+        {"foreground": [[96, 0, 0]]},
+        "The click [96, 0, 0] of 'foreground' lies outside the image, which has 96 x 96 x 12",
+    ),
+    ({"foreground": [[1, 2]]}, "The clicks of 'foreground' are [[1, 2]]; expected a list of voxels"),
+    ({"foreground": "here"}, "The clicks of 'foreground' are 'here'; expected"),
+    ({"label": "liver", "background": [[50, 50, 5]]}, "There is no click on 'liver' yet."),
+    ({"foreground": [[50, 50, 5]], "choice": "best"}, "choice is 'best'; choose 'nearest' or 'all'."),
+]
+
+
+def test_clicks_that_cannot_be_used(start):
+    client = start()
+    for params, message in CLICK_MISTAKES:
+        answer = client.infer("oneshot_click_one", "person0", **params)
+        assert answer.status_code == 400
+        assert answer.json()["detail"].startswith(message)
+
+
+def test_clicks_on_labels_that_nobody_knows(start):
+    client = start(labels="liver")
+    answer = client.infer("oneshot_click", "person0", livver=[[50, 50, 5]])
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "There are clicks of 'livver'; the labels are liver, background."
+    assert "Nothing is clicked on yet" in client.infer("oneshot_click", "person0", liver=[]).json()["detail"]
+
+
+def test_scribbles_that_are_none(start, tmp_path):
+    client = start()
+    assert "send them as the file 'label'" in client.infer("oneshot_scribbles", "person0").json()["detail"]
+    for shape, message in (((96, 96, 12), "There are no foreground scribbles."), ((9, 9, 9), "have 9 x 9 x 9 voxels")):
+        file = tmp_path / "scribbles.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(np.full(shape, 2, np.uint8), np.eye(4)), file)
+        answer = client.infer("oneshot_scribbles", "person0", label_file=file)
+        assert answer.status_code == 400
+        assert message in answer.json()["detail"]

@@ -1,0 +1,154 @@
+"""What a user does in OHIF, from the study list to the DICOM SEG in the archive. The tests are one story, in order."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import requests
+from monai.transforms import Orientation
+from scipy import ndimage
+
+from protoseg.data.anatomy import ORGANS
+from protoseg.data.dicom_export import write_series
+from protoseg.data.volumes import LPS_TO_RAS, read_labels
+
+LABELLED = ("liver", "spleen", "right_kidney", "left_kidney")  # in the scan that scripts/serve submits
+
+
+def truth(chain, patient, organ):
+    """The organ as drawn, bool (Z, Y, X), and the affine from its index (x, y, z) to LPS mm."""
+    labels = Orientation("LPS", labels=None)(read_labels(chain.folder / f"data/labels/{patient}.nii.gz"))
+    return (labels[0].numpy() == ORGANS[organ]).T, LPS_TO_RAS @ labels.affine.numpy()
+
+
+def middle(mask, affine):
+    """A point (mm, LPS) deep inside a mask, in the slice where it is largest."""
+    z = int(mask.sum((1, 2)).argmax())
+    y, x = np.unravel_index(ndimage.distance_transform_edt(mask[z]).argmax(), mask[z].shape)
+    return (affine @ [x, y, z, 1])[:3]
+
+
+def dice(a, b):
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+def series_of(chain, patient):
+    found = requests.post(f"{chain.orthanc}/tools/find", json={"Level": "Series", "Query": {"PatientID": patient}})
+    series = [requests.get(f"{chain.orthanc}/series/{s}").json() for s in found.json()]
+    return [s for s in series if s["MainDicomTags"]["Modality"] in ("CT", "SEG")]
+
+
+def newest_segmentation(chain, patient):
+    segmentations = [s for s in series_of(chain, patient) if s["MainDicomTags"]["Modality"] == "SEG"]
+    instance = max(segmentations, key=lambda s: s["LastUpdate"])["Instances"][0]
+    return pydicom.dcmread(io.BytesIO(requests.get(f"{chain.orthanc}/instances/{instance}/file").content))
+
+
+def answered(response, shape):
+    """Label values (Z, Y, X) of an NRRD answer."""
+    body = response.body()
+    return np.frombuffer(body[body.index(b"\n\n") + 2 :], np.uint8).reshape(shape)
+
+
+def model(chain, name):
+    return requests.get(f"{chain.app}/info/").json()["models"][name]
+
+
+def test_auto_segmentation_draws_what_the_server_answered(chain, viewer):
+    viewer.open("test_001")
+    response = viewer.auto_segment("oneshot")
+    assert response.status == 200, response.text()
+    drawn = viewer.label_map()
+    shape = truth(chain, "test_001", "liver")[0].shape
+    values = answered(response, shape)
+    labels = model(chain, "oneshot")["labels"]
+    assert set(LABELLED) <= labels.keys()
+    for name, value in labels.items():
+        np.testing.assert_array_equal(drawn[name].reshape(shape), values == value, err_msg=name)
+    viewer.take_picture("ohif_auto_segmentation")
+    for organ in LABELLED:  # the right place and not just the same array: above what a flipped map would score
+        assert dice(values == labels[organ], truth(chain, "test_001", organ)[0]) > 0.6, organ
+
+
+def test_one_click_gives_the_whole_organ(chain, viewer):
+    viewer.open("test_002")
+    spleen, affine = truth(chain, "test_002", "spleen")
+    response = viewer.click("oneshot_click", "spleen", middle(spleen, affine))
+    assert response.status == 200, response.text()
+    drawn = viewer.label_map()["spleen"].reshape(spleen.shape)
+    viewer.take_picture("ohif_one_click")
+    assert dice(drawn, spleen) > 0.6
+    assert drawn.any((1, 2)).sum() > 0.5 * spleen.any((1, 2)).sum()  # not just the slice of the click
+
+
+def test_a_negative_click_takes_away(chain, viewer):
+    before = viewer.label_map()["spleen"]
+    spleen, affine = truth(chain, "test_002", "spleen")
+    wrong = before.reshape(spleen.shape) & ~spleen
+    point = middle(wrong, affine)
+    response = viewer.click("oneshot_click", "background", point)
+    assert response.status == 200, response.text()
+    after = viewer.label_map()["spleen"].reshape(spleen.shape)
+    x, y, z = np.round(np.linalg.inv(affine) @ [*point, 1])[:3].astype(int)
+    assert not after[z, y, x]
+    assert dice(after, spleen) > 0.6
+    viewer.take_picture("ohif_negative_click")
+
+
+def test_submitting_stores_a_named_and_coded_segmentation(chain, viewer):
+    drawn = viewer.label_map()
+    response = viewer.submit()
+    assert response.status == 200, response.text()
+    viewer.take_picture("ohif_submitted")
+    dataset = newest_segmentation(chain, "test_002")
+    assert [str(s.SegmentLabel) for s in dataset.SegmentSequence] == ["spleen"]
+    assert dataset.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0].CodeValue == "78961009"
+    scan = next(s for s in series_of(chain, "test_002") if s["MainDicomTags"]["Modality"] == "CT")
+    assert dataset.ReferencedSeriesSequence[0].SeriesInstanceUID == scan["MainDicomTags"]["SeriesInstanceUID"]
+    spleen, affine = truth(chain, "test_002", "spleen")
+    stored = np.zeros(spleen.shape, bool)
+    for frame, pixels in zip(dataset.PerFrameFunctionalGroupsSequence, dataset.pixel_array):
+        corner = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)
+        x, y, z = np.linalg.inv(affine) @ [*corner, 1] @ np.eye(4)[:, :3]
+        np.testing.assert_allclose([x, y, z - round(z)], 0, atol=1e-3)
+        stored[round(z)] = pixels
+    np.testing.assert_array_equal(stored, drawn["spleen"].reshape(stored.shape))
+
+
+def test_what_was_submitted_is_labelled_from_now_on(chain):
+    scan = next(s for s in series_of(chain, "test_002") if s["MainDicomTags"]["Modality"] == "CT")
+    pairs = requests.get(f"{chain.app}/datastore/", params={"output": "train"}).json()
+    assert any(scan["MainDicomTags"]["SeriesInstanceUID"] in pair["image"] for pair in pairs)
+
+
+def test_filters_of_the_study_list_work(chain):
+    studies = f"{chain.app}/proxy/dicom/studies"
+    assert len(requests.get(studies).json()) >= 3
+    assert len(requests.get(studies, params={"PatientID": "test_001"}).json()) == 1
+
+
+@pytest.mark.skipif("PROTOSEG_REAL_SCANS" not in os.environ, reason="PROTOSEG_REAL_SCANS names no folder with ct_dicom")
+def test_a_real_ct_is_segmented_by_a_synthetic_label(chain, viewer):
+    scans = Path(os.environ["PROTOSEG_REAL_SCANS"])
+    write_series(chain.folder / "real", scans / "ct_dicom", patient="real_ct")
+    for file in sorted((chain.folder / "real").iterdir()):
+        requests.post(f"{chain.orthanc}/instances", data=file.read_bytes()).raise_for_status()
+    viewer.open("real_ct")
+    response = viewer.auto_segment("oneshot")
+    assert response.status == 200, response.text()
+    values = answered(response, (20, 512, 512))
+    drawn = viewer.label_map()
+    labels = model(chain, "oneshot")["labels"]
+    for name, value in labels.items():
+        np.testing.assert_array_equal(drawn[name].reshape(values.shape), values == value, err_msg=name)
+    viewer.take_picture("ohif_real_ct")
+    reference = Orientation("LPS", labels=None)(read_labels(scans / "ct_dicom_labels.nii.gz"))[0].numpy().T
+    assert dice(values == labels["liver"], reference == 4) > 0.85
+    assert dice(values == labels["spleen"], reference == 1) > 0.65
+
+
+def test_the_server_never_failed(viewer):
+    assert viewer.server_errors == []

@@ -1,0 +1,147 @@
+import json
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from protoseg.data.label_legend import LabelLegend
+from protoseg.data.support_library import LabelledScan, SupportLibrary
+from protoseg.data.transforms import LoadLabelsd, LoadVolumed, Preprocessing
+from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.one_shot import OneShotSettings
+from protoseg.errors import InputError
+from protoseg.maths.alpnet import ALPNet
+from protoseg.workflows.leave_one_out import leave_one_out_dice, read_labelled_volume
+
+
+class Mean(torch.nn.Module):
+    """Cells (B, 2, 4, 4): how bright each sixteenth is, and 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, image):
+        mean = torch.nn.functional.adaptive_avg_pool2d(image[:, :1], 4) * self.scale
+        return torch.cat([mean, torch.ones_like(mean)], dim=1)
+
+
+TRANSFORM = Preprocessing([LoadVolumed("image"), LoadLabelsd("label")])
+NETWORK = ALPNet(encoder=Mean())
+
+
+def write(folder, name, drawn, legend=None):
+    """A scan of 8 x 8 x 4 whose labelled voxels are bright; `drawn` is value -> slices."""
+    image = np.random.default_rng(0).normal(0, 0.1, (8, 8, 4)).astype(np.float32)
+    labels = np.zeros((8, 8, 4), np.uint8)
+    for row, (value, slices) in enumerate(drawn.items()):
+        labels[:, 4 * row : 4 * row + 4, slices] = value
+        image[:, 4 * row : 4 * row + 4, slices] += 1 + row
+    for voxels, suffix in ((image, "_image"), (labels, "_label")):
+        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), folder / f"{name}{suffix}.nii")
+    return LabelledScan(name, folder / f"{name}_image.nii", folder / f"{name}_label.nii", legend)
+
+
+@pytest.fixture
+def library(tmp_path):
+    return make_library(tmp_path)
+
+
+def make_library(folder, **options):
+    legend = LabelLegend(folder / "state" / "labels.json")
+    return SupportLibrary(folder / "state" / "supports", legend, transform=TRANSFORM, image_size=8, **options)
+
+
+def update(library, *scans):
+    return library.update(scans, NETWORK, FeatureCache())
+
+
+def test_labels_go_by_name_whatever_their_values(tmp_path, library):
+    a = write(tmp_path, "a", {1: [0], 2: [1]}, {"1": "liver", "2": "spleen"})
+    b = write(tmp_path, "b", {7: [2], 1: [3]}, {"7": "liver", "1": "aorta"})
+    state = update(library, a, b)
+    assert state.labels == {"liver": 1, "spleen": 2, "aorta": 3}
+    assert [origin.scan for origin in state.support.origins] == ["a", "a", "b", "b"]
+    assert state.support.one_hot().sum((2, 3)).tolist() == [[32, 0, 32, 0], [0, 32, 0, 0], [0, 0, 0, 32]]
+
+
+def test_values_stay_when_labels_come_and_go(tmp_path, library):
+    a = write(tmp_path, "a", {1: [0]}, {"1": "liver"})
+    b = write(tmp_path, "b", {1: [0]}, {"1": "spleen"})
+    assert update(library).support is None
+    assert update(library, a).labels == {"liver": 1}
+    assert update(library, a, b).labels == {"liver": 1, "spleen": 2}
+    assert update(library, b).labels == {"spleen": 2}
+    assert update(make_library(tmp_path), b).labels == {"spleen": 2}, "after a restart"
+
+
+def test_a_label_drawn_anew_is_used_anew(tmp_path, library):
+    state = update(library, write(tmp_path, "a", {1: [0]}, {"1": "liver"}))
+    again = update(library, write(tmp_path, "a", {1: [0, 2]}, {"1": "liver"}))
+    assert [len(state.support.images), len(again.support.images)] == [1, 2]
+    assert state.key != again.key
+    assert len(list((tmp_path / "state" / "supports").iterdir())) == 1, "what is not used is removed"
+
+
+def test_a_restart_reads_no_scan_again(tmp_path, library):
+    scan = write(tmp_path, "a", {1: [0], 2: [1]})
+    before = update(library, scan)
+
+    def transform(_):
+        raise AssertionError("read again")
+
+    later = make_library(tmp_path)
+    later.transform = transform
+    after = update(later, scan)
+    assert after.key == before.key
+    assert torch.equal(after.support.images, before.support.images)
+    assert after.labels == {"label_1": 1, "label_2": 2}
+
+
+def test_what_was_damaged_on_disk_is_made_again(tmp_path, library):
+    scan = write(tmp_path, "a", {1: [0]})
+    update(library, scan)
+    next((tmp_path / "state" / "supports").iterdir()).write_bytes(b"half")
+    assert update(make_library(tmp_path), scan).labels == {"label_1": 1}
+
+
+def test_a_scan_that_cannot_be_used_does_not_spoil_the_others(tmp_path, library):
+    good, bad = write(tmp_path, "a", {1: [0]}, {"1": "liver"}), write(tmp_path, "b", {1: [0]})
+    bad.label.write_bytes(b"no label map")
+    state = update(library, bad, good)
+    assert state.labels == {"liver": 1}
+    assert list(state.problems) == ["b"]
+    assert "b_label.nii cannot be read" in state.problems["b"]
+
+
+def test_the_most_useful_slices_are_kept(tmp_path):
+    scan = write(tmp_path, "a", {1: [0, 1, 2, 3], 2: [0, 1]}, {"1": "liver", "2": "spleen"})
+    assert len(update(make_library(tmp_path, limit=2), scan).support.images) == 2
+    limited = make_library(tmp_path, limits={"liver": 1, "spleen": 1})
+    assert len(update(limited, scan).support.images) <= 2
+
+
+def test_a_legend_has_room_for_254_labels(tmp_path):
+    legend = LabelLegend(tmp_path / "labels.json")
+    assert legend.values(f"label {n}" for n in range(254))["label 253"] == 254
+    assert LabelLegend(tmp_path / "labels.json").values(["label 7", "label 3"]) == {"label 3": 4, "label 7": 8}
+    with pytest.raises(InputError, match="there are 254 labels and 1 new ones, such as 'one more'; at most 254"):
+        legend.values(["label 1", "one more"])
+    assert len(json.loads((tmp_path / "labels.json").read_text())) == 254
+
+
+def test_each_labelled_scan_is_segmented_from_the_others(tmp_path):
+    legend = LabelLegend(tmp_path / "labels.json")
+    scans = [
+        write(tmp_path, "a", {1: [0, 1, 2, 3]}, {"1": "liver"}),
+        write(tmp_path, "b", {5: [0, 1, 2, 3]}, {"5": "liver"}),
+    ]
+    volumes = [read_labelled_volume(scan, TRANSFORM, legend) for scan in scans]
+    assert [dict(volume.labels) for volume in volumes] == [{"liver": 1}, {"liver": 1}]
+    assert volumes[1].label_map.unique().tolist() == [0, 1]
+    settings = OneShotSettings(components="none")
+    assert leave_one_out_dice(volumes, NETWORK, settings, image_size=8) > 0.9
+    beside = volumes[1]._replace(label_map=volumes[1].label_map.roll(4, dims=2))
+    assert leave_one_out_dice([volumes[0], beside], NETWORK, settings, image_size=8) < 0.1
+    assert leave_one_out_dice(volumes[:1], NETWORK, settings, image_size=8) is None
