@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
 from numpy.typing import NDArray
@@ -31,14 +30,13 @@ from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.cells_to_pixels import CellsToPixels, winning_class
 from protoseg.maths.components import ComponentRule, keep_most_confident
-from protoseg.maths.matching import Prototypes, unit
+from protoseg.maths.coverage import slice_descriptors
+from protoseg.maths.matching import Prototypes
 from protoseg.maths.slices import axial_slices, fit_slices
 
 __all__ = ["OneShotSettings", "SupportChoice", "segment", "slice_spacing"]
 
 SupportChoice = Literal["nearest", "all"]
-
-DESCRIPTOR_GRID = 4  # slice descriptors are features pooled to 4 x 4: coarse enough to compare two people
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ class _Pass:
         self.support_features = torch.cat([cache.encode(network, images) for images in batches])
         masks = support.one_hot().to(self.support_features.device)
         self.prototypes = network.matching.build(self.support_features[None], masks[None])
-        self.descriptors = _descriptors(self.support_features)
+        self.descriptors = slice_descriptors(self.support_features)
         cells = (self.support_features.shape[-2], self.support_features.shape[-1])
         height, width = self.slices.shape[-2:]
         self.to_pixels = CellsToPixels(cells, height, width, self.support_features.device)
@@ -208,7 +206,7 @@ class _Pass:
 
     def _choose(self, features: Tensor) -> tuple[Prototypes, NDArray[np.int64]]:
         """Prototypes for one query slice, and the support slice nearest to it for every label."""
-        similarity = (self.descriptors @ _descriptors(features[None])[0]).cpu()
+        similarity = (self.descriptors @ slice_descriptors(features[None])[0]).cpu()
         present = self.prototypes.present[0].cpu()  # L x N
         nearest = similarity.expand(len(present), -1).masked_fill(~present, -torch.inf).argmax(1)
         if self.settings.choice == "all":
@@ -222,12 +220,6 @@ class _Pass:
             return {}
         masks = fit_slices(torch.from_numpy(label_map[indices])[:, None], self.size, "nearest")[:, 0]
         return reverse_dice(self.network.matching, self._encode(indices), masks, self.support_features, self.support)
-
-
-def _descriptors(features: Tensor) -> Tensor:
-    """Unit-length descriptors of whole slices, from features (B, C, h, w)."""
-    pooled = F.adaptive_avg_pool2d(unit(features, dim=1), DESCRIPTOR_GRID)
-    return unit(pooled.flatten(1))
 
 
 def slice_spacing(volume: Tensor) -> tuple[float, float, float]:

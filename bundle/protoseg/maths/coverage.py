@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from protoseg.maths.matching import unit
+
 __all__ = ["farthest_first", "rank", "slice_descriptors", "uncovered"]
 
 DESCRIPTOR_GRID = 4  # coarse enough to compare the slices of two people
@@ -15,8 +17,8 @@ DESCRIPTOR_GRID = 4  # coarse enough to compare the slices of two people
 
 def slice_descriptors(features: Tensor) -> Tensor:
     """Unit-length descriptors (N, 16 C) of whole slices, from features (N, C, h, w): averages of 4 x 4 fields."""
-    pooled = F.adaptive_avg_pool2d(F.normalize(features, dim=1), DESCRIPTOR_GRID)
-    return F.normalize(pooled.flatten(1), dim=1)
+    pooled = F.adaptive_avg_pool2d(unit(features, dim=1), DESCRIPTOR_GRID)
+    return unit(pooled.flatten(1))
 
 
 def uncovered(descriptors: Tensor, covering: Tensor) -> Tensor:
