@@ -9,8 +9,9 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from torch import Tensor
 
+from protoseg.engine.adaptation import Adaptation, segment_with_adaptation
 from protoseg.engine.feature_cache import FeatureCache
-from protoseg.engine.one_shot import OneShotSettings, segment
+from protoseg.engine.one_shot import OneShotSettings
 from protoseg.engine.prediction import findings_to_json
 from protoseg.engine.refinement import Refiner
 from protoseg.engine.support import SupportSet
@@ -28,6 +29,7 @@ class OneShotInferer(Inferer):
         support: what to look for.
         cache: of features, to share it with others; its own when left out.
         refiner: brings the borders to the image's edges.
+        adaptation: of the network to the support or to each volume.
         settings: arguments of `OneShotSettings`.
     """
 
@@ -37,12 +39,14 @@ class OneShotInferer(Inferer):
         support: SupportSet,
         cache: FeatureCache | None = None,
         refiner: Refiner | None = None,
+        adaptation: Adaptation | None = None,
         **settings: Any,
     ) -> None:
         super().__init__()
         self.support = support
         self.cache = cache or FeatureCache()
         self.refiner = refiner
+        self.adaptation = adaptation
         self.settings = OneShotSettings(**settings)
 
     def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> MetaTensor:
@@ -58,7 +62,15 @@ class OneShotInferer(Inferer):
             (1, 1, X, Y, Z) float32 label map with the input's metadata and, under "findings", what was
             found as JSON (`findings_from_json`).
         """
-        prediction = segment(inputs[0], self.support, network, self.settings, self.cache, refiner=self.refiner)
+        prediction = segment_with_adaptation(
+            inputs[0],
+            self.support,
+            network,
+            self.settings,
+            self.cache,
+            adaptation=self.adaptation,
+            refiner=self.refiner,
+        )
         label_map = volume_from_slices(torch.from_numpy(prediction.label_map)[:, None])[None].float()
         meta = dict(inputs.meta) if isinstance(inputs, MetaTensor) else {}
         return MetaTensor(label_map, meta={**meta, FINDINGS: findings_to_json(prediction.findings)})
