@@ -6,14 +6,14 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 __all__ = ["remove_unfinished", "replacing", "write_json"]
 
-UNFINISHED = re.compile(r"\.[0-9a-f]{32}\..+")  # the names that `replacing` gives
+UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.(.+)")  # the names that `replacing` gives
 
 
 @contextmanager
@@ -32,10 +32,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes were writing into a folder by `replacing`; nobody may be writing there."""
+def remove_unfinished(folder: Path, names: Container[str] | None = None) -> None:
+    """Remove what killed processes were writing into a folder by `replacing`.
+
+    Nobody may be writing there: any file or, where names are given, a file of one of these names.
+    """
     for path in folder.glob(".*"):
-        if UNFINISHED.fullmatch(path.name):
+        unfinished = UNFINISHED.fullmatch(path.name)
+        if unfinished and (names is None or unfinished[1] in names):
             path.unlink()
 
 

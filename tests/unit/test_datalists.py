@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from protoseg.data.datalists import label_names, load_datalist
+from protoseg.data.datalists import label_names, load_datalist, section_names
 from protoseg.errors import InputError
 
 CONTENT = {
@@ -128,3 +128,33 @@ def test_queries_with_one_name_of_result_are_refused(tmp_path: Path) -> None:
     dataset.write_text(json.dumps({"test": [str(path) for path in paths[:2]]}))
     assert len(load_datalist(dataset, "test", segmented=True)) == 2, "the support has no results"
     assert len(load_datalist(dataset, "test")) == 2
+
+
+FOLDED = {
+    "training": [{"id": "a", "image": "a.nii"}],
+    "test": [{"id": "b", "image": "b.nii"}, {"id": "c", "image": "c.nii"}],
+    "folds": [{"training": ["a"], "test": ["b", "c"]}, {"training": ["b"], "test": ["c", "a"]}],
+}
+
+
+@pytest.mark.parametrize(("fold", "training", "test"), [(None, "a", "bc"), (0, "a", "bc"), (1, "b", "ca")])
+def test_a_fold_names_its_cases(tmp_path: Path, fold: int | None, training: str, test: str) -> None:
+    path = tmp_path / "dataset.json"
+    path.write_text(json.dumps(FOLDED))
+    for name in "abc":
+        (tmp_path / f"{name}.nii").touch()
+    assert section_names(path) == ["training", "test"]
+    for section, expected in (("training", training), ("test", test)):
+        found = load_datalist(path, section, fold=fold)
+        assert [case["image"] for case in found] == [str(tmp_path / f"{name}.nii") for name in expected]
+
+
+@pytest.mark.parametrize("fold", [2, -1])
+def test_an_unknown_fold(tmp_path: Path, fold: int) -> None:
+    path = tmp_path / "dataset.json"
+    path.write_text(json.dumps(FOLDED))
+    with pytest.raises(InputError) as caught:
+        load_datalist(path, "test", fold=fold)
+    assert str(caught.value) == (
+        f"{path}: there is no fold {fold}, it has 2 folds, counted from 0. Choose another fold."
+    )

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 import torch
 
@@ -157,7 +158,8 @@ def prepare_scans(
 ) -> list[PreparedScan]:
     """Prepare every scan that is not prepared yet, and open them all.
 
-    Every file is kept as soon as it is made: when interrupted, the next call goes on from there.
+    Every file is kept as soon as it is made: when interrupted, the next call goes on from there. Processes of one
+    training begin at different scans, and each finds what another has prepared meanwhile.
 
     Args:
         data: {"image": path, optionally "label": path} per scan.
@@ -165,7 +167,8 @@ def prepare_scans(
         workers: processes to share the work (spawned, so that `transform` must pickle); 0 works in this one.
     """
     missing = [entry for entry in data if not preparation.is_done(entry)]
-    map_in_processes(preparation, missing, workers=workers, description="Preparing scans")
+    first = len(missing) * idist.get_rank() // idist.get_world_size()
+    map_in_processes(preparation, missing[first:] + missing[:first], workers=workers, description="Preparing scans")
     return [preparation(entry) for entry in data]
 
 

@@ -132,11 +132,18 @@ class EpisodeLoss(nn.Module):
 
     def forward(self, output: EpisodeOutput, target: Tensor) -> Tensor:
         """Scalar loss of an `EpisodeOutput` against query labels (E, Q, H, W), 0 = background, 1.. = label."""
-        logits = output.logits.flatten(0, 1)
-        weight = torch.ones(logits.shape[1], device=logits.device)
-        weight[0] = BACKGROUND_WEIGHT
-        entropy = F.cross_entropy(logits, target.flatten(0, 1).long(), weight=weight)
+        entropy = self.cross_entropy(output.logits.flatten(0, 1), target.flatten(0, 1).long())
         return entropy + self.alignment_weight * output.alignment_loss
+
+    def cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Mean over pixels, weighted by class, of logits (B, 1 + L, H, W) against labels (B, H, W)."""
+        return F.cross_entropy(logits, target, weight=self.class_weights(logits))
+
+    def class_weights(self, logits: Tensor) -> Tensor:
+        """Weights (1 + L) of the background and of each label."""
+        weights = torch.ones(logits.shape[1], device=logits.device)
+        weights[0] = BACKGROUND_WEIGHT
+        return weights
 
 
 def _resize(maps: Tensor, size: torch.Size) -> Tensor:

@@ -48,7 +48,7 @@ class TrainingCheckpoint:
         optimizer: its optimiser.
         lr_scheduler: its learning-rate schedule.
         sampler: numbers the episodes; told where to go on.
-        batch_size: episodes an iteration takes in each process.
+        batch_size: episodes an iteration takes, over all processes.
         evaluator: whose key metric decides about `best.pt`, higher being better.
         interval: iterations between two writings of `last.pt` within an epoch; a whole number of optimiser steps.
             It is written at the end of every epoch as well.
@@ -123,7 +123,7 @@ class TrainingCheckpoint:
         torch.set_rng_state(state["random"])
         if torch.cuda.is_available() and len(state["random_cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["random_cuda"])
-        self.sampler.first = state["iteration"] * self.batch_size * self.sampler.world_size
+        self.sampler.first = state["iteration"] * self.batch_size
         return state["iteration"]
 
     def _check_interval(self, engine: SupervisedTrainer) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +16,9 @@ from protoseg.engine.clicks import Click
 from protoseg.engine.simulated_clicks import next_click
 from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.slices import axial_slices
+from protoseg.workflows.study import StudyRow
 
-__all__ = ["ClickRow", "study_clicks"]
+__all__ = ["ClickRow", "click_rows", "study_clicks"]
 
 
 class ClickRow(NamedTuple):
@@ -64,3 +67,21 @@ def study_clicks(
             seconds = time.perf_counter() - start
             dice = 2 * float((found & truth).sum()) / float(found.sum() + truth.sum())
             yield ClickRow(scan, name, len(set_so_far), dice, seconds)
+
+
+def click_rows(*scan_and_network: Any, clicks: int, **arguments: Any) -> Iterator[StudyRow]:
+    """A row of a study for every label and number of clicks; arguments of `study_clicks`.
+
+    A label that was right before keeps its Dice, so that means over labels are of the same labels after every click.
+    """
+    for _, rows in groupby(study_clicks(*scan_and_network, clicks=clicks, **arguments), lambda row: row.label):
+        for row in rows:
+            yield _row(row)
+        for further in range(row.clicks + 1, 1 + clicks):
+            yield _row(row._replace(clicks=further, seconds=math.nan))
+
+
+def _row(row: ClickRow) -> StudyRow:
+    method = f"{row.clicks} click{'' if row.clicks == 1 else 's'}"
+    figures = {"dice": round(row.dice, 4), "seconds": round(row.seconds, 3)}
+    return {"scan": row.scan, "method": method, "label": row.label, **figures}

@@ -23,6 +23,7 @@ from protoseg.workflows.case_pictures import draw_support
 from protoseg.workflows.case_tables import write_rows
 from protoseg.workflows.evaluation_report import ROWS_FILE, RUN_FILE, write_report
 from protoseg.workflows.metrics import LabelDice
+from protoseg.workflows.processes import gather_in_turn, is_first
 from protoseg.workflows.protocols import KNOWLEDGE
 from protoseg.workflows.timings import ScanTimes
 
@@ -68,14 +69,17 @@ class Evaluation:
         self.settings = settings
 
     def run(self) -> None:
-        """Segment and score all scans, protocol after protocol, and write the report."""
+        """Segment and score all scans, protocol after protocol; of several processes the first writes the report."""
         for run in self.runs:
             run.evaluator.run()
-        write_rows(self.output_dir / ROWS_FILE, [row for run in self.runs for row in run.metric.rows])
-        write_json(self.output_dir / RUN_FILE, self._describe())
-        write_report([self.output_dir], self.output_dir)
+        rows = [row for run in self.runs for row in run.metric.all_rows()]
+        seconds = {run.metric.protocol: gather_in_turn(run.times.seconds) for run in self.runs}
+        if is_first():
+            write_rows(self.output_dir / ROWS_FILE, rows)
+            write_json(self.output_dir / RUN_FILE, self._describe(seconds))
+            write_report([self.output_dir], self.output_dir)
 
-    def _describe(self) -> dict[str, Any]:
+    def _describe(self, seconds: Mapping[str, Sequence[float]]) -> dict[str, Any]:
         return {
             "date": datetime.now().astimezone().isoformat(timespec="seconds"),
             "command": shlex.join(sys.argv),
@@ -86,7 +90,7 @@ class Evaluation:
                 **{library: version(library) for library in LIBRARIES},
             },
             "labels": dict(self.runs[0].metric.labels),
-            "seconds": {run.metric.protocol: [round(time, 3) for time in run.times.seconds] for run in self.runs},
+            "seconds": {protocol: [round(time, 3) for time in times] for protocol, times in seconds.items()},
             "support": {run.metric.protocol: self._draw_support(run) for run in self.runs},
         }
 

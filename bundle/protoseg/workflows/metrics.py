@@ -18,6 +18,7 @@ from protoseg.engine.inferer import FINDINGS
 from protoseg.engine.prediction import findings_from_json
 from protoseg.workflows.bootstrap import mean_over_labels
 from protoseg.workflows.measures import Measures, measure_label
+from protoseg.workflows.processes import gather_in_turn
 
 __all__ = ["CaseRow", "Details", "LabelDice", "as_table"]
 
@@ -80,9 +81,16 @@ class LabelDice(Metric):
             self.rows += [self.score(prediction, truth, name) for name in self.labels]
 
     def compute(self) -> float:
-        """Mean over labels of the mean Dice over scans, so far; 0 when nothing counts."""
-        mean = mean_over_labels(as_table(self.rows, "dice")) if self.rows else math.nan
+        """Mean over labels of the mean Dice over scans, so far, of all processes; 0 when nothing counts."""
+        rows = self.all_rows()
+        mean = mean_over_labels(as_table(rows, "dice")) if rows else math.nan
         return 0.0 if math.isnan(mean) else mean
+
+    def all_rows(self) -> list[CaseRow]:
+        """Rows of all processes, scan by scan; each of them must ask."""
+        count = len(self.labels)
+        scans = [self.rows[start : start + count] for start in range(0, len(self.rows), count)]
+        return [row for scan in gather_in_turn(scans) for row in scan]
 
     def score(self, prediction: MetaTensor, truth: MetaTensor, name: str) -> CaseRow:
         """Score one label of one scan."""

@@ -6,13 +6,16 @@ from ignite.engine import Engine, Events
 from monai.handlers import from_engine
 from tqdm import tqdm
 
+from protoseg.workflows.processes import is_first
+
 __all__ = ["EpisodeProgress", "ScanProgress"]
 
 
 class ScanProgress:
     """A bar over the iterations of each epoch: the scans of an evaluation or of an inference run.
 
-    An Ignite handler. Unlike Ignite's own bar it starts at what is done, which is nothing at first.
+    An Ignite handler. Unlike Ignite's own bar it starts at what is done, which is nothing at first. Of several
+    processes the first shows one.
 
     Args:
         description: what is being done.
@@ -38,7 +41,7 @@ class ScanProgress:
         total = engine.state.epoch_length
         # A resumed run starts within an epoch.
         done = engine.state.iteration % total if total else 0
-        self._bar = tqdm(total=total, initial=done, desc=self.describe(engine), unit=self.unit)
+        self._bar = tqdm(total=total, initial=done, desc=self.describe(engine), unit=self.unit, disable=not is_first())
 
     def _advance(self, engine: Engine) -> None:
         if self._bar is not None:

@@ -10,6 +10,7 @@ from ignite.engine import Engine, Events
 from torch.utils.data import DataLoader
 
 from protoseg.errors import InputError
+from protoseg.workflows.work_list import WorkList
 
 __all__ = ["ReadableScans"]
 
@@ -24,10 +25,12 @@ class ReadableScans(Sized):
 
     Args:
         loader: of batches of one scan, in the main process.
+        work_list: that the loader draws from; told of the scans that cannot be read.
     """
 
-    def __init__(self, loader: DataLoader) -> None:
+    def __init__(self, loader: DataLoader, work_list: WorkList | None = None) -> None:
         self.loader = loader
+        self.work_list = work_list
         self.failures: list[InputError] = []
 
     def __len__(self) -> int:
@@ -46,6 +49,8 @@ class ReadableScans(Sized):
             except InputError as failure:
                 logger.warning("Left out: %s", failure)
                 self.failures.append(failure)
+                if self.work_list is not None:
+                    self.work_list.give_up()
             else:
                 yield batch
 

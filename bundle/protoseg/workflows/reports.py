@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -13,10 +14,13 @@ from monai.transforms import MapTransform
 from protoseg.data.volumes import query_id
 from protoseg.engine.inferer import FINDINGS
 from protoseg.engine.prediction import findings_from_json
+from protoseg.engine.support import SupportSet
 from protoseg.files import write_json
+from protoseg.maths.alpnet import ALPNet
+from protoseg.maths.fingerprint import tensor_digest
 from protoseg.workflows.measures import volume_ml
 
-__all__ = ["SaveReportd"]
+__all__ = ["SaveReportd", "read_report", "report_file", "report_settings"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +34,20 @@ class SaveReportd(MapTransform):
         keys: label maps (1, X, Y, Z) on the query's grid, with the engine's findings in their metadata.
         labels: name -> value.
         output_dir: folder of the files.
+        settings: of the run, for the report, see `report_settings`.
     """
 
-    def __init__(self, keys: KeysCollection, labels: Mapping[str, int], output_dir: str | Path) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        labels: Mapping[str, int],
+        output_dir: str | Path,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(keys)
         self.labels = labels
         self.output_dir = Path(output_dir)
+        self.settings = dict(settings or {})
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write a report for each key."""
@@ -46,10 +58,43 @@ class SaveReportd(MapTransform):
     def _write(self, label_map: Any) -> None:
         query = label_map.meta["filename_or_obj"]
         report = {name: _describe(label_map, value, name) for name, value in self.labels.items()}
-        write_json(self.output_dir / f"{query_id(query)}_seg.json", {"query": str(query), "labels": report})
+        content = {"query": str(query), "labels": report, "settings": self.settings}
+        write_json(report_file(self.output_dir, query_id(query)), content)
         warnings = [f"{name} {entry['warning']}" for name, entry in report.items() if entry["warning"]]
         if warnings:
             logger.warning("%s: %s.", query_id(query), "; ".join(warnings))
+
+
+def report_file(output_dir: Path, name: str) -> Path:
+    """Where the report about a query of this name lies: what is written last about a query."""
+    return output_dir / f"{name}_seg.json"
+
+
+def read_report(file: Path) -> dict[str, Any] | None:
+    """What a report says; None where there is none, or none that can be read."""
+    try:
+        report = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return report if isinstance(report, dict) else None
+
+
+def report_settings(network: ALPNet, support: SupportSet, **options: Any) -> dict[str, Any]:
+    """What label maps depend on besides their images, as JSON; fingerprints stand for masks and weights.
+
+    Args:
+        network: that segments.
+        support: of all queries.
+        **options: to be told as they are.
+    """
+    return {
+        "support": sorted({query_id(origin.scan) for origin in support.origins}),
+        "support_labels": dict(support.labels),
+        "support_masks": tensor_digest(support.masks).hex(),
+        "preprocessing": support.preprocessing,
+        "weights": network.encoding_fingerprint(),
+        **json.loads(json.dumps(options)),
+    }
 
 
 def _describe(label_map: Any, value: int, name: str) -> dict[str, Any]:

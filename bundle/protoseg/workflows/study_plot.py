@@ -1,4 +1,4 @@
-"""A study of refinement as a picture."""
+"""A study as a picture."""
 
 from __future__ import annotations
 

@@ -1,0 +1,80 @@
+"""scripts/study on a tiny data set."""
+
+import csv
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from protoseg.data.synthetic import write_dataset
+from protoseg.errors import InputError
+from protoseg.workflows import study_runs
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "study"
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory) -> Path:
+    """Three scans of the section "test"."""
+    folder = tmp_path_factory.mktemp("scans")
+    write_dataset(folder, training=0, validation=0, test=3, shape=(48, 48, 6), spacing=(8.0, 8.0, 40.0))
+    return folder
+
+
+@pytest.fixture
+def study(scans, tmp_path, monkeypatch):
+    """Run scripts/study in this process; the rows that it wrote."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # the script sets its own
+
+    def run(name: str, *arguments: str) -> list[dict[str, str]]:
+        paths = ["--dataset_dir", str(scans), "--output_dir", str(tmp_path)]
+        monkeypatch.setattr(sys, "argv", ["study", name, *paths, *arguments])
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+        assert (tmp_path / f"{name}.png").is_file()
+        with (tmp_path / f"{name}.csv").open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    return run
+
+
+@pytest.fixture
+def supports(monkeypatch):
+    """The supports that scans were segmented from, in turn."""
+    used = []
+    segment = study_runs.segment_with_adaptation
+
+    def spy(volume, support, *args, **arguments):
+        used.append(support)
+        return segment(volume, support, *args, **arguments)
+
+    monkeypatch.setattr(study_runs, "segment_with_adaptation", spy)
+    return used
+
+
+def test_components(study, supports, capsys):
+    rows = study("components", "--limit", "1")
+    assert {row["scan"] for row in rows} == {"test_001"}
+    liver = {row["method"]: float(row["dice"]) for row in rows if row["label"] == "liver"}
+    assert list(liver) == ["one", "support", "none"]
+    assert min(liver.values()) > 0.5
+    assert len(capsys.readouterr().out.splitlines()) == 5  # a head, three methods, where the files are
+    assert study("components", "--limit", "1") == rows
+    assert len(supports) == 3  # what was measured before is not segmented again
+
+
+def test_shots(study, supports, capsys):
+    rows = study("shots")
+    assert [{origin.scan for origin in used.origins} for used in supports] == [{"test_000"}, {"test_000", "test_001"}]
+    assert {(row["method"], row["scan"]) for row in rows} == {("1 shot", "test_002"), ("2 shots", "test_002")}
+    assert "too few scans: 3 shots, 5 shots, 10 shots" in capsys.readouterr().out
+
+
+def test_resolution_is_that_of_the_networks_input(study, supports):
+    study("resolution", "--limit", "1", "--sizes", "64", "96")
+    assert [used.images.shape[-1] for used in supports] == [64, 96]
+
+
+def test_no_scans_are_refused(study):
+    with pytest.raises(InputError, match="--limit is 0; it must be at least 1 scan"):
+        study("components", "--limit", "0")
