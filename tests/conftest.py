@@ -1,6 +1,7 @@
 """Tiny data sets in the very layouts that the public ones are distributed in."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,15 @@ def nifti(path: Path, voxels: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(nibabel.Nifti1Image(voxels, LPS), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def real_scans() -> Path:
+    """Folder of two CT scans, which are not part of the repository, and their label maps."""
+    folder = os.environ.get("PROTOSEG_REAL_SCANS")
+    if not folder:
+        pytest.skip("PROTOSEG_REAL_SCANS names no folder with ct_a.nii.gz, ct_dicom and their label maps")
+    return Path(folder).resolve()
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["remove_unfinished", "replacing", "write_json"]
+__all__ = ["remove_unfinished", "replacing", "unfinished_path", "write_json"]
 
-UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.(.+)")  # the names that `replacing` gives
+UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.(.+)")  # the names that `unfinished_path` gives
+
+
+def unfinished_path(path: Path) -> Path:
+    """Give a hidden path beside `path`, with the same suffixes, that nobody else writes to."""
+    return path.with_name(f".{uuid.uuid4().hex}.{path.name}")
 
 
 @contextmanager
@@ -24,7 +29,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
+    unfinished = unfinished_path(path)
     try:
         yield unfinished
         os.replace(unfinished, path)  # noqa: PTH105 - the one that is documented as atomic
@@ -33,7 +38,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: Path, names: Container[str] | None = None) -> None:
-    """Remove what killed processes were writing into a folder by `replacing`.
+    """Remove what killed processes were writing into a folder under names that `unfinished_path` gave.
 
     Nobody may be writing there: any file or, where names are given, a file of one of these names.
     """

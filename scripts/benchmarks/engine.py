@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from protoseg.engine.feature_cache import FeatureCache, encode_batch
+from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.support import SupportSet, support_from_scan
 from protoseg.files import write_json
@@ -126,7 +126,7 @@ class Benchmark:
     def _bare(self, images: torch.Tensor) -> None:
         """The encoder over slices that are ready for it, in the engine's batches."""
         for batch in images.split(BATCH):
-            encode_batch(self.network, batch.to(self.device))
+            self.network.encode_alike(batch.to(self.device))
 
     def _published(self, slices: int) -> None:
         matching = AdaptivePrototypes().eval()

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -102,6 +103,41 @@ def test_a_server_killed_while_it_saves_leaves_a_whole_label(open_folder, label,
         assert (read_labels(store.get_label_uri("person0", "final")) == read_labels(file)).all()
         assert len(store.list_images()) == 4
         assert [path.name for path in studies.rglob(".*") if path.is_file()] == [".lock"]
+
+
+def save_and_die(open_folder, file, names, renames):
+    store, rename = open_folder(), os.replace
+    steps = list(range(renames))
+
+    def rename_or_die(*paths):
+        if steps:
+            rename(*paths)
+            steps.pop()
+        if not steps:
+            os._exit(9)
+
+    os.replace = rename_or_die
+    store.save_label("person0", str(file), "final", {"label_info": names})
+
+
+@pytest.mark.parametrize(("renames", "left"), [(0, "liver"), (1, "spleen"), (2, "spleen"), (3, "spleen")])
+def test_label_and_names_belong_together_whenever_the_server_is_killed(open_folder, label, studies, renames, left):
+    store = open_folder()
+    stored = {}
+    for organ in ("liver", "spleen"):
+        file, names = label(0, [organ])
+        stored[organ] = read_labels(file), names
+        if organ == "liver":
+            store.save_label("person0", str(file), "final", {"label_info": names})
+    writer = multiprocessing.get_context("fork").Process(target=save_and_die, args=(open_folder, file, names, renames))
+    writer.start()
+    writer.join()
+    assert writer.exitcode == 9
+    store.sync()  # the process that was open all the time sees what a new one sees
+    for reader in (store, open_folder()):
+        assert reader.get_label_info("person0", "final")["label_info"] == stored[left][1]
+        assert (read_labels(reader.get_label_uri("person0", "final")) == stored[left][0]).all()
+    assert [path.name for path in studies.rglob(".*") if path.is_file()] == [".lock"]
 
 
 def test_what_was_half_written_is_removed_and_never_listed(open_folder, studies):

@@ -1,13 +1,17 @@
 """A data set of tiny scans, and workflows small enough to run in seconds."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from monai.bundle import ConfigWorkflow
 
 from protoseg.data.synthetic import write_dataset
+
+sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does not
 
 TINY = {
     "image_size": 64,
@@ -19,6 +23,18 @@ TINY = {
 TINY_TRAINING = {"workers": 0, "batch_size": 2, "epochs": 2, "epoch_length": 3}
 
 Start = Callable[..., ConfigWorkflow]
+
+
+@pytest.fixture
+def surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A workflow changes the interpreter's hook for exceptions, its search path and the random state."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.random.fork_rng():
+        yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

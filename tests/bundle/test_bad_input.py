@@ -1,21 +1,16 @@
-"""What users give that cannot be used is refused with one sentence, and what is merely unusual works.
+"""What users give that cannot be used is refused with one sentence.
 
 Every case runs a whole workflow from its configuration, with an untrained network on tiny scans.
 """
 
-import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import nibabel
 import numpy as np
 import pytest
 import timm
 import torch
-from monai.bundle import ConfigWorkflow
-from PIL import Image
+from two_organs import CONFIGS, LPS, Overrides, ct, grey, infer, nifti, organs, picture, train
 
 from protoseg.data.volumes import EXPECTED
 from protoseg.errors import InputError
@@ -23,44 +18,7 @@ from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.pyramid import PyramidEncoder
 from protoseg.maths.voting import CellVoting
 
-CONFIGS = Path(__file__).resolve().parents[2] / "bundle" / "configs"
-LPS = np.diag([-10.0, -10.0, 10.0, 1.0])  # 1 cm voxels: a scan of 32 cm x 32 cm x 4 cm
-Overrides = dict[str, Any]
-
-
-@pytest.fixture(autouse=True)
-def surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A workflow changes the interpreter's hook for exceptions, its search path and the random state."""
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.random.fork_rng():
-        yield
-    torch.set_num_threads(threads)
-
-
-def organs() -> np.ndarray:
-    """Labels (32, 32, 4): two boxes, 1 to the right and 2 to the left, on slices 1 and 2."""
-    labels = np.zeros((32, 32, 4), np.uint8)
-    labels[6:14, 8:16, 1:3] = 1
-    labels[18:26, 8:16, 1:3] = 2
-    return labels
-
-
-def ct() -> np.ndarray:
-    """HU (32, 32, 4) of a body with these two organs."""
-    image = np.full((32, 32, 4), -1000.0, np.float32)
-    image[4:28, 6:26] = 20
-    image[organs() == 1] = 100
-    image[organs() == 2] = 180
-    return image
-
-
-def nifti(path: Path, voxels: np.ndarray, affine: np.ndarray = LPS) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.save(nibabel.Nifti1Image(voxels, affine), path)
-    return path
+pytestmark = pytest.mark.usefixtures("surroundings")
 
 
 def with_first_voxel(value: float) -> np.ndarray:
@@ -73,42 +31,6 @@ def moved(millimetres: float) -> np.ndarray:
     affine = LPS.copy()
     affine[0, 3] = millimetres
     return affine
-
-
-def run(configs: list[Path], overrides: Overrides) -> None:
-    small = {"device": "$torch.device('cpu')", "image_size": 64, "weights": None}
-    workflow = ConfigWorkflow(
-        [str(config) for config in configs],
-        meta_file=str(CONFIGS / "metadata.json"),
-        logging_file=str(CONFIGS / "logging.conf"),
-        workflow_type="train" if configs[0].stem == "train" else "infer",
-        **{key: str(v) if isinstance(v, Path) else v for key, v in {**small, **overrides}.items()},
-    )
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
-
-
-def infer(folder: Path, overrides: Overrides, *configs: Path) -> Path:
-    """Run inference in a folder that holds a good scan and its labels; return the folder of the results."""
-    scan = nifti(folder / "scan.nii.gz", ct())
-    labels = nifti(folder / "labels.nii.gz", organs())
-    output_dir = folder / "out"
-    good = {"support_image": scan, "support_label": labels, "query": scan, "output_dir": output_dir}
-    run([CONFIGS / "inference.yaml", *configs], {**good, **overrides})
-    return output_dir
-
-
-def train(folder: Path, overrides: Overrides) -> None:
-    """Train for two iterations on copies of the scan."""
-    case = {
-        "image": str(nifti(folder / "scan.nii.gz", ct())),
-        "label": str(nifti(folder / "l.nii", organs())),
-    }
-    dataset = {"labels": {"1": "liver", "2": "spleen"}, "training": [case] * 2, "validation": [case] * 2}
-    (folder / "dataset.json").write_text(json.dumps(dataset))
-    good = {"dataset_dir": folder, "output_dir": folder / "out", "workers": 0, "epochs": 1, "epoch_length": 2}
-    run([CONFIGS / "train.yaml"], {**good, **overrides})
 
 
 def refusal(function: Callable[[], object]) -> str:
@@ -128,16 +50,6 @@ def scaled_down(folder: Path) -> Path:
     path = folder / "other.pt"
     torch.save({"network": network.state_dict()}, path)
     return path
-
-
-def picture(path: Path, pixels: np.ndarray) -> Path:
-    Image.fromarray(pixels).save(path)
-    return path
-
-
-def grey() -> np.ndarray:
-    """Slice 1 as a picture (H, W)."""
-    return (ct()[:, :, 1].T.clip(-50, 200) + 50).astype(np.uint8)
 
 
 def written(path: Path, content: bytes) -> Path:
@@ -340,94 +252,3 @@ REFUSED_TRAINING: dict[str, tuple[Callable[[Path], Overrides], str]] = {
 def test_refused_by_training(tmp_path: Path, bad: Callable[[Path], Overrides], message: str) -> None:
     assert refusal(lambda: train(tmp_path, bad(tmp_path))) == message.format(f=tmp_path)
     assert not list(tmp_path.rglob("best.pt"))
-
-
-def result(output_dir: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Label map and affine of a query; all three files of the result are there, and no other."""
-    endings = (".json", ".nii.gz", ".png")
-    assert sorted(file.name for file in output_dir.iterdir()) == [f"{name}_seg{end}" for end in endings]
-    image = nibabel.load(output_dir / f"{name}_seg.nii.gz")
-    assert image.get_data_dtype() == np.uint8
-    return np.asarray(image.dataobj), image.affine
-
-
-def assert_like_organs(labels: np.ndarray, truth: np.ndarray) -> None:
-    """Both organs are found: Dice above 0.75, which even an untrained network reaches on its support."""
-    assert labels.shape == truth.shape
-    assert np.unique(labels).tolist() == [0, 1, 2]
-    for value in (1, 2):
-        found, wanted = labels == value, truth == value
-        assert 2 * (found & wanted).sum() / (found.sum() + wanted.sum()) > 0.75
-
-
-@pytest.fixture(scope="module")
-def usual(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
-    """Label map of the scan with itself as support."""
-    labels, affine = result(infer(tmp_path_factory.mktemp("usual"), {}), "scan")
-    np.testing.assert_array_equal(affine, LPS)
-    assert_like_organs(labels, organs())
-    return labels
-
-
-def test_label_on_another_grid_is_resampled(tmp_path: Path, usual: np.ndarray) -> None:
-    fine = organs()[4:28, 6:18].repeat(2, 0).repeat(2, 1).repeat(2, 2)[::-1]
-    affine = LPS @ [[-0.5, 0, 0, 27.25], [0, 0.5, 0, 5.75], [0, 0, 0.5, -0.25], [0, 0, 0, 1]]
-    labels, _ = result(infer(tmp_path, {"support_label": nifti(tmp_path / "f.nii", fine, affine)}), "scan")
-    np.testing.assert_array_equal(labels, usual)
-
-
-@pytest.mark.parametrize("stored", ["RAS", "LPI", "SRP", "AIL"])
-def test_result_lies_on_the_grid_of_the_query_however_it_is_stored(
-    tmp_path: Path, usual: np.ndarray, stored: str
-) -> None:
-    turn = nibabel.orientations.ornt_transform(nibabel.io_orientation(LPS), nibabel.orientations.axcodes2ornt(stored))
-    turned = nibabel.Nifti1Image(ct(), LPS).as_reoriented(turn)
-    query = nifti(tmp_path / "turned.nii.gz", turned.get_fdata().astype(np.float32), turned.affine)
-    labels, affine = result(infer(tmp_path, {"query": query}), "turned")
-    np.testing.assert_array_equal(affine, turned.affine)
-    np.testing.assert_array_equal(labels, nibabel.orientations.apply_orientation(usual, turn))
-
-
-def test_result_keeps_an_oblique_affine(tmp_path: Path, usual: np.ndarray) -> None:
-    tilt = np.eye(4)
-    tilt[1:3, 1:3] = [[0.8, -0.6], [0.6, 0.8]]
-    query = nifti(tmp_path / "tilted.nii", ct(), tilt @ LPS)
-    labels, affine = result(infer(tmp_path, {"query": query}), "tilted")
-    np.testing.assert_allclose(affine, tilt @ LPS, atol=1e-5)
-    np.testing.assert_array_equal(labels, usual)
-
-
-def test_pixels_that_are_not_square_are_made_square_for_the_network(tmp_path: Path) -> None:
-    query = nifti(tmp_path / "narrow.nii", ct().repeat(4, 0), LPS @ np.diag([0.25, 1, 1, 1]))
-    labels, affine = result(infer(tmp_path, {"query": query}), "narrow")
-    np.testing.assert_array_equal(affine, LPS @ np.diag([0.25, 1, 1, 1]))
-    assert_like_organs(labels, organs().repeat(4, 0))
-
-
-def test_training_does_not_need_every_label_of_the_data_set_in_the_support(tmp_path: Path) -> None:
-    case = {"image": str(nifti(tmp_path / "a.nii", ct())), "label": str(nifti(tmp_path / "b.nii", organs()))}
-    dataset = {"labels": {"liver": 1, "spleen": 2, "gallbladder": 3}, "training": [case], "validation": [case] * 2}
-    named = written(tmp_path / "named.json", json.dumps(dataset).encode())
-    train(tmp_path, {"dataset_json": named})
-    assert (tmp_path / "out" / "best.pt").exists()
-
-
-@pytest.mark.parametrize("two_dimensional", [True, False])
-def test_one_slice_as_support_and_query(tmp_path: Path, two_dimensional: bool) -> None:
-    chosen = (slice(None), slice(None), 1 if two_dimensional else slice(1, 2))
-    one = nifti(tmp_path / "one.nii.gz", ct()[chosen])
-    support_label = nifti(tmp_path / "one_labels.nii.gz", organs()[chosen])
-    overrides = {"support_image": one, "support_label": support_label, "query": one}
-    labels, affine = result(infer(tmp_path, overrides), "one")
-    np.testing.assert_array_equal(affine, LPS)
-    assert_like_organs(labels, organs()[:, :, 1:2])
-
-
-@pytest.mark.parametrize("pixels", [grey(), np.dstack([grey(), 250 - grey(), grey() // 2])], ids=["grey", "RGB"])
-def test_picture_as_support_and_query(tmp_path: Path, pixels: np.ndarray) -> None:
-    photo = picture(tmp_path / "photo.png", pixels)
-    mask = picture(tmp_path / "mask.png", organs()[:, :, 1].T)
-    overrides = {"support_image": photo, "support_label": mask, "query": photo}
-    labels, affine = result(infer(tmp_path, overrides), "photo")
-    assert affine.diagonal().tolist() == [-1, -1, 1, 1]
-    assert_like_organs(labels, organs()[:, :, 1:2])

@@ -2,7 +2,6 @@
 
 import csv
 import itertools
-import os
 import runpy
 import subprocess
 import sys
@@ -23,10 +22,6 @@ SCRIPT = ROOT / "scripts" / "prepare_data"
 CONFIGS = ROOT / "bundle" / "configs"
 GOLDEN = np.load(ROOT / "tests" / "data" / "superpixels_ct.npz")
 FEW = {"device": "cpu", "workers": 0, "batch_size": 2, "epochs": 1, "epoch_length": 2}
-REAL = os.environ.get("PROTOSEG_REAL_SCANS", "")
-needs_real_scans = pytest.mark.skipif(
-    not REAL, reason="PROTOSEG_REAL_SCANS does not name a folder with ct_a.nii.gz and ct_a_labels.nii.gz"
-)
 
 
 def prepare_data(*arguments: object) -> None:
@@ -149,13 +144,12 @@ def test_bad_input_ends_with_one_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@needs_real_scans
-def test_superpixels_of_a_real_ct_are_the_published_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_superpixels_of_a_real_ct_are_the_published_ones(tmp_path: Path, real_scans: Path) -> None:
     training = tmp_path / "source" / "RawData" / "Training"
     for folder, name in (("img", "ct_a.nii.gz"), ("label", "ct_a_labels.nii.gz")):
         (training / folder).mkdir(parents=True)
         for number in (1, 2, 3):  # as many as are needed for folds
-            (training / folder / f"{folder}000{number}.nii.gz").symlink_to(Path(REAL).resolve() / name)
+            (training / folder / f"{folder}000{number}.nii.gz").symlink_to(real_scans / name)
     prepare_data("btcv", tmp_path / "source", tmp_path / "out", "--border", 0, "--workers", 0)
     scan = superpixel_intensity(np.asarray(nibabel.load(tmp_path / "out" / "images" / "img0001.nii.gz").dataobj))
     for index in (5, 15, 25):

@@ -1,12 +1,9 @@
 """What a user does in OHIF, from the study list to the DICOM SEG in the archive. The tests are one story, in order."""
 
 import io
-import os
-from pathlib import Path
 
 import numpy as np
 import pydicom
-import pytest
 import requests
 from monai.transforms import Orientation
 from scipy import ndimage
@@ -130,10 +127,8 @@ def test_filters_of_the_study_list_work(chain):
     assert len(requests.get(studies, params={"PatientID": "test_001"}).json()) == 1
 
 
-@pytest.mark.skipif("PROTOSEG_REAL_SCANS" not in os.environ, reason="PROTOSEG_REAL_SCANS names no folder with ct_dicom")
-def test_a_real_ct_is_segmented_by_a_synthetic_label(chain, viewer):
-    scans = Path(os.environ["PROTOSEG_REAL_SCANS"])
-    write_series(chain.folder / "real", scans / "ct_dicom", patient="real_ct")
+def test_a_real_ct_is_segmented_by_a_synthetic_label(real_scans, chain, viewer):
+    write_series(chain.folder / "real", real_scans / "ct_dicom", patient="real_ct")
     for file in sorted((chain.folder / "real").iterdir()):
         requests.post(f"{chain.orthanc}/instances", data=file.read_bytes()).raise_for_status()
     viewer.open("real_ct")
@@ -145,7 +140,7 @@ def test_a_real_ct_is_segmented_by_a_synthetic_label(chain, viewer):
     for name, value in labels.items():
         np.testing.assert_array_equal(drawn[name].reshape(values.shape), values == value, err_msg=name)
     viewer.take_picture("ohif_real_ct")
-    reference = Orientation("LPS", labels=None)(read_labels(scans / "ct_dicom_labels.nii.gz"))[0].numpy().T
+    reference = Orientation("LPS", labels=None)(read_labels(real_scans / "ct_dicom_labels.nii.gz"))[0].numpy().T
     assert dice(values == labels["liver"], reference == 4) > 0.85
     assert dice(values == labels["spleen"], reference == 1) > 0.65
 

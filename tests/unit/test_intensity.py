@@ -10,8 +10,6 @@ from protoseg.data.intensity import CropBody, CropBodyd, NormaliseIntensity, Nor
 from protoseg.data.transforms import LoadLabelsd, LoadVolumed
 from protoseg.errors import InputError
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "real"
-
 
 def scan(values: np.ndarray | list[float], spacing: tuple[float, ...] = (1, 1, 1), kind: str = "volume") -> MetaTensor:
     voxels = torch.as_tensor(np.asarray(values, dtype=np.float32))
@@ -162,12 +160,12 @@ def test_dictionary_form_leaves_the_rest() -> None:
     ("image", "labels", "most"),
     [("ct_a.nii.gz", "ct_a_labels.nii.gz", 1.0), ("ct_dicom", "ct_dicom_labels.nii.gz", 0.5)],
 )
-def test_real_crop_keeps_all_organs_and_leaves_the_table(image: str, labels: str, most: float) -> None:
-    if not SHARED.is_dir():
-        pytest.skip("needs the real scans in ../shared/real, which are not part of the repository")
+def test_real_crop_keeps_all_organs_and_leaves_the_table(
+    real_scans: Path, image: str, labels: str, most: float
+) -> None:
     keys = ("image", "label")
     load = Compose([LoadVolumed("image"), LoadLabelsd("label"), Orientationd(keys, axcodes="LPS", labels=None)])
-    whole = load({"image": SHARED / image, "label": SHARED / labels})
+    whole = load({"image": real_scans / image, "label": real_scans / labels})
     cropped = CropBodyd(keys)(whole)
     assert (cropped["label"] > 0).sum() == (whole["label"] > 0).sum()
     assert cropped["image"].numel() < most * whole["image"].numel()

@@ -116,7 +116,7 @@ def test_masks_equal_the_predictors_one_prompt_or_many(sam, shape):
     predictor = SamPredictor(stock_sam())
     predictor.set_image(image.permute(1, 2, 0).numpy())
     frame = sam.frame(*shape)
-    embedding = sam.encoder.encode(image[None])[0]
+    embedding = sam.encoder.encode_alike(image[None])[0]
     together, qualities = sam.decode(embedding, list(PROMPTS.values()), frame)
     for prompt, logits, quality in zip(PROMPTS.values(), together, qualities):
         points = np.concatenate([prompt.positive, prompt.negative])
@@ -142,7 +142,7 @@ def test_medsam_sees_the_whole_square_from_0_to_1():
     seen = []
     sam.encoder.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     image = (picture(40, 80) // 2 + 30).to(torch.uint8)
-    embedding = sam.encoder.encode(image[None])[0]
+    embedding = sam.encoder.encode_alike(image[None])[0]
     assert seen[0].shape == (1, 3, SIZE, SIZE)
     assert (float(seen[0].min()), float(seen[0].max())) == (0.0, 1.0)
     frame = sam.frame(40, 80)

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from monai.transforms import Compose
-from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -21,6 +20,7 @@ from protoseg.engine.adaptation_episodes import LabelledSlices, draw_episodes
 from protoseg.engine.adaptation_guard import ReverseGuard
 from protoseg.engine.adaptation_training import ShortTraining
 from protoseg.engine.clicks import Click
+from protoseg.engine.component_filter import keep_components
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.prediction import Prediction
@@ -28,7 +28,6 @@ from protoseg.engine.refinement import CoarseSegmentation, RefinedSegmentation, 
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.components import keep_most_confident
 from protoseg.maths.fingerprint import tensor_digest, weights_fingerprint
 from protoseg.maths.slices import axial_slices, fit_slices, network_input, volume_from_slices
 
@@ -165,19 +164,11 @@ class _SliceBySlice(Refiner):
             again = _coarse_segmentation(around, self.support, adapted, settings, FeatureCache(0))
             label_map[index] = again.label_map[index - first]
             log_probability[index] = again.log_probability[index - first]
-        self._keep_largest_components(label_map)
+        keep_components(label_map, np.ones_like(label_map), self.support.component_counts(), self.settings.components)
         if self.refiner is None:
             return RefinedSegmentation(label_map)
         adapted_coarse = CoarseSegmentation(label_map, log_probability, coarse.labels)
         return self.refiner.refine(slices, adapted_coarse, spacing=spacing, clicks=clicks)
-
-    def _keep_largest_components(self, label_map: NDArray[np.uint8]) -> None:
-        if self.settings.components == "none":
-            return
-        for position, name in enumerate(self.support.labels, start=1):
-            mask = label_map == position
-            count = self.support.components[name] if self.settings.components == "support" else 1
-            label_map[mask & ~keep_most_confident(mask, mask, count=count)] = 0
 
 
 class _Recorder(Refiner):

@@ -23,7 +23,7 @@ from protoseg.maths.fingerprint import tensor_digest
 from protoseg.maths.precision import resolve_precision
 from protoseg.maths.slices import neighbour_indices, network_input
 
-__all__ = ["FeatureCache", "SliceEncoder", "encode_batch"]
+__all__ = ["FeatureCache", "SliceEncoder"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +35,12 @@ class SliceEncoder(Protocol):
 
     precision: str
 
-    def encode(self, slices: Tensor) -> Tensor:
-        """Features (B, C, h, w) of slices (B, 3, H, W)."""
+    def encode_alike(self, slices: Tensor) -> Tensor:
+        """Features (B, C, h, w) of slices (B, 3, H, W), the same bit for bit whatever the batch."""
         ...
 
     def encoding_fingerprint(self) -> str:
-        """Digits that stand for all that `encode` depends on, number format and device aside."""
+        """Digits that stand for all that `encode_alike` depends on, number format and device aside."""
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -127,7 +127,7 @@ class FeatureCache:
             self.misses += len(missing)
             self.hits += len(keys) - len(missing)
         if missing:
-            new = encode_batch(network, images(list(missing.values())).to(device))
+            new = network.encode_alike(images(list(missing.values())).to(device))
             self._keep(dict(zip(missing, new.cpu())))
             if len(missing) == len(keys):
                 return new
@@ -186,16 +186,6 @@ class FeatureCache:
                 return
             file.unlink(missing_ok=True)
             excess -= size
-
-
-def encode_batch(network: SliceEncoder, images: Tensor) -> Tensor:
-    """Features (B, C, h, w) of network input (B, 3, H, W), the same bit for bit whatever the batch.
-
-    Convolution kernels for a single image sum in another order than those for several, so none is encoded alone.
-    """
-    if len(images) == 1:
-        return network.encode(images.repeat(2, 1, 1, 1))[:1]
-    return network.encode(images)
 
 
 def _input_digest(image: Tensor) -> str:

@@ -21,6 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from protoseg.engine.clicks import Click
+from protoseg.engine.component_filter import keep_components
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.prediction import LabelFinding, Prediction
 from protoseg.engine.quality import reverse_dice
@@ -29,7 +30,7 @@ from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.cells_to_pixels import CellsToPixels, winning_class
-from protoseg.maths.components import ComponentRule, keep_most_confident
+from protoseg.maths.components import ComponentRule
 from protoseg.maths.coverage import slice_descriptors
 from protoseg.maths.matching import Prototypes
 from protoseg.maths.slices import axial_slices, fit_slices
@@ -159,13 +160,7 @@ class _Pass:
 
     def keep_components(self) -> None:
         """Drop the components of each label that are not to be kept."""
-        if self.settings.components == "none":
-            return
-        for position, box, name in self._boxes(self.winner):
-            mask = self.winner[box] == position
-            count = self.support.components[name] if self.settings.components == "support" else 1
-            kept = keep_most_confident(mask, self.certainty[box], count=count)
-            self.winner[box][mask & ~kept] = 0
+        keep_components(self.winner, self.certainty, self.support.component_counts(), self.settings.components)
 
     def coarse(self) -> CoarseSegmentation:
         """What there is to refine."""

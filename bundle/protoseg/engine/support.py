@@ -59,6 +59,10 @@ class SupportSet:
         """Masks (L, N, size, size), 0 or 1."""
         return F.one_hot(self.masks.long(), 1 + len(self.labels))[..., 1:].permute(3, 0, 1, 2).float()
 
+    def component_counts(self) -> list[int]:
+        """Connected components of each label, in the labels' order."""
+        return [self.components[name] for name in self.labels]
+
     def merge(self, other: SupportSet) -> SupportSet:
         """A support of the slices of both, of the labels of both by name.
 

@@ -7,6 +7,7 @@ preprocessing, and was trained on boxes only.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -138,18 +139,17 @@ class SamImageEncoder(nn.Module):
         return SamFrame(height, width, self.network.image_size, keep_aspect=not self.medsam)
 
     @torch.no_grad()
-    def encode(self, slices: Tensor) -> Tensor:
-        """Embeddings (B, C, h, w), float32, of slices (B, 3, H, W), uint8."""
-        embeddings: list[Tensor] = []
-        for index, image in enumerate(slices):
-            # A cache gives a lone slice twice, for the sake of networks whose result depends on the batch.
-            repeated = index > 0 and torch.equal(image, slices[index - 1])
-            embeddings.append(embeddings[-1] if repeated else self._embed(image))
-        return torch.stack(embeddings)
+    def encode_alike(self, slices: Tensor) -> Tensor:
+        """Embeddings (B, C, h, w), float32, of slices (B, 3, H, W), uint8, one by one."""
+        return torch.stack([self._embed(image) for image in slices])
 
     def encoding_fingerprint(self) -> str:
-        """Digits that stand for all that `encode` depends on, number format and device aside."""
-        return weights_fingerprint(self)
+        """Digits that stand for all that `encode_alike` depends on, number format and device aside."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return weights_fingerprint(self)  # once: nothing trains them, and to look for changes takes milliseconds
 
     def _embed(self, image: Tensor) -> Tensor:
         fitted = self.frame(*image.shape[-2:]).fit_images(image[None]).float()

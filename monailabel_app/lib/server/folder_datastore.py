@@ -7,7 +7,6 @@ may lead out of the folder; whatever is sent is stored, readable or not; and an 
 """
 
 import json
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -24,11 +23,9 @@ from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoun
 
 from lib.server.uploads import check_image, check_label_map, check_name
 from protoseg.errors import InputError
-from protoseg.files import replacing
+from protoseg.files import remove_unfinished, replacing, unfinished_path
 
 __all__ = ["FolderDatastore", "repair_folder_datastore"]
-
-UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.")  # the names that `replacing` gives
 
 
 class FolderDatastore(LocalDatastore):
@@ -40,6 +37,7 @@ class FolderDatastore(LocalDatastore):
         Path(datastore_path).mkdir(parents=True, exist_ok=True)
         self._threads = RLock()
         self._processes = FileLock(Path(datastore_path) / ".lock", thread_local=False)
+        self._begun = Path(datastore_path) / ".begun.json"
         super().__init__(datastore_path, **options)
         self._remove_unfinished()
 
@@ -47,6 +45,7 @@ class FolderDatastore(LocalDatastore):
     def _transaction(self) -> Iterator[LocalDatastoreModel]:
         """Hold the folder against all other threads and processes, and give the index as it is on disk."""
         with self._threads, self._processes:
+            self._finish_begun()
             self._init_from_datastore_file()
             try:
                 yield self._datastore
@@ -64,23 +63,22 @@ class FolderDatastore(LocalDatastore):
             self._datastore, self._config_ts = index, path.stat().st_mtime_ns
 
     def _update_datastore_file(self, lock: bool = True) -> None:
-        path = Path(self._datastore_config_path)
         with self._threads, self._processes:
-            with replacing(path) as unfinished:
-                self._write_index(unfinished)
-            self._config_ts = path.stat().st_mtime_ns
+            self._write_index(self._index())
+            self._config_ts = Path(self._datastore_config_path).stat().st_mtime_ns
 
-    def _write_index(self, path: Path) -> None:
-        content = self._datastore.model_dump(exclude={"base_path"})
-        path.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")
+    def _index(self) -> dict[str, Any]:
+        return self._datastore.model_dump(exclude={"base_path"})
+
+    def _write_index(self, content: dict[str, Any]) -> None:
+        with replacing(self._datastore_config_path) as unfinished:
+            unfinished.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")
 
     def _remove_unfinished(self) -> None:
         """Remove what a killed process was writing; whoever is writing now holds the lock."""
         with self._transaction() as index:
             for folder in (index.base_path, index.image_path(), *Path(index.label_path(None)).iterdir()):
-                for path in Path(folder).glob(".*"):
-                    if UNFINISHED.match(path.name):
-                        path.unlink()
+                remove_unfinished(Path(folder))
 
     def _reconcile_datastore(self) -> None:
         with self._transaction():
@@ -170,12 +168,33 @@ class FolderDatastore(LocalDatastore):
         return f"*{suffix}" in self._extensions
 
     def _store(self, source: str, target: Path) -> None:
-        """Put a file and the changed index in their places, one directly after the other."""
-        path = Path(self._datastore_config_path)
-        with replacing(path) as index, replacing(target) as copy:
+        """Put a file and the changed index in their places: both or neither, whenever the server is killed.
+
+        Once there is a whole copy, what is left to do is written down; whoever opens the folder next finishes it.
+        """
+        copy = unfinished_path(target)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        try:
             shutil.copy(source, copy)
-            self._write_index(index)
-        self._config_ts = path.stat().st_mtime_ns
+            places = {"copy": copy, "target": target}
+            begun = {name: str(path.relative_to(self._begun.parent)) for name, path in places.items()}
+            with replacing(self._begun) as unfinished:
+                unfinished.write_text(json.dumps({**begun, "index": self._index()}, default=str), encoding="utf-8")
+        except BaseException:
+            copy.unlink(missing_ok=True)
+            raise
+        self._finish_begun()
+
+    def _finish_begun(self) -> None:
+        """Do what `_store` wrote down, or what a killed server left of it; the index is read again afterwards."""
+        if not self._begun.exists():
+            return
+        begun = json.loads(self._begun.read_text(encoding="utf-8"))
+        copy, target = (self._begun.parent / begun[name] for name in ("copy", "target"))
+        if copy.exists():
+            copy.replace(target)
+        self._write_index(begun["index"])
+        self._begun.unlink()
 
     def remove_image(self, image_id: str) -> None:
         """Remove an image and its labels; `ImageNotFoundException` if there is none."""

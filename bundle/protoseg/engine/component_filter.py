@@ -1,0 +1,35 @@
+"""Which 3D components of the labels of a volume to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import find_objects
+
+from protoseg.maths.components import ComponentRule, keep_most_confident
+
+__all__ = ["keep_components"]
+
+
+def keep_components(
+    label_map: NDArray[np.uint8], certainty: NDArray[np.uint8], counts: Sequence[int], rule: ComponentRule
+) -> None:
+    """Drop the components of each label that are not to be kept, in place.
+
+    Args:
+        label_map: (S, H, W), 0 = background, k = k-th label.
+        certainty: (S, H, W), in proportion to the probability of what is there.
+        counts: how many components each label has on the support.
+        rule: "support" keeps as many as there, "one" the most confident, "none" drops nothing.
+    """
+    if rule == "none":
+        return
+    boxes = find_objects(label_map, max_label=len(counts))  # an organ fills a small part of a volume
+    for position, (box, count) in enumerate(zip(boxes, counts), start=1):
+        if box is None:
+            continue
+        mask = label_map[box] == position
+        kept = keep_most_confident(mask, certainty[box], count=count if rule == "support" else 1)
+        label_map[box][mask & ~kept] = 0

@@ -1,0 +1,106 @@
+"""What users give that is merely unusual works: other grids and orientations, single slices, pictures.
+
+Every case runs a whole workflow from its configuration, with an untrained network on tiny scans.
+"""
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from two_organs import LPS, ct, grey, infer, nifti, organs, picture, train
+
+pytestmark = pytest.mark.usefixtures("surroundings")
+
+
+def result(output_dir: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Label map and affine of a query; all three files of the result are there, and no other."""
+    endings = (".json", ".nii.gz", ".png")
+    assert sorted(file.name for file in output_dir.iterdir()) == [f"{name}_seg{end}" for end in endings]
+    image = nibabel.load(output_dir / f"{name}_seg.nii.gz")
+    assert image.get_data_dtype() == np.uint8
+    return np.asarray(image.dataobj), image.affine
+
+
+def assert_like_organs(labels: np.ndarray, truth: np.ndarray) -> None:
+    """Both organs are found: Dice above 0.75, which even an untrained network reaches on its support."""
+    assert labels.shape == truth.shape
+    assert np.unique(labels).tolist() == [0, 1, 2]
+    for value in (1, 2):
+        found, wanted = labels == value, truth == value
+        assert 2 * (found & wanted).sum() / (found.sum() + wanted.sum()) > 0.75
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """Label map of the scan with itself as support."""
+    labels, affine = result(infer(tmp_path_factory.mktemp("usual"), {}), "scan")
+    np.testing.assert_array_equal(affine, LPS)
+    assert_like_organs(labels, organs())
+    return labels
+
+
+def test_label_on_another_grid_is_resampled(tmp_path: Path, usual: np.ndarray) -> None:
+    fine = organs()[4:28, 6:18].repeat(2, 0).repeat(2, 1).repeat(2, 2)[::-1]
+    affine = LPS @ [[-0.5, 0, 0, 27.25], [0, 0.5, 0, 5.75], [0, 0, 0.5, -0.25], [0, 0, 0, 1]]
+    labels, _ = result(infer(tmp_path, {"support_label": nifti(tmp_path / "f.nii", fine, affine)}), "scan")
+    np.testing.assert_array_equal(labels, usual)
+
+
+@pytest.mark.parametrize("stored", ["RAS", "LPI", "SRP", "AIL"])
+def test_result_lies_on_the_grid_of_the_query_however_it_is_stored(
+    tmp_path: Path, usual: np.ndarray, stored: str
+) -> None:
+    turn = nibabel.orientations.ornt_transform(nibabel.io_orientation(LPS), nibabel.orientations.axcodes2ornt(stored))
+    turned = nibabel.Nifti1Image(ct(), LPS).as_reoriented(turn)
+    query = nifti(tmp_path / "turned.nii.gz", turned.get_fdata().astype(np.float32), turned.affine)
+    labels, affine = result(infer(tmp_path, {"query": query}), "turned")
+    np.testing.assert_array_equal(affine, turned.affine)
+    np.testing.assert_array_equal(labels, nibabel.orientations.apply_orientation(usual, turn))
+
+
+def test_result_keeps_an_oblique_affine(tmp_path: Path, usual: np.ndarray) -> None:
+    tilt = np.eye(4)
+    tilt[1:3, 1:3] = [[0.8, -0.6], [0.6, 0.8]]
+    query = nifti(tmp_path / "tilted.nii", ct(), tilt @ LPS)
+    labels, affine = result(infer(tmp_path, {"query": query}), "tilted")
+    np.testing.assert_allclose(affine, tilt @ LPS, atol=1e-5)
+    np.testing.assert_array_equal(labels, usual)
+
+
+def test_pixels_that_are_not_square_are_made_square_for_the_network(tmp_path: Path) -> None:
+    query = nifti(tmp_path / "narrow.nii", ct().repeat(4, 0), LPS @ np.diag([0.25, 1, 1, 1]))
+    labels, affine = result(infer(tmp_path, {"query": query}), "narrow")
+    np.testing.assert_array_equal(affine, LPS @ np.diag([0.25, 1, 1, 1]))
+    assert_like_organs(labels, organs().repeat(4, 0))
+
+
+def test_training_does_not_need_every_label_of_the_data_set_in_the_support(tmp_path: Path) -> None:
+    case = {"image": str(nifti(tmp_path / "a.nii", ct())), "label": str(nifti(tmp_path / "b.nii", organs()))}
+    dataset = {"labels": {"liver": 1, "spleen": 2, "gallbladder": 3}, "training": [case], "validation": [case] * 2}
+    named = tmp_path / "named.json"
+    named.write_text(json.dumps(dataset))
+    train(tmp_path, {"dataset_json": named})
+    assert (tmp_path / "out" / "best.pt").exists()
+
+
+@pytest.mark.parametrize("two_dimensional", [True, False])
+def test_one_slice_as_support_and_query(tmp_path: Path, two_dimensional: bool) -> None:
+    chosen = (slice(None), slice(None), 1 if two_dimensional else slice(1, 2))
+    one = nifti(tmp_path / "one.nii.gz", ct()[chosen])
+    support_label = nifti(tmp_path / "one_labels.nii.gz", organs()[chosen])
+    overrides = {"support_image": one, "support_label": support_label, "query": one}
+    labels, affine = result(infer(tmp_path, overrides), "one")
+    np.testing.assert_array_equal(affine, LPS)
+    assert_like_organs(labels, organs()[:, :, 1:2])
+
+
+@pytest.mark.parametrize("pixels", [grey(), np.dstack([grey(), 250 - grey(), grey() // 2])], ids=["grey", "RGB"])
+def test_picture_as_support_and_query(tmp_path: Path, pixels: np.ndarray) -> None:
+    photo = picture(tmp_path / "photo.png", pixels)
+    mask = picture(tmp_path / "mask.png", organs()[:, :, 1].T)
+    overrides = {"support_image": photo, "support_label": mask, "query": photo}
+    labels, affine = result(infer(tmp_path, overrides), "photo")
+    assert affine.diagonal().tolist() == [-1, -1, 1, 1]
+    assert_like_organs(labels, organs()[:, :, 1:2])
