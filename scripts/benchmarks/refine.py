@@ -1,36 +1,47 @@
 """Measure refinement by SAM ViT-B against segment-anything's own code, and against its matrix products alone.
 
-Weights are random: they do not change the speed. Times are in seconds.
+Weights are random: they do not change the speed. Times are in seconds, differences those of embeddings and of mask
+logits from segment-anything's in float32. Each number format is measured in a process of its own, the memory before
+segment-anything's model is loaded; bfloat16 only where the hardware multiplies it.
 """
 
 import argparse
-import math
+import multiprocessing
+import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 from segment_anything import SamPredictor, sam_model_registry
-from segment_anything.modeling import ImageEncoderViT
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
+from benchmarks.matrix_products import MatrixProducts
 from protoseg.engine.clicks import Click
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.refinement import CoarseSegmentation
 from protoseg.engine.sam_refiner import SamRefiner
 from protoseg.files import write_json
 from protoseg.maths.precision import autocast, resolve_precision
+from protoseg.maths.prompts import Prompt
 from protoseg.maths.sam import Sam
-from protoseg.maths.sam_decoder import TokenKind
 from protoseg.maths.slices import fit_slices
 
 GRID = 512  # pixels of a slice, each way
 CELLS = 64  # of the coarse segmentation, each way
-QUERIES = 256  # of global attention in one matrix product
+CLICKS = 20  # timed
+POINTS = np.array([[200.0, 150.0], [260.5, 99.0]])
+LOGITS = torch.randn(256, 256, generator=torch.Generator().manual_seed(0))
+PROMPTS = (
+    Prompt(positive=POINTS),
+    Prompt(box=np.array([100, 120, 400, 280])),
+    Prompt(box=np.array([30, 20, 90, 70]), positive=POINTS / 4, negative=np.array([[5.0, 250.0]])),
+    Prompt(positive=POINTS, negative=POINTS / 2, mask=LOGITS),
+)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -38,132 +49,153 @@ def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="scripts/benchmark refine", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--precisions", nargs="+", default=["float32", "auto"], help="of the image encoder")
+    parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"], help="of the image encoder")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--repeats", type=int, default=3, help="of each measurement, the median of which counts")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     arguments = parser.parse_args(argv)
     device = torch.device(arguments.device)
-    precisions = dict.fromkeys(str(resolve_precision(device, p)).split(".")[1] for p in arguments.precisions)
     figures: dict[str, dict[str, float]] = {}
-    for precision in precisions:
-        for name, value in RefineBenchmark(precision, device, arguments.repeats).measure().items():
+    for precision in arguments.precisions:
+        if precision == "bfloat16" and resolve_precision(device, "auto") != torch.bfloat16:
+            print(f"bfloat16: not on this {device.type.upper()}, which does not multiply it")
+            continue
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            measured = process.submit(measure, precision, device, arguments.repeats).result()
+        for name, value in measured.items():
             figures.setdefault(name, {})[precision] = float(f"{value:.3g}")
-    print(f"{'':34}" + "".join(f"{precision:>12}" for precision in precisions))
+    formats = next(iter(figures.values()), {})
+    threads = f"{device.type}, {torch.get_num_threads()} threads"
+    print(f"{threads:38}" + "".join(f"{precision:>12}" for precision in formats))
     for name, values in figures.items():
-        print(f"{name:34}" + "".join(f"{value:>12g}" for value in values.values()))
+        print(f"{name:38}" + "".join(f"{value:>12g}" for value in values.values()))
     if arguments.json is not None:
         write_json(arguments.json, figures)
 
 
-class RefineBenchmark:
-    """SAM ViT-B with the image encoder in one precision."""
+@torch.no_grad()
+def measure(precision: str, device: torch.device, repeats: int) -> dict[str, float]:
+    """All figures of one number format; segment-anything runs under autocast in the same."""
+    sam = Sam(_random_sam(device), precision=precision)
+    figures = {**_refinement(sam, repeats), "peak_memory_gib": _peak_memory_gib(device)}
+    stock = _random_sam(device)
+    return {**_encoder(sam, stock, precision, repeats), **_decoder(sam, stock, repeats), **figures}
 
-    def __init__(self, precision: str, device: torch.device, repeats: int) -> None:
-        self.precision, self.device, self.repeats = precision, device, repeats
-        self.stock = _random_sam().to(device)
-        self.sam = Sam(_random_sam().to(device), precision=precision)
-        self.steps = tqdm(total=8, desc=f"refine {precision}", leave=False)
 
-    @torch.no_grad()
-    def measure(self) -> dict[str, float]:
-        """All figures; stock runs under autocast in the same precision."""
-        figures = {**self._encoder(), **self._decoder(), **self._refiner()}
-        self.steps.close()
-        return figures
+def _refinement(sam: Sam, repeats: int) -> dict[str, float]:
+    """Slices as the refiner takes them, to refined label maps."""
+    kept = FeatureCache()
+    _refine(sam, 4, kept)
+    _refine(sam, 1, kept)  # the picture shows the labels: another embedding
+    click = _timed(CLICKS, lambda: _refine(sam, 1, kept, [Click(0, 150, 90)]))[0]
+    one, four = _timed(repeats, lambda: _refine(sam, 1), lambda: _refine(sam, 4))
+    return {"refine_one_label": one, "four_labels_over_one": four / one, "click_on_cached_embedding": click}
 
-    def _encoder(self) -> dict[str, float]:
-        image = torch.randn(1, 3, 1024, 1024, generator=torch.Generator().manual_seed(0)).to(self.device)
-        stock, fast = self.stock.image_encoder, self.sam.encoder.network
-        ours = self._timed(lambda: fast(image))
-        with autocast(self.device, self.precision):
-            theirs = self._timed(lambda: stock(image))
-            expected = stock(image).float()
-        products = self._timed(MatrixProducts(stock, resolve_precision(self.device, self.precision)))
-        return {
-            "encoder": ours,
-            "stock_encoder_over_ours": theirs / ours,
-            "encoder_over_matrix_products": ours / products,
-            "encoder_largest_difference": float((fast(image) - expected).abs().max()),
-        }
 
-    def _decoder(self) -> dict[str, float]:
-        embedding = torch.randn(256, 64, 64, device=self.device)
-        predictor = SamPredictor(self.stock)
-        predictor.original_size, predictor.input_size, predictor.is_image_set = (GRID, GRID), (1024, 1024), True
-        predictor.features = embedding[None]
-        points = torch.rand(4, 2, 2, device=self.device) * 1000
-        boxes = torch.tensor([[100.0, 100.0, 300.0, 300.0]], device=self.device).expand(4, -1)
-        tokens = torch.cat([points, boxes.reshape(4, 2, 2)], dim=1)
-        kind = [TokenKind.POSITIVE, TokenKind.POSITIVE, TokenKind.BOX_START, TokenKind.BOX_END]
-        kinds = torch.tensor([kind] * 4, device=self.device)
-        theirs = self._timed(lambda: predictor.predict_torch(points, torch.ones_like(points[..., 0]), boxes))
-        ours = self._timed(lambda: self.sam.decoder(embedding, tokens, kinds, [None] * 4))
-        return {"decoder_4_prompts": ours, "stock_decoder_4_prompts_over_ours": theirs / ours}
+def _refine(sam: Sam, labels: int, features: FeatureCache | None = None, clicks: Sequence[Click] = ()) -> None:
+    """Refine one slice, all labels of which are drawn on it; without features it is embedded."""
+    label_map = np.zeros((1, GRID, GRID), np.uint8)
+    for label in range(1, labels + 1):
+        label_map[0, 100:200, 120 * label - 80 : 120 * label] = label
+    classes = torch.arange(1 + labels)[:, None, None]
+    shares = fit_slices((torch.from_numpy(label_map)[:, None] == classes).float(), CELLS)
+    names = tuple(f"label_{label}" for label in range(1, labels + 1))
+    coarse = CoarseSegmentation(label_map, (0.9 * shares + 0.02).log().half(), names)
+    slices = torch.from_numpy(label_map)[:, None].float()
+    SamRefiner(sam=sam, cache=features).refine(slices, coarse, spacing=(1.0, 1.0, 1.0), clicks=clicks)
 
-    def _refiner(self) -> dict[str, float]:
-        one, four = self._timed(lambda: self._refine(1)), self._timed(lambda: self._refine(4))
-        warm = FeatureCache()
-        self._refine(1, warm)
-        click = self._timed(lambda: self._refine(1, warm, [Click(0, 150, 90)]))
-        return {"four_labels_over_one": four / one, "click_on_cached_embedding": click}
 
-    def _refine(self, labels: int, features: FeatureCache | None = None, clicks: Sequence[Click] = ()) -> None:
-        label_map = np.zeros((1, GRID, GRID), np.uint8)
-        for label in range(1, labels + 1):
-            label_map[0, 100:200, 120 * label - 80 : 120 * label] = label
-        classes = torch.arange(1 + labels)[:, None, None]
-        shares = fit_slices((torch.from_numpy(label_map)[:, None] == classes).float(), CELLS)
-        names = tuple(f"label_{label}" for label in range(1, labels + 1))
-        coarse = CoarseSegmentation(label_map, (0.9 * shares + 0.02).log().half(), names)
-        slices = torch.from_numpy(label_map)[:, None].float()
-        SamRefiner(sam=self.sam, cache=features).refine(slices, coarse, spacing=(1.0, 1.0, 1.0), clicks=clicks)
+def _encoder(sam: Sam, stock: nn.Module, precision: str, repeats: int) -> dict[str, float]:
+    """The image encoders on one normalised image."""
+    device = stock.pixel_mean.device
+    image = torch.randn(1, 3, 1024, 1024, generator=torch.Generator().manual_seed(0)).to(device)
+    ours, theirs = sam.encoder.network, stock.image_encoder
 
-    def _timed(self, work: Callable[[], object]) -> float:
-        work()  # warm-up
-        seconds = []
-        for _ in range(self.repeats):
+    def under_autocast() -> Tensor:
+        with autocast(device, precision):
+            return theirs(image)
+
+    exact = theirs(image)
+    seconds, stock_seconds = _timed(repeats, lambda: ours(image), under_autocast)
+    products = _timed(repeats, MatrixProducts(theirs, resolve_precision(device, precision)))[0]
+    return {
+        "encoder": seconds,
+        "stock_encoder_over_ours": stock_seconds / seconds,
+        "encoder_over_matrix_products": seconds / products,
+        "embedding_largest_difference": _largest_difference(ours(image), exact),
+        "stock_embedding_largest_difference": _largest_difference(under_autocast(), exact),
+    }
+
+
+def _decoder(sam: Sam, stock: nn.Module, repeats: int) -> dict[str, float]:
+    """`SamPredictor` on a slice that is not square, and the same prompts here: from pixels to masks on its grid."""
+    image = torch.randint(0, 256, (3, 400, GRID), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    predictor = SamPredictor(stock)
+    predictor.set_image(image.permute(1, 2, 0).numpy())
+    device = stock.pixel_mean.device
+    frame, embedding = sam.frame(*image.shape[1:]), sam.encoder.encode_alike(image[None].to(device))[0]
+    found = [frame.unfit_maps(logits) for logits in sam.decode(embedding, PROMPTS, frame)[0]]
+    expected = [_predicted(predictor, prompt) for prompt in PROMPTS]
+    boxes = torch.tensor([[100.0, 100.0, 300.0, 300.0]], device=device).expand(4, -1)
+    points = (torch.rand(4, 2, 2) * 290).to(device)
+    scale = 1024 / GRID
+    alike = [Prompt(box=boxes[0].cpu().numpy(), positive=one) for one in points.cpu().numpy()]
+    ours, theirs = _timed(
+        repeats,
+        lambda: sam.decode(embedding, alike, frame),
+        lambda: predictor.predict_torch(points * scale, torch.ones_like(points[..., 0]), boxes * scale),
+    )
+    return {
+        "masks_largest_difference": max(map(_largest_difference, found, expected)),
+        "masks_standard_deviation": float(torch.cat(expected).std()),
+        "decoder_4_prompts": ours,
+        "stock_decoder_4_prompts_over_ours": theirs / ours,
+    }
+
+
+def _predicted(predictor: SamPredictor, prompt: Prompt) -> Tensor:
+    """Logits (4, H, W) by segment-anything: the mask for an unambiguous prompt and the three others."""
+    points = np.concatenate([prompt.positive, prompt.negative])
+    arguments = {
+        "point_coords": points if len(points) else None,
+        "point_labels": np.arange(len(points)) < len(prompt.positive) if len(points) else None,
+        "box": prompt.box,
+        "mask_input": None if prompt.mask is None else prompt.mask[None].numpy(),
+        "return_logits": True,
+    }
+    masks = [predictor.predict(**arguments, multimask_output=several)[0] for several in (False, True)]
+    return torch.from_numpy(np.concatenate(masks))
+
+
+def _largest_difference(first: Tensor, second: Tensor) -> float:
+    return float((first.float().cpu() - second.float().cpu()).abs().max())
+
+
+def _timed(repeats: int, *works: Callable[[], object]) -> list[float]:
+    """Median seconds of each; they take turns, so that what else the machine does slows all alike."""
+    seconds: list[list[float]] = [[] for _ in works]
+    for turn in tqdm(range(1 + repeats), leave=False):
+        for work, taken in zip(works, seconds):
             start = time.perf_counter()
             work()
-            if self.device.type == "cuda":
-                torch.cuda.synchronize(self.device)
-            seconds.append(time.perf_counter() - start)
-        self.steps.update()
-        return statistics.median(seconds)
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()
+            if turn > 0:  # the first is the warm-up
+                taken.append(time.perf_counter() - start)
+    return [statistics.median(taken) for taken in seconds]
 
 
-def _random_sam() -> nn.Module:
+def _peak_memory_gib(device: torch.device) -> float:
+    """Of the device on CUDA, else of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def _random_sam(device: torch.device) -> nn.Module:
     torch.manual_seed(0)
     sam = sam_model_registry["vit_b"]()
     for name, parameter in sam.named_parameters():
         if "pos" in name:  # zero until trained
             nn.init.normal_(parameter, std=0.1)
-    return sam.eval().requires_grad_(False)
-
-
-class MatrixProducts:
-    """The products of the encoder's transformer blocks over one image and nothing else; memory is taken beforehand."""
-
-    def __init__(self, encoder: ImageEncoderViT, dtype: torch.dtype) -> None:
-        grid, channels = encoder.pos_embed.shape[2:]
-        device = encoder.pos_embed.device
-
-        @cache
-        def operands(rows: int, inner: int, columns: int) -> list[torch.Tensor]:
-            shapes = ((rows, inner), (inner, columns), (rows, columns))
-            return [torch.ones(shape, dtype=dtype, device=device) for shape in shapes]
-
-        self.products = []
-        for block in encoder.blocks:
-            for layer in (block.attn.qkv, block.attn.proj, block.mlp.lin1, block.mlp.lin2):
-                self.products.append(operands(grid**2, layer.in_features, layer.out_features))
-            side = block.window_size or grid
-            heads = block.attn.num_heads
-            queries = min(side**2, QUERIES)
-            pair = [operands(queries, channels // heads, side**2), operands(queries, side**2, channels // heads)]
-            self.products += pair * (heads * math.ceil(grid / side) ** 2 * side**2 // queries)
-
-    def __call__(self) -> None:
-        """Multiply."""
-        for first, second, product in self.products:
-            torch.mm(first, second, out=product)
+    return sam.to(device).eval().requires_grad_(False)

@@ -9,14 +9,18 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
+from protoseg.engine.adaptation import Adaptation
+from protoseg.engine.adaptation_episodes import LabelledSlices
 from protoseg.engine.prediction import Prediction
 from protoseg.engine.support import SliceOrigin, SupportSet
 from protoseg.errors import InputError
 from protoseg.workflows import click_study
 from protoseg.workflows.click_study import ClickRow, click_rows
+from protoseg.workflows.corrupted_adaptation import CORRUPTIONS, CorruptedAdaptation
 from protoseg.workflows.label_noise import deform_labels
 from protoseg.workflows.study import Study, study_table
 from protoseg.workflows.study_variants import (
+    corruption_variants,
     encoder_variants,
     modality_variants,
     refinement_variants,
@@ -105,13 +109,14 @@ def test_what_was_made_otherwise_is_not_used(measured, methods):
     assert methods["+ graph cut"].calls == 2
 
 
-def test_table_has_a_line_for_each_method(measured):
-    head, coarse, refined = study_table(measured("a")).splitlines()
-    assert head.split("  ")[0] == "mean over scans"
-    assert head.endswith("seconds  liver  spleen")
-    assert coarse.split()[:2] == ["coarse", "0.500"]
-    assert refined.split()[:6] == ["+", "graph", "cut", "1.000", "1.000", "0.0"]
-    assert refined.split()[-2:] == ["1.000", "-"]
+def test_table_has_a_line_for_each_method_and_measure(measured):
+    dice, surface, distance, seconds = (table.splitlines() for table in study_table(measured("a")).split("\n\n"))
+    assert dice[0].split() == ["Dice", "mean", "liver", "spleen"]
+    assert dice[1].split() == ["coarse", "0.500", "0.500", "-"]
+    assert dice[2].split() == ["+", "graph", "cut", "1.000", "1.000", "-"]
+    assert surface[2].split()[-3:] == ["1.000", "1.000", "-"]
+    assert distance[1].split() == ["coarse", "8.0", "8.0", "-"]
+    assert [line.split("  ")[0] for line in seconds] == ["seconds a scan", "coarse", "+ graph cut"]
 
 
 def test_a_label_that_is_right_keeps_its_dice(monkeypatch):
@@ -131,7 +136,10 @@ def test_a_label_that_is_right_keeps_its_dice(monkeypatch):
         ("spleen", "3 clicks", 1),
     ]
     assert math.isnan(rows[2]["seconds"])
-    assert study_table(rows).splitlines()[0].split()[3:] == ["Dice", "seconds", "liver", "spleen"]
+    dice, seconds = (table.splitlines() for table in study_table(rows).split("\n\n"))
+    assert dice[0].split() == ["Dice", "mean", "liver", "spleen"]
+    assert dice[3].split() == ["3", "clicks", "1.000", "1.000", "1.000"]
+    assert seconds[2].split() == ["2", "clicks", "0.20"]
 
 
 def test_label_noise_moves_borders_and_loses_no_label():
@@ -174,12 +182,11 @@ def test_every_number_of_shots_leaves_the_same_queries(tmp_path):
 
 
 def test_adaptation_is_studied_when_asked_for():
-    assert "+ TTT (slice)" not in refinement_variants()
-    assert list(refinement_variants(adaptation=True))[-3:] == [
-        "+ TTT (slice)",
-        "+ TTT (volume)",
-        "+ support adaptation",
-    ]
+    assert list(refinement_variants())[-1] == "+ graph cut"
+    variants = refinement_variants(adaptation=True, slice_steps=5)
+    assert list(variants)[-3:] == ["+ support adaptation", "+ TTT (volume)", "+ TTT (slice, 5 steps)"]
+    assert variants["+ TTT (slice, 5 steps)"].overrides == {"adaptation#steps": 5}
+    assert variants["+ TTT (volume)"].overrides == {"adaptation#seconds": None}
 
 
 def test_ttt_crosses_scopes_steps_and_noise():
@@ -188,6 +195,36 @@ def test_ttt_crosses_scopes_steps_and_noise():
     noisy = variants["support, 20 steps, noise 4 px"]
     assert noisy.overlays == ("adaptation/support.yaml",)
     assert (noisy.overrides["adaptation#steps"], noisy.label_noise) == (20, 4)
+
+
+def test_masks_are_spoilt_before_they_are_learned_from(monkeypatch):
+    given = []
+    monkeypatch.setattr(Adaptation, "to_slices", lambda _, network, slices, guard: given.append((slices, guard)))
+    masks = torch.zeros(2, 64, 64, dtype=torch.uint8)
+    masks[:, 8:24, 10:50] = 2
+    for corruption in CORRUPTIONS:
+        arguments = {"corruption": corruption, "augmentation": None, "steps": 1, "optimizer": torch.optim.SGD}
+        for guarded in (True, False):
+            slices = LabelledSlices(torch.zeros(2, 3, 64, 64), masks)
+            CorruptedAdaptation(guarded=guarded, **arguments).to_slices(None, slices, "guard")
+    assert [guard for _, guard in given] == ["guard", None] * 3
+    shifted, half, chance = (slices.masks for slices, _ in given[::2])
+    assert torch.equal(shifted[:, 28:44, 30:64], torch.full((2, 16, 34), 2, dtype=torch.uint8))
+    assert (shifted > 0).sum() == (masks > 0).sum()
+    assert half[:, 8:24, 10:32].all() and not half[:, :, 32:].any()
+    assert chance.unique().tolist() == [0, 1, 2]
+    assert (chance.unflatten(1, (16, 4)).unflatten(3, (16, 4)).amax((2, 4)) == chance[:, ::4, ::4]).all()
+    with pytest.raises(InputError, match="The corruption is 'blurred'; choose one of shifted, half removed, random"):
+        CorruptedAdaptation(guarded=True, **(arguments | {"corruption": "blurred"}))
+
+
+def test_every_corruption_is_tried_with_a_guard_and_without():
+    variants = corruption_variants(learning_rate=0.1)
+    assert len(variants) == 7
+    unguarded = variants["half removed, unguarded"]
+    assert unguarded.overlays == ("adaptation/volume.yaml",)
+    assert unguarded.overrides["adaptation#guarded"] is False
+    assert unguarded.overrides["adaptation#optimizer#lr"] == 0.1
 
 
 def test_modalities_cross_data_sets():

@@ -65,6 +65,7 @@ class SamRequest:
 
     label: int  # position among the support's labels, from 1
     component: NDArray[np.bool_]  # H x W, of the coarse mask; empty where there are clicks alone
+    fitted: Tensor  # bool, the same in the part of SAM's maps that the slice fills
     prompt: Prompt
     inside: NDArray[np.float64]  # N x 2, the user's points among the prompt's positive ones
     outside: NDArray[np.float64]  # N x 2, those among its negative ones
@@ -112,34 +113,51 @@ def sam_requests(
             if click.positive and click.label == label:
                 inside[_owner(components, click)].append(click)
         for number, own in inside.items():
-            component = components == number
+            points = _points(own)
             if number > 0:
-                prompt = _prompt(component, probability[0], probability[label], frame, settings)
-                yield SamRequest(label, component, _sharpened(prompt, _points(own), outside), _points(own), outside)
+                component = components == number
+                fitted = _fitted(component, frame)
+                prompt = _prompt(component, fitted, probability[0], probability[label], frame, settings)
+                yield SamRequest(label, component, fitted, _sharpened(prompt, points, outside), points, outside)
             elif own:  # beside all components
-                points = _points(own)
-                yield SamRequest(label, np.zeros_like(component), Prompt(None, points, outside), points, outside)
+                component = np.zeros_like(components, bool)
+                prompt = Prompt(None, points, outside)
+                yield SamRequest(label, component, _fitted(component, frame), prompt, points, outside)
+
+
+def _fitted(component: NDArray[np.bool_], frame: SamFrame) -> Tensor:
+    return frame.fit_maps(torch.from_numpy(component)[None].float())[0] > 0.5
 
 
 def _prompt(
-    component: NDArray[np.bool_], background: Tensor, foreground: Tensor, frame: SamFrame, settings: PromptSettings
+    component: NDArray[np.bool_],
+    fitted: Tensor,
+    background: Tensor,
+    foreground: Tensor,
+    frame: SamFrame,
+    settings: PromptSettings,
 ) -> Prompt:
     """What the coarse segmentation says about a component."""
+    box = component_box(component)
+    corner = np.maximum(box[:2] - RING, 0)
+    around = slice(corner[1], box[3] + RING + 1), slice(corner[0], box[2] + RING + 1)  # no point lies elsewhere
+    component, sure, else_sure = component[around], foreground[around].numpy(), background[around].numpy()
+    positive = positive_points(component, sure, settings.points, count=settings.point_count)
+    negative = negative_points(component, else_sure, count=settings.negatives, gate=settings.negative_gate)
     return Prompt(
-        box=component_box(component) if settings.box else None,
-        positive=positive_points(component, foreground.numpy(), settings.points, count=settings.point_count),
-        negative=negative_points(component, background.numpy(), count=settings.negatives, gate=settings.negative_gate),
-        mask=_mask(component, foreground, frame) if settings.mask else None,
+        box=box if settings.box else None,
+        positive=positive + corner,
+        negative=negative + corner,
+        mask=_mask(fitted, foreground, frame) if settings.mask else None,
     )
 
 
-def _mask(component: NDArray[np.bool_], foreground: Tensor, frame: SamFrame) -> Tensor | None:
+def _mask(fitted: Tensor, foreground: Tensor, frame: SamFrame) -> Tensor | None:
     """The mask prompt; None for a component that is too small to be seen in SAM's maps."""
-    probability, share = frame.fit_maps(torch.stack([foreground, torch.from_numpy(component).float()]))
-    if not (share > 0.5).any():
+    if not fitted.any():
         return None
-    prompt = mask_prompt(torch.logit(probability, eps=1e-4), share > 0.5)
-    return pad_to_square(prompt, frame.map_size, MASK_BACKGROUND)
+    probability = frame.fit_maps(foreground[None])[0]
+    return pad_to_square(mask_prompt(torch.logit(probability, eps=1e-4), fitted), frame.map_size, MASK_BACKGROUND)
 
 
 def _sharpened(prompt: Prompt, inside: NDArray[np.float64], outside: NDArray[np.float64]) -> Prompt:

@@ -125,8 +125,8 @@ def _best_mask(logits: Tensor, quality: Tensor, request: SamRequest, frame: SamF
     Scores: SAM's own estimate (M,), Dice with the coarse mask, and the share of the user's clicks that it respects.
     """
     masks = logits > 0
-    component = pad_to_square(frame.fit_maps(torch.from_numpy(request.component)[None].float()), frame.map_size)[0]
-    score = quality.clamp(0, 1) + torch.stack([_dice(mask, component > 0.5) for mask in masks])
+    component = pad_to_square(request.fitted, frame.map_size)
+    score = quality.clamp(0, 1) + torch.stack([_dice(mask, component) for mask in masks])
     clicked = np.concatenate([request.inside, request.outside])
     if len(clicked):
         places = frame.fit_points(clicked + 0.5) * frame.map_size / frame.size
@@ -142,13 +142,16 @@ def _compete(masks: Tensor, requests: Sequence[SamRequest], probability: Tensor)
     How sure SAM is of the mask, and how probable the matching thinks the label, count alike. Where the user adds to a
     label, what the matching thought does not count.
     """
-    score = F.logsigmoid(masks)
+    covered = (masks > 0).any(0)  # a small part of the slice
+    logits = masks[:, covered]
+    score = F.logsigmoid(logits)
     for one, request in zip(score, requests):
         if not request.grown:
-            one += probability[request.label].clamp(min=1e-4).log()
-    best, winner = score.where(masks > 0, -torch.inf).max(0)
-    labels = torch.tensor([request.label for request in requests])
-    return labels[winner].where(best > -torch.inf, 0).byte().numpy()
+            one += probability[request.label][covered].clamp(min=1e-4).log()
+    winner = score.where(logits > 0, -torch.inf).argmax(0)
+    label_map = torch.zeros(covered.shape, dtype=torch.uint8)
+    label_map[covered] = torch.tensor([request.label for request in requests], dtype=torch.uint8)[winner]
+    return label_map.numpy()
 
 
 def _with_clicks(label_map: NDArray[np.uint8], clicks: Sequence[Click]) -> NDArray[np.uint8]:

@@ -70,8 +70,8 @@ class FastMaskDecoder(nn.Module):
         tokens = torch.cat([output.expand(len(kinds), -1, -1), self._embed_tokens(coordinates, kinds)], dim=1)
         present = F.pad(kinds != TokenKind.ABSENT, (len(output), 0), value=True)[:, None, None]  # N x 1 x 1 x keys
         image = (embedding + self._embed_masks(masks)).flatten(2).transpose(1, 2).contiguous()  # (1 or N) x h * w x C
-        tokens, image = self._transform(tokens, image, None if present.all() else present)
-        return self._masks(tokens[:, 1 : len(output)], image), decoder.iou_prediction_head(tokens[:, 0])
+        tokens, image = self._transform(tokens, image, None if present.all() else present, count=len(output))
+        return self._masks(tokens[:, 1:], image), decoder.iou_prediction_head(tokens[:, 0])
 
     def _embed_tokens(self, coordinates: Tensor, kinds: Tensor) -> Tensor:
         encoder = self.prompt_encoder
@@ -93,14 +93,14 @@ class FastMaskDecoder(nn.Module):
         dense[given] = embedded
         return dense
 
-    def _transform(self, tokens: Tensor, image: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Let tokens and image attend to each other."""
+    def _transform(self, tokens: Tensor, image: Tensor, present: Tensor | None, *, count: int) -> tuple[Tensor, Tensor]:
+        """Let tokens and image attend to each other; of the tokens the first `count` are wanted."""
         transformer = self.mask_decoder.transformer
         prompt = tokens
         for layer in transformer.layers:
             tokens, image = self._layer(layer, tokens, image, prompt, present)
-        final = transformer.final_attn_token_to_image
-        update = _attend(final, tokens + prompt, image + self.positions, image)
+        tokens, prompt = tokens[:, :count], prompt[:, :count]
+        update = _attend_by_few(transformer.final_attn_token_to_image, tokens + prompt, image + self.positions, image)
         return transformer.norm_final_attn(tokens + update), image
 
     def _layer(
@@ -116,7 +116,7 @@ class FastMaskDecoder(nn.Module):
         tokens = layer.norm2(tokens + _attend(layer.cross_attn_token_to_image, tokens + prompt, placed_image, image))
         tokens = layer.norm3(tokens + layer.mlp(tokens))
         update = _attend(layer.cross_attn_image_to_token, placed_image, tokens + prompt, tokens, present)
-        return tokens, layer.norm4(image + update)
+        return tokens, layer.norm4(update.add_(image))
 
     def _masks(self, tokens: Tensor, image: Tensor) -> Tensor:
         """Logits (N, M, 4 h, 4 w) from mask tokens (N, M, C) and image (N, h * w, C)."""
@@ -137,6 +137,23 @@ def _attend(layer: Attention, query: Tensor, key: Tensor, value: Tensor, present
     heads = [part.unflatten(2, (layer.num_heads, -1)).transpose(1, 2).expand(count, -1, -1, -1) for part in projected]
     attended = F.scaled_dot_product_attention(heads[0], heads[1], heads[2], attn_mask=present)
     return layer.out_proj(attended.transpose(1, 2).flatten(2))
+
+
+def _attend_by_few(layer: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """As `_attend`, cheaper where there are so few queries that to project them to the keys takes less than all keys.
+
+    The keys' bias is left out: it adds the same to all scores of a query.
+    """
+    heads = layer.q_proj(query).unflatten(2, (layer.num_heads, -1))  # N x T x n x d
+    key_weight, value_weight = (
+        part.weight.unflatten(0, (layer.num_heads, -1))  # n x d x C
+        for part in (layer.k_proj, layer.v_proj)
+    )
+    placed = torch.einsum("btnd,ndc->btnc", heads, key_weight).flatten(1, 2)
+    scores = (placed @ key.transpose(1, 2)) / heads.shape[-1] ** 0.5
+    found = (scores.softmax(-1) @ value).unflatten(1, (-1, layer.num_heads))  # N x T x n x C
+    attended = torch.einsum("btnc,ndc->btnd", found, value_weight).flatten(2)
+    return layer.out_proj(attended + layer.v_proj.bias)
 
 
 def _upscale(layer: nn.ConvTranspose2d, image: Tensor) -> Tensor:

@@ -25,8 +25,10 @@ from protoseg.maths.precision import resolve_precision
 __all__ = ["FastImageEncoder"]
 
 # Larger intermediate results leave the cache, and the allocator returns them to the system, which clears them anew.
-STEP_BYTES = 8 * 2**20
-HEADS_A_STEP = 2  # of global attention, whose bias is the largest
+STEP_BYTES = 8 * 2**20  # for two threads; more share more cache
+CUDA_STEP_BYTES = 2**30
+MOST_HEADS = 4  # of global attention in a step: from 4 on PyTorch arranges operands for matrix units such as AMX
+LEAST_ROWS = 4  # of queries in such a step: with fewer queries it cuts them into smaller, slower blocks
 
 
 class FastImageEncoder(nn.Module):
@@ -92,7 +94,7 @@ class _FastBlock(nn.Module):
         """Tokens (L, C), float32, after attention and perceptron."""
         dtype = self.qkv.weight.dtype
         tokens = tokens + self.proj(self._attend(self.norm1(tokens).to(dtype)))
-        for part in tokens.split(_fitting(self.lin1.out_features * dtype.itemsize)):
+        for part in tokens.split(_fitting(self.lin1.out_features * dtype.itemsize, tokens.device)):
             part += self.lin2(self.act(self.lin1(self.norm2(part).to(dtype))))
         return tokens
 
@@ -105,7 +107,7 @@ class _FastBlock(nn.Module):
 
     def _attend_in_windows(self, qkv: Tensor) -> Tensor:
         length = self.side**2
-        windows = _fitting(self.heads * length**2 * qkv.itemsize)
+        windows = _fitting(self.heads * length**2 * qkv.itemsize, qkv.device)
         parts = []
         for order in self.in_windows.split(windows * length):
             part = qkv[order].unflatten(0, (-1, length)).unflatten(2, (3, self.heads, -1))
@@ -115,10 +117,12 @@ class _FastBlock(nn.Module):
 
     def _attend_globally(self, qkv: Tensor) -> Tensor:
         query, key, value = qkv.unflatten(1, (3, self.heads, -1)).permute(1, 2, 0, 3)[:, None]  # 1 x n x L x d
-        rows = _fitting(HEADS_A_STEP * self.side**3 * qkv.itemsize)
+        row_bytes = self.side**3 * qkv.itemsize  # of the bias of a head
+        count = min(MOST_HEADS, _fitting(LEAST_ROWS * row_bytes, qkv.device))
+        rows = _fitting(count * row_bytes, qkv.device)
         result = torch.empty_like(qkv[:, : qkv.shape[1] // 3]).unflatten(1, (self.heads, -1))  # L x n x d
-        for first in range(0, self.heads, HEADS_A_STEP):
-            heads = slice(first, first + HEADS_A_STEP)
+        for first in range(0, self.heads, count):
+            heads = slice(first, first + count)
             for top in range(0, self.side, rows):
                 queries = slice(top * self.side, (top + rows) * self.side)
                 result[queries, heads] = self._attention(
@@ -137,9 +141,10 @@ class _FastBlock(nn.Module):
         return F.scaled_dot_product_attention(query, key, value, attn_mask=bias).transpose(1, 2)
 
 
-def _fitting(item_bytes: int) -> int:
+def _fitting(item_bytes: int, device: torch.device) -> int:
     """How many items of a size to work on at once."""
-    return max(1, STEP_BYTES // item_bytes)
+    step = CUDA_STEP_BYTES if device.type == "cuda" else STEP_BYTES * max(1, torch.get_num_threads() // 2)
+    return max(1, step // item_bytes)
 
 
 def _window_order(grid: int, side: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -99,16 +99,19 @@ class Study:
 
 
 def study_table(rows: Sequence[StudyRow]) -> str:
-    """Means over scans as text, a line for each method: the measures and seconds, then the Dice of each label."""
+    """Means over scans as text: for each measure a line for each method, with the mean over labels and each label."""
     labels = list(dict.fromkeys(row["label"] for row in rows))
-    measures = {key: heading for key, heading in MEASURES.items() if key in rows[0]}
-    lines = [["mean over scans", *measures.values(), "seconds", *labels]]
-    for method in dict.fromkeys(row["method"] for row in rows):
-        mine = [row for row in rows if row["method"] == method]
-        lines.append([method, *(_mean(mine, key) for key in (*measures, "seconds"))])
-        lines[-1] += [_mean([row for row in mine if row["label"] == label], "dice") for label in labels]
-    widths = [max(len(cell) for cell in column) for column in zip(*lines)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+    methods = {method: [row for row in rows if row["method"] == method] for method in (row["method"] for row in rows)}
+    tables = []
+    for key, heading in MEASURES.items():
+        if key in rows[0]:
+            lines = [[heading, "mean", *labels]]
+            for method, mine in methods.items():
+                of_labels = ([row for row in mine if row["label"] == label] for label in labels)
+                lines.append([method, _mean(mine, key), *(_mean(chosen, key) for chosen in of_labels)])
+            tables.append(lines)
+    tables.append([["seconds a scan", ""], *([method, _mean(mine, "seconds")] for method, mine in methods.items())])
+    return "\n\n".join(map(_aligned, tables))
 
 
 def _measured_rows(
@@ -131,6 +134,11 @@ def _without_nan(row: StudyRow) -> StudyRow:
 
 def _with_nan(row: StudyRow) -> StudyRow:
     return {key: np.nan if value is None else value for key, value in row.items()}
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(cell) for cell in column) for column in zip(*lines)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
 
 
 def _mean(rows: Sequence[StudyRow], key: str) -> str:

@@ -13,12 +13,14 @@ from monai.bundle import ConfigParser
 from protoseg import bundle_root
 from protoseg.data.datalists import load_datalist
 from protoseg.errors import InputError
+from protoseg.workflows.corrupted_adaptation import CORRUPTIONS
 
 __all__ = [
     "CONFIGS",
     "Variant",
     "Variants",
     "component_variants",
+    "corruption_variants",
     "encoder_variants",
     "modality_variants",
     "refinement_variants",
@@ -49,8 +51,14 @@ class Variant:
 Variants = dict[str, Variant]  # by name, in the order of the table
 
 
-def refinement_variants(*, adaptation: bool = False) -> Variants:
-    """Coarse masks, and what makes them better, in the order in which one builds on the other."""
+def refinement_variants(*, adaptation: bool = False, slice_steps: int = 20) -> Variants:
+    """Coarse masks, and what makes them better, in the order in which one builds on the other.
+
+    Args:
+        adaptation: try test-time training and adaptation to the support too, without a limit of time, so that the
+            figures do not depend on the machine.
+        slice_steps: of test-time training on each slice; with the published number a volume takes half an hour.
+    """
     graph_cut = "refiners/graph_cut.yaml"
     variants = {
         "coarse": Variant(overrides={"components": "none", "refiner": None}),
@@ -59,9 +67,12 @@ def refinement_variants(*, adaptation: bool = False) -> Variants:
         "+ graph cut": Variant((graph_cut,)),
     }
     if adaptation:
-        variants["+ TTT (slice)"] = Variant((graph_cut, "adaptation/slice.yaml"))
-        variants["+ TTT (volume)"] = Variant((graph_cut, "adaptation/volume.yaml"))
+        steps = {"adaptation#steps": slice_steps}
         variants["+ support adaptation"] = Variant((graph_cut, "adaptation/support.yaml"))
+        variants["+ TTT (volume)"] = Variant((graph_cut, "adaptation/volume.yaml"), {"adaptation#seconds": None})
+        variants[f"+ TTT (slice, {_counted(slice_steps, 'step')})"] = Variant(
+            (graph_cut, "adaptation/slice.yaml"), steps
+        )
     return variants
 
 
@@ -124,6 +135,22 @@ def ttt_variants(*, scopes: Sequence[str], steps: Sequence[int], label_noise: Se
             variants[f"{scope}, {_counted(count, 'step')}{suffix}"] = Variant(
                 (f"adaptation/{scope}.yaml",), overrides, noise
             )
+    return variants
+
+
+def corruption_variants(*, learning_rate: float) -> Variants:
+    """No adaptation, and test-time training on masks spoilt in several ways, watched by a guard and not."""
+    variants = {"no TTT": Variant()}
+    for corruption, guarded in product(CORRUPTIONS, (True, False)):
+        overrides = {
+            "adaptation#_target_": "protoseg.workflows.corrupted_adaptation.CorruptedAdaptation",
+            "adaptation#corruption": corruption,
+            "adaptation#guarded": guarded,
+            "adaptation#seconds": None,
+            "adaptation#optimizer#lr": learning_rate,
+        }
+        name = f"{corruption}, {'guarded' if guarded else 'unguarded'}"
+        variants[name] = Variant(("adaptation/volume.yaml",), overrides)
     return variants
 
 
