@@ -11,7 +11,8 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from protoseg.data.anatomy import ORGANS, SyntheticScan, synthesise
+from protoseg.data.anatomy import SyntheticScan, synthesise
+from protoseg.data.anatomy.regions import REGIONS
 from protoseg.data.anatomy.scan import check_request
 from protoseg.errors import InputError
 from protoseg.files import replacing, write_json
@@ -31,15 +32,16 @@ def write_dataset(
     validation: int = 4,
     test: int = 4,
     seed: int = 0,
+    region: str = "abdomen",
     contrast: str = "ct",
     shape: tuple[int, int, int] = (160, 160, 40),
     spacing: tuple[float, float, float] = (2.4, 2.4, 6.0),
 ) -> Path:
     """Write `images/<id>.nii.gz`, `labels/<id>.nii.gz` and, last, `dataset.json`, whose path is returned.
 
-    Other arguments are those of `synthesise`. CT is int16 in HU, MR float32, labels uint8 with the values of
-    `ORGANS`. The scans are stored in three orientations in turn. What an earlier, stopped run has finished is
-    kept, and a larger number of scans extends the folder; a file is there whole or not at all.
+    Other arguments are those of `synthesise`. CT is int16 in HU, MR float32, labels uint8 with the region's values.
+    The scans are stored in three orientations in turn. What an earlier, stopped run has finished is kept, and a larger
+    number of scans extends the folder; a file is there whole or not at all.
 
     Raises:
         InputError: the folder holds another data set, no scan is asked for, or a parameter is unusable.
@@ -47,25 +49,25 @@ def write_dataset(
     counts = dict(zip(SECTIONS, (training, validation, test)))
     if min(counts.values()) < 0 or not sum(counts.values()):
         raise InputError(f"The numbers of scans are {counts}; expected at least one scan and none below 0.")
-    check_request(contrast, shape, spacing)
+    check_request(region, contrast, shape, spacing)
     folder = Path(folder)
-    recipe = {"seed": seed, "contrast": contrast, "shape": list(shape), "spacing": list(spacing)}
+    recipe = {"seed": seed, "region": region, "contrast": contrast, "shape": list(shape), "spacing": list(spacing)}
     _claim(folder, recipe)
     cases: dict[str, list[dict[str, str]]] = {section: [] for section in SECTIONS}
     jobs = [(section, number) for section in SECTIONS for number in range(counts[section])]
-    for section, number in tqdm(jobs, desc=f"synthetic {contrast} scans", unit="scan"):
+    for section, number in tqdm(jobs, desc=f"synthetic {region} scans, {contrast}", unit="scan"):
         name = f"{section}_{number:03d}.nii.gz"
         case = {"image": f"images/{name}", "label": f"labels/{name}"}
         if not all((folder / path).exists() for path in case.values()):
             person = np.random.SeedSequence([seed, SECTIONS.index(section), number]).generate_state(1)
-            scan = synthesise(int(person[0]), contrast=contrast, shape=shape, spacing=spacing)
+            scan = synthesise(int(person[0]), region=region, contrast=contrast, shape=shape, spacing=spacing)
             _write_scan(folder, case, scan, stored=ORIENTATIONS[number % 3], integers=contrast == "ct")
         cases[section].append(case)
     dataset = {
-        "name": f"synthetic abdomen ({contrast})",
+        "name": f"synthetic {region} ({contrast})",
         "description": "Drawn by protoseg: no patient was ever scanned for it. The labels are exact.",
         "modality": "ct" if contrast == "ct" else "mr",
-        "labels": {str(value): organ for organ, value in ORGANS.items()},
+        "labels": {str(value): organ for organ, value in REGIONS[region].labels.items()},
         **cases,
     }
     write_json(folder / "dataset.json", dataset)

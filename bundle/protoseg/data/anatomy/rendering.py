@@ -43,6 +43,21 @@ HOUNSFIELD: dict[Tissue, tuple[float, float]] = {
     Tissue.GUT_FLUID: (16, 9),
     Tissue.STOOL: (25, 60),
     Tissue.GAS: (-960, 5),
+    Tissue.URINE: (6, 2),
+    Tissue.PROSTATE: (42, 5),
+    Tissue.PERIPHERAL_PROSTATE: (36, 4),
+    Tissue.UTERUS: (48, 5),
+    Tissue.ENDOMETRIUM: (38, 4),
+    Tissue.BREAST: (35, 12),
+    Tissue.THYROID: (105, 8),
+    Tissue.SALIVARY_GLAND: (20, 12),
+    Tissue.MUCOSA: (38, 6),
+    Tissue.TOOTH: (1600, 200),
+    Tissue.GREY_MATTER: (38, 3),
+    Tissue.WHITE_MATTER: (29, 2),
+    Tissue.CEREBROSPINAL_FLUID: (8, 2),
+    Tissue.VITREOUS: (12, 2),
+    Tissue.LENS: (75, 4),
 }
 
 # HU that contrast medium adds: (arterial, portal-venous).
@@ -60,6 +75,16 @@ ENHANCEMENT: dict[Tissue, tuple[float, float]] = {
     Tissue.PANCREAS: (65, 50),
     Tissue.ADRENAL: (40, 40),
     Tissue.GUT_WALL: (35, 48),
+    Tissue.PROSTATE: (20, 38),
+    Tissue.PERIPHERAL_PROSTATE: (10, 22),
+    Tissue.UTERUS: (50, 75),
+    Tissue.ENDOMETRIUM: (15, 25),
+    Tissue.BREAST: (8, 15),
+    Tissue.THYROID: (95, 70),
+    Tissue.SALIVARY_GLAND: (30, 35),
+    Tissue.MUCOSA: (30, 42),
+    Tissue.GREY_MATTER: (3, 5),
+    Tissue.WHITE_MATTER: (1, 2),
 }
 
 # Signal out of 100 and texture: (T1, T1 texture, T2, T2 texture).
@@ -91,6 +116,21 @@ MAGNETIC: dict[Tissue, tuple[float, float, float, float]] = {
     Tissue.GUT_FLUID: (22, 6, 80, 12),
     Tissue.STOOL: (44, 14, 30, 12),
     Tissue.GAS: (2, 1, 2, 1),
+    Tissue.URINE: (15, 2, 99, 3),
+    Tissue.PROSTATE: (37, 4, 34, 7),
+    Tissue.PERIPHERAL_PROSTATE: (35, 3, 72, 7),
+    Tissue.UTERUS: (36, 3, 36, 5),
+    Tissue.ENDOMETRIUM: (37, 3, 80, 6),
+    Tissue.BREAST: (40, 8, 42, 10),
+    Tissue.THYROID: (46, 4, 48, 5),
+    Tissue.SALIVARY_GLAND: (62, 6, 46, 6),
+    Tissue.MUCOSA: (36, 4, 74, 8),
+    Tissue.TOOTH: (2, 1, 2, 1),
+    Tissue.GREY_MATTER: (44, 3, 44, 3),
+    Tissue.WHITE_MATTER: (63, 2, 29, 2),
+    Tissue.CEREBROSPINAL_FLUID: (13, 2, 97, 3),
+    Tissue.VITREOUS: (13, 1, 98, 2),
+    Tissue.LENS: (34, 2, 14, 2),
 }
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from protoseg.data.anatomy.abdomen.person import ABDOMEN
 from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.person import paint_person
+from protoseg.data.anatomy.region import Region
+from protoseg.data.anatomy.regions import REGIONS
 from protoseg.data.anatomy.rendering import CONTRASTS, render
 from protoseg.errors import InputError
 
@@ -18,7 +20,7 @@ __all__ = ["SyntheticScan", "check_request", "paint_scan", "synthesise"]
 class SyntheticScan:
     """One scan and its exact labels on one grid.
 
-    `image` float32 (X, Y, Z), HU or MR signal; `labels` uint8 (X, Y, Z), the values of `ORGANS`;
+    `image` float32 (X, Y, Z), HU or MR signal; `labels` uint8 (X, Y, Z), the values of the region's labels;
     `affine` float64 (4, 4) maps voxel indices to RAS+ mm.
     """
 
@@ -30,18 +32,20 @@ class SyntheticScan:
 def synthesise(
     seed: int,
     *,
+    region: str = "abdomen",
     contrast: str = "ct",
     shape: tuple[int, int, int] = (160, 160, 40),
     spacing: tuple[float, float, float] = (2.4, 2.4, 6.0),
 ) -> SyntheticScan:
-    """Make one person's abdominal scan, from the lung bases to about the iliac crest.
+    """Make one person's scan of a part of the body, one of `REGIONS`.
 
     The same seed is the same person whatever the contrast; `shape` is in voxels along x (left to right),
     y (back to front) and z (upwards), `spacing` in mm. Nothing depends on global random state.
-    Raises `InputError` for an unknown contrast or a grid that is not three positive numbers.
+    Raises `InputError` for an unknown region or contrast, or a grid that is not three positive numbers.
     """
-    check_request(contrast, shape, spacing)
-    canvas, affine = paint_scan(seed, shape=shape, spacing=spacing, table=contrast == "ct")
+    check_request(region, contrast, shape, spacing)
+    table = contrast == "ct"
+    canvas, affine = paint_scan(seed, shape=shape, spacing=spacing, table=table, region=REGIONS[region])
     acquisition = np.random.SeedSequence(seed).spawn(3)[2]
     rng = np.random.default_rng(acquisition.spawn(len(CONTRASTS))[CONTRASTS.index(contrast)])
     image = render(canvas, rng, contrast=contrast)
@@ -49,7 +53,12 @@ def synthesise(
 
 
 def paint_scan(
-    seed: int, *, shape: tuple[int, int, int], spacing: tuple[float, float, float], table: bool
+    seed: int,
+    *,
+    shape: tuple[int, int, int],
+    spacing: tuple[float, float, float],
+    table: bool,
+    region: Region = ABDOMEN,
 ) -> tuple[Canvas, NDArray[np.float64]]:
     """Paint the person and the place of one scan, not yet imaged: tissues, and the affine (4, 4) to RAS+ mm.
 
@@ -57,17 +66,19 @@ def paint_scan(
     """
     person, position, _ = np.random.SeedSequence(seed).spawn(3)
     placing = np.random.default_rng(position)
-    centre = (placing.normal(0, 3), placing.normal(-4, 3), placing.uniform(12, 30))
+    centre = (placing.normal(0, 3), placing.normal(region.forwards, 3), placing.uniform(*region.middle))
     origin = [c - 0.5 * s * (n - 1) for c, s, n in zip(centre, spacing, shape)]
     axes = [(o + s * np.arange(n)).astype(np.float32) for o, s, n in zip(origin, spacing, shape)]
-    canvas = paint_person(person, axes=axes, table=table)
+    canvas = region.paint(person, axes=axes, table=table)
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = np.add(origin, placing.uniform(-60, 60, 3))  # the scanner's origin means nothing
     return canvas, affine
 
 
-def check_request(contrast: str, shape: Sequence[int], spacing: Sequence[float]) -> None:
+def check_request(region: str, contrast: str, shape: Sequence[int], spacing: Sequence[float]) -> None:
     """Raise `InputError` for what `synthesise` cannot make."""
+    if region not in REGIONS:
+        raise InputError(f"region is {region!r}; expected one of {', '.join(REGIONS)}.")
     if contrast not in CONTRASTS:
         raise InputError(f"contrast is {contrast!r}; expected one of {', '.join(CONTRASTS)}.")
     if len(shape) != 3 or min(shape) < 4:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from protoseg.data.anatomy.abdomen.trunk import Trunk
 from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.shapes import Array, Point, SmoothNoise, ellipsoid, smooth_union
 from protoseg.data.anatomy.tissues import ORGANS, Tissue
-from protoseg.data.anatomy.trunk import Trunk
 
 __all__ = ["CAVITY", "paint_gallbladder", "paint_kidneys", "paint_liver", "paint_pancreas", "paint_spleen"]
 

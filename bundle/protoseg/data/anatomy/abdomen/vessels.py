@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from protoseg.data.anatomy.abdomen.organs import CAVITY
+from protoseg.data.anatomy.abdomen.trunk import by_spine
 from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.organs import CAVITY
 from protoseg.data.anatomy.tissues import ORGANS, Tissue
-from protoseg.data.anatomy.trunk import by_spine
 
 __all__ = ["paint_branches", "paint_great_vessels", "paint_liver_vessels", "paint_mesentery"]
 

@@ -1,24 +1,23 @@
-"""Random contrasts: one person as a CT of any phase, a T1-weighted MR, or something no scanner has ever shown.
+"""Random contrasts: a person as a CT of any phase, a T1- or T2-weighted MR, or something no scanner has ever shown.
 
-T2-weighted contrast is left out on purpose: synthetic T2 scans show how well features carry over to a contrast that
-they were not trained on.
+T2-weighted contrast with suppressed fat is left out on purpose: such scans show how well features carry over to a
+contrast that they were not trained on.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, zoom
 
 from protoseg.data.anatomy.rendering import ENHANCEMENT, HOUNSFIELD, MAGNETIC
 from protoseg.data.anatomy.shapes import Array
 from protoseg.data.anatomy.tissues import Tissue
 from protoseg.data.intensity import CT_WINDOW
-from protoseg.data.people import PersonSlice
 
-__all__ = ["Contrast", "random_contrast", "render_slice", "varied"]
+__all__ = ["CONTRAST_SHARES", "Contrast", "random_contrast", "varied"]
 
-CT_SHARE, T1_SHARE = 0.4, 0.12
+CONTRAST_SHARES = {"ct": 0.4, "t1": 0.12, "t2": 0.12, "arbitrary": 0.36}
 
 ALIKE: tuple[tuple[Tissue, ...], ...] = (
     (Tissue.AIR, Tissue.TABLE_SHELL, Tissue.TABLE_FOAM),
@@ -26,7 +25,10 @@ ALIKE: tuple[tuple[Tissue, ...], ...] = (
     (Tissue.CARTILAGE, Tissue.SPONGY_BONE),
     (Tissue.HEART, Tissue.ARTERY, Tissue.VEIN, Tissue.PORTAL_VEIN),
     (Tissue.RENAL_CORTEX, Tissue.RENAL_MEDULLA),
-    (Tissue.BILE, Tissue.CYST, Tissue.GUT_FLUID),
+    (Tissue.BILE, Tissue.CYST, Tissue.GUT_FLUID, Tissue.URINE),
+    (Tissue.CEREBROSPINAL_FLUID, Tissue.VITREOUS, Tissue.SPINAL_CANAL),
+    (Tissue.THYROID, Tissue.SALIVARY_GLAND),
+    (Tissue.CORTICAL_BONE, Tissue.TOOTH),
 )
 """Tissues that most contrasts show in about the same brightness."""
 
@@ -42,33 +44,20 @@ class Contrast:
     """True where brightness beyond 0 and 1 is cut, as in CT."""
 
 
-def random_contrast(rng: np.random.Generator) -> Contrast:
-    """Draw a contrast: CT (40 %), T1-weighted MR (12 %), or arbitrary."""
-    kind = rng.random()
-    if kind < CT_SHARE:
+def random_contrast(rng: np.random.Generator, shares: Mapping[str, float] = CONTRAST_SHARES) -> Contrast:
+    """Draw a contrast; `shares` say how often of which kind: "ct", "t1", "t2" (weighted MR) or "arbitrary"."""
+    kind = rng.choice(list(shares), p=list(shares.values()))
+    if kind == "ct":
         return _random_ct(rng)
-    if kind < CT_SHARE + T1_SHARE:
-        return _random_t1(rng)
-    return _arbitrary(rng)
+    if kind == "arbitrary":
+        return _arbitrary(rng)
+    return _random_mr(rng, t1=kind == "t1")
 
 
 def varied(contrast: Contrast, rng: np.random.Generator) -> Contrast:
     """The same contrast in another examination."""
     mean = contrast.mean + rng.normal(0, 0.03, contrast.mean.shape).astype(np.float32)
     return replace(contrast, mean=mean)
-
-
-def render_slice(maps: PersonSlice, contrast: Contrast, rng: np.random.Generator) -> Array:
-    """Brightness (H, W) of a slice: mean plus two scales of texture; pixels on a surface mix their tissues."""
-    shape = maps.tissue.shape
-    fine = gaussian_filter(rng.standard_normal(shape, dtype=np.float32), 0.8)
-    coarse = zoom(
-        rng.standard_normal([n // 8 for n in shape], dtype=np.float32), 8, order=1, mode="grid-constant", grid_mode=True
-    )
-    grain = 0.8 * fine / fine.std() + 0.6 * coarse[: shape[0], : shape[1]]
-    own, other = (contrast.mean[m] + contrast.texture[m] * grain for m in (maps.tissue, maps.neighbour))
-    coverage = maps.coverage.astype(np.float32) / 255
-    return coverage * own + (1 - coverage) * other
 
 
 def _random_ct(rng: np.random.Generator) -> Contrast:
@@ -84,13 +73,14 @@ def _random_ct(rng: np.random.Generator) -> Contrast:
     return Contrast((mean - low) / (high - low), texture * rng.uniform(0.5, 2) / (high - low), windowed=True)
 
 
-def _random_t1(rng: np.random.Generator) -> Contrast:
+def _random_mr(rng: np.random.Generator, *, t1: bool) -> Contrast:
     none = (0.0,) * 4  # a scanner's table gives no signal
     signal = np.array([MAGNETIC.get(tissue, none) for tissue in Tissue], dtype=np.float32).T / 100
-    mean = signal[0] * rng.lognormal(0, 0.15, len(Tissue)).astype(np.float32)
-    if rng.random() < 0.3:
+    level, texture = signal[:2] if t1 else signal[2:]
+    mean = level * rng.lognormal(0, 0.15, len(Tissue)).astype(np.float32)
+    if t1 and rng.random() < 0.3:
         mean[[Tissue.SUBCUTANEOUS_FAT, Tissue.VISCERAL_FAT]] *= rng.uniform(0.1, 0.5)  # fat suppression
-    return Contrast(mean, signal[1] * rng.uniform(0.5, 2), windowed=False)
+    return Contrast(mean, texture * rng.uniform(0.5, 2), windowed=False)
 
 
 def _arbitrary(rng: np.random.Generator) -> Contrast:

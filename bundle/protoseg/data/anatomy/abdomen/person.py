@@ -1,30 +1,31 @@
-"""One person: proportions drawn at random, then every part painted in order."""
+"""A person's abdomen: proportions drawn at random, then every part painted in order."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.gut import paint_colon, paint_small_bowel, paint_stomach
-from protoseg.data.anatomy.organs import (
+from protoseg.data.anatomy.abdomen.gut import paint_colon, paint_small_bowel, paint_stomach
+from protoseg.data.anatomy.abdomen.organs import (
     paint_gallbladder,
     paint_kidneys,
     paint_liver,
     paint_pancreas,
     paint_spleen,
 )
-from protoseg.data.anatomy.shapes import Array
-from protoseg.data.anatomy.skeleton import paint_skeleton
-from protoseg.data.anatomy.tissues import ORGANS, Tissue
-from protoseg.data.anatomy.trunk import paint_table, paint_trunk
-from protoseg.data.anatomy.vessels import (
+from protoseg.data.anatomy.abdomen.skeleton import paint_skeleton
+from protoseg.data.anatomy.abdomen.trunk import paint_table, paint_trunk
+from protoseg.data.anatomy.abdomen.vessels import (
     paint_branches,
     paint_great_vessels,
     paint_liver_vessels,
     paint_mesentery,
 )
+from protoseg.data.anatomy.canvas import Canvas
+from protoseg.data.anatomy.region import Region
+from protoseg.data.anatomy.shapes import Array
+from protoseg.data.anatomy.tissues import ORGANS, Tissue
 
-__all__ = ["paint_person"]
+__all__ = ["ABDOMEN", "paint_person"]
 
 IN_ONE_PIECE = ("spleen", "right_kidney", "left_kidney", "liver", "gallbladder", "stomach")
 
@@ -62,3 +63,7 @@ def paint_person(seed: np.random.SeedSequence, *, axes: Sequence[Array], table: 
     paint_small_bowel(canvas, trunk, parts[13], fatness=fatness)
     canvas.sweep_crumbs([ORGANS[organ] for organ in IN_ONE_PIECE], into=Tissue.VISCERAL_FAT)
     return canvas
+
+
+ABDOMEN = Region("abdomen", ORGANS, paint_person, middle=(12, 30), forwards=-4)
+"""From the lung bases to about the iliac crest."""

@@ -4,12 +4,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from protoseg.data.anatomy.abdomen.trunk import Trunk, by_spine, spine_y
 from protoseg.data.anatomy.canvas import Box, Canvas
 from protoseg.data.anatomy.shapes import Array, SmoothNoise, capsule, ellipse
 from protoseg.data.anatomy.tissues import ORGANS, Tissue
-from protoseg.data.anatomy.trunk import Trunk, by_spine, spine_y
 
-__all__ = ["paint_skeleton"]
+__all__ = ["SHELL", "paint_bone", "paint_skeleton", "paint_vertebra"]
 
 # mm from disc to disc; the template's z = 0 is the disc between L1 and L2.
 PITCH_DOWN = (36, 37, 36, 34)  # L2 ... L5
@@ -27,9 +27,10 @@ def paint_skeleton(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> No
     _paint_spine(canvas, rng)
 
 
-def _paint_bone(canvas: Canvas, box: Box, distance: Array, *, label: int = 0) -> None:
+def paint_bone(canvas: Canvas, box: Box, distance: Array, *, label: int = 0, shell: Array | float = SHELL) -> None:
+    """Paint spongy bone in a shell (mm) of cortical bone."""
     canvas.paint(box, distance, Tissue.CORTICAL_BONE, label=label)
-    canvas.paint(box, distance + SHELL, Tissue.SPONGY_BONE, label=label)
+    canvas.paint(box, distance + shell, Tissue.SPONGY_BONE, label=label)
 
 
 def _paint_muscles(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -51,7 +52,7 @@ def _paint_pelvis(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> Non
     crest = rng.uniform(-106, -88) - 60 * ((trunk.around - 0.34) / 0.24) ** 2
     depth = -trunk.outline - 14 - 70 * np.maximum(0, 0.32 - trunk.around)
     wing = np.maximum(np.abs(depth) - 4.5, (z - crest) * 0.8)
-    _paint_bone(canvas, canvas.everywhere, wing)
+    paint_bone(canvas, canvas.everywhere, wing)
 
 
 def _paint_ribs(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None:
@@ -67,7 +68,7 @@ def _paint_ribs(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None:
         slope = 0.5 if number == 12 else 1.0
         height = z - (head + 0.7 * pitch) + slope * descent - ascent
         section = ellipse(depth, height.astype(np.float32), (3.8, 7.0))
-        _paint_bone(canvas, everywhere, np.maximum(section, np.maximum(0.055 - around, around - end) * 250))
+        paint_bone(canvas, everywhere, np.maximum(section, np.maximum(0.055 - around, around - end) * 250))
         if number < 11:
             cartilage = np.maximum(section - 0.5, np.maximum(end - around, around - 0.93) * 250)
             over = {Tissue.MUSCLE, Tissue.SUBCUTANEOUS_FAT}
@@ -86,14 +87,16 @@ def _paint_spine(canvas: Canvas, rng: np.random.Generator) -> None:
         lumbar = low < 30
         size = float(np.clip(1.02 - 0.0016 * (low + 40), 0.78, 1.08))
         gap = disc if lumbar else 0.55 * disc
-        _paint_vertebra(canvas, (low + high) / 2, high - low - gap, size=size, lumbar=lumbar)
+        middle = (low + high) / 2
+        centre_y = float(spine_y(middle))
+        paint_vertebra(canvas, middle, high - low - gap, centre_y=centre_y, size=size, lumbar=lumbar)
     x, y, z = canvas.coordinates(box := canvas.box((-15, -95, edges[0]), (15, -30, edges[-1])))
     canal = ellipse(x, y - spine_y(z) + 24, (10.5, 8.0))
     canvas.paint(box, canal, Tissue.SPINAL_CANAL)
 
 
-def _paint_vertebra(canvas: Canvas, middle: float, height: float, *, size: float, lumbar: bool) -> None:
-    centre_y = float(spine_y(middle))
+def paint_vertebra(canvas: Canvas, middle: float, height: float, *, centre_y: float, size: float, lumbar: bool) -> None:
+    """Paint a vertebra, `middle` and `height` (mm) being its body's, and half of the discs above and below."""
     box = canvas.box((-45, centre_y - 70, middle - 32), (45, centre_y + 20, middle + 28))
     x, y, z = canvas.coordinates(box)
     v, w = y - centre_y, z - middle
@@ -108,4 +111,4 @@ def _paint_vertebra(canvas: Canvas, middle: float, height: float, *, size: float
     spinous = capsule(x * 0, v, w, start=(0, -36, 0), end=(0, -50, -6 if lumbar else -18), radii=(7, 7))
     process = np.maximum(spinous, np.abs(x) - 3.2)
     for part in (arch, wings, facets, process, bone):
-        _paint_bone(canvas, box, part, label=ORGANS["vertebrae"])
+        paint_bone(canvas, box, part, label=ORGANS["vertebrae"])

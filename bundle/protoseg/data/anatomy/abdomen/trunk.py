@@ -8,7 +8,7 @@ from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.shapes import Array, Point, SmoothNoise, ellipse, ellipsoid
 from protoseg.data.anatomy.tissues import ORGANS, Tissue
 
-__all__ = ["HALF_DEPTH", "HALF_WIDTH", "Trunk", "by_spine", "paint_table", "paint_trunk", "spine_y"]
+__all__ = ["HALF_DEPTH", "HALF_WIDTH", "Trunk", "by_spine", "diaphragm", "paint_table", "paint_trunk", "spine_y"]
 
 HALF_WIDTH, HALF_DEPTH = 140.0, 95.0  # mm: the outline of the template's muscle wall
 
@@ -66,12 +66,12 @@ def _measure(canvas: Canvas, rng: np.random.Generator) -> Trunk:
     return Trunk(
         outline=outline.astype(np.float32),
         cavity=(outline + wall + 1.2 * wobble).astype(np.float32),
-        diaphragm=_diaphragm(x, y, z, rng),
+        diaphragm=diaphragm(x, y, z, rng),
         around=around.astype(np.float32),
     )
 
 
-def _diaphragm(x: Array, y: Array, z: Array, rng: np.random.Generator) -> Array:
+def diaphragm(x: Array, y: Array, z: Array, rng: np.random.Generator) -> Array:
     """Two domes, the right one higher, that fall steeply to the wall and further at the back."""
     peak_x, peak_y = rng.uniform(52, 64), rng.uniform(0, 14)
     outwards = np.abs(x) - peak_x

@@ -1,0 +1,1 @@
+"""The abdomen, from the lung bases to about the iliac crest."""

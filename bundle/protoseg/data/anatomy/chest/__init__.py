@@ -1,0 +1,1 @@
+"""The chest, from the thyroid to the domes of the diaphragm."""

@@ -1,0 +1,1 @@
+"""The head and neck, from the vertex to the thyroid."""

@@ -1,0 +1,1 @@
+"""The pelvis, from the iliac crest to the upper thighs."""

@@ -1,0 +1,1 @@
+"""Pairs of labelled slices for pre-training: synthetic subjects, imaged at random."""

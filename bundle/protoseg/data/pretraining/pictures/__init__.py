@@ -1,0 +1,1 @@
+"""Synthetic pictures: skin lesions, polyps, and ultrasound of nodules."""

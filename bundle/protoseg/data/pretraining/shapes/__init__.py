@@ -1,0 +1,1 @@
+"""Worlds of random shapes, so that features serve structures that nobody drew."""
