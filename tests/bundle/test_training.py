@@ -142,9 +142,9 @@ def test_a_checkpoint_of_the_network_alone_cannot_be_resumed(start_training, tra
     with pytest.raises(Exception) as caught:
         workflow.run()
     assert str(caught.value.__cause__) == (
-        f"{tmp_path / 'last.pt'} lacks optimizer, lr_scheduler, iteration, best_metric, best_metric_epoch, random, "
-        "random_cuda: it was not written as the last.pt of a training run. Delete it to start afresh; to start from "
-        "the weights in it, give it another name and pass that as weights."
+        f"{tmp_path / 'last.pt'} lacks optimizer, lr_scheduler, loss, iteration, best_metric, best_metric_epoch, "
+        "random, random_cuda: it was not written as the last.pt of a training run. Delete it to start afresh; to start "
+        "from the weights in it, give it another name and pass that as weights."
     )
 
 

@@ -16,7 +16,7 @@ from torchvision.models.segmentation import deeplabv3_resnet101
 from protoseg.errors import InputError
 from protoseg.maths.deeplab import DeepLabEncoder
 from protoseg.maths.encoders import Encoder, TimmEncoder
-from protoseg.maths.pyramid import PyramidEncoder, _coordinates
+from protoseg.maths.pyramid import PyramidEncoder, coordinates
 from protoseg.maths.weights import load_weights
 
 TINY_VIT = {"embed_dim": 48, "depth": 2, "num_heads": 3}
@@ -154,7 +154,7 @@ def test_pyramid_in_channels_last_gives_the_same() -> None:
 
 
 def test_coordinates_are_x_then_y_from_minus_one_to_one() -> None:
-    x, y = _coordinates(torch.zeros(1, 3, 3, 2))[0]
+    x, y = coordinates(torch.zeros(1, 3, 3, 2))[0]
     assert x.tolist() == [[-1, 1], [-1, 1], [-1, 1]]
     assert y.tolist() == [[-1, -1], [0, 0], [1, 1]]
 

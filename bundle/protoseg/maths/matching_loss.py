@@ -1,8 +1,8 @@
 """The matching loss: two labelled slices must find each other's structures, all of them at once.
 
-Every cell of one slice asks the cells of the other by `CellVoting`; cross entropy against the shares of the structures
-in the cell. Structures count alike whatever their size. One that only the asking slice shows must be taken for
-something common, not for another organ: a support rarely shows everything that a scan holds.
+Every cell of one slice asks the cells of the other as in `CellVoting`; cross entropy against the shares of the
+structures in the cell. Structures count alike whatever their size. One that only the asking slice shows must be taken
+for something common, not for another organ: a support rarely shows everything that a scan holds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from protoseg.maths.voting import CellVoting
+from protoseg.maths.matching import unit
+from protoseg.maths.voting import PROBABILITY_FLOOR, CellVoting
 
 __all__ = ["MatchingLoss", "PairEncoding", "PairFeatures", "label_shares"]
 
@@ -54,20 +55,28 @@ class MatchingLoss(nn.Module):
         super().__init__()
         self.labels = labels
         self.backdrop = list(backdrop)
-        self.matching = CellVoting(scale=scale)
+        self.voting = CellVoting(scale=scale)
 
     def forward(self, features: PairFeatures, target: Tensor) -> Tensor:
         """Scalar loss of `PairFeatures` whose query has the labels (E, 1, H, W), 0 = background."""
         size = (features.support.shape[-2], features.support.shape[-1])
         support_shares = label_shares(features.support_labels, self.labels, size)
         query_shares = label_shares(target[:, 0], self.labels, size)
-        there = self._one_way(features.support, support_shares, features.query, query_shares)
-        back = self._one_way(features.query, query_shares, features.support, support_shares)
+        with torch.autocast(target.device.type, enabled=False):  # the votes are exponential
+            weights = self._weights(features.support, features.query)
+            there = self._one_way(support_shares, query_shares, weights)
+            back = self._one_way(query_shares, support_shares, weights.transpose(1, 2))
         return (there + back) / 2
 
-    def _one_way(self, support: Tensor, support_shares: Tensor, query: Tensor, query_shares: Tensor) -> Tensor:
-        prototypes = self.matching.build(support[:, None], support_shares[:, 1:, None])
-        log_votes = self.matching.match(query[:, None], prototypes)[:, 0]  # E x (1 + labels) x h x w
+    def _weights(self, support: Tensor, query: Tensor) -> Tensor:
+        """Weights of the votes between cells (E, support cells, query cells), the same both ways."""
+        vectors = self.voting.scale * unit(support.float().flatten(2), dim=1)
+        return torch.bmm(vectors.transpose(1, 2), unit(query.float().flatten(2), dim=1)).exp()
+
+    def _one_way(self, support_shares: Tensor, query_shares: Tensor, weights: Tensor) -> Tensor:
+        votes = torch.bmm(support_shares.flatten(2), weights)  # E x (1 + labels) x query cells
+        shares = votes / votes.sum(1, keepdim=True)
+        log_votes = (shares + PROBABILITY_FLOOR).log().unflatten(2, query_shares.shape[-2:])
         support_area = support_shares.sum((-2, -1), keepdim=True)
         sought, foreign = query_shares * (support_area >= PRESENT), query_shares * (support_area == 0)
         weight = _balanced(sought)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from protoseg.maths.encoders import Encoder
 
-__all__ = ["PyramidEncoder"]
+__all__ = ["PyramidEncoder", "ResidualBlock", "UpBlock", "coordinates"]
 
 _GROUPS = 8
 
@@ -39,7 +39,7 @@ class PyramidEncoder(Encoder):
 
     def encode(self, image: Tensor) -> Tensor:
         """Encode (B, 3, H, W) to (B, channels, H / 8, W / 8)."""
-        x = torch.cat([image, _coordinates(image)], dim=1)
+        x = torch.cat([image, coordinates(image)], dim=1)
         eighth = self.down8(self.down4(F.gelu(self.stem(x))))
         sixteenth = self.down16(eighth)
         x = self.top(self.down32(sixteenth))
@@ -78,7 +78,7 @@ class UpBlock(nn.Module):
         return self.merge(raised + self.lateral(fine))
 
 
-def _coordinates(image: Tensor) -> Tensor:
+def coordinates(image: Tensor) -> Tensor:
     """Return x and y of every pixel (B, 2, H, W), from -1 at the first column or row to 1 at the last."""
     batch, _, height, width = image.shape
     y = torch.linspace(-1, 1, height, dtype=image.dtype, device=image.device)

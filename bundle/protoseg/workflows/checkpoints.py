@@ -26,6 +26,7 @@ STATE_KEYS = (
     "network",
     "optimizer",
     "lr_scheduler",
+    "loss",
     "iteration",
     "best_metric",
     "best_metric_epoch",
@@ -47,6 +48,7 @@ class TrainingCheckpoint:
         network: to be trained.
         optimizer: its optimiser.
         lr_scheduler: its learning-rate schedule.
+        loss: with what it keeps from step to step, such as the teacher of `SelfDistillation`.
         sampler: numbers the episodes; told where to go on.
         batch_size: episodes an iteration takes, over all processes.
         evaluator: whose key metric decides about `best.pt`, higher being better.
@@ -61,6 +63,7 @@ class TrainingCheckpoint:
         network: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
         lr_scheduler: torch.optim.lr_scheduler.LRScheduler,
+        loss: torch.nn.Module,
         sampler: EpisodeSampler,
         batch_size: int,
         evaluator: Evaluator,
@@ -70,6 +73,7 @@ class TrainingCheckpoint:
         self.network = network
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
+        self.loss = loss
         self.sampler = sampler
         self.batch_size = batch_size
         self.evaluator = evaluator
@@ -118,6 +122,7 @@ class TrainingCheckpoint:
                 "another output_dir."
             ) from error
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])
+        load_strict(self.loss, state["loss"], source=path, target=type(self.loss).__name__)
         self.evaluator.state.best_metric = state["best_metric"]
         self.evaluator.state.best_metric_epoch = state["best_metric_epoch"]
         torch.set_rng_state(state["random"])
@@ -144,6 +149,7 @@ class TrainingCheckpoint:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "lr_scheduler": self.lr_scheduler.state_dict(),
+            "loss": self.loss.state_dict(),
             "iteration": engine.state.iteration,
             "best_metric": float(self.evaluator.state.best_metric),
             "best_metric_epoch": self.evaluator.state.best_metric_epoch,

@@ -1,0 +1,71 @@
+"""A short version of the pre-training: its features match better than random ones, and it repeats from a seed."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from protoseg.data.anatomy.regions import REGIONS
+from protoseg.data.pretraining import subjects as subjects_module
+from protoseg.data.synthetic import write_dataset
+
+SHORT = {
+    "image_size": 96,
+    "encoder#encoder#channels": 48,
+    "encoder#encoder#widths": [16, 32, 48, 64, 96],
+    "batch_size": 6,
+    "epochs": 1,
+    "epoch_length": 500,
+    "coarse_episodes": 0,
+    "subjects": {"abdomen": 24},
+    "learning_rate": 0.003,
+    "seed": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Scans to validate on, of other people than those of the training."""
+    folder = tmp_path_factory.mktemp("pretraining")
+    write_dataset(folder / "scans", training=0, validation=2, test=0, shape=(84, 72, 14), spacing=(4.6, 4.6, 17.0))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def coarse_subjects(monkeypatch) -> None:
+    """Coarse subjects are painted in a moment."""
+    monkeypatch.setattr(subjects_module, "FRAME", 84)
+    monkeypatch.setattr(subjects_module, "ROWS", 68)
+    monkeypatch.setattr(subjects_module, "SLICES", 14)
+    monkeypatch.setattr(subjects_module, "SPACINGS", dict.fromkeys(REGIONS, (4.6, 17.0)))
+
+
+@pytest.fixture
+def start_pretraining(start_training, folder, tmp_path):
+    def start(name: str, **overrides):
+        paths = {"dataset_dir": str(folder / "scans"), "cache_dir": str(folder / "subjects")}
+        return start_training(tmp_path / name, "pretrain.yaml", **{**SHORT, **paths, **overrides})
+
+    return start
+
+
+def mean_dice(workflow) -> float:
+    workflow.parser.get_parsed_content("validate#evaluator").run()
+    return workflow.parser.get_parsed_content("validate#evaluator").state.metrics["mean_dice"]
+
+
+def test_a_short_run_beats_the_random_encoder(start_pretraining, surroundings):
+    workflow = start_pretraining("short")
+    untrained = mean_dice(workflow)
+    workflow.run()
+    trained = mean_dice(workflow)
+    assert trained > 0.12 > 0.08 > untrained
+
+
+def test_a_seed_gives_the_same_weights(start_pretraining, surroundings, tmp_path):
+    for name in ("first", "second"):
+        start_pretraining(name, epoch_length=2, image_size=64).run()
+    first, second = (
+        torch.load(tmp_path / name / "last.pt", weights_only=True)["network"] for name in ("first", "second")
+    )
+    assert all(torch.equal(first[key], second[key]) for key in first)

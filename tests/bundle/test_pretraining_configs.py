@@ -1,0 +1,48 @@
+"""Every override file of configs/pretraining fits pretrain.yaml: what it names is built, and learns."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from monai.bundle import ConfigParser
+
+from protoseg.maths.hybrid import HybridEncoder
+
+CONFIGS = Path(__file__).parents[2] / "bundle" / "configs"
+TINY = {"encoder#encoder": {"_target_": "protoseg.maths.pyramid.PyramidEncoder", "channels": 16}}
+OVERLAYS = sorted(path.name for path in (CONFIGS / "pretraining").glob("*.yaml"))
+
+
+def parse(*overlays, **overrides):
+    parser = ConfigParser()
+    names = ("train.yaml", "pretrain.yaml", *(f"pretraining/{name}" for name in overlays))
+    parser.read_config([str(CONFIGS / name) for name in names])
+    for key, value in {"device": "cpu", **overrides}.items():
+        parser[key] = value
+    return parser
+
+
+@pytest.mark.parametrize("overlay", [*OVERLAYS, "contrastive.yaml self_distillation.yaml"])
+def test_an_override_file_gives_a_loss_that_the_encoder_learns_from(overlay):
+    encoder = {} if {"hybrid.yaml", "vit14.yaml", "wide.yaml"} & set(overlay.split()) else TINY
+    parser = parse(*overlay.split(), **encoder)
+    network, encode, loss = (
+        parser.get_parsed_content(name) for name in ("network", "train#inferer", "train#trainer#loss_function")
+    )
+    assert parser.get_parsed_content("image_size") % network.encoder.stride == 0
+    size = 4 * network.encoder.stride
+    labels = torch.ones(2, 1, size, size, dtype=torch.long)
+    labels[..., : size // 2] = 2
+    images = torch.randn(2, 1, 3, size, size)
+    loss(encode(images, network, support_images=images, support_masks=labels[:, None]), labels).backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_the_teacher_is_kept_with_the_checkpoint():
+    handler = parse("self_distillation.yaml")["train#handlers#3"]
+    assert handler["_target_"].endswith(".TrainingCheckpoint")
+    assert handler["loss"] == "@train#taught"
+
+
+def test_the_hybrid_is_built():
+    assert isinstance(parse("hybrid.yaml").get_parsed_content("encoder"), HybridEncoder)

@@ -1,0 +1,221 @@
+"""Losses on pairs of labelled slices: low where structures match, and blind to what should not matter."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from protoseg.maths.alpnet import ALPNet
+from protoseg.maths.contrastive_pair_loss import ContrastivePairLoss, contrast, draw_cells
+from protoseg.maths.episodic_pair_loss import EpisodicPairLoss
+from protoseg.maths.matching_loss import MatchingLoss, PairFeatures, label_shares
+from protoseg.maths.pyramid import PyramidEncoder
+from protoseg.maths.self_distillation import SelfDistillation, TaughtPairFeatures, other_view
+from protoseg.maths.voting import CellVoting
+
+LABELS = 3
+CELLS, STRIDE = 8, 4
+LOSSES: dict[str, Callable[[], nn.Module]] = {
+    "matching": lambda: MatchingLoss(labels=LABELS, backdrop=[0]),
+    "episodic": lambda: EpisodicPairLoss(labels=LABELS),
+    "contrastive": lambda: ContrastivePairLoss(labels=LABELS),
+}
+
+
+@pytest.fixture(params=LOSSES)
+def loss(request: pytest.FixtureRequest) -> nn.Module:
+    torch.manual_seed(0)
+    return LOSSES[request.param]()
+
+
+def quarters(pairs: int = 2) -> Tensor:
+    """Labels (E, 32, 32): background and three structures, a quarter each."""
+    cells = torch.zeros(pairs, CELLS, CELLS, dtype=torch.long)
+    cells[:, :4, 4:], cells[:, 4:, :4], cells[:, 4:, 4:] = 1, 2, 3
+    return cells.repeat_interleave(STRIDE, 1).repeat_interleave(STRIDE, 2)
+
+
+def telling(labels: Tensor) -> Tensor:
+    """Features (E, 1 + LABELS, 8, 8) that tell the labels apart, with some noise."""
+    shares = label_shares(labels, LABELS, (CELLS, CELLS))
+    return shares + 0.1 * torch.randn(shares.shape, generator=torch.Generator().manual_seed(1))
+
+
+def evaluate(loss: nn.Module, support: Tensor, query: Tensor, labels: Tensor, target: Tensor) -> Tensor:
+    torch.manual_seed(2)
+    value: Tensor = loss(PairFeatures(support, query, labels), target[:, None])
+    return value
+
+
+def test_features_that_match_cost_less_than_those_that_do_not(loss: nn.Module) -> None:
+    labels, features = quarters(), telling(quarters())
+    matching = evaluate(loss, features, features, labels, labels)
+    swapped = evaluate(loss, features, features.flip(1), labels, labels)
+    assert matching < 0.7 * swapped
+
+
+def test_learning_lowers_it(loss: nn.Module) -> None:
+    labels = quarters()
+    support, query = (nn.Parameter(torch.randn(2, 6, CELLS, CELLS)) for _ in range(2))
+    optimizer = torch.optim.Adam([support, query], lr=0.1)
+    values = []
+    for _ in range(20):
+        value = evaluate(loss, support, query, labels, labels)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        values.append(value.item())
+    assert values[-1] < 0.7 * values[0]
+
+
+@settings(deadline=None, max_examples=10)
+@given(name=st.sampled_from(sorted(LOSSES)), seed=st.integers(0, 1000), factor=st.floats(0.1, 10))
+def test_only_the_direction_of_features_counts(name: str, seed: int, factor: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    loss, labels = LOSSES[name](), quarters()
+    support, query = torch.randn(2, 2, 5, CELLS, CELLS, generator=generator)
+    turned, _ = torch.linalg.qr(torch.randn(5, 5, generator=generator))
+    changed = [factor * torch.einsum("dc,echw->edhw", turned, features) for features in (support, query)]
+    expected = evaluate(loss, support, query, labels, labels)
+    torch.testing.assert_close(evaluate(loss, *changed, labels, labels), expected, atol=2e-4, rtol=1e-4)
+
+
+def test_half_precision_changes_little(loss: nn.Module) -> None:
+    labels, features = quarters(), telling(quarters())
+    expected = evaluate(loss, features, features, labels, labels)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(evaluate(loss, features, features, labels, labels), expected)
+        half = evaluate(loss, features.bfloat16(), features.bfloat16(), labels, labels)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, expected, atol=0.02, rtol=0.02)
+
+
+def test_a_slice_without_any_structure_leaves_gradients_finite(loss: nn.Module) -> None:
+    labels, features = quarters(), telling(quarters()).requires_grad_()
+    value = evaluate(loss, features, features, torch.zeros_like(labels), labels)
+    value.backward()
+    assert value.isfinite()
+    assert features.grad is not None
+    assert features.grad.isfinite().all()
+
+
+@settings(deadline=None, max_examples=15)
+@given(seed=st.integers(0, 1000), highest=st.integers(1, 120), rows=st.integers(1, 3), columns=st.integers(1, 3))
+def test_label_shares_are_the_mean_of_masks(seed: int, highest: int, rows: int, columns: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, highest + 1, (2, 4 * rows, 4 * columns), generator=generator)
+    masks = F.one_hot(labels, 1 + highest).permute(0, 3, 1, 2).float()
+    assert torch.equal(label_shares(labels, highest, (4, 4)), F.avg_pool2d(masks, (rows, columns)))
+
+
+def test_matching_votes_as_cell_voting_does() -> None:
+    generator = torch.Generator().manual_seed(3)
+    labels = torch.randint(0, 1 + LABELS, (2, CELLS, CELLS), generator=generator)
+    support, query = torch.randn(2, 2, 5, CELLS, CELLS, generator=generator)
+    shares = label_shares(labels, LABELS, (CELLS, CELLS))
+    voting = CellVoting(scale=20.0)
+    log_votes = voting.match(query[:, None], voting.build(support[:, None], shares[:, 1:, None]))[:, 0]
+    # With every structure in every slice, the same area everywhere makes all cells count alike.
+    sought = torch.full_like(shares, 1 / (1 + LABELS))
+    expected = -(sought * log_votes).sum() / sought.sum()
+    loss = MatchingLoss(labels=LABELS)
+    torch.testing.assert_close(loss._one_way(shares, sought, loss._weights(support, query)), expected)
+
+
+@settings(deadline=None, max_examples=15)
+@given(seed=st.integers(0, 1000), cells=st.integers(1, 12))
+def test_equally_many_cells_of_each_label_are_drawn(seed: int, cells: int) -> None:
+    torch.manual_seed(seed)
+    labels = torch.randint(-1, 4, (3, 40))
+    drawn, counted = draw_cells(labels, cells)
+    for row in range(3):
+        chosen = drawn[row][counted[row]]
+        assert chosen.unique().numel() == chosen.numel()
+        expected = [min(cells, int((labels[row] == label).sum())) for label in range(4)]
+        assert labels[row][chosen].bincount(minlength=4).tolist() == expected
+
+
+def test_contrast_of_three_cells_by_hand() -> None:
+    similarity = torch.tensor([[[9.0, 2.0, 0.0], [2.0, 9.0, 1.0], [0.0, 1.0, 9.0]]])
+    labels, counted = torch.tensor([[1, 1, 0]]), torch.ones(1, 3, dtype=torch.bool)
+    first, second = (torch.tensor(entropy).exp().log1p() for entropy in (-2.0, -1.0))  # -log(e^2 / (e^2 + e^0)), ...
+    torch.testing.assert_close(contrast(similarity, labels, counted), (first + second) / 2)
+    assert contrast(similarity, torch.zeros_like(labels), counted) == 0
+
+
+def new_taught() -> tuple[ALPNet, SelfDistillation]:
+    network = ALPNet(encoder=PyramidEncoder(channels=16, widths=(8, 8, 16, 16, 16)))
+    matching = MatchingLoss(labels=LABELS)
+    return network, SelfDistillation(loss=matching, network=network, channels=16, prototypes=32, momentum=0.5)
+
+
+@pytest.fixture
+def taught() -> tuple[ALPNet, SelfDistillation]:
+    torch.manual_seed(0)
+    return new_taught()
+
+
+def step(network: ALPNet, loss: SelfDistillation) -> Tensor:
+    labels, images = quarters()[:, None], torch.randn(2, 1, 3, 32, 32)
+    features = loss.encode(images, network, support_images=images, support_masks=labels[:, None])
+    network.zero_grad()
+    value = loss(features, labels)
+    value.backward()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.grad is not None:
+                parameter -= 0.01 * parameter.grad
+    return value
+
+
+def test_the_teacher_follows_the_network_and_learns_nothing_itself(taught: tuple[ALPNet, SelfDistillation]) -> None:
+    network, loss = taught
+    first = network.encoder.out.weight.detach().clone()
+    step(network, loss)
+    second = network.encoder.out.weight.detach().clone()
+    step(network, loss)
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(loss.teacher.module.encoder.out.weight, (first + second) / 2)
+    assert all(parameter.grad is None for parameter in loss.parameters())
+    assert loss.centre.abs().max() > 0
+
+
+def test_a_resumed_run_goes_on_as_the_whole_one(taught: tuple[ALPNet, SelfDistillation]) -> None:
+    network, loss = taught
+    step(network, loss)
+    state, weights, random = loss.state_dict(), network.state_dict(), torch.get_rng_state()
+    state, weights = ({name: tensor.clone() for name, tensor in part.items()} for part in (state, weights))
+    expected = step(network, loss)
+    resumed, again = new_taught()
+    resumed.load_state_dict(weights)
+    again.load_state_dict(state)
+    torch.set_rng_state(random)
+    assert torch.equal(step(resumed, again), expected)
+
+
+def test_self_distillation_is_added_to_the_loss(taught: tuple[ALPNet, SelfDistillation]) -> None:
+    _, loss = taught
+    labels = quarters()
+    features = torch.randn(4, 16, CELLS, CELLS)
+    pairs = PairFeatures(*features.chunk(2), labels)
+    alike = loss.distillation(features, features)
+    assert alike < loss.distillation(features, features.flip(0))
+    loss.centre.zero_()
+    whole = loss(TaughtPairFeatures(pairs, features), labels[:, None])
+    torch.testing.assert_close(whole, loss.loss(pairs, labels[:, None]) + 0.1 * alike)
+
+
+def test_another_view_is_another_image_of_the_same_slice() -> None:
+    torch.manual_seed(0)
+    image = torch.linspace(-1, 2, 64 * 64).view(1, 1, 64, 64).expand(5, 3, -1, -1)
+    view = other_view(image)
+    assert torch.equal(view[:, 0], view[:, 2])
+    torch.testing.assert_close(view.mean((1, 2, 3)), torch.zeros(5), atol=1e-5, rtol=0)
+    torch.testing.assert_close(view.std((1, 2, 3)), torch.ones(5), atol=1e-3, rtol=0)
+    rows = view[:, 0].mean(2)
+    assert (rows[:, 32:].mean(1) > rows[:, :32].mean(1) + 1).all()
+    assert not torch.allclose(view[0], view[1], atol=0.1)
