@@ -38,6 +38,20 @@ def test_a_paired_organ_keeps_both_parts():
     assert keep_most_confident(volume, np.ones(volume.shape), count=1).sum() == volume.sum() // 2
 
 
+@pytest.mark.parametrize(
+    ("size", "probability", "stays"),
+    [(9, 0.8, True), (9, 0.73, True), (9, 0.7, False), (3, 0.8, True), (2, 0.8, False), (2, 1.0, True)],
+)
+def test_parts_as_large_and_sure_as_the_best_stay_beyond_the_count(size, probability, stays):
+    mask = np.zeros((3, 20), dtype=bool)
+    mask[:, :3] = True  # 9 pixels
+    mask[1, 10 : 10 + size] = True
+    certainty = np.where(np.arange(20) < 5, 0.8, probability)[None].repeat(3, 0)
+    kept = keep_most_confident(mask, certainty, count=1, alike=True)
+    assert kept.sum() == 9 + size * stays
+    assert keep_most_confident(mask, certainty, count=1).sum() == 9
+
+
 @pytest.mark.parametrize("shape", [(4, 4), (2, 4, 4)])
 def test_an_empty_mask_stays_empty(shape):
     empty = np.zeros(shape, dtype=bool)

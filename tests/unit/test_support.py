@@ -58,6 +58,15 @@ def test_a_support_holds_every_label_of_its_slices():
     assert support.components == {"liver": 1, "spleen": 1}
 
 
+def test_an_organ_drawn_on_a_few_slices_is_one_component():
+    image, drawn = scan()
+    drawn[..., [3, 5]] = 0
+    support = support_from_scan(image, drawn, LABELS, image_size=16, scan="a.nii.gz")
+    assert support.components == {"liver": 1, "spleen": 1}
+    absent = support_from_scan(image, drawn, {**LABELS, "bladder": 9}, image_size=16, scan="a.nii.gz")
+    assert absent.components["bladder"] == 0
+
+
 def test_adjacent_slices_are_the_channels():
     image, drawn = scan()
     support = support_from_scan(image, drawn, LABELS, scan="a", image_size=16, slices=[4], adjacent_slices=True)

@@ -154,6 +154,7 @@ class _SliceBySlice(Refiner):
     ) -> RefinedSegmentation:
         """Segment every slice that holds a label by a network of its own."""
         label_map, log_probability = coarse.label_map.copy(), coarse.log_probability.clone()
+        certainty = np.zeros_like(label_map)
         settings = replace(self.settings, components="none", progress=False)
         held = np.flatnonzero(coarse.label_map.any((1, 2))).tolist()
         for index in tqdm(held, "Adapting", unit="slice", disable=not self.settings.progress, leave=None):
@@ -164,7 +165,8 @@ class _SliceBySlice(Refiner):
             again = _coarse_segmentation(around, self.support, adapted, settings, FeatureCache(0))
             label_map[index] = again.label_map[index - first]
             log_probability[index] = again.log_probability[index - first]
-        keep_components(label_map, np.ones_like(label_map), self.support.component_counts(), self.settings.components)
+            certainty[index] = (again.probability(index - first).amax(0) * 255).byte().numpy()
+        keep_components(label_map, certainty, self.support.component_counts(), self.settings.components)
         if self.refiner is None:
             return RefinedSegmentation(label_map)
         adapted_coarse = CoarseSegmentation(label_map, log_probability, coarse.labels)

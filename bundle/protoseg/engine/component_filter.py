@@ -22,7 +22,8 @@ def keep_components(
         label_map: (S, H, W), 0 = background, k = k-th label.
         certainty: (S, H, W), in proportion to the probability of what is there.
         counts: how many components each label has on the support.
-        rule: "support" keeps as many as there, "one" the most confident, "none" drops nothing.
+        rule: "support" keeps as many as there, and those that are as large and sure; "one" the most confident;
+            "none" drops nothing.
     """
     if rule == "none":
         return
@@ -31,5 +32,6 @@ def keep_components(
         if box is None:
             continue
         mask = label_map[box] == position
-        kept = keep_most_confident(mask, certainty[box], count=count if rule == "support" else 1)
+        by_support = rule == "support"
+        kept = keep_most_confident(mask, certainty[box], count=count if by_support else 1, alike=by_support)
         label_map[box][mask & ~kept] = 0

@@ -48,8 +48,8 @@ class OneShotSettings:
         batch_size: slices encoded together.
         choice: which support slices serve a query slice, decided from the images alone: "nearest", for every label
             the slice that looks most like the query's; "all", all of them.
-        components: which 3D components of a label to keep: "support" (as many as the support has), "one" or "none"
-            (no filter).
+        components: which 3D components of a label to keep: "support" (as many as the support has, and more that are
+            as large and sure), "one" or "none" (no filter).
         estimate_quality: segment the support in reverse to estimate each label's Dice.
         progress: show a progress bar over the slices.
 

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from protoseg.errors import InputError
@@ -181,7 +182,7 @@ def support_from_scan(
         labels=dict(labels),
         images=network_input(volume, chosen, size=image_size, adjacent=adjacent_slices),
         masks=fit_slices(numbered[chosen, None], image_size, "nearest")[:, 0],
-        components={name: count_components(np.asarray(drawn == value)) for name, value in labels.items()},
+        components={name: _count_components(np.asarray(drawn == value)) for name, value in labels.items()},
         origins=tuple(SliceOrigin(scan, index) for index in chosen),
         preprocessing=preprocessing,
         encoder=encoder,
@@ -219,6 +220,11 @@ def choose_slices(drawn: Tensor, labels: Mapping[str, int], slices: SliceSelecti
                 f"support_slices names slice {index}, which holds no label; labels are on {holding[0]}..{holding[-1]}."
             )
     return chosen
+
+
+def _count_components(mask: NDArray[np.bool_]) -> int:
+    """Components of a label (S, H, W), the slices without it left out: there it may just not have been drawn."""
+    return count_components(mask[mask.any((1, 2))])
 
 
 def _choose_for_label(area: Tensor, slices: SliceSelection) -> list[int]:
