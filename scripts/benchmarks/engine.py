@@ -5,7 +5,6 @@ call. Weights are random: they do not change the speed.
 """
 
 import argparse
-import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from benchmarks.memory import peak_memory_gib
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.support import SupportSet, support_from_scan
@@ -110,8 +110,8 @@ class Benchmark:
             "published_over_engine": published / engine,
             "eight_labels_over_one": eight / one,
             "second_label_over_first": second / first,
-            "slices_256_over_64": longer / engine,
-            "peak_memory_gib": _peak_memory_gib(self.device),
+            "slices_256_over_64": longer / engine,  # with --quick: four times as many, too
+            "peak_memory_gib": peak_memory_gib(self.device),
         }
 
     def _support(self, labels: int) -> SupportSet:
@@ -129,6 +129,7 @@ class Benchmark:
             self.network.encode_alike(batch.to(self.device))
 
     def _published(self, slices: int) -> None:
+        """The published procedure over the first slices of the volume."""
         matching = AdaptivePrototypes().eval()
         network = ALPNet(encoder=self.network.encoder, matching=matching, precision="float32").eval()
         volume = axial_slices(self.volume)
@@ -162,13 +163,6 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - start
-
-
-def _peak_memory_gib(device: torch.device) -> float:
-    """Peak of the process so far, or of the GPU's allocator."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _print_table(figures: dict[str, dict[str, float]]) -> None:

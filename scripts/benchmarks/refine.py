@@ -7,7 +7,6 @@ segment-anything's model is loaded; bfloat16 only where the hardware multiplies 
 
 import argparse
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from benchmarks.matrix_products import MatrixProducts
+from benchmarks.memory import peak_memory_gib
 from protoseg.engine.clicks import Click
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.refinement import CoarseSegmentation
@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> None:
 def measure(precision: str, device: torch.device, repeats: int) -> dict[str, float]:
     """All figures of one number format; segment-anything runs under autocast in the same."""
     sam = Sam(_random_sam(device), precision=precision)
-    figures = {**_refinement(sam, repeats), "peak_memory_gib": _peak_memory_gib(device)}
+    figures = {**_refinement(sam, repeats), "peak_memory_gib": peak_memory_gib(device)}
     stock = _random_sam(device)
     return {**_encoder(sam, stock, precision, repeats), **_decoder(sam, stock, repeats), **figures}
 
@@ -183,13 +183,6 @@ def _timed(repeats: int, *works: Callable[[], object]) -> list[float]:
             if turn > 0:  # the first is the warm-up
                 taken.append(time.perf_counter() - start)
     return [statistics.median(taken) for taken in seconds]
-
-
-def _peak_memory_gib(device: torch.device) -> float:
-    """Of the device on CUDA, else of the process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _random_sam(device: torch.device) -> nn.Module:

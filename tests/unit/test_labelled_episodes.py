@@ -21,7 +21,7 @@ from protoseg.data.pretraining.random_view import FINE_WARP, WARP, View, random_
 from protoseg.data.pretraining.subjects import BACKDROP, FRAME, STRUCTURES, Box, load_subjects
 from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.matching_loss import MatchingLoss, PairEncoding, PairFeatures, label_shares
+from protoseg.maths.matching_loss import MatchingLoss, PairEncoding
 from protoseg.maths.pyramid import PyramidEncoder
 
 SIZE = 64
@@ -146,6 +146,20 @@ def test_unusable_requests_are_refused(dataset: LabelledEpisodes, folder: Path) 
         LabelledEpisodes(cache_dir=folder, subjects={})
 
 
+@pytest.mark.parametrize(
+    ("shares", "found"),
+    [
+        ({"shares": {"elbow": 0.5}}, "shares are {'elbow': 0.5}; expected numbers from 0 for some of abdomen, "),
+        ({"contrasts": {"flair": 1.0}}, "contrasts are {'flair': 1.0}; expected numbers from 0 for some of ct, "),
+        ({"contrasts": {"ct": 1.5, "t1": -0.5}}, "expected numbers from 0"),
+        ({"contrasts": {"ct": 0.5, "t1": 0.4}}, "expected shares that add up to 1"),
+    ],
+)
+def test_unusable_shares_are_refused(folder: Path, shares: dict, found: str) -> None:
+    with pytest.raises(InputError, match=found):
+        LabelledEpisodes(cache_dir=folder, subjects=FEW, **shares)
+
+
 def test_a_larger_pool_begins_with_the_same_subjects(folder: Path) -> None:
     few, many = (load_subjects({"abdomen": count}, folder, seed=9)["abdomen"] for count in (2, 3))
     assert many[:2] == few
@@ -254,22 +268,6 @@ def test_a_contrast_can_be_chosen(kind: str) -> None:
     assert {"t1": liver > spleen, "t2": liver < spleen}.get(kind, True)
 
 
-def test_shares_of_labels_in_cells() -> None:
-    labels = torch.tensor([[[0, 1, 2, 2], [1, 1, 2, 2]]])
-    assert label_shares(labels, 2, (1, 2)).tolist() == [[[[0.25, 0.0]], [[0.75, 0.0]], [[0.0, 1.0]]]]
-
-
-def test_the_loss_is_low_where_features_match_and_ignores_what_the_other_slice_lacks() -> None:
-    labels = torch.tensor([[[0, 0, 1, 1], [0, 0, 1, 1]]])
-    matching = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])  # 1 x C=2 x 1 x 2
-    loss = MatchingLoss(labels=3)
-    good = loss(PairFeatures(matching, matching, labels), labels[:, None])
-    bad = loss(PairFeatures(matching, matching.flip(3), labels), labels[:, None])
-    assert good < 1e-4 < 5 < bad
-    lacking = loss(PairFeatures(matching, matching, labels), (3 * labels)[:, None])
-    assert lacking < 1e-4
-
-
 def test_the_config_knows_the_structures() -> None:
     configs = Path(__file__).parents[2] / "bundle" / "configs"
     parser = ConfigParser()
@@ -279,19 +277,6 @@ def test_the_config_knows_the_structures() -> None:
     assert loss.backdrop == BACKDROP and STRUCTURES["liver"] not in BACKDROP and STRUCTURES["muscle"] in BACKDROP
     assert parser.get_parsed_content("coarse_episodes") % parser.get_parsed_content("batch_size") == 0
     assert sum(parser.get_parsed_content("contrasts").values()) == pytest.approx(1)
-
-
-def test_a_structure_that_the_support_lacks_must_look_like_the_backdrop() -> None:
-    support_labels = torch.tensor([[[0, 0, 1, 1], [0, 0, 1, 1]]])
-    query_labels = torch.tensor([[[0, 0, 2, 2], [0, 0, 2, 2]]])
-    like_background = torch.tensor([[[[1.0, 1.0]], [[0.0, 0.0]]]])
-    like_the_other = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])
-    loss = MatchingLoss(labels=2, backdrop=[0])
-    shares = label_shares(support_labels, 2, (1, 2)), label_shares(query_labels, 2, (1, 2))
-    losses = [
-        loss._one_way(*shares, loss._weights(like_the_other, query)) for query in (like_background, like_the_other)
-    ]
-    assert losses[0] < 1e-3 < 4 < losses[1]
 
 
 def test_a_small_training_run_lowers_the_loss(dataset: LabelledEpisodes) -> None:

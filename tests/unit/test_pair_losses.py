@@ -103,6 +103,11 @@ def test_a_slice_without_any_structure_leaves_gradients_finite(loss: nn.Module) 
     assert features.grad.isfinite().all()
 
 
+def test_shares_of_labels_in_cells() -> None:
+    labels = torch.tensor([[[0, 1, 2, 2], [1, 1, 2, 2]]])
+    assert label_shares(labels, 2, (1, 2)).tolist() == [[[[0.25, 0.0]], [[0.75, 0.0]], [[0.0, 1.0]]]]
+
+
 @settings(deadline=None, max_examples=15)
 @given(seed=st.integers(0, 1000), highest=st.integers(1, 120), rows=st.integers(1, 3), columns=st.integers(1, 3))
 def test_label_shares_are_the_mean_of_masks(seed: int, highest: int, rows: int, columns: int) -> None:
@@ -110,6 +115,30 @@ def test_label_shares_are_the_mean_of_masks(seed: int, highest: int, rows: int, 
     labels = torch.randint(0, highest + 1, (2, 4 * rows, 4 * columns), generator=generator)
     masks = F.one_hot(labels, 1 + highest).permute(0, 3, 1, 2).float()
     assert torch.equal(label_shares(labels, highest, (4, 4)), F.avg_pool2d(masks, (rows, columns)))
+
+
+def test_matching_ignores_what_the_other_slice_lacks() -> None:
+    labels = torch.tensor([[[0, 0, 1, 1], [0, 0, 1, 1]]])
+    matching = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])  # 1 x C=2 x 1 x 2
+    loss = MatchingLoss(labels=3)
+    good = loss(PairFeatures(matching, matching, labels), labels[:, None])
+    bad = loss(PairFeatures(matching, matching.flip(3), labels), labels[:, None])
+    assert good < 1e-4 < 5 < bad
+    lacking = loss(PairFeatures(matching, matching, labels), (3 * labels)[:, None])
+    assert lacking < 1e-4
+
+
+def test_in_matching_a_structure_that_the_support_lacks_must_look_like_the_backdrop() -> None:
+    support_labels = torch.tensor([[[0, 0, 1, 1], [0, 0, 1, 1]]])
+    query_labels = torch.tensor([[[0, 0, 2, 2], [0, 0, 2, 2]]])
+    like_background = torch.tensor([[[[1.0, 1.0]], [[0.0, 0.0]]]])
+    like_the_other = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])
+    loss = MatchingLoss(labels=2, backdrop=[0])
+    shares = label_shares(support_labels, 2, (1, 2)), label_shares(query_labels, 2, (1, 2))
+    losses = [
+        loss._one_way(*shares, loss._weights(like_the_other, query)) for query in (like_background, like_the_other)
+    ]
+    assert losses[0] < 1e-3 < 4 < losses[1]
 
 
 def test_matching_votes_as_cell_voting_does() -> None:

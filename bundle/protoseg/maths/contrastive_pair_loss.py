@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from protoseg.maths.matching import unit
 from protoseg.maths.matching_loss import PairFeatures, label_shares
 
-__all__ = ["ContrastivePairLoss"]
+__all__ = ["ContrastivePairLoss", "contrast", "draw_cells"]
 
 LEAST_SHARE = 0.5  # of a cell that its structure fills; others lie on a border and are left out
 UNCLEAR = -1

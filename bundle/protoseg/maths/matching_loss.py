@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from protoseg.maths.matching import unit
 from protoseg.maths.voting import PROBABILITY_FLOOR, CellVoting
 
-__all__ = ["MatchingLoss", "PairEncoding", "PairFeatures", "label_shares"]
+__all__ = ["PRESENT", "MatchingLoss", "PairEncoding", "PairFeatures", "label_shares"]
 
 SMALLEST_AREA = 20.0  # cells in a batch; a structure of fewer is not weighted up further
 PRESENT = 1.0  # cells that a structure must fill on a slice to be looked for on the other

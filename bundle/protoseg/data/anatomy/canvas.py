@@ -21,7 +21,7 @@ class Canvas:
     after the person's proportions and one smooth random deformation.
 
     Each voxel holds `tissue` and, where a surface runs through it, the lesser `neighbour` tissue too;
-    `coverage` (0.5 to 1) is the share that belongs to `tissue`. `labels` are the values of `ORGANS`.
+    `coverage` (0.5 to 1) is the share that belongs to `tissue`. `labels` are values of the region's labels.
     """
 
     MARGIN = 22.0  # mm: more than the deformation and the proportions move anything, and room for noise

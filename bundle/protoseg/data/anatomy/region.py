@@ -21,7 +21,7 @@ class PaintPerson(Protocol):
         """Paint a person onto the grid that three axes span.
 
         `axes` hold voxel positions in mm: x grows to the right, y forwards, z upwards, from an origin of the region's
-        own; `table` puts the person on a CT table.
+        own; `table` puts the person on a CT table. The same seed is the same person whatever the axes.
         """
         ...
 

@@ -8,7 +8,7 @@ from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.shapes import Array, SmoothNoise
 from protoseg.data.anatomy.tissues import Tissue
 
-__all__ = ["CONTRASTS", "render"]
+__all__ = ["CONTRASTS", "ENHANCEMENT", "HOUNSFIELD", "MAGNETIC", "render"]
 
 CONTRASTS = ("ct", "t1", "t2")
 

@@ -15,7 +15,7 @@ __all__ = ["Array", "Point", "SmoothNoise", "capsule", "ellipse", "ellipsoid", "
 Array = NDArray[Any]
 Point = tuple[float, float, float]
 
-# Noise lives on a lattice over the whole trunk, so that a person's shape does not depend on the sampling.
+# Noise lives on a lattice that holds any region, so that a person's shape does not depend on the sampling.
 DOMAIN = ((-230.0, 230.0), (-190.0, 190.0), (-260.0, 320.0))
 
 

@@ -1,4 +1,4 @@
-"""What a body is made of, and which of it gets a label."""
+"""What a body is made of, and what is labelled in the abdomen."""
 
 from enum import IntEnum, auto
 
@@ -19,6 +19,7 @@ ORGANS: dict[str, int] = {
     "lungs": 12,
     "psoas": 13,
 }
+"""Name and value of what is labelled in the abdomen; the other regions have labels of their own."""
 
 
 class Tissue(IntEnum):

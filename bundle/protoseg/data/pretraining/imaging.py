@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["image_pairs", "image_slices"]
+__all__ = ["image_pairs", "image_slices", "smooth_field"]
 
-FINE, COARSE = 0.8, 8  # pixels of a slice: of the two scales of texture
-NOISE_BLUR = 0.8
-BLUR_RADIUS = 4
+FINE, COARSE = 0.8, 8  # pixels of a slice: blur of the fine texture, bumps of the coarse one
+NOISE_BLUR = 0.8  # pixels of the image
+BLUR_RADIUS = 4  # pixels that blurs reach
 
 
 def image_pairs(

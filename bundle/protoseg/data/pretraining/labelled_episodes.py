@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,15 @@ from torch.utils.data import Dataset
 from protoseg.data.anatomy.tissues import Tissue
 from protoseg.data.pretraining.random_contrast import CONTRAST_SHARES, Contrast, random_contrast, varied
 from protoseg.data.pretraining.random_view import View, random_acquisition, random_views
-from protoseg.data.pretraining.subjects import Subject, load_subjects
+from protoseg.data.pretraining.subjects import KINDS, SLICES, Subject, load_subjects
 from protoseg.errors import InputError
 
 __all__ = ["LabelledEpisodes"]
 
-SAME_SUBJECT = 0.35
-SAME_CONTRAST = 0.5
-NEAR, FAR = 2.5, 8.0  # slices between the positions of two people (standard deviation)
-FAR_SHARE = 0.2
+SAME_SUBJECT = 0.35  # of the pairs: one subject imaged twice
+SAME_CONTRAST = 0.5  # of the pairs: two scans of one protocol
+NEAR, FAR = 2.5, 8.0  # slices between the heights of two subjects of `SLICES` slices (standard deviation)
+FAR_SHARE = 0.2  # of the pairs of two subjects
 COLOURLESS = Contrast(np.zeros(len(Tissue), np.float32), np.zeros(len(Tissue), np.float32), windowed=False)
 
 
@@ -38,12 +38,13 @@ class LabelledEpisodes(Dataset[dict[str, Any]]):
         shares: of the episodes that each kind of subject has, in proportion; 1 where a kind is not named.
         contrasts: shares of the contrasts, see `random_contrast`.
         image_size: edge of the network's input in pixels.
-        coarse_episodes: so many episodes from the first are drawn at 3/4 of that edge, which takes half the time.
+        coarse_episodes: so many episodes from the first, a multiple of the batch size, are drawn at 3/4 of that edge,
+            which takes half the time.
         seed: of subjects and episodes.
         workers: processes that paint subjects.
 
     Raises:
-        InputError: no subjects, unknown kinds of them, or fewer than two of one.
+        InputError: no subjects, unknown kinds of them, fewer than two of one, or unusable shares.
     """
 
     def __init__(
@@ -64,6 +65,10 @@ class LabelledEpisodes(Dataset[dict[str, Any]]):
         self.coarse_episodes = coarse_episodes
         self.seed = seed
         self.contrasts = dict(contrasts)
+        _check_shares("shares", shares or {}, KINDS)
+        _check_shares("contrasts", contrasts, CONTRAST_SHARES)
+        if not np.isclose(sum(contrasts.values()), 1, atol=1e-8):
+            raise InputError(f"contrasts are {dict(contrasts)}; expected shares that add up to 1.")
         self._subjects = load_subjects(subjects, Path(cache_dir), seed=seed, workers=workers)
         weights = np.array([(shares or {}).get(kind, 1.0) for kind in self._subjects])
         self._shares = weights / weights.sum()
@@ -85,8 +90,7 @@ class LabelledEpisodes(Dataset[dict[str, Any]]):
         pair = self._draw_pair(rng)
         subjects = [subject for subject, _ in pair]
         contrasts = self._draw_contrasts(subjects[0], rng)
-        upright = subjects[0].kind not in ("skin", "polyp")
-        views = random_views(rng, (subjects[0].body, subjects[1].body), upright=upright)
+        views = random_views(rng, (subjects[0].body, subjects[1].body), upright=subjects[0].upright)
         slices = [
             _recipe(subject, height, contrast, view, rng)
             for (subject, height), contrast, view in zip(pair, contrasts, views)
@@ -108,7 +112,7 @@ class LabelledEpisodes(Dataset[dict[str, Any]]):
             second, distance = first, int(rng.integers(-1, 2))
         else:
             second = others[rng.integers(len(others))]
-            distance = round(rng.normal(0, FAR if rng.random() < FAR_SHARE else NEAR) * first.count / 40)
+            distance = round(rng.normal(0, FAR if rng.random() < FAR_SHARE else NEAR) * first.count / SLICES)
         return [(first, height), (second, int(np.clip(height + distance, 0, second.count - 1)))]
 
     def _draw_contrasts(self, subject: Subject, rng: np.random.Generator) -> tuple[Contrast, Contrast]:
@@ -118,6 +122,12 @@ class LabelledEpisodes(Dataset[dict[str, Any]]):
         contrast = random_contrast(rng, shares)
         other = varied(contrast, rng) if rng.random() < SAME_CONTRAST else random_contrast(rng, shares)
         return contrast, other
+
+
+def _check_shares(name: str, shares: Mapping[str, float], known: Collection[str]) -> None:
+    unknown = [key for key in shares if key not in known]
+    if unknown or min(shares.values(), default=0) < 0:
+        raise InputError(f"{name} are {dict(shares)}; expected numbers from 0 for some of {', '.join(known)}.")
 
 
 def _recipe(

@@ -16,11 +16,13 @@ __all__ = ["FINE_WARP", "WARP", "Acquisition", "View", "random_acquisition", "ra
 
 MARGIN = 5.6  # pixels of a slice (about 10 mm) that a crop to the body leaves around it
 WARP, FINE_WARP = 5, 12  # bumps along an edge
-SMALL_FIELD = 0.15  # of pairs, each of the next two too: how often
-ZOOM = 0.15
-ONE_ZOOMED = 0.07
-TURNED = 0.12
-ASKEW = 0.06
+# Shares of the pairs:
+ZOOM = 0.15  # both views show about the same part of the body
+ONE_ZOOMED = 0.07  # one of them does
+TURNED = 0.12  # both are turned by any angle, or mirrored
+# Shares of the views:
+SMALL_FIELD = 0.15  # the body is cut at its edges
+ASKEW = 0.06  # turned by about 20 degrees, others by 5
 
 Float = NDArray[np.float32]
 
@@ -64,8 +66,8 @@ class Acquisition(NamedTuple):
 def random_views(rng: np.random.Generator, bodies: tuple[Box, Box], *, upright: bool) -> tuple[View, View]:
     """Draw the views of a pair: crops to the body, turned, sheared and warped a little, each on its own.
 
-    Some pairs are turned by any angle or mirrored together, some show the same part of the body enlarged, and in a
-    few only one of the two is enlarged or askew.
+    Some pairs are turned by any angle or mirrored together, some show the same part of the body enlarged, in a few only
+    one of the two is enlarged, and some views are cut at the body's edges or askew.
 
     Args:
         rng: the source of randomness.

@@ -20,16 +20,17 @@ from protoseg.data.pretraining.shapes.paint import paint_shapes
 from protoseg.data.scan_cache import array_file, cached_array, fingerprint
 from protoseg.errors import InputError
 
-__all__ = ["BACKDROP", "KINDS", "STRUCTURES", "Box", "Subject", "load_subjects"]
+__all__ = ["BACKDROP", "FRAME", "KINDS", "SLICES", "STRUCTURES", "Box", "Subject", "load_subjects"]
 
 FRAME = 216  # rows and columns of the maps
-SLICES = 40
+SLICES = 40  # of a person
 # mm in the plane and between slices, so that the frame holds the region
 SPACINGS = {"abdomen": (1.8, 6.0), "chest": (2.0, 6.0), "pelvis": (2.0, 6.0), "head": (1.2, 4.5)}
 ROWS = 168  # of a person's slice; the rest of the frame stays air
 PICTURES = ("skin", "polyp", "ultrasound")
 KINDS = (*REGIONS, "shapes", *PICTURES)
 """What there are subjects of."""
+TURNABLE = ("skin", "polyp")  # pictures that a camera may show from any side
 MEMBERS = 4  # of a world of shapes
 
 BY_TISSUE: dict[str, tuple[Tissue, ...]] = {
@@ -53,14 +54,14 @@ BY_TISSUE: dict[str, tuple[Tissue, ...]] = {
 }
 """Tissues that are structures of their own wherever no organ's label is."""
 
-_LABELS = dict.fromkeys(name for region in REGIONS.values() for name in region.labels)
+_LABELS = [name for region in REGIONS.values() for name in region.labels]
 _SHAPES = [f"shape_{number}" for number in range(1, 15)]
 _NAMES = dict.fromkeys([*_LABELS, *BY_TISSUE, *_SHAPES, "lesion", "lesion_vessel"])
 
 STRUCTURES: dict[str, int] = {name: value for value, name in enumerate(_NAMES, start=1)}
 """Name and value of everything that is told apart; 0 is air and what lies in it."""
 
-BACKDROP: list[int] = [0, *(STRUCTURES[name] for name in BY_TISSUE if name not in _LABELS)]
+BACKDROP: list[int] = [0, *(STRUCTURES[name] for name in BY_TISSUE)]
 """Values of what nobody asks for by name."""
 
 
@@ -93,6 +94,11 @@ class Subject:
     def coloured(self) -> bool:
         """Whether its maps are a picture's."""
         return self.kind in PICTURES
+
+    @property
+    def upright(self) -> bool:
+        """Whether up and down mean something in it."""
+        return self.kind not in TURNABLE
 
     def slice(self, index: int) -> NDArray[np.uint8]:
         """Read one axial slice as maps (4, FRAME, FRAME): anterior at the top, the patient's right at the left.

@@ -1,4 +1,4 @@
-"""The hollow organs from gullet to colon: walls, and what they hold."""
+"""The hollow organs from oesophagus to colon: walls, and what they hold."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,9 @@ def paint_lumen(canvas: Canvas, box: Box, distance: Array, *, content: Tissue, w
 
 
 def paint_stomach(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None:
-    """Gullet, stomach and duodenum."""
-    gullet = [by_spine(-10, 26, 190), by_spine(-14, 38, 130), (-30, -8, 106)]
-    box, distance = canvas.tube(gullet, [7, 7, 8])
+    """Oesophagus, stomach and duodenum."""
+    oesophagus = [by_spine(-10, 26, 190), by_spine(-14, 38, 130), (-30, -8, 106)]
+    box, distance = canvas.tube(oesophagus, [7, 7, 8])
     canvas.paint(box, distance, Tissue.GUT_WALL, over=CAVITY | {Tissue.LUNG})
     fullness = rng.uniform(0.75, 1.15)
     course = [(-46, -18, 108), (-58, -6, 90), (-72, 24, 60), (-52, 46, 30), (-16, 52, 12), (26, 34, 14)]

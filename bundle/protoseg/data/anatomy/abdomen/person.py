@@ -25,16 +25,15 @@ from protoseg.data.anatomy.region import Region
 from protoseg.data.anatomy.shapes import Array
 from protoseg.data.anatomy.tissues import ORGANS, Tissue
 
-__all__ = ["ABDOMEN", "paint_person"]
+__all__ = ["ABDOMEN", "paint_abdomen"]
 
 IN_ONE_PIECE = ("spleen", "right_kidney", "left_kidney", "liver", "gallbladder", "stomach")
 
 
-def paint_person(seed: np.random.SeedSequence, *, axes: Sequence[Array], table: bool) -> Canvas:
-    """Paint a person onto the grid that three axes span.
+def paint_abdomen(seed: np.random.SeedSequence, *, axes: Sequence[Array], table: bool) -> Canvas:
+    """Paint a person from the lung bases to about the iliac crest, see `PaintPerson`.
 
-    `axes` hold voxel positions in mm: x grows to the right, y forwards, z upwards. The origin lies on the
-    midline in the middle of the trunk, at the disc between the first two lumbar vertebrae.
+    The origin lies on the midline in the middle of the trunk, at the disc between the first two lumbar vertebrae.
     """
     habitus, warp, *parts = (np.random.default_rng(child) for child in seed.spawn(16))
     fatness = float(habitus.beta(1.4, 1.5))
@@ -65,5 +64,5 @@ def paint_person(seed: np.random.SeedSequence, *, axes: Sequence[Array], table: 
     return canvas
 
 
-ABDOMEN = Region("abdomen", ORGANS, paint_person, middle=(12, 30), forwards=-4)
+ABDOMEN = Region("abdomen", ORGANS, paint_abdomen, middle=(12, 30), forwards=-4)
 """From the lung bases to about the iliac crest."""

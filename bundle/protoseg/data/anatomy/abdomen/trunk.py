@@ -8,7 +8,7 @@ from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.shapes import Array, Point, SmoothNoise, ellipse, ellipsoid
 from protoseg.data.anatomy.tissues import ORGANS, Tissue
 
-__all__ = ["HALF_DEPTH", "HALF_WIDTH", "Trunk", "by_spine", "diaphragm", "paint_table", "paint_trunk", "spine_y"]
+__all__ = ["Trunk", "by_spine", "diaphragm", "paint_table", "paint_trunk", "spine_y"]
 
 HALF_WIDTH, HALF_DEPTH = 140.0, 95.0  # mm: the outline of the template's muscle wall
 

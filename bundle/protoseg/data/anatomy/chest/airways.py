@@ -1,4 +1,4 @@
-"""The tubes of neck and chest: windpipe and bronchi, gullet, and the thyroid on the windpipe."""
+"""The tubes of neck and chest: trachea and bronchi, oesophagus, and the thyroid on the trachea."""
 
 from collections.abc import Sequence
 
@@ -10,18 +10,18 @@ from protoseg.data.anatomy.chest.mediastinum import SOFT, paint_tube
 from protoseg.data.anatomy.shapes import Point, SmoothNoise, ellipsoid, smooth_union
 from protoseg.data.anatomy.tissues import Tissue
 
-__all__ = ["paint_airways", "paint_gullet", "paint_thyroid"]
+__all__ = ["paint_airways", "paint_oesophagus", "paint_thyroid"]
 
-FORK = (3.0, -25.0, 0.0)
+CARINA = (3.0, -25.0, 0.0)  # mm: where the trachea forks
 
 
 def paint_airways(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Windpipe and main bronchi carry the label; the bronchi of the lobes do not."""
+    """Trachea and main bronchi carry the label; the lobar bronchi do not."""
     label, calibre = CHEST_LABELS["trachea"], rng.uniform(0.82, 1.12)
     sway = rng.normal(0, 3)
-    windpipe = [by_spine(0, 31, 175), by_spine(sway / 2, 31, 110), by_spine(2 + sway, 31, 50), FORK]
-    right = [FORK, (18, -28, -13), (34, -30, -24), (42, -32, -38)]
-    left = [FORK, (-14, -29, -12), (-32, -33, -23), (-46, -36, -33)]
+    trachea = [by_spine(0, 31, 175), by_spine(sway / 2, 31, 110), by_spine(2 + sway, 31, 50), CARINA]
+    right = [CARINA, (18, -28, -13), (34, -30, -24), (42, -32, -38)]
+    left = [CARINA, (-14, -29, -12), (-32, -33, -23), (-46, -36, -33)]
     branches = (
         ([right[2], (46, -30, -16), (60, -30, -4), (76, -34, 14)], [5.5, 4.5, 3.5, 2.2]),
         ([right[3], (46, -34, -58), (54, -46, -84), (66, -60, -124)], [5.5, 5, 4, 2.2]),
@@ -32,7 +32,7 @@ def paint_airways(canvas: Canvas, rng: np.random.Generator) -> None:
     )
     for path, radii in branches:
         _paint_bronchus(canvas, path, radii)
-    for path, radii in ((right, [7.8, 7.2, 6.8, 6.2]), (left, [7.4, 6.6, 6.2, 6.0]), (windpipe, [9.5] * 4)):
+    for path, radii in ((right, [7.8, 7.2, 6.8, 6.2]), (left, [7.4, 6.6, 6.2, 6.0]), (trachea, [9.5] * 4)):
         radii = [calibre * radius for radius in radii]
         box, distance = paint_tube(canvas, path, radii, Tissue.GUT_WALL, label=label, firm=True)
         canvas.paint(box, distance + 1.8, Tissue.GAS, label=label, over={Tissue.GUT_WALL, Tissue.GAS})
@@ -45,8 +45,8 @@ def _paint_bronchus(canvas: Canvas, path: Sequence[Point], radii: Sequence[float
     canvas.paint(box, distance + 1, Tissue.GAS, label=None, over={Tissue.GUT_WALL, Tissue.GAS})
 
 
-def paint_gullet(canvas: Canvas, rng: np.random.Generator, *, depth: float) -> None:
-    """Between windpipe and spine, then in front of the aorta, and through the diaphragm to the stomach.
+def paint_oesophagus(canvas: Canvas, rng: np.random.Generator, *, depth: float) -> None:
+    """Between trachea and spine, then in front of the aorta, and through the diaphragm to the stomach.
 
     `depth` is that of the abdomen's origin, in mm, which says where the stomach is.
     """
@@ -74,7 +74,7 @@ def paint_gullet(canvas: Canvas, rng: np.random.Generator, *, depth: float) -> N
 
 
 def paint_thyroid(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Two lobes beside the windpipe and the bridge in front of it, now and then with a cyst."""
+    """Two lobes beside the trachea and the isthmus in front of it, now and then with a cyst."""
     size, height = rng.uniform(0.8, 1.25), rng.uniform(98, 116)
     _, middle_y, _ = by_spine(0, 32, height)
     box = canvas.box((-45, middle_y - 30, height - 40), (45, middle_y + 30, height + 40))
@@ -83,8 +83,8 @@ def paint_thyroid(canvas: Canvas, rng: np.random.Generator) -> None:
         ellipsoid(x, y, z, centre=(side * 18, middle_y, height + 4), radii=(10 * size, 11.5 * size, 24 * size))
         for side in (-1, 1)
     ]
-    bridge = ellipsoid(x, y, z, centre=(0, middle_y + 12, height - 10), radii=(18, 4 * size, 8 * size))
-    gland = smooth_union(np.minimum(*lobes), bridge, 5.0)
+    isthmus = ellipsoid(x, y, z, centre=(0, middle_y + 12, height - 10), radii=(18, 4 * size, 8 * size))
+    gland = smooth_union(np.minimum(*lobes), isthmus, 5.0)
     gland += 1.2 * canvas.noise(SmoothNoise(rng, 12.0), box)
     label = CHEST_LABELS["thyroid"]
     canvas.paint(box, gland - 1.5, Tissue.VISCERAL_FAT, over={Tissue.MUSCLE})

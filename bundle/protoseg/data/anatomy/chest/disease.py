@@ -1,4 +1,4 @@
-"""What some people's lungs have: effusion, consolidation, haze, nodules."""
+"""What some people's lungs have: effusion, consolidation, ground glass, nodules."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def paint_lung_disease(canvas: Canvas, rng: np.random.Generator) -> None:
     if rng.random() < 0.25:
         _paint_consolidation(canvas, rng)
     if rng.random() < 0.2:
-        _paint_haze(canvas, rng)
+        _paint_ground_glass(canvas, rng)
     if rng.random() < 0.35:
         _paint_nodules(canvas, rng)
 
@@ -44,8 +44,8 @@ def _paint_consolidation(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.paint(box, patch, Tissue.MUCOSA, label=None, over=LUNG)
 
 
-def _paint_haze(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Ground glass: every voxel of some patches is part lung, part soft tissue."""
+def _paint_ground_glass(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Every voxel of some patches is part lung, part soft tissue."""
     everywhere = canvas.everywhere
     patches = canvas.noise(SmoothNoise(rng, 40.0), everywhere) - rng.uniform(0.2, 1.2)
     share = rng.uniform(0.2, 0.45) * np.clip(2 * patches, 0, 1)

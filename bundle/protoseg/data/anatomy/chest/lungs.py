@@ -36,7 +36,7 @@ def _paint_sheet(canvas: Canvas, distance: Array) -> None:
 
 
 def paint_lung_vessels(canvas: Canvas, rng: np.random.Generator, *, blood: Tissue) -> None:
-    """Arteries and veins that fork on their way from the lung's root to its surface."""
+    """Arteries and veins that fork on their way from the hilum to the lung's surface."""
     for side in (-1, 1):
         for number in range(34):
             root = np.array([side * 50, -24, -40]) + rng.normal(0, 4, 3) * (1, 1, 4)

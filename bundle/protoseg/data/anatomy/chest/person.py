@@ -9,7 +9,7 @@ from protoseg.data.anatomy.abdomen.organs import paint_liver, paint_spleen
 from protoseg.data.anatomy.abdomen.trunk import paint_table
 from protoseg.data.anatomy.abdomen.vessels import paint_liver_vessels
 from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.chest.airways import paint_airways, paint_gullet, paint_thyroid
+from protoseg.data.anatomy.chest.airways import paint_airways, paint_oesophagus, paint_thyroid
 from protoseg.data.anatomy.chest.disease import paint_lung_disease
 from protoseg.data.anatomy.chest.frame import CHEST_LABELS, in_abdominal_coordinates
 from protoseg.data.anatomy.chest.heart import paint_heart
@@ -17,7 +17,7 @@ from protoseg.data.anatomy.chest.lungs import paint_lung_vessels, paint_lungs
 from protoseg.data.anatomy.chest.mediastinum import paint_mediastinum
 from protoseg.data.anatomy.chest.shoulders import ARMS_DOWN, ARMS_UP, paint_shoulder_bones
 from protoseg.data.anatomy.chest.skeleton import paint_chest_skeleton
-from protoseg.data.anatomy.chest.vessels import paint_aorta, paint_chest_veins, paint_lung_roots
+from protoseg.data.anatomy.chest.vessels import paint_aorta, paint_chest_veins, paint_pulmonary_vessels
 from protoseg.data.anatomy.chest.wall import paint_chest_wall
 from protoseg.data.anatomy.region import Region
 from protoseg.data.anatomy.shapes import Array
@@ -26,14 +26,13 @@ from protoseg.data.anatomy.tissues import Tissue
 __all__ = ["CHEST", "paint_chest"]
 
 MANY_PIECES = {"aorta", "vertebrae", "ribs", "scapulae", "clavicles", "humeri", "thyroid"}
-"""What comes in several pieces, or in two where a scan ends half-way up it."""
+"""What comes in several pieces, or in two where a scan ends half-way along it."""
 
 
 def paint_chest(seed: np.random.SeedSequence, *, axes: Sequence[Array], table: bool) -> Canvas:
-    """Paint a person's chest onto the grid that three axes span.
+    """Paint a person from the thyroid to the domes of the diaphragm, see `PaintPerson`.
 
-    `axes` hold voxel positions in mm: x grows to the right, y forwards, z upwards. The origin lies on the
-    midline in the middle of the chest, where the windpipe forks.
+    The origin lies on the midline in the middle of the chest, where the trachea forks.
     """
     habitus, warp, *parts = (np.random.default_rng(child) for child in seed.spawn(20))
     fatness, build = float(habitus.beta(1.4, 1.5)), habitus.normal(0, 0.03)
@@ -61,10 +60,10 @@ def paint_chest(seed: np.random.SeedSequence, *, axes: Sequence[Array], table: b
     paint_stomach(below, chest, parts[8])
     paint_heart(canvas, chest, parts[9], right_blood=blood, fatness=fatness, depth=breath)
     paint_chest_veins(canvas, parts[10], arms=arms, blood=blood)
-    paint_lung_roots(canvas, parts[11], blood=blood)
+    paint_pulmonary_vessels(canvas, parts[11], blood=blood)
     paint_aorta(canvas, parts[12], arms=arms)
     paint_airways(canvas, parts[13])
-    paint_gullet(canvas, parts[14], depth=breath)
+    paint_oesophagus(canvas, parts[14], depth=breath)
     paint_thyroid(canvas, parts[15])
     paint_lung_vessels(canvas, parts[16], blood=blood)
     paint_lung_disease(canvas, parts[17])

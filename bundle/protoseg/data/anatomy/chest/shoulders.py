@@ -97,11 +97,11 @@ def _paint_humerus(canvas: Canvas, *, arms: Arms, side: int) -> None:
 
 
 def _paint_scapula(canvas: Canvas, rng: np.random.Generator, *, arms: Arms, side: int) -> None:
-    """A triangular blade behind the ribs, with its spine, the socket, and the hook in front."""
+    """A triangular blade behind the ribs, with its spine, the socket, and the coracoid process in front."""
     label = CHEST_LABELS["scapulae"]
     top, tip, socket = corners = np.array([arms.scapula_top, arms.scapula_tip, arms.socket], dtype=float)
-    hook = np.add(socket, (-2, 36, 14))
-    ends = _mirrored([*corners, arms.acromion, hook], side)
+    coracoid = np.add(socket, (-2, 36, 14))
+    ends = _mirrored([*corners, arms.acromion, coracoid], side)
     box = canvas.box(ends.min(axis=0) - 8, ends.max(axis=0) + 8)
     x, y, z = canvas.coordinates(box)
     across = side * x
@@ -112,7 +112,7 @@ def _paint_scapula(canvas: Canvas, rng: np.random.Generator, *, arms: Arms, side
         (tip, socket, (4.0, 7.0)),
         (0.8 * top + 0.2 * tip, bend, (2.5, 5.0)),
         (bend, arms.acromion, (5.0, 6.5)),
-        (np.add(socket, (-8, 4, 10)), hook, (6.0, 5.0)),
+        (np.add(socket, (-8, 4, 10)), coracoid, (6.0, 5.0)),
     )
     for start, end, radii in rods:
         blade = np.minimum(blade, capsule(across, y, z, start=start, end=end, radii=radii))

@@ -54,7 +54,7 @@ def _slant(around: Array, z: Array) -> Array:
 
 
 def _paint_sternum(canvas: Canvas, chest: Chest, rng: np.random.Generator) -> None:
-    """Handle, body and tip, a plate in the front wall with the collar bones' notch on top."""
+    """Manubrium, body and xiphoid process, a plate in the front wall with the jugular notch on top."""
     box = canvas.box((-45, -20, -150), (45, 120, 60))
     x, _, z = canvas.coordinates(box)
     across, wide = np.abs(x), rng.uniform(0.85, 1.15)

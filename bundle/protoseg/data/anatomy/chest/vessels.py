@@ -1,4 +1,4 @@
-"""The great vessels: aorta and arch, both venae cavae, and the vessels of neck, arms and lung roots."""
+"""The great vessels: aorta and arch, both venae cavae, and the vessels of neck, arms and hila."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from protoseg.data.anatomy.chest.shoulders import Arms
 from protoseg.data.anatomy.shapes import Point
 from protoseg.data.anatomy.tissues import Tissue
 
-__all__ = ["paint_aorta", "paint_chest_veins", "paint_lung_roots"]
+__all__ = ["paint_aorta", "paint_chest_veins", "paint_pulmonary_vessels"]
 
 
 def paint_aorta(canvas: Canvas, rng: np.random.Generator, *, arms: Arms) -> None:
@@ -33,7 +33,7 @@ def paint_aorta(canvas: Canvas, rng: np.random.Generator, *, arms: Arms) -> None
 
 
 def paint_chest_veins(canvas: Canvas, rng: np.random.Generator, *, arms: Arms, blood: Tissue) -> None:
-    """Upper vena cava with the veins that join it, azygos, and the lower vena cava up to the heart."""
+    """Superior vena cava with the veins that join it, azygos, and the inferior vena cava up to the heart."""
     wide = rng.uniform(0.85, 1.2)
     brachiocephalic = (
         [(31, 13, 24), (31, 22, 42), (36, 20, 58), (38, 8, 84), (40, 6, 120), (40, 10, 170)],
@@ -57,8 +57,8 @@ def paint_chest_veins(canvas: Canvas, rng: np.random.Generator, *, arms: Arms, b
     canvas.paint(box, distance, Tissue.VEIN, label=CHEST_LABELS["vena_cava"], over=over)
 
 
-def paint_lung_roots(canvas: Canvas, rng: np.random.Generator, *, blood: Tissue) -> None:
-    """The lungs' artery, from the right ventricle to both lung roots, and their four veins."""
+def paint_pulmonary_vessels(canvas: Canvas, rng: np.random.Generator, *, blood: Tissue) -> None:
+    """The pulmonary artery, from the right ventricle to both hila, and the four pulmonary veins."""
     wide = rng.uniform(0.88, 1.2)
     label = CHEST_LABELS["pulmonary_artery"]
     trunk = [(-24, 47, -62), (-27, 38, -42), (-25, 18, -24), (-22, 8, -18)]

@@ -132,17 +132,17 @@ def _paint_fat_planes(canvas: Canvas, chest: Chest, rng: np.random.Generator, *,
 
 
 def _paint_neck(canvas: Canvas, rng: np.random.Generator) -> None:
-    """The fat that gullet, windpipe and vessels run in, between the muscles that turn and bend the head."""
+    """The fat that oesophagus, trachea and vessels run in, between the muscles that turn and bend the head."""
     box = canvas.box((-60, -70, 45), (60, 70, 240))
     x, y, z = canvas.coordinates(box)
     centre = spine_y(z) + 33
     space = np.maximum(ellipse(x, y - centre, (40.0, 21.0)), 52 - z)
     canvas.paint(box, space, Tissue.VISCERAL_FAT, over={Tissue.MUSCLE})
     for side in (-1, 1):
-        strap = [by_spine(side * 10, 74, 52), by_spine(side * 11, 52, 90), by_spine(side * 13, 48, 150)]
-        turner = [by_spine(side * 20, 76, 54), by_spine(side * 36, 46, 100), by_spine(side * 54, 14, 160)]
+        infrahyoid = [by_spine(side * 10, 74, 52), by_spine(side * 11, 52, 90), by_spine(side * 13, 48, 150)]
+        sternocleidomastoid = [by_spine(side * 20, 76, 54), by_spine(side * 36, 46, 100), by_spine(side * 54, 14, 160)]
         scalene = [by_spine(side * 50, 22, 60), by_spine(side * 34, 10, 95), by_spine(side * 26, 4, 150)]
-        for path, radius in ((strap, 4.0), (turner, 9.0), (scalene, 8.0)):
+        for path, radius in ((infrahyoid, 4.0), (sternocleidomastoid, 9.0), (scalene, 8.0)):
             tube, distance = canvas.tube(path, [radius] * 3)
             distance += 0.8 * canvas.noise(SmoothNoise(rng, 20.0), tube)
             canvas.paint(tube, distance, Tissue.MUSCLE, over=CAVITY | {Tissue.SUBCUTANEOUS_FAT})

@@ -15,11 +15,11 @@ FLUID = {Tissue.CEREBROSPINAL_FLUID}
 
 
 def paint_cerebrum(canvas: Canvas, head: Head, rng: np.random.Generator, *, atrophy: float) -> None:
-    """Two hemispheres; `atrophy` from 0 to 1 widens the furrows."""
+    """Two hemispheres; `atrophy` from 0 to 1 widens the sulci."""
     box = canvas.box((-70, -90, 0), (70, 88, 118))
     x, y, z = canvas.coordinates(box)
     side = np.abs(x)
-    furrow, across = _furrows(canvas, box, rng)
+    sulcus, across = _sulci(canvas, box, rng)
     space = 0.7 + (0.5 + 2.5 * atrophy) * np.clip((z - 25) / 30, 0.1, 1)  # brains rest on the base
     surface = np.maximum(head.cavity[box] + space, head.cerebral[box] + 1)
     surface = np.maximum(surface, 0.8 + 0.8 * atrophy - side)
@@ -28,13 +28,13 @@ def paint_cerebrum(canvas: Canvas, head: Head, rng: np.random.Generator, *, atro
     surface = np.maximum(hull, -_sylvian_fissure(side, y, z + 4 * across, width=0.8 + 1.2 * atrophy))
     depth = np.maximum(0, -surface)
     floor = np.maximum(0, depth - rng.uniform(11, 16) - 2 * across)
-    groove = np.hypot(furrow, floor) - (0.6 + 1.3 * atrophy) * np.clip(1 - 0.05 * depth, 0.2, 1)
+    groove = np.hypot(sulcus, floor) - (0.6 + 1.3 * atrophy) * np.clip(1 - 0.05 * depth, 0.2, 1)
     core = ellipsoid(x, y, z, centre=(0, -4, 50), radii=(37, 50, 25))  # nuclei and ventricles: no folds
     cortex = np.maximum(surface, -np.maximum(groove, -core))
     for sign, name in ((1, "right_cerebrum"), (-1, "left_cerebrum")):
         half = -sign * x
         label = HEAD_LABELS[name]
-        canvas.paint(box, np.maximum(hull, half), Tissue.CEREBROSPINAL_FLUID, label=label)  # narrow furrows count
+        canvas.paint(box, np.maximum(hull, half), Tissue.CEREBROSPINAL_FLUID, label=label)  # narrow sulci count
         canvas.paint(box, np.maximum(cortex, half), Tissue.GREY_MATTER, label=label)
         canvas.paint(box, np.maximum(cortex + CORTEX + 0.4 * across, half), Tissue.WHITE_MATTER, label=label)
     _paint_dura(canvas, head, box)
@@ -43,8 +43,8 @@ def paint_cerebrum(canvas: Canvas, head: Head, rng: np.random.Generator, *, atro
 def _paint_dura(canvas: Canvas, head: Head, box: Box) -> None:
     """Falx and tentorium, thin sheets in the fluid."""
     x, y, z = canvas.coordinates(box)
-    sickle = 46 - np.hypot(0.8 * y, z - 40)  # its free edge runs above the callosum
-    falx = np.maximum(np.maximum(np.abs(x) - 0.5, sickle), head.cerebral[box])
+    free_edge = 46 - np.hypot(0.8 * y, z - 40)  # runs above the corpus callosum
+    falx = np.maximum(np.maximum(np.abs(x) - 0.5, free_edge), head.cerebral[box])
     incisura = 17 - np.hypot(x, 0.6 * (y + 18))
     tentorium = np.maximum(np.maximum(np.abs(head.cerebral[box]) - 0.6, incisura), head.cavity[box])
     for sheet in (falx, tentorium):
@@ -60,7 +60,7 @@ def _sylvian_fissure(side: Array, y: Array, z: Array, *, width: float) -> Array:
     return np.minimum(cleft, insula)
 
 
-def _furrows(canvas: Canvas, box: Box, rng: np.random.Generator) -> tuple[Array, Array]:
+def _sulci(canvas: Canvas, box: Box, rng: np.random.Generator) -> tuple[Array, Array]:
     """Distance to the sheets that fold the cortex, and a slow field.
 
     Waves of one length but random directions, on a sphere round each hemisphere's middle: their zeros are winding
@@ -106,7 +106,7 @@ def paint_brainstem(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def paint_cerebellum(canvas: Canvas, head: Head, rng: np.random.Generator, *, atrophy: float) -> None:
-    """Two hemispheres and the vermis: leaves of cortex on a tree of white matter, tied to the pons."""
+    """Two hemispheres and the vermis: folia of cortex on a tree of white matter, tied to the pons."""
     label = HEAD_LABELS["cerebellum"]
     box = canvas.box((-56, -86, -22), (56, -10, 42))
     x, y, z = canvas.coordinates(box)
@@ -125,7 +125,7 @@ def paint_cerebellum(canvas: Canvas, head: Head, rng: np.random.Generator, *, at
     trunk = ellipsoid(side, y, z, centre=(17, -38, 10), radii=(15, 15, 10))
     white = np.maximum(body + 3, np.minimum(off_branch - 1.1, trunk))
     canvas.paint(box, white, Tissue.WHITE_MATTER, label=label, over={Tissue.GREY_MATTER})
-    box, arm = paired_tube(canvas, [(14, -12, 14), (22, -28, 11)], [7, 7], step=6)
-    canvas.paint(box, arm, Tissue.WHITE_MATTER, label=label, over=FLUID | {Tissue.GREY_MATTER})
+    box, peduncle = paired_tube(canvas, [(14, -12, 14), (22, -28, 11)], [7, 7], step=6)
+    canvas.paint(box, peduncle, Tissue.WHITE_MATTER, label=label, over=FLUID | {Tissue.GREY_MATTER})
     box, nuclei = paired_ellipsoid(canvas, (13, -42, 10), (6, 4, 4))
     canvas.paint(box, nuclei, Tissue.GREY_MATTER, label=label, over={Tissue.WHITE_MATTER})

@@ -1,4 +1,4 @@
-"""The brain's inside: callosum, ventricles, the grey nuclei and the hippocampi.
+"""The brain's inside: corpus callosum, ventricles, the grey nuclei and the hippocampi.
 
 Places are in mm from the anterior commissure, as in stereotaxic atlases.
 """
@@ -19,7 +19,7 @@ CEREBRUM = {Tissue.GREY_MATTER, Tissue.WHITE_MATTER, Tissue.CEREBROSPINAL_FLUID}
 
 
 def paint_deep_brain(canvas: Canvas, rng: np.random.Generator, *, ventricles: float) -> None:
-    """Paint from the callosum down; `ventricles` scales their width, 1 in a young adult."""
+    """Paint from the corpus callosum down; `ventricles` scales their width, 1 in a young adult."""
     box, callosum = canvas.tube(
         _place([(0, 21, -3), (0, 30, 5), (0, 15, 19), (0, -10, 23), (0, -30, 17), (0, -37, 9)]),
         [3, 4.5, 3.5, 3.5, 4.5, 5],

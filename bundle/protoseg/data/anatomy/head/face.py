@@ -55,7 +55,7 @@ def paint_chewing_muscles(canvas: Canvas, head: Head, rng: np.random.Generator) 
 
 
 def paint_salivary_glands(canvas: Canvas, head: Head, rng: np.random.Generator) -> None:
-    """The parotids round the jaw's branch under the ear; the submandibular glands under its body."""
+    """The parotids round the ramus of the mandible under the ear; the submandibular glands under its body."""
     size = rng.uniform(0.85, 1.12)
     box, lateral = paired_ellipsoid(canvas, (53, 3, -30), (13 * size, 20 * size, 28 * size))
     _, y, z = canvas.coordinates(box)

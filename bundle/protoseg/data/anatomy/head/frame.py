@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from protoseg.data.anatomy.canvas import Box, Canvas
 from protoseg.data.anatomy.shapes import Array, Point, capsule, ellipsoid, smooth_curve, smooth_union
 
-__all__ = ["HEAD_LABELS", "Head", "measure_head", "paired_ellipsoid", "paired_tube", "spine_y"]
+__all__ = ["HEAD_LABELS", "Head", "by_spine", "measure_head", "paired_ellipsoid", "paired_tube", "spine_y"]
 
 HEAD_LABELS: dict[str, int] = {
     name: value
@@ -72,6 +72,11 @@ class Head:
 def spine_y(z: Array | float) -> Array:
     """Where the cervical vertebral bodies' centres lie."""
     return np.float32(-9) - np.float32(26) * ((np.asarray(z, dtype=np.float32) + 45) / 110) ** 2
+
+
+def by_spine(x: float, forwards: float, z: float) -> Point:
+    """Place a point `forwards` mm in front of the vertebral bodies' centres."""
+    return x, float(spine_y(z)) + forwards, z
 
 
 def measure_head(canvas: Canvas, rng: np.random.Generator, *, neck: float) -> Head:

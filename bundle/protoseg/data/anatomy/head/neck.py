@@ -4,17 +4,13 @@ import numpy as np
 
 from protoseg.data.anatomy.abdomen.skeleton import paint_bone
 from protoseg.data.anatomy.canvas import Box, Canvas
-from protoseg.data.anatomy.head.frame import HEAD_LABELS, Head, paired_tube, spine_y
+from protoseg.data.anatomy.head.frame import HEAD_LABELS, Head, by_spine, paired_tube
 from protoseg.data.anatomy.shapes import Array, Point, SmoothNoise, ellipse
 from protoseg.data.anatomy.tissues import Tissue
 
 __all__ = ["paint_airway", "paint_neck_muscles", "paint_neck_vessels", "paint_thyroid"]
 
 FLESH = {Tissue.SUBCUTANEOUS_FAT, Tissue.VISCERAL_FAT, Tissue.MUSCLE}
-
-
-def _by_spine(x: float, forwards: float, z: float) -> Point:
-    return x, float(spine_y(z)) + forwards, z
 
 
 def paint_neck_muscles(canvas: Canvas, head: Head, rng: np.random.Generator, *, fatness: float) -> None:
@@ -40,8 +36,8 @@ def paint_neck_muscles(canvas: Canvas, head: Head, rng: np.random.Generator, *, 
             [5, 6, 6, 5, 4],
             (1.1, 2.0, 1),
         ),
-        ([_by_spine(24, -3, -70), _by_spine(34, -4, -115), _by_spine(48, 0, -160)], [6, 9, 8], (1, 1, 1)),
-        ([_by_spine(7, 11, -25), _by_spine(8, 11, -100), _by_spine(9, 11, -140)], [4, 4, 4], (1.4, 1, 1)),
+        ([by_spine(24, -3, -70), by_spine(34, -4, -115), by_spine(48, 0, -160)], [6, 9, 8], (1, 1, 1)),
+        ([by_spine(7, 11, -25), by_spine(8, 11, -100), by_spine(9, 11, -140)], [4, 4, 4], (1.4, 1, 1)),
         ([(14, 34, -74), (15, 24, -100), (14, 16, -140)], [3, 4, 4], (2.2, 1, 1)),
         ([(7, 74, -88), (18, 45, -84), (32, 12, -72)], [4, 4, 4], (1, 1, 1)),
     )
@@ -54,7 +50,7 @@ def paint_neck_muscles(canvas: Canvas, head: Head, rng: np.random.Generator, *, 
 
 
 def paint_airway(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Pharynx, larynx and trachea with their walls and cartilages, the hyoid, and the gullet behind."""
+    """Pharynx, larynx and trachea with their walls and cartilages, the hyoid, and the oesophagus behind."""
     label = HEAD_LABELS["airway"]
     wide = rng.uniform(0.8, 1.1)
     box, hyoid = paired_tube(canvas, [(0, 36, -80), (12, 30, -79), (20, 14, -74)], [3, 2.6, 2.0], step=6)
@@ -74,8 +70,8 @@ def paint_airway(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.paint(box, throat, Tissue.GAS, label=label)
     box, epiglottis = canvas.tube([(0, 20, -80), (0, 16, -70), (0, 13, -64)], [2.5, 2.2, 1.5], step=4)
     canvas.paint(box, epiglottis, Tissue.MUCOSA)
-    box, gullet = canvas.tube([_by_spine(0, 13, -112), _by_spine(-3, 15, -150), _by_spine(-4, 15, -190)], [6, 7, 7])
-    canvas.paint(box, gullet, Tissue.GUT_WALL, over=FLESH | {Tissue.MUCOSA})
+    box, oesophagus = canvas.tube([by_spine(0, 13, -112), by_spine(-3, 15, -150), by_spine(-4, 15, -190)], [6, 7, 7])
+    canvas.paint(box, oesophagus, Tissue.GUT_WALL, over=FLESH | {Tissue.MUCOSA})
 
 
 def _paint_cartilages(canvas: Canvas, box: Box, tube: Array) -> None:
@@ -109,9 +105,9 @@ def paint_neck_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
     internal = [(29 + lateral, 5, -84), (30, 1, -66), (28, 2, -40), (25, 3, -14), (24, 2, -4)]
     external = [(29 + lateral, 6, -84), (29, 11, -66), (38, 10, -48), (48, 4, -30)]
     vertebral = [
-        _by_spine(19, 2, -130),
-        _by_spine(18, -1, -100),
-        _by_spine(18, -1, -45),
+        by_spine(19, 2, -130),
+        by_spine(18, -1, -100),
+        by_spine(18, -1, -45),
         (26, -12, -24),
         (10, -26, -12),
     ]

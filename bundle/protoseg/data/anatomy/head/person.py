@@ -1,4 +1,4 @@
-"""The head and the neck, from the vertex down to the thyroid: every part painted in order."""
+"""A person's head and neck: proportions drawn at random, then every part painted in order."""
 
 from collections.abc import Sequence
 
@@ -29,10 +29,10 @@ __all__ = ["HEAD", "paint_head"]
 
 
 def paint_head(seed: np.random.SeedSequence, *, axes: Sequence[Array], table: bool) -> Canvas:
-    """Paint a person's head and neck onto the grid that three axes span.
+    """Paint a person from the vertex to the thyroid, see `PaintPerson`.
 
-    `axes` hold voxel positions in mm: x grows to the right, y forwards, z upwards. The origin lies on the midline
-    between the ear canals; the vertex is at about z = 126, the chin at -98, the thyroid between -100 and -135.
+    The origin lies on the midline between the ear canals; the vertex is at about z = 126 mm, the chin at -98, the
+    thyroid between -100 and -135.
     """
     habitus, warp, *parts = (np.random.default_rng(child) for child in seed.spawn(18))
     fatness = float(habitus.beta(1.4, 1.6))
@@ -75,4 +75,5 @@ def _nod(canvas: Canvas, degrees: float) -> None:
     canvas.z = np.float32(np.sin(angle)) * y + np.float32(np.cos(angle)) * z - 20
 
 
-HEAD = Region(name="head", labels=HEAD_LABELS, paint=paint_head, middle=(-25.0, 10.0))
+HEAD = Region("head", HEAD_LABELS, paint_head, middle=(-25, 10))
+"""From the vertex to the thyroid."""

@@ -58,7 +58,7 @@ def _paint_braincase(canvas: Canvas, head: Head, rng: np.random.Generator) -> No
 
 
 def _face_bones(canvas: Canvas, rng: np.random.Generator) -> list[tuple[Box, Array]]:
-    """Orbits, cheek bones, upper jaw and the wings behind it."""
+    """Orbits, zygomatic arches, maxillae and the pterygoid processes behind them."""
     brow = rng.normal(0, 1)
     orbit, shell = paired_tube(canvas, [(18, 28, 21), (26, 50, 18), (33, 74, 14)], [7, 17, 22.5])
     parts = [(orbit, shell)]
@@ -78,13 +78,13 @@ def _face_bones(canvas: Canvas, rng: np.random.Generator) -> list[tuple[Box, Arr
 
 
 def paint_mandible(canvas: Canvas, rng: np.random.Generator) -> None:
-    """A horseshoe with two rising branches, and the teeth of both jaws that are left."""
+    """A horseshoe with two rising rami, and the teeth of both jaws that are left."""
     mandible = HEAD_LABELS["mandible"]
     chin, angle = rng.normal(84, 2), rng.normal(47, 2)
     corpus = [(0, chin, -77), (18, chin - 8, -76), (36, 46, -70), (angle, 16, -60)]
     box, body = paired_tube(canvas, corpus, [5.5, 5.5, 5, 4], step=6, stretch=(1, 1, 3))
-    branches = [(angle, 12, -56), (angle + 1, 14, -36), (angle + 2, 9, -16), (angle + 3, 9, -4)]
-    ramus_box, ramus = paired_tube(canvas, branches, [4, 3.2, 3, 4], step=6, stretch=(1, 3.2, 1.2))
+    rami = [(angle, 12, -56), (angle + 1, 14, -36), (angle + 2, 9, -16), (angle + 3, 9, -4)]
+    ramus_box, ramus = paired_tube(canvas, rami, [4, 3.2, 3, 4], step=6, stretch=(1, 3.2, 1.2))
     coronoid_box, coronoid = paired_tube(canvas, [(angle + 1, 26, -30), (angle + 2, 28, -10)], [3.5, 2], step=6)
     for part, distance in ((ramus_box, ramus), (coronoid_box, coronoid), (box, body)):
         paint_bone(canvas, part, distance, label=mandible)

@@ -92,7 +92,7 @@ def _section(x: Array, y: Array, z: Array, table: Sequence[Sequence[float]], *, 
 
 
 def _subcutaneous_fat(canvas: Canvas, rng: np.random.Generator, *, fatness: float, woman: bool) -> Array:
-    """Thickness of the fat under the skin: most on belly and buttocks, on hips and thighs of women; least inside."""
+    """Thickness of the fat under the skin: most on abdomen and buttocks, on hips and thighs of women; least inside."""
     x, y, z = canvas.coordinates(canvas.everywhere)
     round_hips = 1.3 if woman else 0.8
     front, back = (4 + fatness * rng.uniform(low, high) for low, high in ((18, 40), (20, 36)))
@@ -102,7 +102,7 @@ def _subcutaneous_fat(canvas: Canvas, rng: np.random.Generator, *, fatness: floa
     thigh = profile(z, (-110, -20), (1, 0))
     inside = np.clip((95 - np.abs(x)) / 90, 0, 1)
     thickness *= 1 - thigh * (0.25 + 0.4 * inside - 0.2 * (round_hips - 0.8))
-    # The mons, and the soft edge of the belly above it.
+    # The mons, and the soft edge of the abdomen above it.
     thickness += (5 + 12 * fatness) * np.exp(-((x / 45) ** 2) - ((z - 10) / 40) ** 2) * (y > 0)
     uneven = canvas.noise(SmoothNoise(rng, 60.0), canvas.everywhere)
     return np.maximum(thickness * (1 + 0.1 * uneven), 2).astype(np.float32)
@@ -122,7 +122,7 @@ def _paint_cover(canvas: Canvas, outline: Array, fat: Array) -> None:
 
 
 def _paint_wall(canvas: Canvas, body: PelvicBody, rng: np.random.Generator, *, fatness: float) -> None:
-    """Straight and oblique muscles of the belly, which end in the groin."""
+    """Rectus and oblique muscles of the abdomen, which end in the groin."""
     everywhere = canvas.everywhere
     x, y, z = canvas.coordinates(everywhere)
     wobble = canvas.noise(SmoothNoise(rng, 30.0), everywhere)
@@ -140,7 +140,7 @@ def _paint_wall(canvas: Canvas, body: PelvicBody, rng: np.random.Generator, *, f
 
 
 def _paint_back(canvas: Canvas, body: PelvicBody, rng: np.random.Generator) -> None:
-    """The erector of the spine, which thins out over the sacrum, and the square muscle of the loins."""
+    """Erector spinae, which thins out over the sacrum, and quadratus lumborum."""
     everywhere = canvas.everywhere
     x, y, z = canvas.coordinates(everywhere)
     across = np.abs(x)

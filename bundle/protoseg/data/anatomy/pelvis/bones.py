@@ -11,7 +11,7 @@ from protoseg.data.anatomy.pelvis.labels import PELVIS_LABELS
 from protoseg.data.anatomy.shapes import Array, Point, SmoothNoise, capsule, ellipse, ellipsoid, smooth_union
 from protoseg.data.anatomy.tissues import Tissue
 
-__all__ = ["HIP_JOINT", "crest_height", "paint_bones", "wing_offset"]
+__all__ = ["crest_height", "paint_bones", "wing_offset"]
 
 HIP_JOINT: Point = (88.0, 0.0, 0.0)  # mm: the femoral head's middle on the right
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from protoseg.data.anatomy.abdomen.gut import paint_lumen
 from protoseg.data.anatomy.canvas import Canvas
@@ -27,7 +28,7 @@ SOFT = FAT | {Tissue.MUSCLE}
 
 @dataclass(frozen=True)
 class Bladder:
-    """Where the bladder will lie, and how thick its wall is: the fuller, the thinner."""
+    """Where the bladder will lie, and how thick its wall is, in mm: the fuller, the thinner."""
 
     centre: Point
     radii: Point
@@ -121,7 +122,7 @@ def paint_uterus(canvas: Canvas, body: PelvicBody, bladder: Bladder, rng: np.ran
         _paint_ovary(canvas, cervix + 34 * axis + (side * rng.uniform(38, 48), rng.normal(-8, 6), 0), rng)
 
 
-def _paint_ovary(canvas: Canvas, centre: np.ndarray, rng: np.random.Generator) -> None:
+def _paint_ovary(canvas: Canvas, centre: NDArray[np.float64], rng: np.random.Generator) -> None:
     box = canvas.around(centre, (12, 9, 14))
     x, y, z = canvas.coordinates(box)
     at = float(centre[0]), float(centre[1]), float(centre[2])

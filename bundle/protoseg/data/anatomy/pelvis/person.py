@@ -30,10 +30,9 @@ IN_ONE_PIECE = ("urinary_bladder", "prostate", "uterus", "rectum")
 
 
 def paint_pelvis(seed: np.random.SeedSequence, *, axes: Sequence[Array], table: bool) -> Canvas:
-    """Paint a man or a woman from the iliac crest to the upper thighs onto the grid that three axes span.
+    """Paint a man or a woman from the iliac crest to the upper thighs, see `PaintPerson`.
 
-    `axes` hold voxel positions in mm: x grows to the right, y forwards, z upwards. The origin lies midway
-    between the hip joints.
+    The origin lies midway between the hip joints.
     """
     habitus, warp, *parts = (np.random.default_rng(child) for child in seed.spawn(12))
     woman = bool(habitus.random() < 0.5)

@@ -1,9 +1,4 @@
-"""Worlds of random shapes, so that features serve structures that nobody drew.
-
-The idea is SynthMorph's (Hoffmann et al. 2022, arXiv 2004.10282): label maps from smooth noise teach matching across
-contrasts as well as anatomy does. Here a world is an arrangement of shapes, and its members are to one another what
-people are.
-"""
+"""From a world's seed to the maps of one member: ground and shapes painted onto a grid of tissues."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +11,7 @@ from protoseg.data.pretraining.shapes.world import Ground, Shape, draw_member, d
 
 __all__ = ["paint_shapes"]
 
-SPACING = 1.8  # mm in the plane, as the slices of people have
+SPACING = 1.8  # mm in the plane, as in slices of the abdomen
 OWN_BUMPS, OWN_GROUND = 0.5, 0.25  # of the unevenness of a shape, or of the ground, what is the member's own
 MARGIN = 2.0  # mm that shapes keep from the surface of what they lie in
 
@@ -24,7 +19,7 @@ Solid = tuple[Box, Array]
 """A box of the canvas and the distance to a shape in it."""
 
 
-def paint_shapes(seed: int, member: int, *, shape: tuple[int, int] = (216, 168), slices: int = 8) -> NDArray[np.uint8]:
+def paint_shapes(seed: int, member: int, *, shape: tuple[int, int], slices: int = 8) -> NDArray[np.uint8]:
     """Paint one member of a world: maps (slices, 4, H, W) in the order of `Subject.slice`.
 
     Args:

@@ -15,14 +15,14 @@ __all__ = ["Ground", "Shape", "World", "draw_member", "draw_world"]
 SOLID = [tissue for tissue in Tissue if tissue >= Tissue.SKIN]
 
 SIZES = {"large": (32.0, 70.0), "medium": (15.0, 32.0), "small": (5.4, 13.5), "thin": (2.7, 5.0)}  # mm
-SHARES = [0.45, 0.4, 0.1, 0.05]
+SHARES = [0.45, 0.4, 0.1, 0.05]  # of the sizes
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One shape; lengths in mm, vectors along x, y and z."""
+    """One shape; lengths in mm, vectors along x, y and z, angles in radians as `rotation` takes them."""
 
     label: int
     tissue: Tissue
@@ -52,10 +52,11 @@ class Ground:
     tissues: tuple[Tissue, ...]
     """Of the layers from the outside in, or of the regions; the first region is the background."""
     half: NDArray[np.float64]
-    """Half width and half height of the body, or of the part of the frame where shapes may be centred."""
+    """Half width and half height (mm) of the body, or of the part of the frame where shapes may be centred."""
     scale: float
-    """Thickness of a body's outer layers, or width of a region's bumps."""
+    """Thickness of a body's outer layers, or width of a region's bumps, in mm."""
     noise: int
+    """Seed of the outline, or of the regions."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class World:
     ground: Ground
     shapes: tuple[Shape, ...]
     spacing: float
-    """Distance of slices."""
+    """Distance of slices in mm."""
 
 
 def draw_world(rng: np.random.Generator, half_frame: NDArray[np.float64]) -> World:
