@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -57,7 +56,7 @@ def chain(tmp_path_factory) -> Iterator[Chain]:
         orthanc = next(line.split()[-1] for line in said.splitlines() if line.startswith("DICOM server"))
         yield Chain(f"http://127.0.0.1:{port}", orthanc, folder)
     finally:
-        serving.send_signal(signal.SIGINT)
+        serving.terminate()  # as Ctrl-C, which a process in the background does not heed
         serving.wait(30)
     for address in (f"http://127.0.0.1:{port}", orthanc):  # nothing is left running
         with pytest.raises(requests.ConnectionError):
