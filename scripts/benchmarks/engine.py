@@ -75,7 +75,8 @@ class Benchmark:
         # The large ones take minutes a pass, and vary less.
         self.repeats = 3 if encoder in ("pyramid", "vit_s14") else 1
         self.device = device
-        self.network = ALPNet(encoder=build(), matching=CellVoting(), precision=precision).to(device).eval()
+        network = ALPNet(encoder=build(), matching=CellVoting(), precision=precision).eval()
+        self.network = network.to(device, memory_format=torch.channels_last)  # as the bundle's configs have it
         self.volume, self.drawn = _phantom(slices)
         self.support = self._support(LABELS)
 

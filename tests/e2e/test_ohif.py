@@ -8,7 +8,7 @@ import requests
 from monai.transforms import Orientation
 from scipy import ndimage
 
-from protoseg.data.anatomy import ORGANS
+from protoseg.data.anatomy import ABDOMEN_LABELS
 from protoseg.data.dicom_export import write_series
 from protoseg.data.volumes import LPS_TO_RAS, read_labels
 
@@ -18,7 +18,7 @@ LABELLED = ("liver", "spleen", "right_kidney", "left_kidney")  # in the scan tha
 def truth(chain, patient, organ):
     """The organ as drawn, bool (Z, Y, X), and the affine from its index (x, y, z) to LPS mm."""
     labels = Orientation("LPS", labels=None)(read_labels(chain.folder / f"data/labels/{patient}.nii.gz"))
-    return (labels[0].numpy() == ORGANS[organ]).T, LPS_TO_RAS @ labels.affine.numpy()
+    return (labels[0].numpy() == ABDOMEN_LABELS[organ]).T, LPS_TO_RAS @ labels.affine.numpy()
 
 
 def middle(mask, affine):

@@ -9,7 +9,7 @@ from protoseg.maths.alpnet import ALPNet, EpisodeLoss, EpisodeOutput, alignment_
 from protoseg.maths.prototypes import ABSENT, AdaptivePrototypes
 from protoseg.maths.voting import CellVoting
 
-MATCHINGS = [AdaptivePrototypes(), CellVoting()]
+MATCHINGS = [AdaptivePrototypes(), CellVoting(), CellVoting(novelty=0.7)]
 
 
 def random_episode(seed, *, episodes=1, labels=2, shots=2, queries=3, size=8, scale=4):
@@ -66,6 +66,28 @@ def test_votes_are_probabilities(seed):
     matching = CellVoting(scale=30)
     votes = matching.match(query, matching.build(support, masks)).exp().sum(2)
     torch.testing.assert_close(votes, torch.ones_like(votes), atol=1e-3, rtol=0)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**16), novelty=st.floats(-1, 1))
+def test_the_vote_against_the_support_speaks_for_the_background_alone(seed, novelty):
+    support, query, masks = random_episode(seed)
+    without, within = CellVoting(), CellVoting(novelty=novelty)
+    before = without.match(query, without.build(support, masks)).exp()
+    after = within.match(query, within.build(support, masks)).exp()
+    assert (after[:, :, 0] >= before[:, :, 0] - 1e-6).all()
+    assert (after[:, :, 1:] <= before[:, :, 1:] + 1e-6).all()
+    torch.testing.assert_close(after.sum(2), torch.ones_like(after[:, :, 0]), atol=1e-3, rtol=0)
+
+
+def test_what_the_support_does_not_show_is_background():
+    support, unseen = torch.eye(3)[:2].T.view(1, 1, 3, 1, 2), torch.tensor([0.5, 0.6, 0.7]).view(1, 1, 3, 1, 1)
+    masks = torch.tensor([0.0, 1.0]).view(1, 1, 1, 1, 2)
+    for novelty, winner in ((None, 1), (0.5, 1), (0.8, 0)):  # the cosine to the label is 0.57
+        matching = CellVoting(novelty=novelty)
+        prototypes = matching.build(support, masks)
+        assert matching.match(unseen, prototypes)[0, 0].argmax(0).item() == winner
+        assert matching.match(support[..., 1:], prototypes)[0, 0].argmax(0).item() == 1
 
 
 def test_selected_slices_match_as_if_they_were_alone():
@@ -151,3 +173,8 @@ def test_many_support_slices_vote_as_few_do(monkeypatch):
 def test_a_scale_that_floats_cannot_hold_is_refused(scale):
     with pytest.raises(InputError, match=rf"^scale of CellVoting is {scale}; it must lie between 0 and 60\.$"):
         CellVoting(scale=scale)
+
+
+def test_a_novelty_that_is_no_cosine_is_refused():
+    with pytest.raises(InputError, match=r"^novelty of CellVoting is 1\.5; it must lie between -1 and 1, or be null\.$"):
+        CellVoting(novelty=1.5)

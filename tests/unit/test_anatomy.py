@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import label as number_components
 
 from protoseg.data import synthetic
-from protoseg.data.anatomy import ORGANS, SyntheticScan, synthesise
+from protoseg.data.anatomy import ABDOMEN_LABELS, SyntheticScan, synthesise
 from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.shapes import SmoothNoise, capsule, ellipsoid, smooth_curve, smooth_union
 from protoseg.data.anatomy.tissues import Tissue
@@ -44,13 +44,13 @@ def person(request: pytest.FixtureRequest) -> SyntheticScan:
 
 
 def centre_ras(scan: SyntheticScan, organ: str) -> np.ndarray:
-    middle = np.argwhere(scan.labels == ORGANS[organ]).mean(axis=0)
+    middle = np.argwhere(scan.labels == ABDOMEN_LABELS[organ]).mean(axis=0)
     return (scan.affine @ [*middle, 1])[:3]
 
 
 def test_label_values_start_with_the_four_organs_of_the_literature() -> None:
-    assert list(ORGANS.items())[:4] == [("spleen", 1), ("right_kidney", 2), ("left_kidney", 3), ("liver", 4)]
-    assert sorted(ORGANS.values()) == list(range(1, len(ORGANS) + 1))
+    assert list(ABDOMEN_LABELS.items())[:4] == [("spleen", 1), ("right_kidney", 2), ("left_kidney", 3), ("liver", 4)]
+    assert sorted(ABDOMEN_LABELS.values()) == list(range(1, len(ABDOMEN_LABELS) + 1))
 
 
 def test_a_scan_is_what_it_says(person: SyntheticScan) -> None:
@@ -61,9 +61,9 @@ def test_a_scan_is_what_it_says(person: SyntheticScan) -> None:
     assert person.image.min() >= -1024 and person.image.max() <= 3071
 
 
-@pytest.mark.parametrize("organ", ORGANS)
+@pytest.mark.parametrize("organ", ABDOMEN_LABELS)
 def test_organs_have_a_plausible_size_and_density(person: SyntheticScan, organ: str) -> None:
-    inside = person.labels == ORGANS[organ]
+    inside = person.labels == ABDOMEN_LABELS[organ]
     (smallest, largest), (darkest, brightest) = PLAUSIBLE[organ]
     assert smallest < inside.sum() * 2.4 * 2.4 * 6 / 1000 < largest
     assert darkest < person.image[inside].mean() < brightest
@@ -71,11 +71,11 @@ def test_organs_have_a_plausible_size_and_density(person: SyntheticScan, organ: 
 
 @pytest.mark.parametrize("organ", ["spleen", "right_kidney", "left_kidney", "liver", "gallbladder"])
 def test_solid_organs_are_one_piece(person: SyntheticScan, organ: str) -> None:
-    assert number_components(person.labels == ORGANS[organ])[1] == 1
+    assert number_components(person.labels == ABDOMEN_LABELS[organ])[1] == 1
 
 
 def test_organs_lie_where_they_belong(person: SyntheticScan) -> None:
-    at = {organ: centre_ras(person, organ) for organ in ORGANS}
+    at = {organ: centre_ras(person, organ) for organ in ABDOMEN_LABELS}
     right, front, up = 0, 1, 2
     assert at["liver"][right] > at["vertebrae"][right] + 30
     assert at["spleen"][right] < at["vertebrae"][right] - 50
@@ -87,9 +87,9 @@ def test_organs_lie_where_they_belong(person: SyntheticScan) -> None:
 
 def test_labels_are_sharp_where_the_image_is(person: SyntheticScan) -> None:
     # Inside the liver (without its skin and large vessels) hardly a voxel looks like fat or gas.
-    inside = person.image[person.labels == ORGANS["liver"]]
+    inside = person.image[person.labels == ABDOMEN_LABELS["liver"]]
     assert np.mean(inside < -40) < 0.01
-    lungs = person.image[person.labels == ORGANS["lungs"]]
+    lungs = person.image[person.labels == ABDOMEN_LABELS["lungs"]]
     assert np.mean(lungs > -200) < 0.06
 
 
@@ -107,7 +107,7 @@ def test_a_seed_gives_the_same_scan_whatever_the_global_state(seed: int, contras
 def test_another_contrast_shows_the_same_person() -> None:
     scans = [synthesise(5, contrast=contrast, **SMALL) for contrast in ("ct", "t1", "t2")]
     assert all(np.array_equal(scan.labels, scans[0].labels) for scan in scans)
-    t1, t2 = ([s.image[s.labels == ORGANS[o]].mean() for o in ("liver", "spleen")] for s in scans[1:])
+    t1, t2 = ([s.image[s.labels == ABDOMEN_LABELS[o]].mean() for o in ("liver", "spleen")] for s in scans[1:])
     assert t1[0] > t1[1]  # liver brighter than spleen on T1,
     assert t2[0] < t2[1]  # darker on T2
 

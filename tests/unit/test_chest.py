@@ -6,10 +6,11 @@ from functools import cache
 import numpy as np
 import pytest
 
+from protoseg.data.anatomy.abdomen.labels import ABDOMEN_LABELS
 from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.chest.person import CHEST
 from protoseg.data.anatomy.scan import paint_scan
-from protoseg.data.anatomy.tissues import ORGANS, Tissue
+from protoseg.data.anatomy.tissues import Tissue
 
 SPACING = (3.2, 3.2, 8.0)
 COARSE = (6.4, 6.4, 16.0)
@@ -61,9 +62,9 @@ def centre(person: Canvas, organ: str) -> np.ndarray:
 
 def test_labels_are_numbered_in_one_go_and_shared_ones_as_in_the_abdomen() -> None:
     assert sorted(CHEST.labels.values()) == list(range(1, len(CHEST.labels) + 1))
-    shared = ORGANS.keys() & CHEST.labels.keys()
+    shared = ABDOMEN_LABELS.keys() & CHEST.labels.keys()
     assert shared == {"spleen", "liver", "stomach", "aorta", "vena_cava", "vertebrae"}
-    assert all(ORGANS[organ] == CHEST.labels[organ] for organ in shared)
+    assert all(ABDOMEN_LABELS[organ] == CHEST.labels[organ] for organ in shared)
 
 
 def test_nothing_else_is_labelled(person: Canvas) -> None:

@@ -141,17 +141,30 @@ def test_in_matching_a_structure_that_the_support_lacks_must_look_like_the_backd
     assert losses[0] < 1e-3 < 4 < losses[1]
 
 
-def test_matching_votes_as_cell_voting_does() -> None:
+def test_in_matching_a_structure_that_the_support_lacks_may_look_like_nothing_in_it() -> None:
+    support_labels = torch.tensor([[[0, 0, 1, 1], [0, 0, 1, 1]]])
+    query_labels = torch.tensor([[[2, 2, 2, 2], [2, 2, 2, 2]]])
+    shares = label_shares(support_labels, 2, (1, 2)), label_shares(query_labels, 2, (1, 2))
+    support = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1), torch.tensor([0.0, 1.0, 0.0]).view(1, 3, 1, 1)
+    like_nothing = torch.tensor([0.0, 0.1, 1.0]).view(1, 3, 1, 1).expand(1, 3, 1, 2)
+    for novelty, low in ((None, False), (0.5, True)):
+        loss = MatchingLoss(labels=2, backdrop=[0], novelty=novelty)
+        value = loss._one_way(*shares, loss._weights(torch.cat(support, dim=3), like_nothing))
+        assert (value < 0.01) == low
+
+
+@pytest.mark.parametrize("novelty", [None, 0.7])
+def test_matching_votes_as_cell_voting_does(novelty: float | None) -> None:
     generator = torch.Generator().manual_seed(3)
     labels = torch.randint(0, 1 + LABELS, (2, CELLS, CELLS), generator=generator)
     support, query = torch.randn(2, 2, 5, CELLS, CELLS, generator=generator)
     shares = label_shares(labels, LABELS, (CELLS, CELLS))
-    voting = CellVoting(scale=20.0)
+    voting = CellVoting(scale=20.0, novelty=novelty)
     log_votes = voting.match(query[:, None], voting.build(support[:, None], shares[:, 1:, None]))[:, 0]
     # With every structure in every slice, the same area everywhere makes all cells count alike.
     sought = torch.full_like(shares, 1 / (1 + LABELS))
     expected = -(sought * log_votes).sum() / sought.sum()
-    loss = MatchingLoss(labels=LABELS)
+    loss = MatchingLoss(labels=LABELS, novelty=novelty)
     torch.testing.assert_close(loss._one_way(shares, sought, loss._weights(support, query)), expected)
 
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import label as number_components
 
+from protoseg.data.anatomy.abdomen.labels import ABDOMEN_LABELS
 from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.pelvis.person import PELVIS, paint_pelvis
 from protoseg.data.anatomy.scan import paint_scan
-from protoseg.data.anatomy.tissues import ORGANS, Tissue
+from protoseg.data.anatomy.tissues import Tissue
 
 SPACING = (4.5, 4.5, 10.0)
 MEN, WOMEN = (2,), (3, 21)
@@ -46,7 +47,7 @@ def middle(canvas: Canvas, organ: str) -> np.ndarray:
 
 def test_names_shared_with_the_abdomen_are_the_same_organs() -> None:
     assert sorted(LABELS.values()) == list(range(1, len(LABELS) + 1))
-    assert LABELS.keys() & ORGANS.keys() == {"bowel", "vertebrae", "psoas", "aorta", "vena_cava"}
+    assert LABELS.keys() & ABDOMEN_LABELS.keys() == {"bowel", "vertebrae", "psoas", "aorta", "vena_cava"}
 
 
 def test_organs_have_a_plausible_size(person: tuple[int, Canvas]) -> None:

@@ -9,7 +9,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Orientation
 
-from protoseg.data.anatomy import ORGANS, synthesise
+from protoseg.data.anatomy import ABDOMEN_LABELS, synthesise
 from protoseg.data.intensity import CropBody, NormaliseIntensity
 from protoseg.engine.one_shot import segment
 from protoseg.engine.support import support_from_scan
@@ -59,12 +59,12 @@ def test_the_model_card_names_this_very_file() -> None:
 
 def test_one_slice_of_one_person_finds_the_liver_of_another() -> None:
     image, labels = scan(31)
-    support = support_from_scan(image, labels, {"liver": ORGANS["liver"]}, image_size=256, scan="support")
+    support = support_from_scan(image, labels, {"liver": ABDOMEN_LABELS["liver"]}, image_size=256, scan="support")
     query, truth = scan(32)
-    truth = axial_slices(truth)[:, 0] == ORGANS["liver"]
+    truth = axial_slices(truth)[:, 0] == ABDOMEN_LABELS["liver"]
     dice = []
     for weights in (MODEL, None):
-        found = torch.from_numpy(segment(query, support, network(weights)).label_map) == ORGANS["liver"]
+        found = torch.from_numpy(segment(query, support, network(weights)).label_map) == ABDOMEN_LABELS["liver"]
         dice.append(float(2 * (found & truth).sum() / (found.sum() + truth.sum())))
     trained, untrained = dice
     assert trained > 0.75

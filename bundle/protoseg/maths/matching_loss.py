@@ -49,13 +49,16 @@ class MatchingLoss(nn.Module):
         backdrop: values, 0 included, that a structure which the other slice lacks may be taken for; where there are
             none, such structures do not count.
         scale: inverse temperature of the votes, see `CellVoting`.
+        novelty: of the votes, see there; a structure which the other slice lacks may be taken for nothing in it, too.
     """
 
-    def __init__(self, *, labels: int, backdrop: Sequence[int] = (), scale: float = 20.0) -> None:
+    def __init__(
+        self, *, labels: int, backdrop: Sequence[int] = (), scale: float = 20.0, novelty: float | None = None
+    ) -> None:
         super().__init__()
         self.labels = labels
         self.backdrop = list(backdrop)
-        self.voting = CellVoting(scale=scale)
+        self.voting = CellVoting(scale=scale, novelty=novelty)
 
     def forward(self, features: PairFeatures, target: Tensor) -> Tensor:
         """Scalar loss of `PairFeatures` whose query has the labels (E, 1, H, W), 0 = background."""
@@ -75,14 +78,17 @@ class MatchingLoss(nn.Module):
 
     def _one_way(self, support_shares: Tensor, query_shares: Tensor, weights: Tensor) -> Tensor:
         votes = torch.bmm(support_shares.flatten(2), weights)  # E x (1 + labels) x query cells
-        shares = votes / votes.sum(1, keepdim=True)
-        log_votes = (shares + PROBABILITY_FLOOR).log().unflatten(2, query_shares.shape[-2:])
+        novel = self.voting.novel_vote
+        total = votes.sum(1, keepdim=True) + novel
+        shares = (votes / total).unflatten(2, query_shares.shape[-2:])
+        log_votes = (shares + PROBABILITY_FLOOR).log()
         support_area = support_shares.sum((-2, -1), keepdim=True)
         sought, foreign = query_shares * (support_area >= PRESENT), query_shares * (support_area == 0)
         weight = _balanced(sought)
         loss = -(weight * log_votes).sum()
         if self.backdrop:
-            common = log_votes[:, self.backdrop].exp().sum(1, keepdim=True).log()
+            unclaimed = (novel / total).unflatten(2, query_shares.shape[-2:])
+            common = (shares[:, self.backdrop].sum(1, keepdim=True) + unclaimed + PROBABILITY_FLOOR).log()
             foreign_weight = _balanced(foreign)
             loss = loss - (foreign_weight * common).sum()
             weight = weight + foreign_weight

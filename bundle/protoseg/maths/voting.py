@@ -5,11 +5,16 @@ A query cell asks all cells of the support; each answers with the share of every
 organ is counter-evidence for the others. Unlike pooled prototypes no cell is discarded, boundary cells count by
 their share, and organs too small for a pooled prototype keep their vote.
 
+What the support does not show has to be taken for something, too. One more vote for the background, as of a cell of
+a fixed cosine, outvotes the support where nothing in it looks like the query.
+
 It is a Nadaraya-Watson estimate, the attention read-out of matching networks (Vinyals et al., NeurIPS 2016) on
 dense features.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -29,13 +34,26 @@ class CellVoting(Matching):
     Args:
         scale: inverse temperature of the cosine similarity; higher lets only the nearest cells vote. At most 60,
             beyond which sums of ``exp`` may leave the range of float32.
+        novelty: cosine of the vote for the background that does not come from the support, -1 to 1; None: no such
+            vote.
+
+    Raises:
+        InputError: either is out of its range.
     """
 
-    def __init__(self, *, scale: float = 30.0) -> None:
+    def __init__(self, *, scale: float = 30.0, novelty: float | None = None) -> None:
         super().__init__()
         if not 0 < scale <= 60:
             raise InputError(f"scale of CellVoting is {scale}; it must lie between 0 and 60.")
+        if novelty is not None and not -1 <= novelty <= 1:
+            raise InputError(f"novelty of CellVoting is {novelty}; it must lie between -1 and 1, or be null.")
         self.scale = scale
+        self.novelty = novelty
+
+    @property
+    def novel_vote(self) -> float:
+        """Weight of the vote that does not come from the support."""
+        return 0.0 if self.novelty is None else math.exp(self.scale * self.novelty)
 
     def build(self, features: Tensor, masks: Tensor) -> Prototypes:
         """One prototype a feature cell; a class owns the share of the cell that its mask covers."""
@@ -52,7 +70,8 @@ class CellVoting(Matching):
     def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:
         """Log-probabilities (E, Q, 1 + L, h, w) of query cells (E, Q, C, h, w)."""
         vectors = self.scale * unit(query.float().flatten(-2), dim=2)
-        votes = torch.zeros((), device=query.device)
+        classes = torch.arange(prototypes.membership.shape[1], device=query.device)
+        votes = self.novel_vote * (classes == 0)[:, None]
         for part in prototypes.parts():
             weights = torch.einsum("esnc,eqcx->eqsnx", part.cells, vectors).exp()
             votes = votes + torch.einsum("eksn,eqsnx->eqkx", part.membership, weights)

@@ -1,25 +1,8 @@
-"""What a body is made of, and what is labelled in the abdomen."""
+"""What a body is made of."""
 
 from enum import IntEnum, auto
 
-__all__ = ["ORGANS", "Tissue"]
-
-ORGANS: dict[str, int] = {
-    "spleen": 1,
-    "right_kidney": 2,
-    "left_kidney": 3,
-    "liver": 4,
-    "gallbladder": 5,
-    "stomach": 6,
-    "pancreas": 7,
-    "aorta": 8,
-    "vena_cava": 9,
-    "vertebrae": 10,
-    "bowel": 11,
-    "lungs": 12,
-    "psoas": 13,
-}
-"""Name and value of what is labelled in the abdomen; the other regions have labels of their own."""
+__all__ = ["Tissue"]
 
 
 class Tissue(IntEnum):

@@ -22,7 +22,7 @@ __all__ = ["LabelledEpisodes"]
 SAME_SUBJECT = 0.35  # of the pairs: one subject imaged twice
 SAME_CONTRAST = 0.5  # of the pairs: two scans of one protocol
 NEAR, FAR = 2.5, 8.0  # slices between the heights of two subjects of `SLICES` slices (standard deviation)
-FAR_SHARE = 0.2  # of the pairs of two subjects
+FAR_SHARE = 0.35  # of the pairs of two subjects
 COLOURLESS = Contrast(np.zeros(len(Tissue), np.float32), np.zeros(len(Tissue), np.float32), windowed=False)
 
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from protoseg.data.anatomy.abdomen.labels import ABDOMEN_LABELS
 from protoseg.data.anatomy.abdomen.trunk import Trunk
 from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.shapes import Array, Point, SmoothNoise, ellipsoid, smooth_union
-from protoseg.data.anatomy.tissues import ORGANS, Tissue
+from protoseg.data.anatomy.tissues import Tissue
 
 __all__ = ["CAVITY", "paint_gallbladder", "paint_kidneys", "paint_liver", "paint_pancreas", "paint_spleen"]
 
@@ -40,7 +41,7 @@ def paint_liver(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None:
     for hollow in hollows:
         liver = -smooth_union(-liver, -hollow, 8.0)
     liver = np.maximum(liver, np.maximum(trunk.cavity[box] + 2.5, trunk.diaphragm[box] + 3.5))
-    canvas.paint(box, liver, Tissue.LIVER, label=ORGANS["liver"], over=CAVITY)
+    canvas.paint(box, liver, Tissue.LIVER, label=ABDOMEN_LABELS["liver"], over=CAVITY)
     for _ in range(rng.choice([0, 0, 0, 1, 2, 3])):
         centre, radius = _varied(rng, (75, 0, 65), 26), rng.uniform(4, 14)
         spot = canvas.around(centre, (radius,) * 3)
@@ -56,7 +57,7 @@ def paint_gallbladder(canvas: Canvas, rng: np.random.Generator) -> None:
     box, distance = canvas.tube([neck, body, fundus], [4, 12 * fullness, 14 * fullness], step=5)
     distance += 0.7 * canvas.noise(SmoothNoise(rng, 14.0), box)
     over = CAVITY | {Tissue.LIVER}
-    canvas.paint(box, distance, Tissue.GUT_WALL, label=ORGANS["gallbladder"], over=over)
+    canvas.paint(box, distance, Tissue.GUT_WALL, label=ABDOMEN_LABELS["gallbladder"], over=over)
     canvas.paint(box, distance + 1.6, Tissue.BILE, label=None, over={Tissue.GUT_WALL})
 
 
@@ -74,12 +75,12 @@ def paint_spleen(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None
     for part in (hollow, beside_kidney):
         spleen = -smooth_union(-spleen, -part, 10.0)
     spleen = np.maximum(spleen, np.maximum(trunk.cavity[box] + 3, trunk.diaphragm[box] + 3.5))
-    canvas.paint(box, spleen, Tissue.SPLEEN, label=ORGANS["spleen"], over=CAVITY)
+    canvas.paint(box, spleen, Tissue.SPLEEN, label=ABDOMEN_LABELS["spleen"], over=CAVITY)
 
 
 def paint_kidneys(canvas: Canvas, rng: np.random.Generator) -> None:
     """Both kidneys, the right one a little lower."""
-    for side, label, height in ((1, ORGANS["right_kidney"], -16.0), (-1, ORGANS["left_kidney"], 0.0)):
+    for side, label, height in ((1, ABDOMEN_LABELS["right_kidney"], -16.0), (-1, ABDOMEN_LABELS["left_kidney"], 0.0)):
         centre = _varied(rng, (side * KIDNEY_X, KIDNEY_Y, height), 3.5)
         _paint_kidney(canvas, rng, centre=centre, side=side, label=label)
 
@@ -132,7 +133,7 @@ def paint_pancreas(canvas: Canvas, rng: np.random.Generator) -> None:
     box, distance = canvas.tube(np.add(path, rng.normal(0, 2.5, (6, 3))), radii)
     distance += 2.6 * canvas.noise(SmoothNoise(rng, 9.0), box)
     distance += 1.5 * canvas.noise(SmoothNoise(rng, 20.0), box)
-    canvas.paint(box, distance, Tissue.PANCREAS, label=ORGANS["pancreas"], over=CAVITY)
+    canvas.paint(box, distance, Tissue.PANCREAS, label=ABDOMEN_LABELS["pancreas"], over=CAVITY)
     for side in (-1, 1):
         body, apex = _varied(rng, (side * 34, -24, 46), 2), _varied(rng, (side * 31, -12, 52), 2)
         for limb in (-9, 6):

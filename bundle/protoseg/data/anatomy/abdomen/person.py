@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from protoseg.data.anatomy.abdomen.gut import paint_colon, paint_small_bowel, paint_stomach
+from protoseg.data.anatomy.abdomen.labels import ABDOMEN_LABELS
 from protoseg.data.anatomy.abdomen.organs import (
     paint_gallbladder,
     paint_kidneys,
@@ -13,7 +14,7 @@ from protoseg.data.anatomy.abdomen.organs import (
     paint_spleen,
 )
 from protoseg.data.anatomy.abdomen.skeleton import paint_skeleton
-from protoseg.data.anatomy.abdomen.trunk import paint_table, paint_trunk
+from protoseg.data.anatomy.abdomen.trunk import paint_trunk
 from protoseg.data.anatomy.abdomen.vessels import (
     paint_branches,
     paint_great_vessels,
@@ -23,7 +24,8 @@ from protoseg.data.anatomy.abdomen.vessels import (
 from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.region import Region
 from protoseg.data.anatomy.shapes import Array
-from protoseg.data.anatomy.tissues import ORGANS, Tissue
+from protoseg.data.anatomy.table import paint_table
+from protoseg.data.anatomy.tissues import Tissue
 
 __all__ = ["ABDOMEN", "paint_abdomen"]
 
@@ -60,9 +62,9 @@ def paint_abdomen(seed: np.random.SeedSequence, *, axes: Sequence[Array], table:
     paint_colon(canvas, trunk, parts[11])
     paint_mesentery(canvas, parts[12])
     paint_small_bowel(canvas, trunk, parts[13], fatness=fatness)
-    canvas.sweep_crumbs([ORGANS[organ] for organ in IN_ONE_PIECE], into=Tissue.VISCERAL_FAT)
+    canvas.sweep_crumbs([ABDOMEN_LABELS[organ] for organ in IN_ONE_PIECE], into=Tissue.VISCERAL_FAT)
     return canvas
 
 
-ABDOMEN = Region("abdomen", ORGANS, paint_abdomen, middle=(12, 30), forwards=-4)
+ABDOMEN = Region("abdomen", ABDOMEN_LABELS, paint_abdomen, middle=(12, 30), forwards=-4)
 """From the lung bases to about the iliac crest."""

@@ -4,19 +4,20 @@ from itertools import pairwise
 
 import numpy as np
 
+from protoseg.data.anatomy.abdomen.labels import ABDOMEN_LABELS
 from protoseg.data.anatomy.abdomen.trunk import Trunk, by_spine, spine_y
-from protoseg.data.anatomy.canvas import Box, Canvas
-from protoseg.data.anatomy.shapes import Array, SmoothNoise, capsule, ellipse
-from protoseg.data.anatomy.tissues import ORGANS, Tissue
+from protoseg.data.anatomy.bone import paint_bone, paint_vertebra
+from protoseg.data.anatomy.canvas import Canvas
+from protoseg.data.anatomy.shapes import SmoothNoise, ellipse
+from protoseg.data.anatomy.tissues import Tissue
 
-__all__ = ["SHELL", "paint_bone", "paint_skeleton", "paint_vertebra"]
+__all__ = ["paint_skeleton"]
 
 # mm from disc to disc; the template's z = 0 is the disc between L1 and L2.
 PITCH_DOWN = (36, 37, 36, 34)  # L2 ... L5
 PITCH_UP = (35, 31, 29, 27, 26, 25, 25)  # L1, T12 ... T7
 # Twelfth rib and up: height of its vertebra (mm), and where its bone ends (0 spine, 0.5 flank, 1 sternum).
 RIBS = ((31, 0.33), (29, 0.45), (27, 0.6), (26, 0.64), (25, 0.67), (25, 0.7), (25, 0.72), (25, 0.74))
-SHELL = 1.4  # mm of cortical bone
 
 
 def paint_skeleton(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None:
@@ -27,12 +28,6 @@ def paint_skeleton(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> No
     _paint_spine(canvas, rng)
 
 
-def paint_bone(canvas: Canvas, box: Box, distance: Array, *, label: int = 0, shell: Array | float = SHELL) -> None:
-    """Paint spongy bone in a shell (mm) of cortical bone."""
-    canvas.paint(box, distance, Tissue.CORTICAL_BONE, label=label)
-    canvas.paint(box, distance + shell, Tissue.SPONGY_BONE, label=label)
-
-
 def _paint_muscles(canvas: Canvas, rng: np.random.Generator) -> None:
     bulk = rng.uniform(0.8, 1.15)
     for side in (-1, 1):
@@ -40,7 +35,7 @@ def _paint_muscles(canvas: Canvas, rng: np.random.Generator) -> None:
         path += [by_spine(side * 42, 8, -80), by_spine(side * 52, 18, -130)]
         box, psoas = canvas.tube(path, [5 * bulk, 14 * bulk, 20 * bulk, 21 * bulk])
         psoas += 1.2 * canvas.noise(SmoothNoise(rng, 20.0), box)
-        canvas.paint(box, psoas, Tissue.MUSCLE, label=ORGANS["psoas"])
+        canvas.paint(box, psoas, Tissue.MUSCLE, label=ABDOMEN_LABELS["psoas"])
         crus = [by_spine(side * 16 - 4, 20, 95), by_spine(side * 15 - 4, 22, 50)]
         crus += [by_spine(side * 12 - 3, 20, 0)]
         box, distance = canvas.tube(crus, [3, 5, 2.5])
@@ -83,32 +78,14 @@ def _paint_spine(canvas: Canvas, rng: np.random.Generator) -> None:
         edges.append(edges[-1] + pitch)
     for pitch in PITCH_DOWN:
         edges.insert(0, edges[0] - pitch)
+    label = ABDOMEN_LABELS["vertebrae"]
     for low, high in pairwise(edges):
         lumbar = low < 30
         size = float(np.clip(1.02 - 0.0016 * (low + 40), 0.78, 1.08))
         gap = disc if lumbar else 0.55 * disc
         middle = (low + high) / 2
         centre_y = float(spine_y(middle))
-        paint_vertebra(canvas, middle, high - low - gap, centre_y=centre_y, size=size, lumbar=lumbar)
+        paint_vertebra(canvas, middle, high - low - gap, centre_y=centre_y, size=size, lumbar=lumbar, label=label)
     x, y, z = canvas.coordinates(box := canvas.box((-15, -95, edges[0]), (15, -30, edges[-1])))
     canal = ellipse(x, y - spine_y(z) + 24, (10.5, 8.0))
     canvas.paint(box, canal, Tissue.SPINAL_CANAL)
-
-
-def paint_vertebra(canvas: Canvas, middle: float, height: float, *, centre_y: float, size: float, lumbar: bool) -> None:
-    """Paint a vertebra, `middle` and `height` (mm) being its body's, and half of the discs above and below."""
-    box = canvas.box((-45, centre_y - 70, middle - 32), (45, centre_y + 20, middle + 28))
-    x, y, z = canvas.coordinates(box)
-    v, w = y - centre_y, z - middle
-    waist = 1 - 0.1 * np.clip(1 - (2 * w / height) ** 2, 0, 1)
-    column = np.maximum(ellipse(x / waist, v / waist, (23.5 * size, 16.5 * size)), -v - 14.5 * size)
-    canvas.paint(box, np.maximum(column + 1, np.abs(w) - height / 2 - 6), Tissue.DISC)
-    bone = np.maximum(column, 2 * np.abs(w) - height)  # a thin endplate
-    arch = np.maximum(np.abs(ellipse(x, v + 24, (14.5, 11.5))) - 3.2, np.abs(w - 1) - 0.36 * height)
-    reach, back, rise = (37, -33, 3) if lumbar else (27, -36, 5)
-    wings = capsule(np.abs(x), v, w, start=(13, -24, 2), end=(reach, back, rise), radii=(5, 3.5))
-    facets = capsule(np.abs(x), v, w, start=(15, -33, -12), end=(16, -31, 12), radii=(5, 5))
-    spinous = capsule(x * 0, v, w, start=(0, -36, 0), end=(0, -50, -6 if lumbar else -18), radii=(7, 7))
-    process = np.maximum(spinous, np.abs(x) - 3.2)
-    for part in (arch, wings, facets, process, bone):
-        paint_bone(canvas, box, part, label=ORGANS["vertebrae"])

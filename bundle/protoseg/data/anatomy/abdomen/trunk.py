@@ -1,14 +1,15 @@
-"""The trunk: skin, fat, muscle wall, diaphragm and lungs, and the table that it lies on."""
+"""The trunk: skin, fat, muscle wall, diaphragm and lungs."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from protoseg.data.anatomy.abdomen.labels import ABDOMEN_LABELS
 from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.shapes import Array, Point, SmoothNoise, ellipse, ellipsoid
-from protoseg.data.anatomy.tissues import ORGANS, Tissue
+from protoseg.data.anatomy.tissues import Tissue
 
-__all__ = ["Trunk", "by_spine", "diaphragm", "paint_table", "paint_trunk", "spine_y"]
+__all__ = ["Trunk", "by_spine", "diaphragm", "paint_trunk", "spine_y"]
 
 HALF_WIDTH, HALF_DEPTH = 140.0, 95.0  # mm: the outline of the template's muscle wall
 
@@ -115,7 +116,7 @@ def _paint_lungs(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None
     x, y, z = canvas.coordinates(everywhere)
     mediastinum = ellipse(x + 4, y - spine_y(z) - 22, (30.0, 42.0))
     chest = np.maximum(trunk.cavity + 1.5, -trunk.diaphragm)
-    canvas.paint(everywhere, np.maximum(chest, -mediastinum), Tissue.LUNG, label=ORGANS["lungs"])
+    canvas.paint(everywhere, np.maximum(chest, -mediastinum), Tissue.LUNG, label=ABDOMEN_LABELS["lungs"])
     centre = (rng.uniform(-32, -20), rng.uniform(24, 36), rng.uniform(166, 178))
     heart = ellipsoid(x, y, z, centre=centre, radii=(62, 48, 46))
     over = {Tissue.LUNG, Tissue.VISCERAL_FAT}
@@ -126,15 +127,3 @@ def _paint_lungs(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None
     vessels = np.abs(canvas.noise(SmoothNoise(rng, 16.0), everywhere)) * 12
     other = np.abs(canvas.noise(SmoothNoise(rng, 16.0), everywhere)) * 12
     canvas.paint(everywhere, np.hypot(vessels, other) - 1.3, Tissue.VEIN, label=None, over={Tissue.LUNG})
-
-
-def paint_table(canvas: Canvas) -> None:
-    """A curved CT table, a thin shell round foam, that touches the back."""
-    flat_x, flat_y = canvas.axes[0][:, None, None], canvas.axes[1][None, :, None]
-    body_y = np.where((canvas.tissue > 0) & (np.abs(flat_x) < 60), flat_y, np.inf)
-    top = float(body_y.min()) if np.isfinite(body_y).any() else float(canvas.axes[1][0])
-    surface = flat_y - top - (flat_x / 26) ** 2 * 0.35
-    plate = np.maximum(np.maximum(surface, -surface - 22), np.abs(flat_x) - 205)
-    slab: Array = np.broadcast_to(plate, canvas.shape).astype(np.float32)
-    canvas.paint(canvas.everywhere, slab, Tissue.TABLE_SHELL, over={Tissue.AIR})
-    canvas.paint(canvas.everywhere, slab + 5, Tissue.TABLE_FOAM, over={Tissue.TABLE_SHELL})

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from protoseg.data.anatomy.abdomen.labels import ABDOMEN_LABELS
 from protoseg.data.anatomy.abdomen.organs import CAVITY
 from protoseg.data.anatomy.abdomen.trunk import by_spine
 from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.tissues import ORGANS, Tissue
+from protoseg.data.anatomy.tissues import Tissue
 
 __all__ = ["paint_branches", "paint_great_vessels", "paint_liver_vessels", "paint_mesentery"]
 
@@ -18,7 +19,7 @@ def paint_great_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
     aorta = [by_spine(-22, 16, 200), by_spine(-18, 24, 130), by_spine(-8, 29, 60)]
     aorta += [by_spine(-7, 28, 0), by_spine(-4, 28, -60), by_spine(-2, 28, -92)]
     box, distance = canvas.tube(aorta, [r * wide for r in (13, 12.5, 11.5, 10, 9, 8.5)])
-    canvas.paint(box, distance, Tissue.ARTERY, label=ORGANS["aorta"])
+    canvas.paint(box, distance, Tissue.ARTERY, label=ABDOMEN_LABELS["aorta"])
     for side in (-1, 1):
         start = by_spine(-2 + side * 3, 27, -92)
         box, iliac = canvas.tube([start, (side * 20, -4, -118), (side * 38, 0, -150)], [6, 5.5, 5])
@@ -30,7 +31,7 @@ def paint_great_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
     cava += [by_spine(25, 36, 80), by_spine(24, 44, 125), (18, -4, 150)]
     width = rng.uniform(0.85, 1.15)
     box, distance = canvas.tube(cava, [r * width for r in (9.5, 10.5, 11.5, 12.5, 13, 13)])
-    canvas.paint(box, distance, Tissue.VEIN, label=ORGANS["vena_cava"], over=SOFT | {Tissue.LIVER})
+    canvas.paint(box, distance, Tissue.VEIN, label=ABDOMEN_LABELS["vena_cava"], over=SOFT | {Tissue.LIVER})
 
 
 def paint_branches(canvas: Canvas, rng: np.random.Generator) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.chest.frame import CHEST_LABELS, by_spine
+from protoseg.data.anatomy.chest.frame import by_spine
+from protoseg.data.anatomy.chest.labels import CHEST_LABELS
 from protoseg.data.anatomy.chest.mediastinum import SOFT, paint_tube
 from protoseg.data.anatomy.shapes import Point, SmoothNoise, ellipsoid, smooth_union
 from protoseg.data.anatomy.tissues import Tissue

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.chest.frame import CHEST_LABELS
+from protoseg.data.anatomy.chest.labels import CHEST_LABELS
 from protoseg.data.anatomy.chest.wall import Chest
 from protoseg.data.anatomy.shapes import Array, Point, SmoothNoise, ellipse, ellipsoid, smooth_union
 from protoseg.data.anatomy.tissues import Tissue

@@ -3,7 +3,7 @@
 import numpy as np
 
 from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.chest.frame import CHEST_LABELS
+from protoseg.data.anatomy.chest.labels import CHEST_LABELS
 from protoseg.data.anatomy.chest.wall import Chest
 from protoseg.data.anatomy.shapes import Array, SmoothNoise
 from protoseg.data.anatomy.tissues import Tissue

@@ -6,13 +6,13 @@ import numpy as np
 
 from protoseg.data.anatomy.abdomen.gut import paint_stomach
 from protoseg.data.anatomy.abdomen.organs import paint_liver, paint_spleen
-from protoseg.data.anatomy.abdomen.trunk import paint_table
 from protoseg.data.anatomy.abdomen.vessels import paint_liver_vessels
 from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.chest.airways import paint_airways, paint_oesophagus, paint_thyroid
 from protoseg.data.anatomy.chest.disease import paint_lung_disease
-from protoseg.data.anatomy.chest.frame import CHEST_LABELS, in_abdominal_coordinates
+from protoseg.data.anatomy.chest.frame import in_abdominal_coordinates
 from protoseg.data.anatomy.chest.heart import paint_heart
+from protoseg.data.anatomy.chest.labels import CHEST_LABELS
 from protoseg.data.anatomy.chest.lungs import paint_lung_vessels, paint_lungs
 from protoseg.data.anatomy.chest.mediastinum import paint_mediastinum
 from protoseg.data.anatomy.chest.shoulders import ARMS_DOWN, ARMS_UP, paint_shoulder_bones
@@ -21,6 +21,7 @@ from protoseg.data.anatomy.chest.vessels import paint_aorta, paint_chest_veins, 
 from protoseg.data.anatomy.chest.wall import paint_chest_wall
 from protoseg.data.anatomy.region import Region
 from protoseg.data.anatomy.shapes import Array
+from protoseg.data.anatomy.table import paint_table
 from protoseg.data.anatomy.tissues import Tissue
 
 __all__ = ["CHEST", "paint_chest"]

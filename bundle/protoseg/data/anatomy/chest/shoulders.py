@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from protoseg.data.anatomy.abdomen.skeleton import paint_bone
+from protoseg.data.anatomy.bone import paint_bone
 from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.chest.frame import CHEST_LABELS
+from protoseg.data.anatomy.chest.labels import CHEST_LABELS
 from protoseg.data.anatomy.shapes import Array, Point, SmoothNoise, capsule, ellipsoid, smooth_union
 from protoseg.data.anatomy.tissues import Tissue
 

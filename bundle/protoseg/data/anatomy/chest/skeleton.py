@@ -4,9 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from protoseg.data.anatomy.abdomen.skeleton import paint_bone, paint_vertebra
+from protoseg.data.anatomy.bone import paint_bone, paint_vertebra
 from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.chest.frame import CHEST_LABELS, spine_y
+from protoseg.data.anatomy.chest.frame import spine_y
+from protoseg.data.anatomy.chest.labels import CHEST_LABELS
 from protoseg.data.anatomy.chest.wall import Chest
 from protoseg.data.anatomy.shapes import Array, ellipse
 from protoseg.data.anatomy.tissues import Tissue
@@ -73,11 +74,13 @@ def _paint_spine(canvas: Canvas, rng: np.random.Generator) -> None:
         edges.append(edges[-1] + pitch)
     for pitch in LUMBAR_PITCH:
         edges.insert(0, edges[0] - pitch)
+    label = CHEST_LABELS["vertebrae"]
     for low, high in pairwise(edges):
         middle = (low + high) / 2
         size = float(np.clip(0.9 - 0.0016 * (middle + 100), 0.58, 1.05))
         centre_y = float(spine_y(middle))
-        paint_vertebra(canvas, middle, high - low - disc, centre_y=centre_y, size=size, lumbar=low < -191)
+        lumbar = low < -191
+        paint_vertebra(canvas, middle, high - low - disc, centre_y=centre_y, size=size, lumbar=lumbar, label=label)
     x, y, z = canvas.coordinates(box := canvas.box((-15, -110, edges[0]), (15, 20, edges[-1])))
     canal = ellipse(x, y - spine_y(z) + 22, (9.5, 7.5))
     canvas.paint(box, canal, Tissue.SPINAL_CANAL)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.chest.frame import CHEST_LABELS, by_spine
+from protoseg.data.anatomy.chest.frame import by_spine
+from protoseg.data.anatomy.chest.labels import CHEST_LABELS
 from protoseg.data.anatomy.chest.mediastinum import paint_tube
 from protoseg.data.anatomy.chest.shoulders import Arms
 from protoseg.data.anatomy.shapes import Point

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.head.frame import HEAD_LABELS, paired_tube
+from protoseg.data.anatomy.head.frame import paired_tube
+from protoseg.data.anatomy.head.labels import HEAD_LABELS
 from protoseg.data.anatomy.shapes import Point, ellipsoid, smooth_union
 from protoseg.data.anatomy.tissues import Tissue
 

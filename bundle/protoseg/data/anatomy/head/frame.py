@@ -1,4 +1,4 @@
-"""The head's frame: what is labelled, the skin's outline, the cavity of the skull, and tools for paired parts."""
+"""The head's frame: the skin's outline, the cavity of the skull, and tools for paired parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,39 +9,7 @@ from numpy.typing import ArrayLike
 from protoseg.data.anatomy.canvas import Box, Canvas
 from protoseg.data.anatomy.shapes import Array, Point, capsule, ellipsoid, smooth_curve, smooth_union
 
-__all__ = ["HEAD_LABELS", "Head", "by_spine", "measure_head", "paired_ellipsoid", "paired_tube", "spine_y"]
-
-HEAD_LABELS: dict[str, int] = {
-    name: value
-    for value, name in enumerate(
-        (
-            "right_cerebrum",
-            "left_cerebrum",
-            "ventricles",
-            "thalami",
-            "caudate_nuclei",
-            "lentiform_nuclei",
-            "hippocampi",
-            "cerebellum",
-            "brainstem",
-            "spinal_cord",
-            "skull",
-            "mandible",
-            "vertebrae",
-            "right_eye",
-            "left_eye",
-            "sinuses",
-            "airway",
-            "tongue",
-            "parotid_glands",
-            "submandibular_glands",
-            "thyroid",
-            "carotid_arteries",
-            "jugular_veins",
-        ),
-        start=1,
-    )
-}
+__all__ = ["Head", "by_spine", "measure_head", "paired_ellipsoid", "paired_tube", "spine_y"]
 
 # Rows of (z, half the width, front y) and (z, half the width, half the depth, middle y), in mm.
 FACE = np.array(

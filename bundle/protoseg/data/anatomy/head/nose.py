@@ -3,7 +3,8 @@
 import numpy as np
 
 from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.head.frame import HEAD_LABELS, Head, paired_ellipsoid, paired_tube
+from protoseg.data.anatomy.head.frame import Head, paired_ellipsoid, paired_tube
+from protoseg.data.anatomy.head.labels import HEAD_LABELS
 from protoseg.data.anatomy.shapes import SmoothNoise
 from protoseg.data.anatomy.tissues import Tissue
 

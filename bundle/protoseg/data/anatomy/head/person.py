@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from protoseg.data.anatomy.abdomen.trunk import paint_table
 from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.head.brain import paint_brainstem, paint_cerebellum, paint_cerebrum
 from protoseg.data.anatomy.head.deep_brain import paint_deep_brain
@@ -15,7 +14,8 @@ from protoseg.data.anatomy.head.face import (
     paint_soft_face,
     paint_tongue,
 )
-from protoseg.data.anatomy.head.frame import HEAD_LABELS, measure_head
+from protoseg.data.anatomy.head.frame import measure_head
+from protoseg.data.anatomy.head.labels import HEAD_LABELS
 from protoseg.data.anatomy.head.lesions import paint_lesions
 from protoseg.data.anatomy.head.neck import paint_airway, paint_neck_muscles, paint_neck_vessels, paint_thyroid
 from protoseg.data.anatomy.head.nose import paint_nose
@@ -24,6 +24,7 @@ from protoseg.data.anatomy.head.spine import paint_cervical_spine
 from protoseg.data.anatomy.head.vessels import paint_brain_vessels
 from protoseg.data.anatomy.region import Region
 from protoseg.data.anatomy.shapes import Array
+from protoseg.data.anatomy.table import paint_table
 
 __all__ = ["HEAD", "paint_head"]
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from protoseg.data.anatomy.abdomen.skeleton import paint_bone
+from protoseg.data.anatomy.bone import paint_bone
 from protoseg.data.anatomy.canvas import Box, Canvas
-from protoseg.data.anatomy.head.frame import HEAD_LABELS, Head, paired_ellipsoid, paired_tube
+from protoseg.data.anatomy.head.frame import Head, paired_ellipsoid, paired_tube
+from protoseg.data.anatomy.head.labels import HEAD_LABELS
 from protoseg.data.anatomy.shapes import Array, SmoothNoise, ellipse, ellipsoid
 from protoseg.data.anatomy.tissues import Tissue
 

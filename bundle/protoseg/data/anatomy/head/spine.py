@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from protoseg.data.anatomy.abdomen.skeleton import paint_bone
+from protoseg.data.anatomy.bone import paint_bone
 from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.head.frame import HEAD_LABELS, spine_y
+from protoseg.data.anatomy.head.frame import spine_y
+from protoseg.data.anatomy.head.labels import HEAD_LABELS
 from protoseg.data.anatomy.shapes import capsule, ellipse, ellipsoid
 from protoseg.data.anatomy.tissues import Tissue
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from protoseg.data.anatomy.abdomen.skeleton import SHELL, paint_bone
+from protoseg.data.anatomy.bone import SHELL, paint_bone
 from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.pelvis.body import profile, spine_y
 from protoseg.data.anatomy.pelvis.labels import PELVIS_LABELS

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from protoseg.data.anatomy.abdomen.gut import paint_loops, paint_lumen
+from protoseg.data.anatomy.bowel_loops import paint_loops, paint_lumen
 from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.pelvis.body import PelvicBody, spine_y
 from protoseg.data.anatomy.pelvis.labels import PELVIS_LABELS

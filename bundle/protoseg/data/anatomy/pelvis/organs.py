@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from protoseg.data.anatomy.abdomen.gut import paint_lumen
+from protoseg.data.anatomy.bowel_loops import paint_lumen
 from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.pelvis.body import FAT, PelvicBody
 from protoseg.data.anatomy.pelvis.labels import PELVIS_LABELS

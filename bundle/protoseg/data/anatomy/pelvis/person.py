@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from protoseg.data.anatomy.abdomen.trunk import paint_table
 from protoseg.data.anatomy.canvas import Canvas
 from protoseg.data.anatomy.pelvis.body import paint_body
 from protoseg.data.anatomy.pelvis.bones import paint_bones
@@ -22,6 +21,7 @@ from protoseg.data.anatomy.pelvis.organs import (
 from protoseg.data.anatomy.pelvis.vessels import paint_vessels
 from protoseg.data.anatomy.region import Region
 from protoseg.data.anatomy.shapes import Array
+from protoseg.data.anatomy.table import paint_table
 from protoseg.data.anatomy.tissues import Tissue
 
 __all__ = ["PELVIS", "paint_pelvis"]
