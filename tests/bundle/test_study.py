@@ -9,7 +9,7 @@ import pytest
 
 from protoseg.data.synthetic import write_dataset
 from protoseg.errors import InputError
-from protoseg.workflows import study_runs
+from protoseg.workflows import study_runs, study_views
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "study"
 
@@ -75,6 +75,17 @@ def test_shots(study, supports, capsys):
 def test_resolution_is_that_of_the_networks_input(study, supports):
     study("resolution", "--limit", "1", "--sizes", "64", "96")
     assert [used.images.shape[-1] for used in supports] == [64, 96]
+
+
+def test_views(study, supports, monkeypatch):
+    mirrored = {"mirrored left to right": study_views.VIEWS["mirrored left to right"]}
+    monkeypatch.setattr(study_views, "VIEWS", mirrored)
+    monkeypatch.setattr(study_views, "SHARED_VIEWS", tuple(mirrored))
+    rows = study("views", "--limit", "1")
+    liver = {row["method"]: float(row["dice"]) for row in rows if row["label"] == "liver"}
+    assert len(liver) == len(supports) == 3
+    assert liver["as it is"] > 0.5
+    assert liver["mirrored left to right, the support too"] > liver["mirrored left to right"]
 
 
 def test_no_scans_are_refused(study):

@@ -176,5 +176,7 @@ def test_a_scale_that_floats_cannot_hold_is_refused(scale):
 
 
 def test_a_novelty_that_is_no_cosine_is_refused():
-    with pytest.raises(InputError, match=r"^novelty of CellVoting is 1\.5; it must lie between -1 and 1, or be null\.$"):
+    with pytest.raises(
+        InputError, match=r"^novelty of CellVoting is 1\.5; it must lie between -1 and 1, or be null\.$"
+    ):
         CellVoting(novelty=1.5)

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
 from protoseg.engine.adaptation import Adaptation
@@ -27,6 +28,7 @@ from protoseg.workflows.study_variants import (
     shot_variants,
     ttt_variants,
 )
+from protoseg.workflows.study_views import view_variants
 
 LABELS = {"liver": 4, "spleen": 1}
 
@@ -233,3 +235,46 @@ def test_modalities_cross_data_sets():
     assert Counter(variant.overrides["dataset_dir"] for variant in variants.values()) == {"x/ct": 2, "x/mr": 2}
     with pytest.raises(InputError, match="named ct, ct; give folders with names of their own"):
         modality_variants(["x/ct", "y/ct"])
+
+
+@pytest.fixture
+def marked():
+    """A scan of 20 x 20 x 4 voxels with one of them brighter and labelled: patient's right, in front."""
+    image = torch.zeros(1, 20, 20, 4)
+    image[0, 4, 6] = 3.0
+    return {"image": MetaTensor(image), "label": MetaTensor((image > 0).byte())}
+
+
+def seen(variant, scan):
+    config = ConfigParser({"preprocessing": "$lambda scan: scan", "validate": {"dataset": {}}})
+    config.update(variant.overrides)
+    return config.get_parsed_content("validate#dataset#transform")(scan)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "place"),
+    [
+        ("turned by 45 degrees", (20, 20, 4), None),
+        ("turned by 180 degrees", (20, 20, 4), (15, 13)),
+        ("mirrored left to right", (20, 20, 4), (15, 6)),
+        ("central 80 % of the field of view", (16, 16, 4), (2, 4)),
+        ("slices twice as thick", (20, 20, 2), (4, 6)),
+        ("grey values inverted", (20, 20, 4), (4, 6)),
+    ],
+)
+def test_views_are_what_their_names_say(name, shape, place, marked):
+    result = seen(view_variants()[name], marked)
+    assert result["image"].shape[1:] == result["label"].shape[1:] == shape
+    if place is not None:
+        assert result["label"][0, :, :, 0].nonzero().tolist() == [list(place)]
+        expected = -3 if name == "grey values inverted" else 3
+        assert result["image"][0, *place, 0] == expected
+    else:
+        assert result["image"][0, 4, 6, 0] < 1 < result["image"].max()
+
+
+def test_the_support_is_seen_so_too():
+    variants = view_variants()
+    assert "validate#support#transform" not in variants["mirrored left to right"].overrides
+    shared = variants["mirrored left to right, the support too"].overrides
+    assert shared["validate#support#transform"] == shared["validate#dataset#transform"]
