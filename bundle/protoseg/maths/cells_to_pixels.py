@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 __all__ = ["CellsToPixels", "Window", "winning_class"]
@@ -37,6 +39,7 @@ class CellsToPixels:
         side = max(height, width)
         self.rows = _interpolation(cells[0], side, device)[(side - height) // 2 :][:height]  # H x h
         self.columns = _interpolation(cells[1], side, device)[(side - width) // 2 :][:width]  # W x w
+        self.row_reach, self.column_reach = _reach(self.rows), _reach(self.columns)
 
     def window(self, cells: Tensor) -> Window | None:
         """The smallest box around all pixels that some cells have a part in; None when there are none.
@@ -44,11 +47,10 @@ class CellsToPixels:
         Args:
             cells: (h, w), boolean.
         """
-        rows = (self.rows[:, cells.any(1)] > 0).any(1).nonzero()[:, 0]
-        columns = (self.columns[:, cells.any(0)] > 0).any(1).nonzero()[:, 0]
-        if not len(rows) or not len(columns):  # no cell, or cells in the padding alone
-            return None
-        return Window(slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+        there = cells.cpu().numpy()
+        rows = _hull(self.row_reach[there.any(1)])
+        columns = _hull(self.column_reach[there.any(0)])
+        return None if rows is None or columns is None else Window(rows, columns)
 
     def __call__(self, maps: Tensor, window: Window) -> Tensor:
         """Values (..., rows, columns) of maps (..., h, w) on the pixels of a window."""
@@ -87,3 +89,19 @@ def _interpolation(cells: int, pixels: int, device: torch.device | None) -> Tens
     """Matrix (pixels, cells) of bilinear interpolation along one axis."""
     identity = torch.eye(cells, device=device)[None]
     return F.interpolate(identity, size=pixels, mode="linear", align_corners=False)[0].T.contiguous()
+
+
+def _reach(weights: Tensor) -> NDArray[np.int64]:
+    """First and last pixel (cells, 2), the latter excluded, in which cells have a part by weights (pixels, cells)."""
+    part = (weights > 0).cpu().numpy()
+    pixels = len(part)
+    first, last = part.argmax(0), pixels - part[::-1].argmax(0)
+    return np.where(part.any(0), (first, last), ((pixels,), (0,))).T
+
+
+def _hull(reach: NDArray[np.int64]) -> slice | None:
+    """The pixels from the first to the last of several cells; None when there are none."""
+    if not len(reach):
+        return None
+    first, last = int(reach[:, 0].min()), int(reach[:, 1].max())
+    return slice(first, last) if first < last else None

@@ -40,7 +40,8 @@ VIEWS: dict[str, dict[str, Any]] = {
     "grey values inverted": {"_target_": "ScaleIntensityd", "keys": "image", "minv": None, "maxv": None, "factor": -2},
 }
 """Transforms of preprocessed scans, axes L, P, S, by name."""
-SHARED_VIEWS = ("turned by 180 degrees", "mirrored left to right")  # no other view, if support and query have it
+SHARED_VIEWS = ("turned by 180 degrees", "mirrored left to right")
+"""Those that are tried with the support seen so too."""
 
 
 def view_variants() -> Variants:
