@@ -158,3 +158,11 @@ def test_an_unknown_fold(tmp_path: Path, fold: int) -> None:
     assert str(caught.value) == (
         f"{path}: there is no fold {fold}, it has 2 folds, counted from 0. Choose another fold."
     )
+
+
+def test_a_list_without_folds(tmp_path: Path) -> None:
+    path = tmp_path / "dataset.json"
+    path.write_text(json.dumps({key: value for key, value in FOLDED.items() if key != "folds"}))
+    with pytest.raises(InputError) as caught:
+        load_datalist(path, "test", fold=0)
+    assert str(caught.value) == f"{path}: it has no folds. Leave out fold, or make the list by scripts/prepare_data."

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.contrastive_pair_loss import ContrastivePairLoss, contrast, draw_cells
 from protoseg.maths.episodic_pair_loss import EpisodicPairLoss
+from protoseg.maths.loss_sum import LossSum
 from protoseg.maths.matching_loss import MatchingLoss, PairFeatures, label_shares
 from protoseg.maths.pyramid import PyramidEncoder
 from protoseg.maths.self_distillation import SelfDistillation, TaughtPairFeatures, other_view
@@ -103,6 +105,16 @@ def test_a_slice_without_any_structure_leaves_gradients_finite(loss: nn.Module) 
     assert features.grad.isfinite().all()
 
 
+def test_a_sum_weighs_its_losses() -> None:
+    features = PairFeatures(*torch.randn(2, 2, 5, CELLS, CELLS, generator=torch.Generator().manual_seed(0)), quarters())
+    target = quarters()[:, None]
+    one, other = MatchingLoss(labels=LABELS, scale=10.0), MatchingLoss(labels=LABELS, scale=30.0)
+    expected = 0.5 * one(features, target) + 2 * other(features, target)
+    torch.testing.assert_close(LossSum([one, other], [0.5, 2.0])(features, target), expected)
+    with pytest.raises(InputError, match=r"^LossSum has 2 losses and 1 weights; expected one each\.$"):
+        LossSum([one, other], [1.0])
+
+
 def test_shares_of_labels_in_cells() -> None:
     labels = torch.tensor([[[0, 1, 2, 2], [1, 1, 2, 2]]])
     assert label_shares(labels, 2, (1, 2)).tolist() == [[[[0.25, 0.0]], [[0.75, 0.0]], [[0.0, 1.0]]]]
@@ -153,18 +165,17 @@ def test_in_matching_a_structure_that_the_support_lacks_may_look_like_nothing_in
         assert (value < 0.01) == low
 
 
-@pytest.mark.parametrize("novelty", [None, 0.7])
-def test_matching_votes_as_cell_voting_does(novelty: float | None) -> None:
+def test_matching_votes_as_cell_voting_does() -> None:
     generator = torch.Generator().manual_seed(3)
     labels = torch.randint(0, 1 + LABELS, (2, CELLS, CELLS), generator=generator)
     support, query = torch.randn(2, 2, 5, CELLS, CELLS, generator=generator)
     shares = label_shares(labels, LABELS, (CELLS, CELLS))
-    voting = CellVoting(scale=20.0, novelty=novelty)
+    voting = CellVoting(scale=20.0)
     log_votes = voting.match(query[:, None], voting.build(support[:, None], shares[:, 1:, None]))[:, 0]
     # With every structure in every slice, the same area everywhere makes all cells count alike.
     sought = torch.full_like(shares, 1 / (1 + LABELS))
     expected = -(sought * log_votes).sum() / sought.sum()
-    loss = MatchingLoss(labels=LABELS, novelty=novelty)
+    loss = MatchingLoss(labels=LABELS)
     torch.testing.assert_close(loss._one_way(shares, sought, loss._weights(support, query)), expected)
 
 

@@ -30,7 +30,7 @@ BAD_CHAOS: dict[str, tuple[Callable[[Path], object], str]] = {
     "nothing there": (
         lambda f: shutil.rmtree(f / "Train_Sets"),
         "{f}: found no scans in Train_Sets/MR, expected Train_Sets/MR/<id>/T2SPIR/DICOM_anon. "
-        "Give the folder that holds Train_Sets.",
+        "Give the folder that holds Train_Sets, or another --sequence.",
     ),
     "sequence missing": (
         lambda f: shutil.rmtree(f / T2 / "DICOM_anon"),
@@ -166,7 +166,7 @@ REFUSED_LISTS = {
     ),
     "d.csv": (
         "image,label\na.nii,a.nii\n",
-        '{path}: a CSV list does not name its labels. Give label_names, like {{"liver": 1}}.',
+        '{path}: a CSV list does not name its labels. Give --label_names, like {{"liver": 1}}.',
     ),
     "e.csv": (
         "image\na.nii\nnone.nii\n",

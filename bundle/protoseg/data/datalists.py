@@ -142,6 +142,8 @@ def _sections(content: dict[str, Any]) -> list[str]:
 def _fold(content: dict[str, Any], fold: int, dataset_json: PathLike) -> dict[str, Any]:
     """Sections of one fold, with the cases that its ids name."""
     folds = content.get("folds", [])
+    if not folds:
+        raise InputError(f"{dataset_json}: it has no folds. Leave out fold, or make the list by scripts/prepare_data.")
     if not 0 <= fold < len(folds):
         raise InputError(
             f"{dataset_json}: there is no fold {fold}, it has {len(folds)} folds, counted from 0. Choose another fold."

@@ -94,7 +94,7 @@ def _labels(source: Path, names: Mapping[str, int] | str | None, *, needed: bool
     if not needed:
         return {}
     if source.suffix.lower() == ".csv":
-        raise InputError(f'{source}: a CSV list does not name its labels. Give label_names, like {{"liver": 1}}.')
+        raise InputError(f'{source}: a CSV list does not name its labels. Give --label_names, like {{"liver": 1}}.')
     return names_to_values(label_names(source), f"{source}: labels")
 
 
