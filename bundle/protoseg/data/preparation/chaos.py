@@ -74,7 +74,8 @@ def find_chaos(source: Path, *, sequence: str = "t2spir", size: int = 256, borde
     if not patients:
         raise InputError(
             f"{source}: found no scans in {folder.relative_to(source)}, expected "
-            f"{folder.relative_to(source)}/<id>/{chosen.images}. Give the folder that holds Train_Sets, or another --sequence."
+            f"{folder.relative_to(source)}/<id>/{chosen.images}. Give the folder that holds Train_Sets, or another "
+            "--sequence."
         )
     scans = [SourceScan(_id(p), p / chosen.images, p / chosen.truth) for p in patients]
     for scan in scans:
