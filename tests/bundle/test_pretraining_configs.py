@@ -17,12 +17,12 @@ def parse(*overlays, **overrides):
     parser = ConfigParser()
     names = ("train.yaml", "pretrain.yaml", *(f"pretraining/{name}" for name in overlays))
     parser.read_config([str(CONFIGS / name) for name in names])
-    for key, value in {"device": "cpu", **overrides}.items():
+    for key, value in {"device": "cpu", "weights": None, **overrides}.items():
         parser[key] = value
     return parser
 
 
-@pytest.mark.parametrize("overlay", [*OVERLAYS, "contrastive.yaml self_distillation.yaml"])
+@pytest.mark.parametrize("overlay", [*OVERLAYS, "matching.yaml self_distillation.yaml"])
 def test_an_override_file_gives_a_loss_that_the_encoder_learns_from(overlay):
     encoder = {} if {"hybrid.yaml", "vit14.yaml", "wide.yaml"} & set(overlay.split()) else TINY
     parser = parse(*overlay.split(), **encoder)
@@ -46,3 +46,11 @@ def test_the_teacher_is_kept_with_the_checkpoint():
 
 def test_the_hybrid_is_built():
     assert isinstance(parse("hybrid.yaml").get_parsed_content("encoder"), HybridEncoder)
+
+
+def test_the_second_stage_goes_on_where_the_first_ends():
+    first, second = parse(), parse("second_stage.yaml")
+    taken = first["epochs"] * first["epoch_length"] * first["batch_size"]
+    assert second["train#sampler#first"] == taken < first["coarse_episodes"]
+    assert second["learning_rate"] == first["learning_rate"] / 2
+    assert second["output_dir"] != first["output_dir"]

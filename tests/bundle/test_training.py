@@ -136,6 +136,13 @@ def test_every_process_goes_on_after_the_episodes_of_all(start_training, tmp_pat
     assert workflow.parser.get_parsed_content("train#sampler").first == 6
 
 
+def test_a_run_that_begins_at_later_episodes_resumes_after_its_own(start_training, tmp_path):
+    for _ in range(2):
+        workflow = start_training(tmp_path, epochs=1, **{"train#sampler#first": 10})
+        train(workflow)
+    assert workflow.parser.get_parsed_content("train#sampler").first == 10 + 6
+
+
 def test_a_checkpoint_of_the_network_alone_cannot_be_resumed(start_training, trained, tmp_path):
     shutil.copy(trained / "best.pt", tmp_path / "last.pt")
     workflow = start_training(tmp_path)

@@ -128,7 +128,7 @@ class TrainingCheckpoint:
         torch.set_rng_state(state["random"])
         if torch.cuda.is_available() and len(state["random_cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["random_cuda"])
-        self.sampler.first = state["iteration"] * self.batch_size
+        self.sampler.first += state["iteration"] * self.batch_size
         return state["iteration"]
 
     def _check_interval(self, engine: SupervisedTrainer) -> None:
