@@ -109,7 +109,7 @@ def test_scribbles_inside_and_outside(start, truth, studies, tmp_path, label_map
     }
     found = label_map(client.infer("oneshot_scribbles", "person1", output="image", label_file=file, **asked))
     assert (found[scribbles == 7] == 1).all()
-    assert dice(found == 1, liver) > 0.5
+    assert dice(found == 1, liver) > 0.4
     roi = [0, liver.shape[0], 0, liver.shape[1], k, k + 1]
     inside = label_map(client.infer("oneshot_scribbles", "person1", output="image", label_file=file, roi=roi, **asked))
     assert np.flatnonzero(inside.any((0, 1))).tolist() == [k]
