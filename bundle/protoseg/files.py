@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Writing files so that a reader never sees half of one, and telling whether two paths are of one file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["remove_unfinished", "replacing", "unfinished_path", "write_json"]
+__all__ = ["remove_unfinished", "replacing", "same_file", "unfinished_path", "write_json"]
 
 UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.(.+)")  # the names that `unfinished_path` gives
+
+
+def same_file(path: str | Path | None, other: str | Path | None) -> bool:
+    """Whether two paths lead to one file that exists; no path leads nowhere."""
+    if path is None or other is None or not Path(path).exists() or not Path(other).exists():
+        return False
+    return Path(path).samefile(other)
 
 
 def unfinished_path(path: Path) -> Path:

@@ -39,7 +39,7 @@ def test_an_override_file_gives_a_loss_that_the_encoder_learns_from(overlay):
 
 
 def test_the_teacher_is_kept_with_the_checkpoint():
-    handler = parse("self_distillation.yaml")["train#checkpoint"]
+    handler = parse("self_distillation.yaml")["train#handlers#3"]
     assert handler["_target_"].endswith(".TrainingCheckpoint")
     assert handler["loss"] == "@train#taught"
 

@@ -116,7 +116,7 @@ def test_the_first_episodes_are_drawn_at_three_quarters_of_the_size(subjects_fol
 def test_the_config_knows_the_structures() -> None:
     configs = Path(__file__).parents[2] / "bundle" / "configs"
     parser = ConfigParser()
-    parser.read_config([configs / "train.yaml", configs / "pretrain.yaml"])
+    parser.read_config([configs / "train.yaml", configs / "pretrain.yaml", configs / "pretraining/matching.yaml"])
     loss = parser.get_parsed_content("train#loss")
     assert loss.labels == len(STRUCTURES) == max(STRUCTURES.values())
     assert loss.backdrop == BACKDROP and STRUCTURES["liver"] not in BACKDROP and STRUCTURES["muscle"] in BACKDROP
