@@ -60,21 +60,20 @@ def keep_most_confident(
     With `alike` also those that are like the most confident one: at least a quarter as confident, and with a mean
     probability of at least nine tenths of its.
     """
-    kept = np.zeros_like(mask)
-    box = _bounding_box(mask)
-    if box is not None:
-        components = connected_components(mask[box])
-        confidence = component_confidence(components, probability[box])[1:]
-        ranked = np.argsort(-confidence, kind="stable")
-        chosen = np.zeros(1 + len(confidence), bool)
-        chosen[1 + ranked[:count]] = True
-        if alike:
-            mean = confidence / np.bincount(components.ravel())[1:]
-            best = ranked[0]
-            large = confidence >= ALIKE_CONFIDENCE * confidence[best]
-            chosen[1:] |= large & (mean >= ALIKE_PROBABILITY * mean[best])
-        kept[box] = chosen[components]
-    return kept
+    components = connected_components(mask)
+    found = int(components.max(initial=0))
+    if found <= count:
+        return mask.copy()
+    confidence = component_confidence(components, probability)[1:]
+    ranked = np.argsort(-confidence, kind="stable")
+    chosen = np.zeros(1 + found, bool)
+    chosen[1 + ranked[:count]] = True
+    if alike:
+        mean = confidence / np.bincount(components.ravel())[1:]
+        best = ranked[0]
+        large = confidence >= ALIKE_CONFIDENCE * confidence[best]
+        chosen[1:] |= large & (mean >= ALIKE_PROBABILITY * mean[best])
+    return chosen[components]
 
 
 def count_components(mask: NDArray[np.bool_]) -> int:

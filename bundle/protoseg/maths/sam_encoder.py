@@ -3,7 +3,9 @@
 What the stock forward pass spends on other things, and what is done here instead:
 
 - It holds attention weights of 12 x 4096 x 4096 and passes over them once for each term of the relative positions.
-  Here positions are the bias of `scaled_dot_product_attention`, made for as many queries as the cache holds.
+  Here positions are the bias of `scaled_dot_product_attention`, made for as many queries as the cache holds: what a
+  query thinks of every row and column, times a matrix that tells each key's row and column. Units that multiply
+  matrices do that faster than others add; only in float32 do so many zeros cost more than a sum.
 - It projects the padding of windows. Padding is zero, so its queries, keys and values are the projection's bias.
 - It looks up relative positions in every pass, and casts all weights under autocast. Here that is done once.
 
@@ -13,6 +15,8 @@ Source: SAM (arXiv 2304.02643); decomposed relative positions: MViTv2 (arXiv 211
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +31,7 @@ __all__ = ["FastImageEncoder"]
 # Larger intermediate results leave the cache, and the allocator returns them to the system, which clears them anew.
 STEP_BYTES = 8 * 2**20  # for two threads; more share more cache
 CUDA_STEP_BYTES = 2**30
-MOST_HEADS = 4  # of global attention in a step: from 4 on PyTorch arranges operands for matrix units such as AMX
+MOST_HEADS = 2  # of global attention in a step: from 4 on PyTorch arranges operands for matrix units such as AMX
 LEAST_ROWS = 4  # of queries in such a step: with fewer queries it cuts them into smaller, slower blocks
 
 
@@ -58,7 +62,8 @@ class FastImageEncoder(nn.Module):
         return torch.cat([self._embed(image) for image in images.split(1)])
 
     def _embed(self, image: Tensor) -> Tensor:
-        tokens = (self.patch_embed(image) + self.pos_embed).flatten(0, 2)  # L x C
+        # The convolution leaves channels apart in memory, and every sum with its result would.
+        tokens = (self.patch_embed(image) + self.pos_embed).flatten(0, 2).contiguous()  # L x C
         for block in self.blocks:
             tokens = block(tokens)
         return self.neck(tokens.T.reshape(1, -1, self.grid, self.grid))
@@ -72,6 +77,7 @@ class _FastBlock(nn.Module):
 
     vertical: Tensor
     horizontal: Tensor
+    places: Tensor
     in_windows: Tensor
     in_image: Tensor
 
@@ -80,12 +86,15 @@ class _FastBlock(nn.Module):
         self.heads = stock.attn.num_heads
         self.windowed = stock.window_size > 0
         self.side = stock.window_size or grid
+        self.bias_by_product = self.windowed or dtype != torch.float32
         self.norm1, self.norm2 = stock.norm1, stock.norm2
         self.qkv, self.proj = stock.attn.qkv.to(dtype), stock.attn.proj.to(dtype)
         self.lin1, self.act, self.lin2 = stock.mlp.lin1.to(dtype), stock.mlp.act, stock.mlp.lin2.to(dtype)
         for name, distances in (("vertical", stock.attn.rel_pos_h), ("horizontal", stock.attn.rel_pos_w)):
             positions = get_rel_pos(self.side, self.side, distances.detach()).to(dtype)
             self.register_buffer(name, positions)  # side (query) x side (key) x d
+        places = torch.cartesian_prod(torch.arange(self.side), self.side + torch.arange(self.side)).to(distances.device)
+        self.register_buffer("places", F.one_hot(places).sum(1).T.to(dtype), persistent=False)  # 2 * side x keys
         in_windows, in_image = _window_order(grid, self.side, self.vertical.device)
         self.register_buffer("in_windows", in_windows, persistent=False)
         self.register_buffer("in_image", in_image, persistent=False)
@@ -93,7 +102,7 @@ class _FastBlock(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (L, C), float32, after attention and perceptron."""
         dtype = self.qkv.weight.dtype
-        tokens = tokens + self.proj(self._attend(self.norm1(tokens).to(dtype)))
+        tokens += self.proj(self._attend(self.norm1(tokens).to(dtype)))
         for part in tokens.split(_fitting(self.lin1.out_features * dtype.itemsize, tokens.device)):
             part += self.lin2(self.act(self.lin1(self.norm2(part).to(dtype))))
         return tokens
@@ -107,38 +116,47 @@ class _FastBlock(nn.Module):
 
     def _attend_in_windows(self, qkv: Tensor) -> Tensor:
         length = self.side**2
-        windows = _fitting(self.heads * length**2 * qkv.itemsize, qkv.device)
+        windows = min(_fitting(self.heads * length**2 * qkv.itemsize, qkv.device), len(self.in_windows) // length)
+        room = qkv.new_empty(windows * self.heads * length**2)
         parts = []
         for order in self.in_windows.split(windows * length):
             part = qkv[order].unflatten(0, (-1, length)).unflatten(2, (3, self.heads, -1))
             query, key, value = part.permute(2, 0, 3, 1, 4)  # B x n x side * side x d
-            parts.append(self._attention(query, key, value, self.vertical))
+            parts.append(self._attention(query, key, value, self.vertical, room))
         return torch.cat(parts).flatten(2).flatten(0, 1)[self.in_image]
 
     def _attend_globally(self, qkv: Tensor) -> Tensor:
         query, key, value = qkv.unflatten(1, (3, self.heads, -1)).permute(1, 2, 0, 3)[:, None]  # 1 x n x L x d
         row_bytes = self.side**3 * qkv.itemsize  # of the bias of a head
         count = min(MOST_HEADS, _fitting(LEAST_ROWS * row_bytes, qkv.device))
-        rows = _fitting(count * row_bytes, qkv.device)
+        rows = min(_fitting(count * row_bytes, qkv.device), self.side)
+        room = qkv.new_empty(count * rows * self.side**3)
         result = torch.empty_like(qkv[:, : qkv.shape[1] // 3]).unflatten(1, (self.heads, -1))  # L x n x d
         for first in range(0, self.heads, count):
             heads = slice(first, first + count)
             for top in range(0, self.side, rows):
                 queries = slice(top * self.side, (top + rows) * self.side)
                 result[queries, heads] = self._attention(
-                    query[:, heads, queries], key[:, heads], value[:, heads], self.vertical[top : top + rows]
+                    query[:, heads, queries], key[:, heads], value[:, heads], self.vertical[top : top + rows], room
                 )
         return result.flatten(1)
 
-    def _attention(self, query: Tensor, key: Tensor, value: Tensor, vertical: Tensor) -> Tensor:
-        """Attention of some rows of queries (B, n, rows * side, d) to whole windows: (B, rows * side, n, d)."""
+    def _attention(self, query: Tensor, key: Tensor, value: Tensor, vertical: Tensor, room: Tensor) -> Tensor:
+        """Attention of some rows of queries (B, n, rows * side, d) to whole windows: (B, rows * side, n, d).
+
+        The bias is written to `room`, again and again, because memory that was just used is in the cache.
+        """
         grid = query.unflatten(2, (-1, self.side))
         by_row = torch.einsum("bnhwc,hkc->bnhwk", grid, vertical)
         by_column = torch.einsum("bnhwc,wkc->bnhwk", grid, self.horizontal)
-        bias = query.new_empty(*by_row.shape, self.side)
-        torch.add(by_row[..., :, None], by_column[..., None, :], out=bias)
-        bias = bias.flatten(4).flatten(2, 3)  # B x n x queries x keys
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias).transpose(1, 2)
+        shape = (*query.shape[:3], key.shape[2])
+        bias = room[: math.prod(shape)]
+        if self.bias_by_product:
+            both = torch.cat([by_row, by_column], -1).flatten(0, 3)
+            torch.mm(both, self.places, out=bias.view(len(both), -1))
+        else:
+            torch.add(by_row[..., :, None], by_column[..., None, :], out=bias.view(*by_row.shape, self.side))
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias.view(shape)).transpose(1, 2)
 
 
 def _fitting(item_bytes: int, device: torch.device) -> int:
