@@ -5,9 +5,11 @@ call. Weights are random: they do not change the speed.
 """
 
 import argparse
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +39,7 @@ GRID = 512  # pixels of a slice, each way
 BATCH = 8
 LABELS = 4
 SLICES = 64
+PUBLISHED_SLICES = 2  # that the published procedure segments: each takes as long as the next
 
 
 def main(argv: Sequence[str]) -> None:
@@ -47,6 +50,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--encoders", nargs="+", choices=list(ENCODERS), default=list(ENCODERS), help="what to measure")
     parser.add_argument("--precisions", nargs="+", default=["float32", "auto"], help="of the encoder")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds of measurements, the median of which counts")
     parser.add_argument("--quick", action="store_true", help="small encoders and few slices: less than a minute")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     arguments = parser.parse_args(argv)
@@ -57,12 +61,18 @@ def main(argv: Sequence[str]) -> None:
     figures: dict[str, dict[str, float]] = {}
     for encoder in encoders:
         for precision in precisions:
-            measured = Benchmark(encoder, precision, device, slices).measure()
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:  # for memory of its own
+                measured = process.submit(measure, encoder, precision, device, slices, arguments.repeats).result()
             for name, value in measured.items():
                 figures.setdefault(name, {})[f"{encoder} {precision}"] = round(value, 3)
     _print_table(figures)
     if arguments.json is not None:
         write_json(arguments.json, figures)
+
+
+def measure(encoder: str, precision: str, device: torch.device, slices: int, repeats: int) -> dict[str, float]:
+    """All figures of an encoder in a precision."""
+    return Benchmark(encoder, precision, device, slices).measure(repeats)
 
 
 class Benchmark:
@@ -72,8 +82,6 @@ class Benchmark:
         torch.manual_seed(0)
         build, self.size = ENCODERS[encoder]
         self.name = f"{encoder} {precision}"
-        # The large ones take minutes a pass, and vary less.
-        self.repeats = 3 if encoder in ("pyramid", "vit_s14") else 1
         self.device = device
         network = ALPNet(encoder=build(), matching=CellVoting(), precision=precision).eval()
         self.network = network.to(device, memory_format=torch.channels_last)  # as the bundle's configs have it
@@ -81,37 +89,43 @@ class Benchmark:
         self.support = self._support(LABELS)
 
     @torch.no_grad()
-    def measure(self) -> dict[str, float]:
-        """All figures of this encoder; times are of whole passes over the volume, caches empty unless it is said."""
-        steps = tqdm(total=8, desc=self.name, leave=False)
+    def measure(self, repeats: int) -> dict[str, float]:
+        """All figures of this encoder; times are of whole passes over the volume, caches empty unless it is said.
 
-        def timed(work: Callable[[], object], repeats: int = self.repeats) -> float:
-            seconds = [_seconds(work, self.device) for _ in range(repeats)]
-            steps.update()
-            return statistics.median(seconds)
-
+        A figure is the median of ratios, each of two passes of one round: what else the machine does changes from
+        minute to minute.
+        """
         slices = self.drawn.shape[-1]
         images = network_input(axial_slices(self.volume), range(slices), size=self.size, adjacent=False)
-        self._bare(images[:BATCH])  # warm-up: thread pools, memory, position embeddings
-        bare = timed(lambda: self._bare(images))
-        engine = timed(lambda: self._segment(self.support))
         one_label, eight_labels = self._support(1), self._support(8)
         # The same support slice, with another label drawn on it.
         second_label = replace(one_label, labels={"label_2": 2}, components={"label_2": 1})
-        one = timed(lambda: self._segment(one_label))
-        eight = timed(lambda: self._segment(eight_labels))
-        cache = FeatureCache()
-        first = timed(lambda: self._segment(one_label, cache), repeats=1)
-        second = timed(lambda: self._segment(second_label, cache), repeats=1)
-        published = timed(lambda: self._published(slices=2), repeats=1) / 2 * slices
-        longer = timed(lambda: self._segment(self.support, repeats=4), repeats=1)
-        steps.close()
+
+        def one_round() -> dict[str, float]:
+            cache = FeatureCache()
+            works: dict[str, Callable[[], object]] = {
+                "bare": lambda: self._bare(images),
+                "engine": lambda: self._segment(self.support),
+                "published": lambda: self._published(slices=PUBLISHED_SLICES),
+                "one": lambda: self._segment(one_label, cache),
+                "second": lambda: self._segment(second_label, cache),
+                "eight": lambda: self._segment(eight_labels),
+            }
+            return {name: _seconds(work, self.device) for name, work in works.items()}
+
+        self._bare(images[:BATCH])  # warm-up: thread pools, memory, position embeddings
+        rounds = [one_round() for _ in tqdm(range(repeats), self.name, unit="round", leave=False)]
+        longer = _seconds(lambda: self._segment(self.support, repeats=4), self.device)
+
+        def ratio(above: str, below: str) -> float:
+            return statistics.median(seconds[above] / seconds[below] for seconds in rounds)
+
         return {
-            "engine_over_bare_encoder": engine / bare,
-            "published_over_engine": published / engine,
-            "eight_labels_over_one": eight / one,
-            "second_label_over_first": second / first,
-            "slices_256_over_64": longer / engine,  # with --quick: four times as many, too
+            "engine_over_bare_encoder": ratio("engine", "bare"),
+            "published_over_engine": ratio("published", "engine") * slices / PUBLISHED_SLICES,
+            "eight_labels_over_one": ratio("eight", "one"),
+            "second_label_over_first": ratio("second", "one"),
+            "slices_256_over_64": longer / rounds[-1]["engine"],  # with --quick: four times as many, too
             "peak_memory_gib": peak_memory_gib(self.device),
         }
 

@@ -34,4 +34,5 @@ def keep_components(
         mask = label_map[box] == position
         by_support = rule == "support"
         kept = keep_most_confident(mask, certainty[box], count=count if by_support else 1, alike=by_support)
-        label_map[box][mask & ~kept] = 0
+        if kept is not mask:
+            label_map[box][mask & ~kept] = 0

@@ -91,16 +91,21 @@ class FeatureCache:
             adjacent: see `network_input`.
         """
 
-        def make(positions: list[int]) -> Tensor:
-            return network_input(slices, [indices[position] for position in positions], size=size, adjacent=adjacent)
-
         around = [neighbour_indices(index, len(slices)) if adjacent else [index] for index in indices]
         needed = sorted({index for group in around for index in group})
         # Gathered at once: in a volume's memory the slices may lie interleaved, and one by one each takes a whole pass.
-        digests = {index: tensor_digest(one).hex() for index, one in zip(needed, slices[needed].contiguous())}
+        gathered = slices[needed].contiguous()
+        digests = {index: tensor_digest(one).hex() for index, one in zip(needed, gathered)}
         sources = [f"{size}-" + "-".join(digests[index] for index in group) for group in around]
         with self._lock:
             known = [self._inputs.get(source) for source in sources]
+
+        def make(positions: list[int]) -> Tensor:
+            wanted = [indices[position] for position in positions]
+            if adjacent:  # of the whole volume: at its ends neighbours repeat
+                return network_input(slices, wanted, size=size, adjacent=True)
+            return network_input(gathered, [needed.index(index) for index in wanted], size=size, adjacent=False)
+
         new = [position for position, digest in enumerate(known) if digest is None]
         images = dict(zip(new, make(new))) if new else {}
         inputs = [digest or _input_digest(images[position]) for position, digest in enumerate(known)]

@@ -79,9 +79,9 @@ def winning_class(scores: Tensor, to_pixels: CellsToPixels) -> tuple[Tensor, Ten
         window = to_pixels.window(contending[label - 1])
         if window is None:
             continue
-        mine = to_pixels(scores[label], window)
-        winner[window].masked_fill_(mine > best[window], label)
-        best[window] = torch.maximum(mine, best[window])
+        mine, others = to_pixels(scores[label], window), best[window]
+        winner[window].masked_fill_(mine > others, label)
+        torch.maximum(mine, others, out=others)
     return winner, best
 
 

@@ -34,7 +34,8 @@ def connected_components(mask: NDArray[np.bool_]) -> NDArray[np.uint32]:
     """Number the components of a 2D (8-connected) or 3D (26-connected) mask from 1; 0 is the background."""
     connectivity: Literal[8, 26] = 8 if mask.ndim == 2 else 26
     # As bytes: cc3d 4.1 marks pixels outside the mask in some small two-dimensional arrays of booleans.
-    return cc3d.connected_components(mask.astype(np.uint8), connectivity=connectivity).astype(np.uint32)
+    components = cc3d.connected_components(mask.view(np.uint8), connectivity=connectivity, out_dtype=np.uint32)
+    return components.astype(np.uint32, copy=False)
 
 
 def component_confidence(components: NDArray[np.uint32], probability: NDArray[Any]) -> NDArray[np.float64]:
@@ -58,22 +59,26 @@ def keep_most_confident(
     """Keep the `count` components of a 2D or 3D mask that are the most confident; ties keep the first numbered.
 
     With `alike` also those that are like the most confident one: at least a quarter as confident, and with a mean
-    probability of at least nine tenths of its.
+    probability of at least nine tenths of its. A mask of no more components comes back itself.
     """
     components = connected_components(mask)
     found = int(components.max(initial=0))
     if found <= count:
-        return mask.copy()
+        return mask
+    # Of the mask alone: scattered components fill a small part of their box.
+    components, probability = components[mask], probability[mask]
     confidence = component_confidence(components, probability)[1:]
     ranked = np.argsort(-confidence, kind="stable")
     chosen = np.zeros(1 + found, bool)
     chosen[1 + ranked[:count]] = True
     if alike:
-        mean = confidence / np.bincount(components.ravel())[1:]
+        mean = confidence / np.bincount(components)[1:]
         best = ranked[0]
         large = confidence >= ALIKE_CONFIDENCE * confidence[best]
         chosen[1:] |= large & (mean >= ALIKE_PROBABILITY * mean[best])
-    return chosen[components]
+    kept = np.zeros_like(mask)
+    kept[mask] = chosen[components]
+    return kept
 
 
 def count_components(mask: NDArray[np.bool_]) -> int:

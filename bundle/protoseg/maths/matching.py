@@ -24,7 +24,9 @@ class Prototypes:
     present: Tensor  # E x L x S, True where the label is drawn on the slice
 
     def select(self, slices: Tensor) -> Prototypes:
-        """The prototypes of some support slices only, given by their indices."""
+        """The prototypes of some support slices only, given by their indices, in order and each once."""
+        if len(slices) == self.cells.shape[1]:
+            return self
         return replace(
             self,
             cells=self.cells[:, slices],
