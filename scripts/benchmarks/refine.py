@@ -26,11 +26,12 @@ from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.refinement import CoarseSegmentation
 from protoseg.engine.sam_refiner import SamRefiner
 from protoseg.files import write_json
-from protoseg.maths.precision import autocast, resolve_precision
+from protoseg.maths.precision import resolve_precision
 from protoseg.maths.prompts import Prompt
 from protoseg.maths.sam import Sam
 from protoseg.maths.slices import fit_slices
 
+PRECISIONS = ("float32", "bfloat16")
 GRID = 512  # pixels of a slice, each way
 CELLS = 64  # of the coarse segmentation, each way
 CLICKS = 20  # timed
@@ -49,7 +50,9 @@ def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="scripts/benchmark refine", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"], help="of the image encoder")
+    parser.add_argument(
+        "--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS, help="of the image encoder"
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--repeats", type=int, default=3, help="of each measurement, the median of which counts")
     parser.add_argument("--json", type=Path, help="where to write the figures")
@@ -112,7 +115,8 @@ def _encoder(sam: Sam, stock: nn.Module, precision: str, repeats: int) -> dict[s
     ours, theirs = sam.encoder.network, stock.image_encoder
 
     def under_autocast() -> Tensor:
-        with autocast(device, precision):
+        # Plainly, as its users would.
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             return theirs(image)
 
     exact = theirs(image)

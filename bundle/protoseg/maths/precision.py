@@ -32,7 +32,8 @@ def resolve_precision(device: torch.device, precision: str) -> torch.dtype:
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """Mixed precision on a device; a context that changes nothing for float32."""
     dtype = resolve_precision(device, precision)
-    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+    # Each weight is used once in it: kept casts would be a second copy of the network.
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32, cache_enabled=False)
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:
