@@ -50,9 +50,7 @@ def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="scripts/benchmark refine", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS, help="of the image encoder"
-    )
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS, help="of the image encoder")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--repeats", type=int, default=3, help="of each measurement, the median of which counts")
     parser.add_argument("--json", type=Path, help="where to write the figures")
