@@ -174,16 +174,20 @@ def _largest_difference(first: Tensor, second: Tensor) -> float:
 
 
 def _timed(repeats: int, *works: Callable[[], object]) -> list[float]:
-    """Median seconds of each; they take turns, so that what else the machine does slows all alike."""
+    """Median seconds of each; they take turns, so that what else the machine does slows all alike.
+
+    Each runs twice in its turn, and the second time counts: the first finds caches and memory as another left them.
+    """
     seconds: list[list[float]] = [[] for _ in works]
-    for turn in tqdm(range(1 + repeats), leave=False):
+    for _ in tqdm(range(repeats), leave=False):
         for work, taken in zip(works, seconds):
-            start = time.perf_counter()
-            work()
-            if torch.cuda.is_initialized():
-                torch.cuda.synchronize()
-            if turn > 0:  # the first is the warm-up
-                taken.append(time.perf_counter() - start)
+            for _ in range(2):
+                start = time.perf_counter()
+                work()
+                if torch.cuda.is_initialized():
+                    torch.cuda.synchronize()
+                took = time.perf_counter() - start
+            taken.append(took)
     return [statistics.median(taken) for taken in seconds]
 
 

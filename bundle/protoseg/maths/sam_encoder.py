@@ -31,7 +31,7 @@ __all__ = ["FastImageEncoder"]
 # Larger intermediate results leave the cache, and the allocator returns them to the system, which clears them anew.
 STEP_BYTES = 8 * 2**20  # for two threads; more share more cache
 CUDA_STEP_BYTES = 2**30
-MOST_HEADS = 2  # of global attention in a step: from 4 on PyTorch arranges operands for matrix units such as AMX
+MOST_HEADS = 2  # of global attention in a step: the fewer, the more queries for which PyTorch arranges the keys once
 LEAST_ROWS = 4  # of queries in such a step: with fewer queries it cuts them into smaller, slower blocks
 
 
