@@ -54,7 +54,7 @@ def sam():
 
 @pytest.mark.parametrize("step_bytes", [1, 10_000, 2**23])  # one query row at a time, some, all at once
 def test_the_encoder_equals_stock(step_bytes, monkeypatch):
-    monkeypatch.setattr("protoseg.maths.sam_encoder.STEP_BYTES", step_bytes)
+    monkeypatch.setattr("protoseg.maths.pieces.STEP_BYTES", step_bytes)
     images = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
     expected = stock_sam().image_encoder(images)
     with torch.no_grad():

@@ -8,20 +8,17 @@ from typing import Any, Self
 
 import timm
 import torch
-import torch.nn.functional as F
 from timm.models import checkpoint_seq
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from protoseg.errors import InputError
 from protoseg.maths.dinov2 import PositionEmbedding, is_official, official_interpolation, official_to_timm
+from protoseg.maths.vit_blocks import transform
 from protoseg.maths.weights import load_strict, read_state
 
 __all__ = ["Encoder", "TimmEncoder"]
 
-# PyTorch's attention on the CPU takes three times as long in bfloat16 where the number of keys is no multiple of this,
-# and 18 x 18 patches and a class token are not.
-ATTENTION_STEP = 16
 _ATTENTION = re.compile(r"attn\.(qkv|[qkv]_proj|proj)$")
 
 
@@ -136,21 +133,9 @@ class TimmEncoder(Encoder):
         tokens = torch.cat([*prefix, patches.flatten(1, 2)], dim=1)  # B x (prefix + h * w) x C
         tokens = vit.norm_pre(vit.pos_drop(tokens + positions(vit.pos_embed, (h, w))))
         recompute = vit.grad_checkpointing and torch.is_grad_enabled()
-        transformed = checkpoint_seq(vit.blocks, tokens) if recompute else _transform(vit.blocks, tokens)
+        transformed = checkpoint_seq(vit.blocks, tokens) if recompute else transform(vit.blocks, tokens)
         patches = transformed[:, vit.num_prefix_tokens :].narrow(1, 0, h * w)
         return vit.norm(patches).transpose(1, 2).unflatten(2, (h, w))
-
-
-def _transform(blocks: nn.Sequential, tokens: Tensor) -> Tensor:
-    """What transformer blocks make of tokens (B, N, C); more may come back, which mean nothing."""
-    missing = -tokens.shape[1] % ATTENTION_STEP
-    if not missing or tokens.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
-        return blocks(tokens)
-    present = F.pad(torch.ones(1, 1, 1, tokens.shape[1], dtype=torch.bool), (0, missing))
-    tokens = F.pad(tokens, (0, 0, 0, missing))
-    for block in blocks:
-        tokens = block(tokens, attn_mask=present)
-    return tokens
 
 
 def _check_name(name: str) -> None:

@@ -24,13 +24,11 @@ from segment_anything.modeling import ImageEncoderViT
 from segment_anything.modeling.image_encoder import Block, get_rel_pos
 from torch import Tensor, nn
 
+from protoseg.maths.pieces import fitting
 from protoseg.maths.precision import resolve_precision
 
 __all__ = ["FastImageEncoder"]
 
-# Larger intermediate results leave the cache, and the allocator returns them to the system, which clears them anew.
-STEP_BYTES = 8 * 2**20  # for two threads; more share more cache
-CUDA_STEP_BYTES = 2**30
 MOST_HEADS = 2  # of global attention in a step: the fewer, the more queries for which PyTorch arranges the keys once
 LEAST_ROWS = 4  # of queries in such a step: with fewer queries it cuts them into smaller, slower blocks
 
@@ -103,7 +101,7 @@ class _FastBlock(nn.Module):
         """Tokens (L, C), float32, after attention and perceptron."""
         dtype = self.qkv.weight.dtype
         tokens += self.proj(self._attend(self.norm1(tokens).to(dtype)))
-        for part in tokens.split(_fitting(self.lin1.out_features * dtype.itemsize, tokens.device)):
+        for part in tokens.split(fitting(self.lin1.out_features * dtype.itemsize, tokens.device)):
             part += self.lin2(self.act(self.lin1(self.norm2(part).to(dtype))))
         return tokens
 
@@ -116,7 +114,7 @@ class _FastBlock(nn.Module):
 
     def _attend_in_windows(self, qkv: Tensor) -> Tensor:
         length = self.side**2
-        windows = min(_fitting(self.heads * length**2 * qkv.itemsize, qkv.device), len(self.in_windows) // length)
+        windows = min(fitting(self.heads * length**2 * qkv.itemsize, qkv.device), len(self.in_windows) // length)
         room = qkv.new_empty(windows * self.heads * length**2)
         parts = []
         for order in self.in_windows.split(windows * length):
@@ -128,8 +126,8 @@ class _FastBlock(nn.Module):
     def _attend_globally(self, qkv: Tensor) -> Tensor:
         query, key, value = qkv.unflatten(1, (3, self.heads, -1)).permute(1, 2, 0, 3)[:, None]  # 1 x n x L x d
         row_bytes = self.side**3 * qkv.itemsize  # of the bias of a head
-        count = min(MOST_HEADS, _fitting(LEAST_ROWS * row_bytes, qkv.device))
-        rows = min(_fitting(count * row_bytes, qkv.device), self.side)
+        count = min(MOST_HEADS, fitting(LEAST_ROWS * row_bytes, qkv.device))
+        rows = min(fitting(count * row_bytes, qkv.device), self.side)
         room = qkv.new_empty(count * rows * self.side**3)
         result = torch.empty_like(qkv[:, : qkv.shape[1] // 3]).unflatten(1, (self.heads, -1))  # L x n x d
         for first in range(0, self.heads, count):
@@ -157,12 +155,6 @@ class _FastBlock(nn.Module):
         else:
             torch.add(by_row[..., :, None], by_column[..., None, :], out=bias.view(*by_row.shape, self.side))
         return F.scaled_dot_product_attention(query, key, value, attn_mask=bias.view(shape)).transpose(1, 2)
-
-
-def _fitting(item_bytes: int, device: torch.device) -> int:
-    """How many items of a size to work on at once."""
-    step = CUDA_STEP_BYTES if device.type == "cuda" else STEP_BYTES * max(1, torch.get_num_threads() // 2)
-    return max(1, step // item_bytes)
 
 
 def _window_order(grid: int, side: int, device: torch.device) -> tuple[Tensor, Tensor]:
