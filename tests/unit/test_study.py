@@ -20,6 +20,7 @@ from protoseg.workflows.click_study import ClickRow, click_rows
 from protoseg.workflows.corrupted_adaptation import CORRUPTIONS, CorruptedAdaptation
 from protoseg.workflows.label_noise import deform_labels
 from protoseg.workflows.study import Study, study_table
+from protoseg.workflows.study_plot import draw_study
 from protoseg.workflows.study_variants import (
     corruption_variants,
     encoder_variants,
@@ -119,6 +120,15 @@ def test_table_has_a_line_for_each_method_and_measure(measured):
     assert surface[2].split()[-3:] == ["1.000", "1.000", "-"]
     assert distance[1].split() == ["coarse", "8.0", "8.0", "-"]
     assert [line.split("  ")[0] for line in seconds] == ["seconds a scan", "coarse", "+ graph cut"]
+
+
+def test_the_legend_fits_the_picture():
+    methods = ["coarse", "+ CCA", "+ guided upsampling", "+ graph cut", "+ TTT (slice, 20 steps)"]
+    rows = [{"method": method, "label": label, "dice": 0.5} for method in methods for label in ("liver", "spleen")]
+    figure = draw_study(rows, {"dice": "Dice"})
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width
 
 
 def test_a_label_that_is_right_keeps_its_dice(monkeypatch):

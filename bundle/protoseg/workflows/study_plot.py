@@ -14,6 +14,7 @@ from protoseg.workflows.pictures import label_colour
 __all__ = ["draw_study"]
 
 GROUP = 0.8  # width of a label's bars together; labels are 1 apart
+LETTER, HANDLE = 0.09, 0.6  # inches that a letter of the legend takes, and the coloured box beside a name
 
 
 def draw_study(rows: Sequence[Mapping[str, Any]], measures: Mapping[str, str]) -> Figure:
@@ -24,7 +25,8 @@ def draw_study(rows: Sequence[Mapping[str, Any]], measures: Mapping[str, str]) -
         measures: key -> heading.
     """
     labels, methods = (list(dict.fromkeys(row[key] for row in rows)) for key in ("label", "method"))
-    figure = Figure(figsize=(max(6.0, 0.8 * len(labels) + 2), 2.6 * len(measures)), dpi=110, layout="constrained")
+    inches = max(6.0, 0.8 * len(labels) + 2)
+    figure = Figure(figsize=(inches, 2.6 * len(measures)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     width = GROUP / max(len(methods), 1)
     panels = figure.subplots(len(measures), squeeze=False, sharex=True)[:, 0]
@@ -38,7 +40,8 @@ def draw_study(rows: Sequence[Mapping[str, Any]], measures: Mapping[str, str]) -
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
     panels[-1].tick_params(axis="x", rotation=30 if len(labels) > 6 else 0)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+    columns = max(1, int(inches / (HANDLE + LETTER * max(map(len, methods), default=0))))
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=columns, frameon=False)
     return figure
 
 
