@@ -24,6 +24,7 @@ from protoseg.engine.support import SupportSet, support_from_scan
 from protoseg.files import write_json
 from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.encoders import TimmEncoder
+from protoseg.maths.packed_linear import keeping_packed
 from protoseg.maths.precision import resolve_precision
 from protoseg.maths.prototypes import AdaptivePrototypes
 from protoseg.maths.pyramid import PyramidEncoder
@@ -53,18 +54,21 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--precisions", nargs="+", default=["float32", "auto"], help="of the encoder")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--repeats", type=int, default=3, help="rounds of measurements, the median of which counts")
-    parser.add_argument("--quick", action="store_true", help="small encoders and few slices: less than a minute")
+    parser.add_argument("--quick", action="store_true", help="small encoders, few slices, one round: some seconds")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     arguments = parser.parse_args(argv)
     slices = 8 if arguments.quick else SLICES
     encoders = ["pyramid", "vit_s14"] if arguments.quick else arguments.encoders
     device = torch.device(arguments.device)
     precisions = list(dict.fromkeys(str(resolve_precision(device, p)).split(".")[1] for p in arguments.precisions))
+    repeats = 1 if arguments.quick else arguments.repeats
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["protoseg.engine.one_shot", "protoseg.maths.encoders"])  # imported once
     figures: dict[str, dict[str, float]] = {}
     for encoder in encoders:
         for precision in precisions:
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:  # for memory of its own
-                measured = process.submit(measure, encoder, precision, device, slices, arguments.repeats).result()
+            with ProcessPoolExecutor(1, processes) as process:  # for memory of its own
+                measured = process.submit(measure, encoder, precision, device, slices, repeats).result()
             for name, value in measured.items():
                 figures.setdefault(name, {})[f"{encoder} {precision}"] = round(value, 3)
     _print_table(figures)
@@ -147,8 +151,9 @@ class Benchmark:
 
     def _bare(self, images: torch.Tensor) -> None:
         """The encoder over slices that are ready for it, in the engine's batches."""
-        for batch in images.split(BATCH):
-            self.network.encode_alike(batch.to(self.device))
+        with keeping_packed():
+            for batch in images.split(BATCH):
+                self.network.encode_alike(batch.to(self.device))
 
     def _published(self, slices: int) -> None:
         """The published procedure over the first slices of the volume."""

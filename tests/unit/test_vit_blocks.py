@@ -1,17 +1,17 @@
 """Transformer blocks in bfloat16 give what timm's own forward pass gives."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from protoseg.maths import pieces, vit_blocks
+from protoseg.maths import packed_linear, pieces, vit_blocks
 from protoseg.maths.encoders import TimmEncoder
 from protoseg.maths.lora import adapt
-from protoseg.maths.packed_linear import PackedLinear
+from protoseg.maths.packed_linear import PackedLinear, keeping_packed
 from protoseg.maths.vit_blocks import transform
 
 
@@ -93,6 +93,27 @@ def test_changed_weights_are_heeded() -> None:
     in_bfloat16(lambda: transform(blocks, tokens))
     blocks[0].mlp.fc1.weight.data *= -1  # which PyTorch does not count as a write
     assert off(in_bfloat16(lambda: transform(blocks, tokens))[:, :7], blocks(tokens)) < 0.02
+
+
+@torch.no_grad()
+def test_layers_are_packed_once_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = blocks_of()
+    tokens = torch.randn(1, 7, 32)
+    alone = in_bfloat16(lambda: transform(blocks, tokens))
+    made: list[nn.Linear] = []
+
+    class Counted(PackedLinear):
+        def __init__(self, layer: nn.Linear, **how: Any) -> None:
+            made.append(layer)
+            super().__init__(layer, **how)
+
+    monkeypatch.setattr(packed_linear, "PackedLinear", Counted)
+    with keeping_packed():
+        twice = [in_bfloat16(lambda: transform(blocks, tokens)) for _ in range(2)]
+    assert len(made) == len(set(made)) == 8
+    assert all(torch.equal(one, alone) for one in twice)
+    in_bfloat16(lambda: transform(blocks, tokens))
+    assert len(made) == 16
 
 
 @torch.no_grad()

@@ -33,6 +33,7 @@ from protoseg.maths.cells_to_pixels import CellsToPixels, winning_class
 from protoseg.maths.components import ComponentRule
 from protoseg.maths.coverage import slice_descriptors
 from protoseg.maths.matching import Prototypes
+from protoseg.maths.packed_linear import keeping_packed
 from protoseg.maths.slices import axial_slices, fit_slices
 
 __all__ = ["OneShotSettings", "SupportChoice", "segment", "slice_spacing"]
@@ -103,15 +104,16 @@ def segment(
     settings = settings or OneShotSettings()
     network.eval()
     support.check_encoder(network)
-    pass_ = _Pass(volume, support, network, settings, cache or FeatureCache())
-    for start in tqdm(
-        range(0, len(pass_.slices), settings.batch_size),
-        "Segmenting",
-        unit="batch",
-        disable=not settings.progress,
-        leave=None,  # under the bar of several volumes, each one's goes when it is done
-    ):
-        pass_.segment(range(start, min(start + settings.batch_size, len(pass_.slices))))
+    with keeping_packed():
+        pass_ = _Pass(volume, support, network, settings, cache or FeatureCache())
+        for start in tqdm(
+            range(0, len(pass_.slices), settings.batch_size),
+            "Segmenting",
+            unit="batch",
+            disable=not settings.progress,
+            leave=None,  # under the bar of several volumes, each one's goes when it is done
+        ):
+            pass_.segment(range(start, min(start + settings.batch_size, len(pass_.slices))))
     pass_.keep_components()
     refined = RefinedSegmentation(pass_.winner)
     if refiner is not None:

@@ -6,13 +6,19 @@ time, with the same result; and an activation is computed while the product is s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["PackedLinear"]
+__all__ = ["PackedLinear", "keeping_packed", "packed"]
+
+Activation = Literal["none", "gelu"]
+_kept: ContextVar[dict[nn.Linear, PackedLinear] | None] = ContextVar("kept", default=None)
 
 
 class PackedLinear:
@@ -24,7 +30,7 @@ class PackedLinear:
         rows: how many a call will have, about.
     """
 
-    def __init__(self, layer: nn.Linear, *, activation: Literal["none", "gelu"] = "none", rows: int = 1024) -> None:
+    def __init__(self, layer: nn.Linear, *, activation: Activation = "none", rows: int = 1024) -> None:
         self.weight = layer.weight.detach().bfloat16()
         self.bias = None if layer.bias is None else layer.bias.detach().bfloat16()
         self.activation = activation
@@ -39,3 +45,23 @@ class PackedLinear:
             return torch.ops.mkldnn._linear_pointwise(inputs, self.weight, self.bias, self.activation, [], "none")
         output = F.linear(inputs, self.weight, self.bias)
         return F.gelu(output) if self.activation == "gelu" else output
+
+
+@contextmanager
+def keeping_packed() -> Iterator[None]:
+    """Within it `packed` packs each layer once: for many batches in a row, between which no weight changes."""
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def packed(layer: nn.Linear, *, activation: Activation = "none", rows: int = 1024) -> PackedLinear:
+    """Return a layer packed, see `PackedLinear`; a new one but within `keeping_packed`."""
+    kept = _kept.get()
+    if kept is None:
+        return PackedLinear(layer, activation=activation, rows=rows)
+    if layer not in kept:
+        kept[layer] = PackedLinear(layer, activation=activation, rows=rows)
+    return kept[layer]

@@ -5,8 +5,8 @@ What the plain forward pass under autocast spends on other things, and what is d
 - PyTorch's attention takes three times as long where the number of keys is no multiple of 16, and 18 x 18 patches and
   a class token are not. Keys are added, and masked.
 - Each intermediate result is of the whole batch and leaves the cache before it is used. Here they are of a few images.
-- Weights are cast, and brought into the processor's order, in every call of a layer. Here that is done once a batch: a
-  kept copy would be a second network in memory, and would have to follow the first when it is trained.
+- Weights are cast, and brought into the processor's order, in every call of a layer. Here that is done once a batch,
+  or once for all batches of a volume (`keeping_packed`). A copy that is kept longer would have to follow training.
 
 The residual stream and the normalisations stay float32, as under autocast.
 """
@@ -21,7 +21,7 @@ from timm.layers import Attention, LayerScale, Mlp
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from protoseg.maths.packed_linear import PackedLinear
+from protoseg.maths.packed_linear import packed
 from protoseg.maths.pieces import fitting
 
 __all__ = ["transform"]
@@ -67,8 +67,8 @@ def _attend(block: Any, tokens: Tensor) -> None:
     attention = block.attn
     channels = attention.qkv.out_features
     count = min(images, fitting(length * channels * 2, tokens.device))
-    project_in = PackedLinear(attention.qkv, rows=count * length)
-    project_out = PackedLinear(attention.proj, rows=count * length)
+    project_in = packed(attention.qkv, rows=count * length)
+    project_out = packed(attention.proj, rows=count * length)
     missing = -length % KEY_STEP
     present = F.pad(torch.ones(1, 1, 1, length, dtype=torch.bool), (0, missing))
     padded = tokens.new_zeros(count, length + missing, channels, dtype=torch.bfloat16)
@@ -84,8 +84,8 @@ def _perceive(block: Any, tokens: Tensor) -> None:
     """Add to tokens (B * N, C) what the perceptron makes of them."""
     perceptron = block.mlp
     count = min(len(tokens), fitting(perceptron.fc1.out_features * 2, tokens.device))
-    expand = PackedLinear(perceptron.fc1, activation="gelu", rows=count)
-    reduce = PackedLinear(perceptron.fc2, rows=count)
+    expand = packed(perceptron.fc1, activation="gelu", rows=count)
+    reduce = packed(perceptron.fc2, rows=count)
     for part in tokens.split(count):
         _add(part, reduce(expand(_normalise(block.norm2, part))), block.ls2)
 
