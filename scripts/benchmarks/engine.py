@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--precisions", nargs="+", default=["float32", "auto"], help="of the encoder")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--repeats", type=int, default=3, help="rounds of measurements, the median of which counts")
-    parser.add_argument("--quick", action="store_true", help="small encoders, few slices, one round: some seconds")
+    parser.add_argument("--quick", action="store_true", help="small encoders, few slices, one round: a minute at most")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     arguments = parser.parse_args(argv)
     slices = 8 if arguments.quick else SLICES
@@ -62,8 +62,8 @@ def main(argv: Sequence[str]) -> None:
     device = torch.device(arguments.device)
     precisions = list(dict.fromkeys(str(resolve_precision(device, p)).split(".")[1] for p in arguments.precisions))
     repeats = 1 if arguments.quick else arguments.repeats
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["protoseg.engine.one_shot", "protoseg.maths.encoders"])  # imported once
+    # A process that asked for CUDA cannot be forked; elsewhere a fork saves importing everything again.
+    processes = multiprocessing.get_context("spawn" if device.type == "cuda" else "fork")
     figures: dict[str, dict[str, float]] = {}
     for encoder in encoders:
         for precision in precisions:
