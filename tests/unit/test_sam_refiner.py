@@ -74,6 +74,7 @@ def stub_sam(shape, *, medsam=False, grow=0):
     encoder = SamImageEncoder.__new__(SamImageEncoder)
     nn.Module.__init__(encoder)
     encoder.medsam, encoder.precision, encoder.network = medsam, "float32", StubEncoder()
+    encoder._fingerprint = "stub"
     encoder.register_buffer("pixel_mean", torch.zeros(3, 1, 1))
     encoder.register_buffer("pixel_std", torch.ones(3, 1, 1))
     sam.encoder = encoder

@@ -1,11 +1,14 @@
 """How much to work on at once."""
 
-import torch
+import math
 
-__all__ = ["fitting"]
+import torch
+from torch import Tensor
+
+__all__ = ["fitting", "in_pieces"]
 
 # Larger intermediate results leave the cache, and the allocator returns them to the system, which clears them anew.
-STEP_BYTES = 8 * 2**20  # for two threads; more share more cache
+STEP_BYTES = 9 * 2**20  # for two threads; more share more cache. SAM's tokens just fit in three steps
 CUDA_STEP_BYTES = 2**30
 
 
@@ -13,3 +16,8 @@ def fitting(item_bytes: int, device: torch.device) -> int:
     """How many items of a size, at least one, to work on at once."""
     step = CUDA_STEP_BYTES if device.type == "cuda" else STEP_BYTES * max(1, torch.get_num_threads() // 2)
     return max(1, step // item_bytes)
+
+
+def in_pieces(items: Tensor, item_bytes: int) -> tuple[Tensor, ...]:
+    """Views of the items (N, ...), as few as fit and all of about one length: a lone row takes as long as many."""
+    return items.chunk(math.ceil(len(items) / fitting(item_bytes, items.device)))

@@ -7,7 +7,6 @@ preprocessing, and was trained on boxes only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -130,6 +129,7 @@ class SamImageEncoder(nn.Module):
         super().__init__()
         self.medsam = medsam
         self.precision = precision
+        self._fingerprint = f"{weights_fingerprint(stock.image_encoder)}-{'medsam' if medsam else 'sam'}"
         self.network = FastImageEncoder(stock.image_encoder, precision=precision)
         self.register_buffer("pixel_mean", stock.pixel_mean)
         self.register_buffer("pixel_std", stock.pixel_std)
@@ -146,10 +146,6 @@ class SamImageEncoder(nn.Module):
     def encoding_fingerprint(self) -> str:
         """Digits that stand for all that `encode_alike` depends on, number format and device aside."""
         return self._fingerprint
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        return weights_fingerprint(self)  # once: nothing trains them, and to look for changes takes milliseconds
 
     def _embed(self, image: Tensor) -> Tensor:
         fitted = self.frame(*image.shape[-2:]).fit_images(image[None]).float()

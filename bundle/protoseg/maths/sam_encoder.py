@@ -7,7 +7,8 @@ What the stock forward pass spends on other things, and what is done here instea
   query thinks of every row and column, times a matrix that tells each key's row and column. Units that multiply
   matrices do that faster than others add; only in float32 do so many zeros cost more than a sum.
 - It projects the padding of windows. Padding is zero, so its queries, keys and values are the projection's bias.
-- It looks up relative positions in every pass, and casts all weights under autocast. Here that is done once.
+- It looks up relative positions in every pass, casts all weights under autocast, and brings them into the processor's
+  order. Here that is done once.
 
 In bfloat16 the operands of the matrix products are bfloat16; the residual stream and the normalisations stay float32.
 
@@ -17,6 +18,8 @@ Source: SAM (arXiv 2304.02643); decomposed relative positions: MViTv2 (arXiv 211
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,13 +27,13 @@ from segment_anything.modeling import ImageEncoderViT
 from segment_anything.modeling.image_encoder import Block, get_rel_pos
 from torch import Tensor, nn
 
-from protoseg.maths.pieces import fitting
+from protoseg.maths.packed_linear import PackedLinear
+from protoseg.maths.pieces import fitting, in_pieces
 from protoseg.maths.precision import resolve_precision
 
 __all__ = ["FastImageEncoder"]
 
-MOST_HEADS = 2  # of global attention in a step: the fewer, the more queries for which PyTorch arranges the keys once
-LEAST_ROWS = 4  # of queries in such a step: with fewer queries it cuts them into smaller, slower blocks
+BIAS_STEPS = 4  # how often more than fits in a step global attention has as its bias: PyTorch arranges keys in each
 
 
 class FastImageEncoder(nn.Module):
@@ -73,6 +76,7 @@ class _FastBlock(nn.Module):
     Attention is within the side x side tokens of a window; the image is one window where it is global.
     """
 
+    padding: Tensor
     vertical: Tensor
     horizontal: Tensor
     places: Tensor
@@ -86,8 +90,11 @@ class _FastBlock(nn.Module):
         self.side = stock.window_size or grid
         self.bias_by_product = self.windowed or dtype != torch.float32
         self.norm1, self.norm2 = stock.norm1, stock.norm2
-        self.qkv, self.proj = stock.attn.qkv.to(dtype), stock.attn.proj.to(dtype)
-        self.lin1, self.act, self.lin2 = stock.mlp.lin1.to(dtype), stock.mlp.act, stock.mlp.lin2.to(dtype)
+        self.dtype = dtype
+        self.qkv, self.proj = _product(stock.attn.qkv, dtype), _product(stock.attn.proj, dtype)
+        self.expand, self.reduce = _product(stock.mlp.lin1, dtype, "gelu"), _product(stock.mlp.lin2, dtype)
+        self.hidden = stock.mlp.lin1.out_features
+        self.register_buffer("padding", stock.attn.qkv.bias.detach().to(dtype)[None])  # its query, key and value
         for name, distances in (("vertical", stock.attn.rel_pos_h), ("horizontal", stock.attn.rel_pos_w)):
             positions = get_rel_pos(self.side, self.side, distances.detach()).to(dtype)
             self.register_buffer(name, positions)  # side (query) x side (key) x d
@@ -99,18 +106,18 @@ class _FastBlock(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (L, C), float32, after attention and perceptron."""
-        dtype = self.qkv.weight.dtype
-        tokens += self.proj(self._attend(self.norm1(tokens).to(dtype)))
-        for part in tokens.split(fitting(self.lin1.out_features * dtype.itemsize, tokens.device)):
-            part += self.lin2(self.act(self.lin1(self.norm2(part).to(dtype))))
+        tokens += self.proj(self._attend(tokens))
+        for part in in_pieces(tokens, self.hidden * self.dtype.itemsize):
+            part += self.reduce(self.expand(self.norm2(part).to(self.dtype)))
         return tokens
 
     def _attend(self, tokens: Tensor) -> Tensor:
-        length, channels = tokens.shape
-        qkv = tokens.new_empty(length + 1, 3 * channels)
-        torch.addmm(self.qkv.bias, tokens, self.qkv.weight.T, out=qkv[:length])
-        qkv[length] = self.qkv.bias  # of padding
-        return self._attend_in_windows(qkv) if self.windowed else self._attend_globally(qkv[:length])
+        qkv = torch.empty(len(tokens) + 1, self.padding.shape[1], dtype=self.dtype, device=tokens.device)
+        row_bytes = qkv.stride(0) * qkv.itemsize
+        for part, place in zip(in_pieces(tokens, row_bytes), in_pieces(qkv[:-1], row_bytes)):
+            place.copy_(self.qkv(self.norm1(part).to(self.dtype)))
+        qkv[-1:] = self.padding
+        return self._attend_in_windows(qkv) if self.windowed else self._attend_globally(qkv[:-1])
 
     def _attend_in_windows(self, qkv: Tensor) -> Tensor:
         length = self.side**2
@@ -126,8 +133,8 @@ class _FastBlock(nn.Module):
     def _attend_globally(self, qkv: Tensor) -> Tensor:
         query, key, value = qkv.unflatten(1, (3, self.heads, -1)).permute(1, 2, 0, 3)[:, None]  # 1 x n x L x d
         row_bytes = self.side**3 * qkv.itemsize  # of the bias of a head
-        count = min(MOST_HEADS, fitting(LEAST_ROWS * row_bytes, qkv.device))
-        rows = min(fitting(count * row_bytes, qkv.device), self.side)
+        count = min(fitting(self.side * row_bytes, qkv.device), self.heads)
+        rows = min(BIAS_STEPS * fitting(row_bytes, qkv.device), self.side)
         room = qkv.new_empty(count * rows * self.side**3)
         result = torch.empty_like(qkv[:, : qkv.shape[1] // 3]).unflatten(1, (self.heads, -1))  # L x n x d
         for first in range(0, self.heads, count):
@@ -155,6 +162,16 @@ class _FastBlock(nn.Module):
         else:
             torch.add(by_row[..., :, None], by_column[..., None, :], out=bias.view(*by_row.shape, self.side))
         return F.scaled_dot_product_attention(query, key, value, attn_mask=bias.view(shape)).transpose(1, 2)
+
+
+def _product(
+    layer: nn.Linear, dtype: torch.dtype, activation: Literal["none", "gelu"] = "none"
+) -> Callable[[Tensor], Tensor]:
+    """A linear layer and what follows it, in a number format."""
+    if dtype == torch.bfloat16:
+        return PackedLinear(layer, activation=activation)
+    layer = layer.to(dtype)
+    return nn.Sequential(layer, nn.GELU()) if activation == "gelu" else layer
 
 
 def _window_order(grid: int, side: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from protoseg.maths.packed_linear import packed
-from protoseg.maths.pieces import fitting
+from protoseg.maths.pieces import fitting, in_pieces
 
 __all__ = ["transform"]
 
@@ -83,10 +83,10 @@ def _attend(block: Any, tokens: Tensor) -> None:
 def _perceive(block: Any, tokens: Tensor) -> None:
     """Add to tokens (B * N, C) what the perceptron makes of them."""
     perceptron = block.mlp
-    count = min(len(tokens), fitting(perceptron.fc1.out_features * 2, tokens.device))
-    expand = packed(perceptron.fc1, activation="gelu", rows=count)
-    reduce = packed(perceptron.fc2, rows=count)
-    for part in tokens.split(count):
+    parts = in_pieces(tokens, perceptron.fc1.out_features * 2)
+    expand = packed(perceptron.fc1, activation="gelu", rows=len(parts[0]))
+    reduce = packed(perceptron.fc2, rows=len(parts[0]))
+    for part in parts:
         _add(part, reduce(expand(_normalise(block.norm2, part))), block.ls2)
 
 
