@@ -16,8 +16,14 @@ def test_a_window_is_the_pixels_that_a_cell_has_a_part_in():
     cells = torch.zeros(4, 4, dtype=torch.bool)
     cells[0, 2] = True
     # Cells of 4 pixels, centred on 1.5, 5.5, 9.5 and 13.5: the third reaches as far as the centres of its neighbours.
-    assert CellsToPixels((4, 4), 16, 16).window(cells) == Window(slice(0, 6), slice(6, 14))
-    assert CellsToPixels((4, 4), 16, 16).window(torch.zeros(4, 4, dtype=torch.bool)) is None
+    to_pixels = CellsToPixels((4, 4), 16, 16)
+    assert to_pixels.window(cells) == Window(slice(0, 6), slice(6, 14))
+    assert to_pixels.window(torch.zeros_like(cells)) is None
+    # As a corner: the pixels between the centres of the second and the third cell, beside those of the first row.
+    corner = torch.nn.functional.pad(cells, (0, 1, 0, 1))
+    corners = torch.stack([corner, torch.zeros_like(corner), corner.T])
+    expected = [Window(slice(0, 2), slice(6, 10)), None, Window(slice(6, 10), slice(0, 2))]
+    assert to_pixels.windows(corners.numpy()) == expected
 
 
 def test_cells_in_the_padding_have_no_window():
@@ -41,17 +47,23 @@ def test_a_whole_window_is_the_interpolation_of_the_slice(height, width, seed):
 def test_the_winner_is_the_arg_max_of_all_classes(height, width, seed, bias):
     maps = scores(4, 6, 6, seed=seed)
     maps[0] += bias
-    winner, best = winning_class(maps, CellsToPixels((6, 6), height, width))
+    winner, best, windows = winning_class(maps, CellsToPixels((6, 6), height, width))
+    winner, best = torch.from_numpy(winner), torch.from_numpy(best)
     value, expected = unfit_slices(maps[None], height, width)[0].max(0)
     tied = unfit_slices(maps[None], height, width)[0].topk(2, 0).values.diff(dim=0)[0].abs() < 1e-5
     assert torch.equal(winner[~tied].long(), expected[~tied])
     torch.testing.assert_close(best[winner > 0], value[winner > 0])
+    for label, window in enumerate(windows, start=1):
+        if window is not None:
+            winner[window].masked_fill_(winner[window] == label, 0)
+    assert not winner.any()
 
 
 def test_where_the_background_wins_everywhere_nothing_is_computed(monkeypatch):
     monkeypatch.setattr(CellsToPixels, "__call__", None)
     maps = torch.zeros(3, 6, 6)
     maps[0] = 1.0
-    winner, best = winning_class(maps, CellsToPixels((6, 6), 9, 12))
+    winner, best, windows = winning_class(maps, CellsToPixels((6, 6), 9, 12))
+    assert windows == [None, None]
     assert winner.shape == best.shape == (9, 12)
     assert not winner.any()

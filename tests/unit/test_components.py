@@ -68,3 +68,16 @@ def test_keeping_more_components_only_adds(mask, count, seed):
     assert not (fewer & ~more).any()
     assert not (more & ~mask).any()
     assert connected_components(fewer).max() <= count
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(*[st.integers(0, 11)] * 3), max_size=30), st.integers(1, 4), st.integers(0, 2**16))
+def test_far_specks_are_components_like_any(voxels, count, seed):
+    """Parts between which planes are empty are numbered apart, which must not show."""
+    mask = np.zeros((12, 12, 12), dtype=bool)
+    mask[tuple(np.array(voxels, int).reshape(-1, 3).T)] = True
+    probability = np.random.default_rng(seed).random(mask.shape)
+    components = connected_components(mask)
+    sums = np.bincount(components[mask], weights=probability[mask], minlength=1)
+    best = 1 + np.argsort(-sums[1:])[:count]
+    np.testing.assert_array_equal(keep_most_confident(mask, probability, count=count), np.isin(components, best) & mask)

@@ -12,6 +12,7 @@ from protoseg.engine.feature_cache import FeatureCache
 from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.fingerprint import weights_fingerprint
 from protoseg.maths.pyramid import PyramidEncoder
+from protoseg.maths.settled_weights import settled_weights
 from protoseg.maths.slices import network_input
 from protoseg.maths.voting import CellVoting
 
@@ -107,6 +108,15 @@ def test_the_fingerprint_is_of_structure_and_values():
     assert weights_fingerprint(network()) != weights_fingerprint(network(seed=1))
     assert weights_fingerprint(nn.ReLU()) != weights_fingerprint(nn.GELU())
     assert weights_fingerprint(CellVoting(scale=20)) != weights_fingerprint(CellVoting(scale=30))
+
+
+def test_settled_weights_are_looked_at_once():
+    net = network()
+    with settled_weights():
+        before = weights_fingerprint(net)
+        net.encoder.out.bias.data.add_(1.0)
+        assert weights_fingerprint(net) == before
+    assert weights_fingerprint(net) != before
 
 
 @torch.no_grad()

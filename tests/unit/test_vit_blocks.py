@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from protoseg.maths import packed_linear, pieces, vit_blocks
 from protoseg.maths.encoders import TimmEncoder
 from protoseg.maths.lora import adapt
-from protoseg.maths.packed_linear import PackedLinear, keeping_packed
+from protoseg.maths.packed_linear import PackedLinear
+from protoseg.maths.settled_weights import settled_weights
 from protoseg.maths.vit_blocks import transform
 
 
@@ -108,7 +109,7 @@ def test_layers_are_packed_once_where_that_is_asked_for(monkeypatch: pytest.Monk
             super().__init__(layer, **how)
 
     monkeypatch.setattr(packed_linear, "PackedLinear", Counted)
-    with keeping_packed():
+    with settled_weights():
         twice = [in_bfloat16(lambda: transform(blocks, tokens)) for _ in range(2)]
     assert len(made) == len(set(made)) == 8
     assert all(torch.equal(one, alone) for one in twice)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from monai.transforms import Compose
+from scipy.ndimage import find_objects
 from torch import Tensor
 from tqdm import tqdm
 
@@ -166,7 +167,8 @@ class _SliceBySlice(Refiner):
             label_map[index] = again.label_map[index - first]
             log_probability[index] = again.log_probability[index - first]
             certainty[index] = (again.probability(index - first).amax(0) * 255).byte().numpy()
-        keep_components(label_map, certainty, self.support.component_counts(), self.settings.components)
+        boxes = find_objects(label_map, max_label=len(coarse.labels))
+        keep_components(label_map, certainty, boxes, self.support.component_counts(), self.settings.components)
         if self.refiner is None:
             return RefinedSegmentation(label_map)
         adapted_coarse = CoarseSegmentation(label_map, log_probability, coarse.labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,7 +63,8 @@ class ReverseGuard:
         size = self.images.shape[-1]
         to_pixels = CellsToPixels((query.shape[-2], query.shape[-1]), size, size, device)
         scores = (network.matching.match(features[None, None], prototypes)[0, 0] for features in query)
-        found = torch.stack([winning_class(score.log_softmax(0), to_pixels)[0].cpu() for score in scores])
+        winners = [winning_class(score.log_softmax(0), to_pixels).label for score in scores]
+        found = torch.from_numpy(np.stack(winners))
         estimates = reverse_dice(network.matching, query, found, support, self.support)
         return found, estimates
 

@@ -6,28 +6,31 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 
-from protoseg.maths.components import ComponentRule, keep_most_confident
+from protoseg.maths.components import Box, ComponentRule, keep_most_confident
 
 __all__ = ["keep_components"]
 
 
 def keep_components(
-    label_map: NDArray[np.uint8], certainty: NDArray[np.uint8], counts: Sequence[int], rule: ComponentRule
+    label_map: NDArray[np.uint8],
+    certainty: NDArray[np.uint8],
+    boxes: Sequence[Box | None],
+    counts: Sequence[int],
+    rule: ComponentRule,
 ) -> None:
     """Drop the components of each label that are not to be kept, in place.
 
     Args:
         label_map: (S, H, W), 0 = background, k = k-th label.
         certainty: (S, H, W), in proportion to the probability of what is there.
+        boxes: outside of which there is nothing of a label; None where there is nothing at all.
         counts: how many components each label has on the support.
         rule: "support" keeps as many as there, and those that are as large and sure; "one" the most confident;
             "none" drops nothing.
     """
     if rule == "none":
         return
-    boxes = find_objects(label_map, max_label=len(counts))  # an organ fills a small part of a volume
     for position, (box, count) in enumerate(zip(boxes, counts), start=1):
         if box is None:
             continue
@@ -35,4 +38,4 @@ def keep_components(
         by_support = rule == "support"
         kept = keep_most_confident(mask, certainty[box], count=count if by_support else 1, alike=by_support)
         if kept is not mask:
-            label_map[box][mask & ~kept] = 0
+            np.copyto(label_map[box], 0, where=mask & ~kept)

@@ -19,10 +19,9 @@ from protoseg.engine.refinement import CoarseSegmentation
 from protoseg.maths.appearance import log_likelihood_ratio
 from protoseg.maths.cells_to_pixels import CellsToPixels, Window
 from protoseg.maths.click_evidence import PixelClick, with_clicks
+from protoseg.maths.components import Box
 
-__all__ = ["Box", "LabelEvidence", "gather_evidence", "label_boxes"]
-
-Box = tuple[slice, slice, slice]
+__all__ = ["LabelEvidence", "gather_evidence", "label_boxes"]
 
 MARGIN = 10.0  # mm around a coarse mask within which its border may move: about a feature cell
 CERTAIN = 12.0  # log odds; surer are clicks alone
@@ -47,8 +46,7 @@ def label_boxes(
             continue
         clicked = np.array([click[:3] for click in clicks if click.positive and click.label == position], int)
         places = clicked.reshape(-1, 3).T
-        sides = [_padded(*side) for side in zip(box, places, spacing, coarse.label_map.shape)]
-        yield position, (sides[0], sides[1], sides[2])
+        yield position, tuple(_padded(*side) for side in zip(box, places, spacing, coarse.label_map.shape))
 
 
 def gather_evidence(

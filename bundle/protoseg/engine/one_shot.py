@@ -29,11 +29,11 @@ from protoseg.engine.refinement import CoarseSegmentation, RefinedSegmentation, 
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.cells_to_pixels import CellsToPixels, winning_class
-from protoseg.maths.components import ComponentRule
+from protoseg.maths.cells_to_pixels import CellsToPixels, Window, winning_class
+from protoseg.maths.components import Box, ComponentRule
 from protoseg.maths.coverage import slice_descriptors
 from protoseg.maths.matching import Prototypes
-from protoseg.maths.packed_linear import keeping_packed
+from protoseg.maths.settled_weights import settled_weights
 from protoseg.maths.slices import axial_slices, fit_slices
 
 __all__ = ["OneShotSettings", "SupportChoice", "segment", "slice_spacing"]
@@ -104,7 +104,7 @@ def segment(
     settings = settings or OneShotSettings()
     network.eval()
     support.check_encoder(network)
-    with keeping_packed():
+    with settled_weights():
         pass_ = _Pass(volume, support, network, settings, cache or FeatureCache())
         for start in tqdm(
             range(0, len(pass_.slices), settings.batch_size),
@@ -147,6 +147,7 @@ class _Pass:
         self.winner = np.zeros(shape, np.uint8)  # position of the label among the support's, from 1
         # Probability of the winner in steps of 1/255: a float map per label would not fit for a large volume.
         self.certainty = np.zeros(shape, np.uint8)
+        self.boxes: list[Box | None] = [None] * len(support.labels)  # outside of which a label is nowhere
         self.log_probability = torch.zeros(len(self.slices), 1 + len(support.labels), *cells, dtype=torch.float16)
         self.serving = np.zeros((len(self.slices), len(support.labels)), int)  # support slice by query slice and label
 
@@ -156,13 +157,15 @@ class _Pass:
             prototypes, self.serving[index] = self._choose(features)
             scores = self.network.matching.match(features[None, None], prototypes)[0, 0].log_softmax(0)
             self.log_probability[index] = scores
-            winner, best = winning_class(scores, self.to_pixels)
-            self.winner[index] = winner.cpu().numpy()
-            self.certainty[index] = (best.exp() * 255).round().byte().cpu().numpy()
+            best = winning_class(scores, self.to_pixels)
+            self.winner[index] = best.label
+            self.certainty[index] = torch.from_numpy(best.score).exp_().mul_(255).round_().numpy()
+            self.boxes = [_grown(box, index, window) for box, window in zip(self.boxes, best.windows)]
 
     def keep_components(self) -> None:
         """Drop the components of each label that are not to be kept."""
-        keep_components(self.winner, self.certainty, self.support.component_counts(), self.settings.components)
+        counts = self.support.component_counts()
+        keep_components(self.winner, self.certainty, self.boxes, counts, self.settings.components)
 
     def coarse(self) -> CoarseSegmentation:
         """What there is to refine."""
@@ -173,13 +176,26 @@ class _Pass:
 
         The confidence is that of the matching: mean probability of the voxels that it found.
         """
-        values = np.array([0, *self.support.labels.values()], np.uint8)
+        moved = refined.label_map is not self.winner
+        boxes = find_objects(refined.label_map, max_label=len(self.boxes)) if moved else self.boxes
+        label_map = np.zeros_like(refined.label_map)
         found = {}  # confidence, and slice on which the label is largest, by name
-        for position, box, name in self._boxes(refined.label_map):
-            mask = refined.label_map[box] == position
-            matched = self.winner[box] == position
-            confidence = float(self.certainty[box][matched].mean()) / 255 if matched.any() else 0.0
-            found[name] = confidence, box[0].start + int(mask.sum(axis=(1, 2)).argmax())
+        for position, (box, name) in enumerate(zip(boxes, self.support.labels), start=1):
+            if box is None:
+                continue
+            areas = []
+            matched = probable = 0
+            # Slice by slice, for what is read again is in the cache then.
+            for index in range(box[0].start, box[0].stop):
+                here = (index, *box[1:])
+                mask = refined.label_map[here] == position
+                np.copyto(label_map[here], self.support.labels[name], where=mask)
+                areas.append(np.count_nonzero(mask))
+                mask = self.winner[here] == position if moved else mask
+                matched += np.count_nonzero(mask)
+                probable += int(self.certainty[here].sum(where=mask, dtype=int))
+            if any(areas):
+                found[name] = probable / max(matched, 1) / 255, box[0].start + int(np.argmax(areas))
         estimates = self._estimate(refined.label_map, sorted({largest for _, largest in found.values()}))
         findings = {}
         for column, name in enumerate(self.support.labels):
@@ -189,13 +205,7 @@ class _Pass:
             confidence, largest = found[name]
             origin = self.support.origins[self.serving[largest, column]]
             findings[name] = LabelFinding(confidence, estimates.get(name), origin, refined.notes.get(name, ""))
-        return Prediction(values[refined.label_map], findings)
-
-    def _boxes(self, label_map: NDArray[np.uint8]) -> list[tuple[int, tuple[slice, ...], str]]:
-        """Position, bounding box and name of the labels that are there: an organ fills a small part of a volume."""
-        boxes = find_objects(label_map, max_label=len(self.support.labels))
-        labels = zip(range(1, 1 + len(boxes)), boxes, self.support.labels)
-        return [(position, box, name) for position, box, name in labels if box is not None]
+        return Prediction(label_map, findings)
 
     def _encode(self, batch: Sequence[int]) -> Tensor:
         adjacent = self.network.slice_adapter is not None
@@ -217,6 +227,14 @@ class _Pass:
             return {}
         masks = fit_slices(torch.from_numpy(label_map[indices])[:, None], self.size, "nearest")[:, 0]
         return reverse_dice(self.network.matching, self._encode(indices), masks, self.support_features, self.support)
+
+
+def _grown(box: Box | None, index: int, window: Window | None) -> Box | None:
+    """A box of the slices up to one, and what there is on that one, too."""
+    if window is None:
+        return box
+    here = (slice(index, index + 1), *window)
+    return here if box is None else tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(box, here))
 
 
 def slice_spacing(volume: Tensor) -> tuple[float, float, float]:

@@ -7,7 +7,6 @@ segmented well. Source of the idea: reverse classification accuracy (Valindria e
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from protoseg.engine.support import SupportSet
@@ -37,7 +36,7 @@ def reverse_dice(
         A value by label name; 0 for a label that was predicted nowhere on these slices.
     """
     count = len(support.labels)
-    one_hot = F.one_hot(query_masks.long(), 1 + count)[..., 1:].permute(3, 0, 1, 2).float()
+    one_hot = (query_masks == torch.arange(1, 1 + count)[:, None, None, None]).float()  # L x Q x size x size
     prototypes = matching.build(query_features[None], one_hot[None].to(query_features.device))
     size = support.masks.shape[-1]
     cells = (support_features.shape[-2], support_features.shape[-1])
@@ -45,7 +44,7 @@ def reverse_dice(
     overlap = torch.zeros(1 + count, 2)  # by label: intersection, and sum of both areas
     for features, drawn in zip(support_features, support.masks):
         logits = matching.match(features[None, None], prototypes)[0, 0]
-        predicted = winning_class(logits.log_softmax(0), to_pixels)[0].cpu()
+        predicted = torch.from_numpy(winning_class(logits.log_softmax(0), to_pixels).label)
         # How many pixels have which true label (rows) and which predicted one (columns).
         pairs = torch.bincount((drawn.long() * (1 + count) + predicted).flatten(), minlength=(1 + count) ** 2)
         pairs = pairs.reshape(1 + count, 1 + count)

@@ -6,6 +6,7 @@ of these matrices that it needs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["CellsToPixels", "Window", "winning_class"]
+__all__ = ["CellsToPixels", "Window", "WinningClass", "winning_class"]
 
 
 class Window(NamedTuple):
@@ -39,50 +40,93 @@ class CellsToPixels:
         side = max(height, width)
         self.rows = _interpolation(cells[0], side, device)[(side - height) // 2 :][:height]  # H x h
         self.columns = _interpolation(cells[1], side, device)[(side - width) // 2 :][:width]  # W x w
-        self.row_reach, self.column_reach = _reach(self.rows), _reach(self.columns)
+        self.row_reach, self.column_reach = _reach(self.rows), _reach(self.columns)  # of the gaps between cells
 
     def window(self, cells: Tensor) -> Window | None:
-        """The smallest box around all pixels that some cells have a part in; None when there are none.
+        """The smallest box around all pixels that some cells (h, w), boolean, have a part in; None without pixels."""
+        return self.windows(~_held_by_all(~cells.cpu().numpy())[None])[0]
+
+    def windows(self, corners: NDArray[np.bool_]) -> list[Window | None]:
+        """The smallest boxes around all pixels between some cells; None without pixels.
 
         Args:
-            cells: (h, w), boolean.
+            corners: (N, h + 1, w + 1), as many boxes as there are maps; the pixels of [i, j] lie between cells
+                [i - 1, j - 1] and [i, j].
         """
-        there = cells.cpu().numpy()
-        rows = _hull(self.row_reach[there.any(1)])
-        columns = _hull(self.column_reach[there.any(0)])
-        return None if rows is None or columns is None else Window(rows, columns)
+        rows = _hulls(corners.any(2), self.row_reach)
+        columns = _hulls(corners.any(1), self.column_reach)
+        sides = zip(rows, columns)
+        return [Window(slice(*row), slice(*column)) if row and column else None for row, column in sides]
 
     def __call__(self, maps: Tensor, window: Window) -> Tensor:
         """Values (..., rows, columns) of maps (..., h, w) on the pixels of a window."""
         return self.rows[window.rows] @ maps @ self.columns[window.columns].T
 
 
-def winning_class(scores: Tensor, to_pixels: CellsToPixels) -> tuple[Tensor, Tensor]:
-    """The class with the highest score at every pixel (H, W) uint8, and that score (H, W) float32.
+class WinningClass(NamedTuple):
+    """What has the highest score at every pixel of a slice."""
 
-    A label that loses to the background in every cell around a pixel loses to it in the pixel too, so each label is
-    brought to the grid only around the cells that it wins. Outside of all of these the score is 0.
+    label: NDArray[np.uint8]  # H x W, 0 is the background
+    score: NDArray[np.float32]  # H x W; 0 outside of all windows
+    windows: Sequence[Window | None]  # L, outside of which a label wins nowhere
+
+
+def winning_class(scores: Tensor, to_pixels: CellsToPixels) -> WinningClass:
+    """The class with the highest score at every pixel.
+
+    A label that loses to the same class in all four cells around a pixel loses to it in the pixel too, so each label is
+    brought to the grid only where it does not.
 
     Args:
         scores: (1 + L, h, w), class 0 is the background.
         to_pixels: of that many cells.
     """
-    winner = torch.zeros(to_pixels.height, to_pixels.width, dtype=torch.uint8, device=scores.device)
-    best = torch.zeros(to_pixels.height, to_pixels.width, device=scores.device)
-    contending = scores[1:] > scores[0]  # L x h x w
-    labels = (1 + contending.flatten(1).any(1).nonzero()[:, 0]).tolist()
-    everything = to_pixels.window(contending.any(0))
-    if everything is None:
-        return winner, best
-    best[everything] = to_pixels(scores[0], everything)
-    for label in labels:
-        window = to_pixels.window(contending[label - 1])
+    winner = np.zeros((to_pixels.height, to_pixels.width), np.uint8)
+    best = np.zeros(winner.shape, np.float32)
+    windows = _label_windows(scores.cpu().numpy(), to_pixels)
+    everything = _around(windows)
+    if everything is not None:
+        best[everything] = to_pixels(scores[0], everything).cpu().numpy()
+    for label, window in enumerate(windows, start=1):
         if window is None:
             continue
-        mine, others = to_pixels(scores[label], window), best[window]
-        winner[window].masked_fill_(mine > others, label)
-        torch.maximum(mine, others, out=others)
-    return winner, best
+        mine, others = to_pixels(scores[label], window).cpu().numpy(), best[window]
+        wins = mine > others
+        np.copyto(winner[window], label, where=wins)
+        np.copyto(others, mine, where=wins)
+    return WinningClass(winner, best, windows)
+
+
+def _label_windows(scores: NDArray[np.float32], to_pixels: CellsToPixels) -> list[Window | None]:
+    """Where each label may win."""
+    windows: list[Window | None] = [None] * (len(scores) - 1)
+    (labels,) = np.nonzero((scores[1:] > scores[0]).any((1, 2)))
+    if len(labels):
+        winners = scores[(scores == scores.max(0)).any((1, 2))]
+        beaten = _held_by_all(winners[:, None] > scores[1 + labels]).any(0)
+        for label, window in zip(labels, to_pixels.windows(~beaten)):
+            windows[label] = window
+    return windows
+
+
+def _held_by_all(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether all four cells around each corner are true, from cells (..., h, w) to corners (..., h + 1, w + 1).
+
+    Beyond the edge lie the cells of the edge once more.
+    """
+    for axis in (-2, -1):
+        first, last = cells.take([0], axis), cells.take([-1], axis)
+        cells = np.concatenate([first, cells], axis) & np.concatenate([cells, last], axis)
+    return cells
+
+
+def _around(windows: Sequence[Window | None]) -> Window | None:
+    """The smallest box around several."""
+    there = [window for window in windows if window is not None]
+    if not there:
+        return None
+    rows, columns = ((min(s.start for s in sides), max(s.stop for s in sides)) for sides in zip(*there))
+    return Window(slice(*rows), slice(*columns))
 
 
 def _interpolation(cells: int, pixels: int, device: torch.device | None) -> Tensor:
@@ -92,16 +136,21 @@ def _interpolation(cells: int, pixels: int, device: torch.device | None) -> Tens
 
 
 def _reach(weights: Tensor) -> NDArray[np.int64]:
-    """First and last pixel (cells, 2), the latter excluded, in which cells have a part by weights (pixels, cells)."""
+    """First and last pixel (cells + 1, 2), the latter excluded, before the first cell, between cells, after the last.
+
+    Args:
+        weights: (pixels, cells), by which cells have a part in pixels.
+    """
     part = (weights > 0).cpu().numpy()
-    pixels = len(part)
-    first, last = part.argmax(0), pixels - part[::-1].argmax(0)
-    return np.where(part.any(0), (first, last), ((pixels,), (0,))).T
+    cells = part.shape[1]
+    first, last = part.argmax(1), cells - 1 - part[:, ::-1].argmax(1)
+    gap = np.where(first == cells - 1, cells, last)  # of each pixel; it never falls
+    return np.stack([np.searchsorted(gap, np.arange(cells + 1), side) for side in ("left", "right")], axis=1)
 
 
-def _hull(reach: NDArray[np.int64]) -> slice | None:
-    """The pixels from the first to the last of several cells; None when there are none."""
-    if not len(reach):
-        return None
-    first, last = int(reach[:, 0].min()), int(reach[:, 1].max())
-    return slice(first, last) if first < last else None
+def _hulls(there: NDArray[np.bool_], reach: NDArray[np.int64]) -> list[tuple[int, int] | None]:
+    """First and last pixel of the gaps (N, cells + 1) that are there, by the reach of each; None without pixels."""
+    there = there & (reach[:, 0] < reach[:, 1])
+    first = np.where(there, reach[:, 0], np.iinfo(np.int64).max).min(1)
+    last = np.where(there, reach[:, 1], 0).max(1)
+    return [(low, high) if low < high else None for low, high in zip(first.tolist(), last.tolist())]

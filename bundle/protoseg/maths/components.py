@@ -9,6 +9,7 @@ parts are told from mistakes by being large and as sure as the rest.
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any, Literal
 
 import cc3d
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 __all__ = [
+    "Box",
     "ComponentRule",
     "component_confidence",
     "connected_components",
@@ -24,6 +26,7 @@ __all__ = [
     "keep_most_confident",
 ]
 
+Box = tuple[slice, ...]  # of a volume or slice, axis by axis
 ComponentRule = Literal["none", "one", "support"]
 
 SPECK = 0.05  # a component smaller than this share of the largest is drawing noise, not a part of the organ
@@ -61,12 +64,18 @@ def keep_most_confident(
     With `alike` also those that are like the most confident one: at least a quarter as confident, and with a mean
     probability of at least nine tenths of its. A mask of no more components comes back itself.
     """
-    components = connected_components(mask)
-    found = int(components.max(initial=0))
+    found = 0
+    parts, numbers = [], []
+    for box in _apart(mask):
+        part = mask[box]
+        number = connected_components(part)[part] + np.uint32(found)  # of the mask alone: it fills little of its box
+        found = int(number.max())
+        parts.append((box, part))
+        numbers.append(number)
     if found <= count:
         return mask
-    # Of the mask alone: scattered components fill a small part of their box.
-    components, probability = components[mask], probability[mask]
+    components = np.concatenate(numbers)
+    probability = np.concatenate([probability[box][part] for box, part in parts])
     confidence = component_confidence(components, probability)[1:]
     ranked = np.argsort(-confidence, kind="stable")
     chosen = np.zeros(1 + found, bool)
@@ -77,7 +86,8 @@ def keep_most_confident(
         large = confidence >= ALIKE_CONFIDENCE * confidence[best]
         chosen[1:] |= large & (mean >= ALIKE_PROBABILITY * mean[best])
     kept = np.zeros_like(mask)
-    kept[mask] = chosen[components]
+    for (box, part), number in zip(parts, numbers):
+        kept[box][part] = chosen[number]
     return kept
 
 
@@ -90,6 +100,19 @@ def count_components(mask: NDArray[np.bool_]) -> int:
     return int(np.count_nonzero(sizes >= SPECK * sizes.max()))
 
 
-def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
+def _apart(mask: NDArray[np.bool_]) -> list[Box]:
+    """Boxes that hold all of a mask, between which whole planes are empty: no component reaches from one to another.
+
+    A speck far from an organ makes a single box large, of which nearly all is empty.
+    """
+    sides = []
+    for axis in range(mask.ndim):
+        there = mask.any(tuple(other for other in range(mask.ndim) if other != axis))
+        turns = np.flatnonzero(np.diff(there, prepend=False, append=False))
+        sides.append([slice(start, stop) for start, stop in turns.reshape(-1, 2).tolist()])
+    return [box for box in product(*sides) if mask[box].any()]
+
+
+def _bounding_box(mask: NDArray[np.bool_]) -> Box | None:
     """Where to look: an organ fills a small part of a volume. None for an empty mask."""
     return find_objects(mask.astype(np.uint8), max_label=1)[0]

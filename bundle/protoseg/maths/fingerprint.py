@@ -8,6 +8,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from protoseg.maths.settled_weights import made_once
+
 __all__ = ["tensor_digest", "weights_fingerprint"]
 
 _State = tuple[tuple[int, int, float], ...]
@@ -19,8 +21,13 @@ PROBES = 64  # values of each weight that are looked at to notice a write behind
 def weights_fingerprint(module: nn.Module) -> str:
     """16 hexadecimal digits that stand for the structure and settings of a module and the values of all its weights.
 
-    Reading 1.2 GB of ViT-L takes a second, so the digits are kept until a weight is replaced or written to.
+    Reading 1.2 GB of ViT-L takes a second, so the digits are kept until a weight is replaced or written to;
+    within `settled_weights` that is not looked for again.
     """
+    return made_once((weights_fingerprint, module), lambda: _fingerprint(module))
+
+
+def _fingerprint(module: nn.Module) -> str:
     state = tuple(_tensor_state(tensor) for tensor in (*module.parameters(), *module.buffers()))
     if module in _known and _known[module][0] == state:
         return _known[module][1]

@@ -6,19 +6,17 @@ time, with the same result; and an activation is computed while the product is s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["PackedLinear", "keeping_packed", "packed"]
+from protoseg.maths.settled_weights import made_once
+
+__all__ = ["PackedLinear", "packed"]
 
 Activation = Literal["none", "gelu"]
-_kept: ContextVar[dict[nn.Linear, PackedLinear] | None] = ContextVar("kept", default=None)
 
 
 class PackedLinear:
@@ -47,21 +45,6 @@ class PackedLinear:
         return F.gelu(output) if self.activation == "gelu" else output
 
 
-@contextmanager
-def keeping_packed() -> Iterator[None]:
-    """Within it `packed` packs each layer once: for many batches in a row, between which no weight changes."""
-    token = _kept.set({})
-    try:
-        yield
-    finally:
-        _kept.reset(token)
-
-
 def packed(layer: nn.Linear, *, activation: Activation = "none", rows: int = 1024) -> PackedLinear:
-    """Return a layer packed, see `PackedLinear`; a new one but within `keeping_packed`."""
-    kept = _kept.get()
-    if kept is None:
-        return PackedLinear(layer, activation=activation, rows=rows)
-    if layer not in kept:
-        kept[layer] = PackedLinear(layer, activation=activation, rows=rows)
-    return kept[layer]
+    """Return a layer packed, see `PackedLinear`; once within `settled_weights`."""
+    return made_once((packed, layer), lambda: PackedLinear(layer, activation=activation, rows=rows))

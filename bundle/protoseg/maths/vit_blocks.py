@@ -6,7 +6,7 @@ What the plain forward pass under autocast spends on other things, and what is d
   a class token are not. Keys are added, and masked.
 - Each intermediate result is of the whole batch and leaves the cache before it is used. Here they are of a few images.
 - Weights are cast, and brought into the processor's order, in every call of a layer. Here that is done once a batch,
-  or once for all batches of a volume (`keeping_packed`). A copy that is kept longer would have to follow training.
+  or once for all batches of a volume (`settled_weights`). A copy that is kept longer would have to follow training.
 
 The residual stream and the normalisations stay float32, as under autocast.
 """

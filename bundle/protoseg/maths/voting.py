@@ -73,7 +73,7 @@ class CellVoting(Matching):
         classes = torch.arange(prototypes.membership.shape[1], device=query.device)
         votes = self.novel_vote * (classes == 0)[:, None]
         for part in prototypes.parts():
-            weights = torch.einsum("esnc,eqcx->eqsnx", part.cells, vectors).exp()
+            weights = torch.einsum("esnc,eqcx->eqsnx", part.cells, vectors).exp_()
             votes = votes + torch.einsum("eksn,eqsnx->eqkx", part.membership, weights)
         shares = votes / votes.sum(2, keepdim=True)
         return (shares + PROBABILITY_FLOOR).log().unflatten(-1, query.shape[-2:])
