@@ -36,8 +36,10 @@ ALIKE_CONFIDENCE, ALIKE_PROBABILITY = 0.25, 0.9  # shares of the most confident 
 def connected_components(mask: NDArray[np.bool_]) -> NDArray[np.uint32]:
     """Number the components of a 2D (8-connected) or 3D (26-connected) mask from 1; 0 is the background."""
     connectivity: Literal[8, 26] = 8 if mask.ndim == 2 else 26
-    # As bytes: cc3d 4.1 marks pixels outside the mask in some small two-dimensional arrays of booleans.
-    components = cc3d.connected_components(mask.view(np.uint8), connectivity=connectivity, out_dtype=np.uint32)
+    # As bytes, because cc3d 4.1 marks pixels outside the mask in some small two-dimensional arrays of booleans; and
+    # contiguous, because it misreads columns cut out of a larger array.
+    whole = np.ascontiguousarray(mask).view(np.uint8)
+    components = cc3d.connected_components(whole, connectivity=connectivity, out_dtype=np.uint32)
     return components.astype(np.uint32, copy=False)
 
 
