@@ -102,8 +102,8 @@ class Benchmark:
     def measure(self, repeats: int) -> dict[str, float]:
         """All figures of this encoder; times are of whole passes over the volume, caches empty unless it is said.
 
-        A figure is the median of ratios, each of two passes of one round: what else the machine does changes from
-        minute to minute.
+        A figure is the median of ratios, each within one round, of a pass to those before and after it: what else the
+        machine does changes from minute to minute.
         """
         slices = self.drawn.shape[-1]
         images = network_input(axial_slices(self.volume), range(slices), size=self.size, adjacent=False)
@@ -116,29 +116,32 @@ class Benchmark:
             works: dict[str, Callable[[], object]] = {
                 "bare": lambda: self._bare(images),
                 "engine": lambda: self._segment(self.support),
+                "bare after": lambda: self._bare(images),
+                "engine before": lambda: self._segment(self.support),
                 "longer": lambda: self._segment(self.support, repeats=4),
-                "again": lambda: self._segment(self.support),
+                "engine after": lambda: self._segment(self.support),
                 "published": lambda: self._published(slices=PUBLISHED_SLICES),
                 "one": lambda: self._segment(one_label, cache),
                 "second": lambda: self._segment(second_label, cache),
                 "eight": lambda: self._segment(eight_labels),
+                "one after": lambda: self._segment(one_label),
             }
-            seconds = {name: _seconds(work, self.device) for name, work in works.items()}
-            # Meanwhile the machine may change, so the longer pass is held against the passes before and after it.
-            return {**seconds, "around": (seconds["engine"] + seconds["again"]) / 2}
+            return {name: _seconds(work, self.device) for name, work in works.items()}
 
         self._bare(images[:BATCH])  # warm-up: thread pools, memory, position embeddings
         rounds = [one_round() for _ in tqdm(range(repeats), self.name, unit="round", leave=False)]
 
-        def ratio(above: str, below: str) -> float:
-            return statistics.median(seconds[above] / seconds[below] for seconds in rounds)
+        def ratio(above: str, *below: str) -> float:
+            return statistics.median(
+                seconds[above] / statistics.mean(seconds[name] for name in below) for seconds in rounds
+            )
 
         return {
-            "engine_over_bare_encoder": ratio("engine", "bare"),
-            "published_over_engine": ratio("published", "again") * slices / PUBLISHED_SLICES,
-            "eight_labels_over_one": ratio("eight", "one"),
+            "engine_over_bare_encoder": ratio("engine", "bare", "bare after"),
+            "published_over_engine": ratio("published", "engine after") * slices / PUBLISHED_SLICES,
+            "eight_labels_over_one": ratio("eight", "one", "one after"),
             "second_label_over_first": ratio("second", "one"),
-            "slices_256_over_64": ratio("longer", "around"),  # with --quick: four times as many, too
+            "slices_256_over_64": ratio("longer", "engine before", "engine after"),  # or 32 over 8 with --quick
             "peak_memory_gib": peak_memory_gib(self.device),
         }
 
