@@ -102,8 +102,8 @@ class Benchmark:
     def measure(self, repeats: int) -> dict[str, float]:
         """All figures of this encoder; times are of whole passes over the volume, caches empty unless it is said.
 
-        A figure is the median of ratios, each within one round, of a pass to those before and after it: what else the
-        machine does changes from minute to minute.
+        A figure is the median of ratios, each within one round, of a pass to those next to it: what else the machine
+        does changes from minute to minute.
         """
         slices = self.drawn.shape[-1]
         images = network_input(axial_slices(self.volume), range(slices), size=self.size, adjacent=False)

@@ -42,21 +42,32 @@ def test_a_whole_window_is_the_interpolation_of_the_slice(height, width, seed):
     )
 
 
-@settings(deadline=None, max_examples=30)
-@given(**GRIDS, bias=st.floats(-1, 3))
-def test_the_winner_is_the_arg_max_of_all_classes(height, width, seed, bias):
-    maps = scores(4, 6, 6, seed=seed)
+@settings(deadline=None, max_examples=50)
+@given(**GRIDS, cells=st.sampled_from([(6, 6), (1, 1), (1, 5), (7, 4)]), bias=st.floats(-1, 3))
+def test_the_winner_is_the_arg_max_of_all_classes(height, width, cells, seed, bias):
+    maps = scores(4, *cells, seed=seed)
     maps[0] += bias
-    winner, best, windows = winning_class(maps, CellsToPixels((6, 6), height, width))
+    winner, best, windows = winning_class(maps, CellsToPixels(cells, height, width))
     winner, best = torch.from_numpy(winner), torch.from_numpy(best)
-    value, expected = unfit_slices(maps[None], height, width)[0].max(0)
-    tied = unfit_slices(maps[None], height, width)[0].topk(2, 0).values.diff(dim=0)[0].abs() < 1e-5
+    everything = CellsToPixels(cells, height, width)(maps, Window(slice(0, height), slice(0, width)))
+    value, expected = everything.max(0)
+    tied = everything.topk(2, 0).values.diff(dim=0)[0].abs() < 1e-5
     assert torch.equal(winner[~tied].long(), expected[~tied])
     torch.testing.assert_close(best[winner > 0], value[winner > 0])
     for label, window in enumerate(windows, start=1):
         if window is not None:
+            torch.testing.assert_close(best[window], value[window])
             winner[window].masked_fill_(winner[window] == label, 0)
     assert not winner.any()
+
+
+def test_a_label_has_no_window_where_another_beats_it():
+    maps = torch.tensor([0.0, 2.0, 1.0])[:, None, None].repeat(1, 6, 6)
+    maps[0, :, 3:] = 3.0
+    whole = Window(slice(0, 12), slice(0, 7))
+    assert winning_class(maps, CellsToPixels((6, 6), 12, 12)).windows == [whole, None]
+    maps[2, 0, 0] = 2.5
+    assert winning_class(maps, CellsToPixels((6, 6), 12, 12)).windows == [whole, Window(slice(0, 3), slice(0, 3))]
 
 
 def test_where_the_background_wins_everywhere_nothing_is_computed(monkeypatch):

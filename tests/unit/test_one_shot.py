@@ -187,6 +187,24 @@ def test_a_refiner_has_the_last_word():
     assert torch.equal(coarse.probability(2).argmax(0).byte(), torch.from_numpy(coarse.label_map[2]))
 
 
+class Copier(Refiner):
+    """Changes nothing."""
+
+    def refine(self, slices, coarse, *, spacing, clicks=()):
+        return RefinedSegmentation(coarse.label_map.copy())
+
+
+@pytest.mark.parametrize("rule", ["support", "one", "none"])
+def test_a_refiner_that_changes_nothing_changes_nothing(rule):
+    image, labels = scene(discs=2)
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE, slices=[2])
+    settings = OneShotSettings(components=rule)
+    plain, refined = (segment(image, support, network(), settings, refiner=refiner) for refiner in (None, Copier()))
+    np.testing.assert_array_equal(refined.label_map, plain.label_map)
+    assert refined.findings == plain.findings
+    assert plain.findings["disc"].confidence > 0.5
+
+
 def test_the_inferer_keeps_the_grid_of_its_input():
     image, labels = scene()
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)

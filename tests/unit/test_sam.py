@@ -52,7 +52,10 @@ def sam():
     return Sam(stock_sam())
 
 
-@pytest.mark.parametrize("step_bytes", [1, 10_000, 2**23])  # one query row at a time, some, all at once
+IN_STEPS = pytest.mark.parametrize("step_bytes", [1, 10_000, 2**23])  # few query rows at a time, some, all at once
+
+
+@IN_STEPS
 def test_the_encoder_equals_stock(step_bytes, monkeypatch):
     monkeypatch.setattr("protoseg.maths.pieces.STEP_BYTES", step_bytes)
     images = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
@@ -87,8 +90,10 @@ def test_the_encoder_equals_stock_at_sams_own_size():
     torch.testing.assert_close(FastImageEncoder(narrow())(image), narrow()(image), rtol=0, atol=1e-4)
 
 
+@IN_STEPS
 @torch.no_grad()
-def test_the_encoder_in_bfloat16_is_close_to_float32():
+def test_the_encoder_in_bfloat16_is_close_to_float32(step_bytes, monkeypatch):
+    monkeypatch.setattr("protoseg.maths.pieces.STEP_BYTES", step_bytes)
     image = torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
     expected = stock_sam().image_encoder(image)
     fast = FastImageEncoder(stock_sam().image_encoder, precision="bfloat16")(image)

@@ -118,7 +118,7 @@ def segment(
     refined = RefinedSegmentation(pass_.winner)
     if refiner is not None:
         refined = refiner.refine(pass_.slices, pass_.coarse(), spacing=slice_spacing(volume), clicks=clicks)
-    return pass_.describe(refined)
+    return pass_.describe(refined, moved=refiner is not None)
 
 
 class _Pass:
@@ -171,12 +171,15 @@ class _Pass:
         """What there is to refine."""
         return CoarseSegmentation(self.winner, self.log_probability, tuple(self.support.labels))
 
-    def describe(self, refined: RefinedSegmentation) -> Prediction:
+    def describe(self, refined: RefinedSegmentation, *, moved: bool) -> Prediction:
         """Number labels by the support's values, and say what was found.
 
         The confidence is that of the matching: mean probability of the voxels that it found.
+
+        Args:
+            refined: what to describe.
+            moved: whether labels may be elsewhere than the matching found them.
         """
-        moved = refined.label_map is not self.winner
         boxes = find_objects(refined.label_map, max_label=len(self.boxes)) if moved else self.boxes
         label_map = np.zeros_like(refined.label_map)
         found = {}  # confidence, and slice on which the label is largest, by name
@@ -230,7 +233,7 @@ class _Pass:
 
 
 def _grown(box: Box | None, index: int, window: Window | None) -> Box | None:
-    """A box of the slices up to one, and what there is on that one, too."""
+    """A box, grown to hold a window of a slice as well."""
     if window is None:
         return box
     here = (slice(index, index + 1), *window)

@@ -36,7 +36,8 @@ def reverse_dice(
         A value by label name; 0 for a label that was predicted nowhere on these slices.
     """
     count = len(support.labels)
-    one_hot = (query_masks == torch.arange(1, 1 + count)[:, None, None, None]).float()  # L x Q x size x size
+    classes = torch.arange(1, 1 + count, device=query_masks.device)
+    one_hot = (query_masks == classes[:, None, None, None]).float()  # L x Q x size x size
     prototypes = matching.build(query_features[None], one_hot[None].to(query_features.device))
     size = support.masks.shape[-1]
     cells = (support_features.shape[-2], support_features.shape[-1])

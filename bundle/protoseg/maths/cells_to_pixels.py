@@ -43,11 +43,14 @@ class CellsToPixels:
         self.row_reach, self.column_reach = _reach(self.rows), _reach(self.columns)  # of the gaps between cells
 
     def window(self, cells: Tensor) -> Window | None:
-        """The smallest box around all pixels that some cells (h, w), boolean, have a part in; None without pixels."""
+        """A box around all pixels that some cells (h, w), boolean, have a part in; None without pixels.
+
+        It is the smallest, but for a pixel on each side if pixels lie on the centres of cells.
+        """
         return self.windows(~_held_by_all(~cells.cpu().numpy())[None])[0]
 
     def windows(self, corners: NDArray[np.bool_]) -> list[Window | None]:
-        """The smallest boxes around all pixels between some cells; None without pixels.
+        """Boxes around all pixels between some cells; None without pixels.
 
         Args:
             corners: (N, h + 1, w + 1), as many boxes as there are maps; the pixels of [i, j] lie between cells
@@ -67,7 +70,7 @@ class WinningClass(NamedTuple):
     """What has the highest score at every pixel of a slice."""
 
     label: NDArray[np.uint8]  # H x W, 0 is the background
-    score: NDArray[np.float32]  # H x W; 0 outside of all windows
+    score: NDArray[np.float32]  # H x W; 0 outside of the box around all windows
     windows: Sequence[Window | None]  # L, outside of which a label wins nowhere
 
 

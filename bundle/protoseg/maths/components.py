@@ -9,7 +9,6 @@ parts are told from mistakes by being large and as sure as the rest.
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any, Literal
 
 import cc3d
@@ -61,7 +60,7 @@ def component_confidence(components: NDArray[np.uint32], probability: NDArray[An
 def keep_most_confident(
     mask: NDArray[np.bool_], probability: NDArray[Any], *, count: int = 1, alike: bool = False
 ) -> NDArray[np.bool_]:
-    """Keep the `count` components of a 2D or 3D mask that are the most confident; ties keep the first numbered.
+    """Keep the `count` components of a 2D or 3D mask that are the most confident.
 
     With `alike` also those that are like the most confident one: at least a quarter as confident, and with a mean
     probability of at least nine tenths of its. A mask of no more components comes back itself.
@@ -102,17 +101,18 @@ def count_components(mask: NDArray[np.bool_]) -> int:
     return int(np.count_nonzero(sizes >= SPECK * sizes.max()))
 
 
-def _apart(mask: NDArray[np.bool_]) -> list[Box]:
-    """Boxes that hold all of a mask, between which whole planes are empty: no component reaches from one to another.
+def _apart(mask: NDArray[np.bool_], axis: int = 0) -> list[Box]:
+    """Boxes that hold all of a mask, between which planes are empty: no component reaches from one to another.
 
-    A speck far from an organ makes a single box large, of which nearly all is empty.
+    A speck far from an organ makes a single box large, of which nearly all is empty. Cut along an axis and those after.
     """
-    sides = []
-    for axis in range(mask.ndim):
-        there = mask.any(tuple(other for other in range(mask.ndim) if other != axis))
-        turns = np.flatnonzero(np.diff(there, prepend=False, append=False))
-        sides.append([slice(start, stop) for start, stop in turns.reshape(-1, 2).tolist()])
-    return [box for box in product(*sides) if mask[box].any()]
+    if axis == mask.ndim:
+        return [()]
+    there = mask.any(tuple(other for other in range(mask.ndim) if other != axis))
+    turns = np.flatnonzero(np.diff(there, prepend=False, append=False))
+    sides = [slice(start, stop) for start, stop in turns.reshape(-1, 2).tolist()]
+    before = (slice(None),) * axis
+    return [(side, *rest) for side in sides for rest in _apart(mask[(*before, side)], axis + 1)]
 
 
 def _bounding_box(mask: NDArray[np.bool_]) -> Box | None:

@@ -47,4 +47,4 @@ class PackedLinear:
 
 def packed(layer: nn.Linear, *, activation: Activation = "none", rows: int = 1024) -> PackedLinear:
     """Return a layer packed, see `PackedLinear`; once within `settled_weights`."""
-    return made_once((packed, layer), lambda: PackedLinear(layer, activation=activation, rows=rows))
+    return made_once((packed, layer, activation), lambda: PackedLinear(layer, activation=activation, rows=rows))

@@ -19,5 +19,8 @@ def fitting(item_bytes: int, device: torch.device) -> int:
 
 
 def in_pieces(items: Tensor, item_bytes: int) -> tuple[Tensor, ...]:
-    """Views of the items (N, ...), as few as fit and all of about one length: a lone row takes as long as many."""
-    return items.chunk(math.ceil(len(items) / fitting(item_bytes, items.device)))
+    """Views of the items (N, ...), as few as fit and alike in length: a lone row takes as long as many.
+
+    The first is as long as any.
+    """
+    return items.tensor_split(max(1, math.ceil(len(items) / fitting(item_bytes, items.device))))

@@ -15,7 +15,7 @@ from segment_anything import modeling, sam_model_registry
 from torch import Tensor, nn
 
 from protoseg.errors import InputError
-from protoseg.maths.fingerprint import weights_fingerprint
+from protoseg.maths.fingerprint import tensor_digest, weights_fingerprint
 from protoseg.maths.prompts import Prompt
 from protoseg.maths.sam_decoder import FastMaskDecoder, TokenKind
 from protoseg.maths.sam_encoder import FastImageEncoder
@@ -129,7 +129,10 @@ class SamImageEncoder(nn.Module):
         super().__init__()
         self.medsam = medsam
         self.precision = precision
-        self._fingerprint = f"{weights_fingerprint(stock.image_encoder)}-{'medsam' if medsam else 'sam'}"
+        # Of the stock encoder, because packed weights are no parameters.
+        weights = weights_fingerprint(stock.image_encoder)
+        scale = tensor_digest(torch.cat([stock.pixel_mean, stock.pixel_std])).hex()
+        self._fingerprint = f"{'medsam' if medsam else 'sam'}-{weights}-{scale}"
         self.network = FastImageEncoder(stock.image_encoder, precision=precision)
         self.register_buffer("pixel_mean", stock.pixel_mean)
         self.register_buffer("pixel_std", stock.pixel_std)

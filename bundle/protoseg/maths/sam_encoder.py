@@ -3,7 +3,7 @@
 What the stock forward pass spends on other things, and what is done here instead:
 
 - It holds attention weights of 12 x 4096 x 4096 and passes over them once for each term of the relative positions.
-  Here positions are the bias of `scaled_dot_product_attention`, made for as many queries as the cache holds: what a
+  Here positions are the bias of `scaled_dot_product_attention`, made for some heads or queries at a time: what a
   query thinks of every row and column, times a matrix that tells each key's row and column. Units that multiply
   matrices do that faster than others add; only in float32 do so many zeros cost more than a sum.
 - It projects the padding of windows. Padding is zero, so its queries, keys and values are the projection's bias.
@@ -33,14 +33,16 @@ from protoseg.maths.precision import resolve_precision
 
 __all__ = ["FastImageEncoder"]
 
-BIAS_STEPS = 4  # how often more than fits in a step global attention has as its bias: PyTorch arranges keys in each
+# Of the bias of global attention, in steps that fit: PyTorch rearranges all keys in every call, which takes longer than
+# to leave the cache.
+BIAS_STEPS = 4
 
 
 class FastImageEncoder(nn.Module):
     """Gives what segment-anything's `ImageEncoderViT` gives. For inference: it has no gradients.
 
     Args:
-        stock: the encoder, on its device; its parts are taken over, so it cannot be used any more.
+        stock: the encoder, on the device where it stays; its parts are taken over, so it cannot be used any more.
         precision: of the matrix products, see `resolve_precision`.
     """
 
