@@ -1,8 +1,9 @@
 """Measure refinement by SAM ViT-B against segment-anything's own code, and against its matrix products alone.
 
-Weights are random: they do not change the speed. Times are in seconds, differences those of embeddings and of mask
-logits from segment-anything's in float32. Each number format is measured in a process of its own, the memory before
-segment-anything's model is loaded; bfloat16 only where the hardware multiplies it.
+Weights are random: they do not change the speed. Times are medians in seconds, ratios medians of those of works that
+took turns, for what else the machine does changes from minute to minute. Differences are those of embeddings and of
+mask logits from segment-anything's in float32. Each number format is measured in a process of its own, the memory
+before segment-anything's model is loaded; bfloat16 only where the hardware multiplies it.
 """
 
 import argparse
@@ -52,7 +53,7 @@ def main(argv: Sequence[str]) -> None:
     )
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS, help="of the image encoder")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--repeats", type=int, default=3, help="of each measurement, the median of which counts")
+    parser.add_argument("--repeats", type=int, default=5, help="of each measurement, the median of which counts")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     arguments = parser.parse_args(argv)
     device = torch.device(arguments.device)
@@ -88,9 +89,13 @@ def _refinement(sam: Sam, repeats: int) -> dict[str, float]:
     kept = FeatureCache()
     _refine(sam, 4, kept)
     _refine(sam, 1, kept)  # the picture shows the labels: another embedding
-    click = _timed(CLICKS, lambda: _refine(sam, 1, kept, [Click(0, 150, 90)]))[0]
+    (click,) = _timed(CLICKS, lambda: _refine(sam, 1, kept, [Click(0, 150, 90)]))
     one, four = _timed(repeats, lambda: _refine(sam, 1), lambda: _refine(sam, 4))
-    return {"refine_one_label": one, "four_labels_over_one": four / one, "click_on_cached_embedding": click}
+    return {
+        "refine_one_label": statistics.median(one),
+        "four_labels_over_one": _ratio(four, one),
+        "click_on_cached_embedding": statistics.median(click),
+    }
 
 
 def _refine(sam: Sam, labels: int, features: FeatureCache | None = None, clicks: Sequence[Click] = ()) -> None:
@@ -118,12 +123,12 @@ def _encoder(sam: Sam, stock: nn.Module, precision: str, repeats: int) -> dict[s
             return theirs(image)
 
     exact = theirs(image)
-    seconds, stock_seconds = _timed(repeats, lambda: ours(image), under_autocast)
-    products = _timed(repeats, MatrixProducts(theirs, resolve_precision(device, precision)))[0]
+    products = MatrixProducts(theirs, resolve_precision(device, precision))
+    seconds, stock_seconds, product_seconds = _timed(repeats, lambda: ours(image), under_autocast, products)
     return {
-        "encoder": seconds,
-        "stock_encoder_over_ours": stock_seconds / seconds,
-        "encoder_over_matrix_products": seconds / products,
+        "encoder": statistics.median(seconds),
+        "stock_encoder_over_ours": _ratio(stock_seconds, seconds),
+        "encoder_over_matrix_products": _ratio(seconds, product_seconds),
         "embedding_largest_difference": _largest_difference(ours(image), exact),
         "stock_embedding_largest_difference": _largest_difference(under_autocast(), exact),
     }
@@ -150,8 +155,8 @@ def _decoder(sam: Sam, stock: nn.Module, repeats: int) -> dict[str, float]:
     return {
         "masks_largest_difference": max(map(_largest_difference, found, expected)),
         "masks_standard_deviation": float(torch.cat(expected).std()),
-        "decoder_4_prompts": ours,
-        "stock_decoder_4_prompts_over_ours": theirs / ours,
+        "decoder_4_prompts": statistics.median(ours),
+        "stock_decoder_4_prompts_over_ours": _ratio(theirs, ours),
     }
 
 
@@ -173,8 +178,12 @@ def _largest_difference(first: Tensor, second: Tensor) -> float:
     return float((first.float().cpu() - second.float().cpu()).abs().max())
 
 
-def _timed(repeats: int, *works: Callable[[], object]) -> list[float]:
-    """Median seconds of each; they take turns, so that what else the machine does slows all alike.
+def _ratio(above: list[float], below: list[float]) -> float:
+    return statistics.median(one / other for one, other in zip(above, below))
+
+
+def _timed(repeats: int, *works: Callable[[], object]) -> list[list[float]]:
+    """Seconds of each in each turn; they take turns, so that what else the machine does slows all alike.
 
     Each runs twice in its turn, and the second time counts: the first finds caches and memory as another left them.
     """
@@ -188,7 +197,7 @@ def _timed(repeats: int, *works: Callable[[], object]) -> list[float]:
                     torch.cuda.synchronize()
                 took = time.perf_counter() - start
             taken.append(took)
-    return [statistics.median(taken) for taken in seconds]
+    return seconds
 
 
 def _random_sam(device: torch.device) -> nn.Module:

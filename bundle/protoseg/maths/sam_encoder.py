@@ -36,6 +36,7 @@ __all__ = ["FastImageEncoder"]
 # Of the bias of global attention, in steps that fit: PyTorch rearranges all keys in every call, which takes longer than
 # to leave the cache.
 BIAS_STEPS = 4
+KEY_STEP = 16
 
 
 class FastImageEncoder(nn.Module):
@@ -102,7 +103,9 @@ class _FastBlock(nn.Module):
             self.register_buffer(name, positions)  # side (query) x side (key) x d
         places = torch.cartesian_prod(torch.arange(self.side), self.side + torch.arange(self.side)).to(distances.device)
         self.register_buffer("places", F.one_hot(places).sum(1).T.to(dtype), persistent=False)  # 2 * side x keys
-        in_windows, in_image = _window_order(grid, self.side, self.vertical.device)
+        # Only in bfloat16 PyTorch is slow where the number of keys is no multiple of 16.
+        self.added_keys = -(self.side**2) % KEY_STEP if dtype == torch.bfloat16 else 0
+        in_windows, in_image = _window_order(grid, self.side, self.added_keys, self.vertical.device)
         self.register_buffer("in_windows", in_windows, persistent=False)
         self.register_buffer("in_image", in_image, persistent=False)
 
@@ -122,15 +125,16 @@ class _FastBlock(nn.Module):
         return self._attend_in_windows(qkv) if self.windowed else self._attend_globally(qkv[:-1])
 
     def _attend_in_windows(self, qkv: Tensor) -> Tensor:
-        length = self.side**2
-        windows = min(fitting(self.heads * length**2 * qkv.itemsize, qkv.device), len(self.in_windows) // length)
-        room = qkv.new_empty(windows * self.heads * length**2)
+        length, keys = self.side**2, self.side**2 + self.added_keys
+        bias = self.heads * length * keys  # values, of a window
+        windows = min(fitting(bias * qkv.itemsize, qkv.device), len(self.in_windows) // keys)
+        room = qkv.new_full((windows * bias,), -torch.inf)  # where it stays for added keys
         parts = []
-        for order in self.in_windows.split(windows * length):
-            part = qkv[order].unflatten(0, (-1, length)).unflatten(2, (3, self.heads, -1))
-            query, key, value = part.permute(2, 0, 3, 1, 4)  # B x n x side * side x d
-            parts.append(self._attention(query, key, value, self.vertical, room))
-        return torch.cat(parts).flatten(2).flatten(0, 1)[self.in_image]
+        for order in self.in_windows.split(windows * keys):
+            part = qkv.index_select(0, order).unflatten(0, (-1, keys)).unflatten(2, (3, self.heads, -1))
+            query, key, value = part.permute(2, 0, 3, 1, 4)  # B x n x keys x d
+            parts.append(self._attention(query[:, :, :length], key, value, self.vertical, room))
+        return torch.cat(parts).flatten(2).flatten(0, 1).index_select(0, self.in_image)
 
     def _attend_globally(self, qkv: Tensor) -> Tensor:
         query, key, value = qkv.unflatten(1, (3, self.heads, -1)).permute(1, 2, 0, 3)[:, None]  # 1 x n x L x d
@@ -160,7 +164,7 @@ class _FastBlock(nn.Module):
         bias = room[: math.prod(shape)]
         if self.bias_by_product:
             both = torch.cat([by_row, by_column], -1).flatten(0, 3)
-            torch.mm(both, self.places, out=bias.view(len(both), -1))
+            torch.mm(both, self.places, out=bias.view(len(both), -1)[:, : self.side**2])
         else:
             torch.add(by_row[..., :, None], by_column[..., None, :], out=bias.view(*by_row.shape, self.side))
         return F.scaled_dot_product_attention(query, key, value, attn_mask=bias.view(shape)).transpose(1, 2)
@@ -176,10 +180,14 @@ def _product(
     return nn.Sequential(layer, nn.GELU()) if activation == "gelu" else layer
 
 
-def _window_order(grid: int, side: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Which token of an image stands at each place of its windows (padding: grid * grid), and the inverse."""
+def _window_order(grid: int, side: int, added: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Which token of an image stands at each place of its windows, and at which place of those each token stands.
+
+    Padding is token grid * grid, and so are the places that are added to each window; the second result counts
+    without these.
+    """
     tokens = torch.arange(grid**2, device=device).reshape(grid, grid)
     missing = -grid % side
     padded = F.pad(tokens, (0, missing, 0, missing), value=grid**2)
-    in_windows = padded.unflatten(1, (-1, side)).unflatten(0, (-1, side)).transpose(1, 2).flatten()
-    return in_windows, in_windows.argsort()[: grid**2]
+    windows = padded.unflatten(1, (-1, side)).unflatten(0, (-1, side)).transpose(1, 2).flatten(2).flatten(0, 1)
+    return F.pad(windows, (0, added), value=grid**2).flatten(), windows.flatten().argsort()[: grid**2]
