@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import SimpleITK
 import torch
+from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from lib.engine import Scan
 from lib.server.anatomy_codes import segment_colour, segment_type
 from lib.server.segmentation_objects import MODEL_NAME
-from protoseg.data.source_grid import SourceGrid
+from protoseg.data.nifti_forms import LPS_TO_RAS, itk_placed
 from protoseg.data.volumes import write_label_map
 from protoseg.engine.prediction import Prediction
 from protoseg.workflows.measures import volume_ml
@@ -25,7 +26,6 @@ from protoseg.workflows.measures import volume_ml
 __all__ = ["Latencies", "describe", "write_answer"]
 
 NIFTI = (".nii.gz", ".nii")
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 
 
 class Latencies:
@@ -95,18 +95,25 @@ def _label_info(name: str, value: int) -> dict[str, Any]:
     }
 
 
-def write_answer(label_map: NDArray[np.uint8], grid: SourceGrid, suffix: str) -> Path:
-    """Write a label map to a temporary file: `.nii.gz` or `.nii`, or one of ITK's formats, uncompressed."""
+def write_answer(label_map: NDArray[np.uint8], source: MetaTensor, suffix: str) -> Path:
+    """Write a label map to a temporary file: `.nii.gz` or `.nii`, or one of ITK's formats, uncompressed.
+
+    Args:
+        label_map: on the image's own voxels.
+        source: the image as it was read. A NIfTI gets all that its file says of its place; the others get the place
+            at which ITK, hence the viewers, read it.
+        suffix: of the format.
+    """
     with tempfile.NamedTemporaryFile(suffix=suffix, delete=False) as file:
         path = Path(file.name)
     if suffix in NIFTI:
-        write_label_map(path, label_map, grid.affine)
+        write_label_map(path, label_map, source)
         return path
     image = SimpleITK.GetImageFromArray(label_map.T)
-    columns = RAS_TO_LPS @ grid.affine[:3, :3]
-    spacing = np.linalg.norm(columns, axis=0)
+    affine = LPS_TO_RAS @ itk_placed(source)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
     image.SetSpacing(spacing.tolist())
-    image.SetDirection((columns / spacing).ravel().tolist())
-    image.SetOrigin((RAS_TO_LPS @ grid.affine[:3, 3]).tolist())
+    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(affine[:3, 3].tolist())
     SimpleITK.WriteImage(image, str(path), useCompression=False)
     return path

@@ -15,6 +15,7 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
 from lib.options import Options
+from protoseg.data.planes import SLICE_AXES
 from protoseg.data.scan_cache import ScanCache, source_state
 from protoseg.data.source_grid import SourceGrid
 from protoseg.data.support_library import LibraryState
@@ -25,6 +26,7 @@ from protoseg.engine.prediction import Prediction
 from protoseg.engine.refinement import Refiner
 from protoseg.engine.sam_refiner import SamRefiner
 from protoseg.engine.sam_slice_segmenter import SamSliceSegmenter
+from protoseg.engine.slice_axes import SliceAxes, same_plane, slice_axes
 from protoseg.engine.slice_segmenter import SliceSegmenter
 from protoseg.errors import InputError, input_errors_unwrapped
 from protoseg.maths.alpnet import ALPNet
@@ -42,7 +44,8 @@ class Scan:
     """A scan, prepared for the engine."""
 
     key: Hashable  # stands for the file's content
-    image: MetaTensor  # C x X x Y x Z, axes L, P, S
+    image: MetaTensor  # C x X x Y x Z, slices along Z
+    source: MetaTensor  # of no voxels: affine and metadata of the file, as it was read
     grid: SourceGrid
 
     @property
@@ -114,26 +117,40 @@ class Engine:
         logger.info("Using the weights %s", self.adapted_weights)
         return network
 
-    def scan(self, path: str | Path) -> Scan:
+    def scan(self, path: str | Path, axes: SliceAxes | None = None) -> Scan:
         """Read and prepare a scan, or take the one that is still in memory.
+
+        Args:
+            path: of the file.
+            axes: directions that its slices are to follow; None for those of the plane in which it was acquired.
 
         Raises:
             InputError: of reading.
         """
-        key = tuple(source_state(path))
-        return self._scans.get(key, lambda: self._prepare(path, key))
+        key = (*source_state(path), axes)
+        return self._scans.get(key, lambda: self._prepare(path, key, axes))
 
-    def _prepare(self, path: str | Path, key: Hashable) -> Scan:
+    def scan_for(self, path: str | Path, labelled: LibraryState) -> tuple[Scan, LibraryState]:
+        """Read a scan and choose what serves it: what is labelled in its plane, or else slices as of what there is."""
+        scan = self.scan(path)
+        axes = slice_axes(scan.image)
+        serving = labelled.in_plane(axes)
+        if serving.support is None or same_plane(serving.support.slice_axes, axes):
+            return scan, serving
+        return self.scan(path, serving.support.slice_axes), serving
+
+    def _prepare(self, path: str | Path, key: Hashable, axes: SliceAxes | None) -> Scan:
         read, *others = self.preprocessing.transforms
         source = read({"image": str(path)})["image"]
-        image = Preprocessing(others)({"image": source})["image"]
+        image = Preprocessing(others)({"image": source, SLICE_AXES: axes})["image"]
         grid = SourceGrid(
             shape=tuple(source.shape[1:]),
             affine=np.asarray(source.affine, float),
             volume_shape=tuple(image.shape[1:]),
             volume_affine=np.asarray(image.affine, float),
         )
-        return Scan(key, image, grid)
+        without_voxels = MetaTensor(source.as_tensor()[:0].clone(), meta=source.meta)
+        return Scan(key, image, without_voxels, grid)
 
     def segment(
         self, scan: Scan, labelled: LibraryState, settings: OneShotSettings, *, refined: bool = True

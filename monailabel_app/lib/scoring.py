@@ -82,7 +82,8 @@ class Certainty(_Score):
     def _score(self, path: str) -> float:
         engine = self.context.engine
         # Refining may take minutes a scan, and would not tell more about how certain the engine is.
-        prediction = engine.segment(engine.scan(path), self.context.support(), engine.settings, refined=False)
+        scan, labelled = engine.scan_for(path, self.context.support())
+        prediction = engine.segment(scan, labelled, engine.settings, refined=False)
         return round(fmean(finding.estimated_dice or 0.0 for finding in prediction.findings.values()), 4)
 
 

@@ -1,4 +1,5 @@
 from itertools import permutations, product
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 
 from protoseg.data.grids import align_labels, parse_label_names
+from protoseg.data.volumes import read_image, read_labels
+from protoseg.engine.slice_axes import GUESSED
 from protoseg.errors import InputError
 
 ORIENTATIONS = [
@@ -52,11 +55,16 @@ def test_a_copy_in_any_of_the_48_orientations_comes_back_exactly(
         assert torch.equal(aligned.affine, image.affine)
 
 
-def test_labels_on_the_grid_are_returned_as_they_are() -> None:
+@pytest.mark.parametrize("voxels", [1e-5, 0.4])
+def test_labels_on_the_grid_keep_their_voxels_however_the_affine_is_rounded(voxels: float) -> None:
     affine = rotated(20, (1, 2, 3), (4, 5, 6))
-    labels = tensor(VALUES, affine, "labels.nii")
-    rounding = affine + 1e-5
-    assert align_labels(labels, tensor(VALUES, rounding, "image.nii")) is labels
+    rounded = affine.copy()
+    rounded[:3, 3] += voxels * affine[:3, 2]
+    image = tensor(VALUES, rounded, "image.nii")
+    aligned = align_labels(tensor(VALUES, affine, "labels.nii"), image)
+    np.testing.assert_array_equal(aligned[0], VALUES)
+    assert torch.equal(aligned.affine, image.affine)
+    assert aligned.meta["filename_or_obj"] == "labels.nii"
 
 
 def test_coarser_labels_are_resampled_and_uncovered_voxels_are_background() -> None:
@@ -69,32 +77,89 @@ def test_coarser_labels_are_resampled_and_uncovered_voxels_are_background() -> N
     assert aligned.meta["filename_or_obj"] == "labels.nii"
 
 
-def test_grids_apart_are_refused() -> None:
-    elsewhere = np.eye(4)
-    elsewhere[2, 3] = 100
+LOST = {
+    "moved": np.diag([2.0, 2, 5, 1]) + np.array([[0, 0, 0, 20]] + [[0] * 4] * 3),
+    "identity": np.eye(4),
+    "RAS against LPS": np.diag([-2.0, -2, 5, 1]),
+}
+
+
+@pytest.mark.parametrize("affine", LOST.values(), ids=LOST)
+def test_a_label_map_whose_affine_was_lost_is_refused_unless_voxels_are_taken_one_to_one(affine: np.ndarray) -> None:
+    labels, image = tensor(VALUES, affine, "labels.nii"), tensor(VALUES, np.diag([2.0, 2, 5, 1]), "image.nii")
     with pytest.raises(InputError) as error:
-        align_labels(tensor(VALUES, elsewhere, "labels.nii"), tensor(VALUES, np.diag([2.0, 2, 2, 1]), "image.nii"))
+        align_labels(labels, image)
     assert str(error.value) == (
-        "labels.nii covers X -0.5 to 6.5, Y -0.5 to 4.5, Z 99.5 to 103.5 mm and "
-        "image.nii covers X -1.0 to 13.0, Y -1.0 to 9.0, Z -1.0 to 7.0 mm: they do not overlap. "
-        "Give the label map that was drawn on this image."
+        "labels.nii has the size of the image and another affine: it would land in the wrong place of image.nii. "
+        f"Affines: labels.nii: {affine[:3].tolist()}, size 7 x 5 x 4; image.nii: [[2.0, 0.0, 0.0, 0.0], "
+        "[0.0, 2.0, 0.0, 0.0], [0.0, 0.0, 5.0, 0.0]], size 7 x 5 x 4. If the two have the same voxels in the same "
+        "order, take them one to one with --label_grid voxels; if not, give the label map that was drawn on this image."
     )
+    aligned = align_labels(labels, image, "voxels")
+    np.testing.assert_array_equal(aligned[0], VALUES)
+    assert torch.equal(aligned.affine, image.affine)
 
 
-def test_oblique_grids_apart_are_refused_though_their_boxes_overlap() -> None:
+def test_labels_off_the_image_are_refused() -> None:
+    """Of 40 labelled voxels 2 may be off the image, and not 3."""
+    labels = tensor(np.ones((40, 1, 1), dtype=np.int16), np.eye(4), "labels.nii")
+
+    def image(length: int) -> MetaTensor:
+        return tensor(np.zeros((length, 2, 2), dtype=np.float32), np.eye(4), "image.nii")
+
+    assert align_labels(labels, image(38)).sum() == 38
+    with pytest.raises(InputError, match=r"^labels.nii has 8% of its labelled voxels outside of the image: it would"):
+        align_labels(labels, image(37))
+    assert not align_labels(labels * 0, image(10)).any()
+
+
+def test_grids_apart_are_refused_though_their_boxes_overlap() -> None:
     diagonal = np.eye(4)
     diagonal[:2, :2] = [[1, -1], [1, 1]]  # along x = y
     beside = diagonal.copy()
     beside[:2, 3] = [10, -10]
     labels = tensor(np.ones((20, 2, 2), dtype=np.int16), beside, "labels.nii")
+    with pytest.raises(InputError, match=r"^labels.nii has 100% of its labelled voxels outside of the image: it would"):
+        align_labels(labels, tensor(np.zeros((20, 2, 3), dtype=np.float32), diagonal, "image.nii"))
+
+
+@pytest.mark.parametrize("same_size", [True, False])
+def test_an_image_without_a_form_takes_labels_of_its_size(same_size: bool) -> None:
+    image = tensor(VALUES.astype(np.float32), np.diag([-2.0, 2, 5, 1]), "image.nii")
+    image.meta[GUESSED] = "yes"
+    labels = tensor(VALUES if same_size else VALUES[1:], np.diag([2.0, 2, 5, 1]), "labels.nii")
+    if same_size:
+        np.testing.assert_array_equal(align_labels(labels, image)[0], VALUES)
+        return
     with pytest.raises(InputError) as error:
-        align_labels(labels, tensor(np.zeros((20, 2, 2), dtype=np.float32), diagonal, "image.nii"))
+        align_labels(labels, image)
     assert str(error.value) == (
-        "labels.nii: none of its labelled voxels falls on a voxel of image.nii, they do not overlap. "
-        "Give the label map that was drawn on this image."
+        "labels.nii has 6 x 5 x 4 voxels and image.nii has 7 x 5 x 4, expected one size. Export the labels at the size "
+        "of the image."
     )
-    empty = align_labels(labels * 0, tensor(np.zeros((20, 2, 2), dtype=np.float32), diagonal, "image.nii"))
-    assert not empty.any()
+
+
+def test_labels_may_share_either_form_with_the_image(tmp_path: Path) -> None:
+    """As 3D Slicer draws on a file by its qform, and nibabel by its sform."""
+    sform, qform = np.diag([2.0, 2, 5, 1]), np.diag([2.0, 2, 5, 1])
+    qform[0, 3] = 40
+    both = nibabel.Nifti1Image(np.arange(16 * 16 * 4, dtype=np.int16).reshape(16, 16, 4), None)
+    both.set_sform(sform, 2)
+    both.set_qform(qform, 1)
+    nibabel.save(both, tmp_path / "image.nii")
+    image = read_image(tmp_path / "image.nii")
+    drawn = np.zeros((16, 16, 4), np.uint8)
+    drawn[2:5, 3:9, 1] = 1
+    for affine in (sform, qform):
+        nibabel.save(nibabel.Nifti1Image(drawn, affine), tmp_path / "labels.nii")
+        np.testing.assert_array_equal(align_labels(read_labels(tmp_path / "labels.nii"), image)[0], drawn)
+
+
+def test_label_grid_is_one_of_two() -> None:
+    image = tensor(VALUES, np.eye(4), "image.nii")
+    with pytest.raises(InputError) as error:
+        align_labels(image, image, "index")
+    assert str(error.value) == "label_grid is 'index', expected affine or voxels."
 
 
 def test_labels_of_a_picture_follow_its_pixels_whatever_the_affine() -> None:
@@ -110,7 +175,7 @@ def test_labels_of_another_size_than_the_picture_are_refused() -> None:
         align_labels(tensor(VALUES[..., :1], np.eye(4), "labels.png", "picture"), photo)
     assert str(error.value) == (
         "labels.png has 7 x 5 pixels and photo.png has 8 x 5, expected one size. "
-        "Export the labels at the size of the picture."
+        "Export the labels at the size of the image."
     )
 
 

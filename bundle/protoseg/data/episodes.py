@@ -36,7 +36,7 @@ class SuperpixelEpisodes(Dataset[dict[str, Tensor]]):
 
     Args:
         data: {"image": path, optionally "label": path} per scan.
-        transform: loads, orients (axes L, P, S) and normalises a scan: {"image": path} ->
+        transform: loads, orients (slices along Z) and normalises a scan: {"image": path} ->
             {"image": (C, X, Y, Z)}, C = 1 or 3; and "label" on the same grid if labels are excluded.
         image_size: edge of the network's input in pixels.
         augmentation: MONAI transforms of {"image": (C, H, W), "mask": (1, H, W)}, see `episode_augmentation`.

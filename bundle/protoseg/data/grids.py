@@ -2,8 +2,8 @@
 
 import json
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -11,40 +11,53 @@ from monai.data import MetaTensor
 from scipy.ndimage import affine_transform
 
 from protoseg.data.datalists import is_legend, names_to_values
+from protoseg.data.nifti_forms import claimed_affines
+from protoseg.engine.slice_axes import is_oriented
 from protoseg.errors import InputError
 
-__all__ = ["align_labels", "decode_label_names", "parse_label_names"]
+__all__ = ["LabelGrid", "align_labels", "decode_label_names", "parse_label_names", "same_grid"]
 
 logger = logging.getLogger(__name__)
 
 LARGEST_VALUE = 255  # of a label; results are stored in 8 bits
-SAME_GRID = 1e-3  # voxels that corresponding corners may lie apart
+SAME_GRID = 0.5  # voxels that corresponding corners may be apart: nearest neighbor takes voxels one to one up to there
+SAME_PLACE = 1e-3  # of a voxel; what rounding makes of an affine
+MOST_OUTSIDE = 0.05  # of the labelled voxels; crops and resampling lose some at the edge
+
+LabelGrid = Literal["affine", "voxels"]
 
 
-def align_labels(labels: MetaTensor, image: MetaTensor) -> MetaTensor:
-    """Bring labels (1, X, Y, Z) onto the grid of an image (C, X', Y', Z') by nearest neighbour.
+def align_labels(labels: MetaTensor, image: MetaTensor, label_grid: LabelGrid = "affine") -> MetaTensor:
+    """Bring labels (1, X, Y, Z) onto the grid of an image (C, X', Y', Z') by nearest neighbor.
 
-    Both affines map a voxel index to RAS+ mm. Labels that already lie on the grid come back as they are;
-    a flipped or permuted copy comes back exactly. Voxels that the labels do not reach become 0.
+    Both affines map a voxel index to RAS+ mm. Labels keep their voxels where they share an affine with the image, in
+    either of their files' forms; a flipped or permuted copy comes back exactly. Voxels that the labels do not reach
+    become 0. Where a file does not say where it is, as a picture, the voxels are taken one to one.
+
+    Args:
+        labels: label map as it was read.
+        image: image as it was read.
+        label_grid: "affine" goes by the affines; "voxels" takes voxels one to one, whatever the affines say.
 
     Raises:
-        InputError: the two do not overlap in space, or no labelled voxel falls on the image; one of them is a
-            picture and their sizes differ.
+        InputError: the two have one size but other affines, or more than a twentieth of the labelled voxels is off
+            the image; voxels are to be taken one to one and the sizes differ; label_grid is unknown.
     """
+    if label_grid not in get_args(LabelGrid):
+        raise InputError(f"label_grid is {label_grid!r}, expected {' or '.join(get_args(LabelGrid))}.")
     size, label_size = tuple(image.shape[1:]), tuple(labels.shape[1:])
-    if "picture" in (image.meta.get("kind"), labels.meta.get("kind")):
-        return _align_pixels(labels, image)
-    image_affine, label_affine = image.affine.cpu().numpy(), labels.affine.cpu().numpy()
-    to_label_index = np.linalg.inv(label_affine) @ image_affine
-    corners = _corners(size)
-    if size == label_size and np.allclose(_apply(to_label_index, corners), corners, rtol=0, atol=SAME_GRID):
-        return labels
-    image_box, label_box = _box(image_affine, size), _box(label_affine, label_size)
-    if (np.maximum(image_box[0], label_box[0]) >= np.minimum(image_box[1], label_box[1])).any():
-        raise InputError(
-            f"{_name(labels)} covers {_extent(label_box)} and {_name(image)} covers {_extent(image_box)}: "
-            "they do not overlap. Give the label map that was drawn on this image."
-        )
+    pictures = "picture" in (image.meta.get("kind"), labels.meta.get("kind"))
+    guessed = not is_oriented(image) or (not is_oriented(labels) and size != label_size)
+    if label_grid == "voxels" or pictures or guessed:
+        return _align_voxels(labels, image)
+    if same_grid(labels, image):
+        return _on_grid(labels.as_tensor(), labels, image)
+    to_label_index = np.linalg.inv(np.asarray(labels.affine, float)) @ np.asarray(image.affine, float)
+    if size == label_size and not _same_lattice(to_label_index, size):
+        raise InputError(_lost_affine(labels, image, "has the size of the image and another affine"))
+    missed = _share_outside(labels, np.linalg.inv(to_label_index), size)
+    if missed > MOST_OUTSIDE:
+        raise InputError(_lost_affine(labels, image, f"has {missed:.0%} of its labelled voxels outside of the image"))
     aligned = affine_transform(
         labels[0].cpu().numpy(),
         to_label_index,
@@ -53,12 +66,16 @@ def align_labels(labels: MetaTensor, image: MetaTensor) -> MetaTensor:
         # "constant" would drop the outermost voxels when rounding puts their centres at -1e-16.
         mode="grid-constant",
     )
-    if labels.any() and not aligned.any():  # boxes along X, Y and Z may overlap where oblique grids do not
-        raise InputError(
-            f"{_name(labels)}: none of its labelled voxels falls on a voxel of {_name(image)}, they do not overlap. "
-            "Give the label map that was drawn on this image."
-        )
     return _on_grid(torch.as_tensor(aligned)[None].to(labels.device), labels, image)
+
+
+def same_grid(one: MetaTensor, other: MetaTensor) -> bool:
+    """Tell whether two images (C, X, Y, Z), as they were read, have the same voxels, by any form of their files."""
+    if one.shape[1:] != other.shape[1:]:
+        return False
+    corners = _corners(tuple(one.shape[1:]))
+    pairs = [np.linalg.inv(mine) @ theirs for mine in claimed_affines(one) for theirs in claimed_affines(other)]
+    return any(np.abs(_apply(pair, corners) - corners).max() <= SAME_GRID for pair in pairs)
 
 
 def decode_label_names(names: Mapping | str | None) -> Any:
@@ -119,15 +136,53 @@ def _name_all(present: list[int], source: str) -> dict[str, int]:
     return {f"label_{value}": value for value in present}
 
 
-def _align_pixels(labels: MetaTensor, image: MetaTensor) -> MetaTensor:
-    """A picture has no place in the body: its pixels correspond one to one, or not at all."""
+def _align_voxels(labels: MetaTensor, image: MetaTensor) -> MetaTensor:
+    """Take voxels one to one, as of a picture and of a file without a form, which have no place; or not at all."""
     if labels.shape[1:] != image.shape[1:]:
-        (width, height), (label_width, label_height) = image.shape[1:3], labels.shape[1:3]
+        flat = labels.shape[-1] == image.shape[-1] == 1
+        mine, theirs = (_times(tensor.shape[1:3] if flat else tensor.shape[1:]) for tensor in (labels, image))
         raise InputError(
-            f"{_name(labels)} has {label_width} x {label_height} pixels and {_name(image)} has "
-            f"{width} x {height}, expected one size. Export the labels at the size of the picture."
+            f"{_name(labels)} has {mine} {'pixels' if flat else 'voxels'} and {_name(image)} has {theirs}, expected "
+            "one size. Export the labels at the size of the image."
         )
     return _on_grid(labels.as_tensor(), labels, image)
+
+
+def _same_lattice(to_label_index: np.ndarray, size: tuple[int, ...]) -> bool:
+    """Whether the voxels of two grids of one size are the same ones in another order."""
+    steps = to_label_index[:3, :3]
+    order = np.round(steps)
+    if not (np.abs(order).sum(0) == 1).all() or not (np.abs(order).sum(1) == 1).all():
+        return False
+    corners = _corners(size)
+    exact = corners @ order.T + np.where(order.sum(1) < 0, np.array(size) - 1, 0)
+    return bool(np.abs(_apply(to_label_index, corners) - exact).max() <= SAME_GRID)
+
+
+def _share_outside(labels: MetaTensor, to_image_index: np.ndarray, size: tuple[int, ...]) -> float:
+    """Share of the labelled voxels whose centers are outside of an image of a size; 0 where nothing is labelled."""
+    places = _apply(to_image_index, np.argwhere(labels[0].cpu().numpy() != 0))
+    outside = ((places < -0.5 - SAME_PLACE) | (places > np.array(size) - 0.5 + SAME_PLACE)).any(axis=1)
+    return float(outside.mean()) if len(places) else 0.0
+
+
+def _lost_affine(labels: MetaTensor, image: MetaTensor, what: str) -> str:
+    affines = (
+        f"{_name(tensor)}: {_rows(tensor.affine)}, size {_times(tensor.shape[1:])}" for tensor in (labels, image)
+    )
+    return (
+        f"{_name(labels)} {what}: it would land in the wrong place of {_name(image)}. Affines: {'; '.join(affines)}. "
+        "If the two have the same voxels in the same order, take them one to one with --label_grid voxels; if not, "
+        "give the label map that was drawn on this image."
+    )
+
+
+def _rows(affine: torch.Tensor) -> list[list[float]]:
+    return [[round(value, 3) for value in row] for row in affine[:3].tolist()]
+
+
+def _times(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _on_grid(voxels: torch.Tensor, labels: MetaTensor, image: MetaTensor) -> MetaTensor:
@@ -142,18 +197,6 @@ def _apply(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points @ affine[:3, :3].T + affine[:3, 3]
 
 
-def _corners(size: tuple[int, ...], border: float = 0.0) -> np.ndarray:
-    """Voxel indices (8, 3) of a grid's corners: centres of the corner voxels, or `border` further out."""
-    low, high = np.full(3, -border), np.array(size) - 1 + border
-    return np.where(list(np.ndindex(2, 2, 2)), high, low)
-
-
-def _box(affine: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Lowest and highest corner (2, 3) of a grid in RAS+ mm, outer faces of the voxels included."""
-    corners = _apply(affine, _corners(size, border=0.5))
-    return np.stack([corners.min(axis=0), corners.max(axis=0)])
-
-
-def _extent(box: np.ndarray) -> str:
-    ranges = (f"{axis} {low:.1f} to {high:.1f}" for axis, low, high in zip("XYZ", *box))
-    return f"{', '.join(ranges)} mm"
+def _corners(size: tuple[int, ...]) -> np.ndarray:
+    """Voxel indices (8, 3) of a grid's corner voxels."""
+    return np.array(list(np.ndindex(2, 2, 2))) * (np.array(size) - 1)

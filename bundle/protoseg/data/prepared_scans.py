@@ -52,7 +52,7 @@ class ScanPreparation:
 
     Args:
         transform: turns {"image": path, ...} into {"image": (C, X, Y, Z) tensor, ...}
-            with axes L, P, S and normalised intensities.
+            with slices along Z and normalised intensities.
         folder: where the files are kept. A change of source file, transform or argument makes new ones.
         image_size: edge of the slices in pixels.
         threshold: of the body on the scale 0..255 (CT: `CT_THRESHOLD`); None finds it in each scan (MR).

@@ -16,6 +16,7 @@ from protoseg.data.scan_cache import fingerprint, source_state
 from protoseg.data.supports import load_support, read_support, save_support
 from protoseg.data.transforms import transform_key
 from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.slice_axes import SliceAxes, same_plane
 from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet
 from protoseg.engine.support_selection import keep_most_useful
 from protoseg.errors import InputError
@@ -25,7 +26,7 @@ __all__ = ["LabelledScan", "LibraryState", "SupportLibrary"]
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1  # raise it when the code changes what a support is made of: those on disk are made again then
+FORMAT = 2  # raise it when the code changes what a support is made of: those on disk are made again then
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,28 @@ class LabelledScan:
 class LibraryState:
     """What can be segmented now."""
 
-    support: SupportSet | None = None  # None as long as nothing is labelled
+    supports: tuple[SupportSet, ...] = ()  # one for each plane in which scans are labelled, the largest first
     problems: Mapping[str, str] = field(default_factory=dict)  # by scan, why its labels are not used
-    key: str = ""  # digits that stand for the support
+    key: str = ""  # digits that stand for the supports
+
+    @property
+    def support(self) -> SupportSet | None:
+        """The largest support; None as long as nothing is labelled."""
+        return self.supports[0] if self.supports else None
 
     @property
     def labels(self) -> dict[str, int]:
-        """Name -> value of what can be segmented."""
-        return dict(self.support.labels) if self.support else {}
+        """Name -> value of what can be segmented, in whatever plane."""
+        return {name: value for support in self.supports for name, value in support.labels.items()}
+
+    def in_plane(self, axes: SliceAxes | None) -> LibraryState:
+        """What serves a scan that is acquired in slices of these directions: its plane's, or the largest support."""
+        fitting = [support for support in self.supports if same_plane(support.slice_axes, axes)] or self.supports
+        return replace(self, supports=tuple(fitting[:1]))
 
 
 class SupportLibrary:
-    """Makes one support of all labelled scans; follows what is added, changed or removed.
+    """Makes one support a plane of all labelled scans; follows what is added, changed or removed.
 
     What was made of a scan is kept on disk, by the states of its files, so that a restart reads no scan again. Safe
     between threads.
@@ -65,7 +76,7 @@ class SupportLibrary:
         image_size: see `load_support`.
         adjacent_slices: see `load_support`.
         slices: of each scan, see `choose_slices`.
-        limit: support slices in all, see `keep_most_useful`.
+        limit: support slices in all of a plane, see `keep_most_useful`.
         limits: by label name, see `keep_most_useful`.
     """
 
@@ -134,8 +145,10 @@ class SupportLibrary:
         def join(one: SupportSet, other: SupportSet) -> SupportSet:
             return keep_most_useful(one.merge(other), network, cache, limit=self.limit, limits=self.limits)
 
-        support = reduce(join, named) if named else None
-        return LibraryState(support, problems, fingerprint(network.encoding_fingerprint(), *(f.name for _, f in scans)))
+        joined = (reduce(join, group) for group in _by_plane(named))
+        supports = sorted(joined, key=lambda support: -len(support.origins))
+        key = fingerprint(network.encoding_fingerprint(), *(file.name for _, file in scans))
+        return LibraryState(tuple(supports), problems, key)
 
     def _of_scan(self, scan: LabelledScan, file: Path, network: ALPNet, cache: FeatureCache) -> SupportSet:
         try:
@@ -165,3 +178,15 @@ class SupportLibrary:
         for file in self.folder.glob("[!.]*.safetensors"):
             if file.name not in keep:
                 file.unlink(missing_ok=True)
+
+
+def _by_plane(supports: Sequence[SupportSet]) -> list[list[SupportSet]]:
+    """Group supports whose slices compare."""
+    groups: list[list[SupportSet]] = []
+    for support in supports:
+        fitting = [group for group in groups if same_plane(group[0].slice_axes, support.slice_axes)]
+        if fitting:
+            fitting[0].append(support)
+        else:
+            groups.append([support])
+    return groups

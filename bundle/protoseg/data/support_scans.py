@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
 from typing import Any, NamedTuple
 
 from protoseg.data.supports import load_support
@@ -35,13 +34,17 @@ def split_cases(cases: Sequence[Mapping[str, Any]], support_scans: int = 1) -> S
 
 
 def load_support_scans(cases: Sequence[Mapping[str, Any]], **options: Any) -> SupportSet:
-    """Read labelled scans and build one support of them all.
+    """Read labelled scans and build one support of them all, in slices of the plane of the first.
 
     Args:
-        cases: of the support.
+        cases: of the support, at least one.
         **options: of `load_support`.
 
     Raises:
         InputError: of `load_support`, for any of the scans.
     """
-    return reduce(SupportSet.merge, (load_support(case["image"], case["label"], **options) for case in cases))
+    support = load_support(cases[0]["image"], cases[0]["label"], **options)
+    for case in cases[1:]:
+        more = load_support(case["image"], case["label"], slice_axes=support.slice_axes, **options)
+        support = support.merge(more)
+    return support

@@ -14,9 +14,11 @@ from safetensors.torch import save_file
 
 from protoseg.data.datalists import is_legend
 from protoseg.data.grids import decode_label_names, parse_label_names
+from protoseg.data.planes import SLICE_AXES
 from protoseg.data.scan_cache import fingerprint
 from protoseg.data.transforms import transform_key
 from protoseg.data.volumes import read_labels
+from protoseg.engine.slice_axes import SliceAxes
 from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet, support_from_scan
 from protoseg.errors import InputError
 from protoseg.files import replacing
@@ -26,7 +28,7 @@ __all__ = ["load_support", "read_support", "save_support"]
 logger = logging.getLogger(__name__)
 
 TENSORS = ("images", "masks")
-DETAILS = ("labels", "components", "origins", "preprocessing", "encoder")
+DETAILS = ("labels", "components", "origins", "preprocessing", "encoder", "slice_axes")
 
 
 def load_support(
@@ -38,6 +40,7 @@ def load_support(
     label_names: Mapping | str | None = None,
     slices: SliceSelection | int | Sequence[int] = "largest",
     adjacent_slices: bool = False,
+    slice_axes: SliceAxes | None = None,
 ) -> SupportSet:
     """Read one labelled scan and build a support from it.
 
@@ -49,13 +52,14 @@ def load_support(
         label_names: see `parse_label_names`.
         slices: see `choose_slices`.
         adjacent_slices: the network's three channels are a slice and its neighbours.
+        slice_axes: directions that its slices are to follow, such as another support's; None for those of its plane.
 
     Raises:
         InputError: of reading, of the label names, or of the slice selection; a label that was chosen, or every
             label, lies outside the body.
     """
     making = fingerprint(transform_key(transform), image_size, adjacent_slices)  # before use, which may change it
-    data = transform({"image": str(image), "label": str(label)})
+    data = transform({"image": str(image), "label": str(label), SLICE_AXES: slice_axes})
     names = decode_label_names(label_names)
     # The values of the file: what the crop to the body took away must not be said to be missing from it.
     labels = parse_label_names(names, read_labels(label), str(label))
@@ -93,12 +97,14 @@ def read_support(path: str | Path) -> SupportSet:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in TENSORS}
-            details = {name: json.loads(file.metadata()[name]) for name in DETAILS}
+            # Supports of before 0.2 do not say how their slices are directed.
+            details = {name: json.loads({"slice_axes": "null", **file.metadata()}[name]) for name in DETAILS}
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} ({path.stat().st_size} bytes) is damaged or no support that was saved here. Save it again."
         ) from error
     details["origins"] = tuple(SliceOrigin(*origin) for origin in details["origins"])
+    details["slice_axes"] = details["slice_axes"] and tuple(map(tuple, details["slice_axes"]))
     return SupportSet(**tensors, **details)
 
 

@@ -8,7 +8,7 @@ from monai.config import KeysCollection, PathLike
 from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform, Transform
 
-from protoseg.data.grids import align_labels
+from protoseg.data.grids import LabelGrid, align_labels
 from protoseg.data.scan_cache import fingerprint
 from protoseg.data.volumes import query_id, read_image, read_labels, write_label_map
 from protoseg.errors import input_errors_unwrapped
@@ -93,18 +93,26 @@ class LoadLabelsd(MapTransform):
 
     Args:
         keys: the label maps' paths.
-        image_key: an image that is already loaded, as by `LoadVolumed`; see `align_labels`.
+        image_key: an image that is already loaded, as by `LoadVolumed`.
+        label_grid: see `align_labels`.
         allow_missing_keys: pass over a key that is not there.
     """
 
-    def __init__(self, keys: KeysCollection, image_key: str = "image", allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        image_key: str = "image",
+        label_grid: LabelGrid = "affine",
+        allow_missing_keys: bool = False,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.image_key = image_key
+        self.label_grid = label_grid
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read the label map at each key's path and align it."""
         image = data[self.image_key]
-        labels = {key: align_labels(read_labels(data[key]), image) for key in self.key_iterator(data)}
+        labels = {key: align_labels(read_labels(data[key]), image, self.label_grid) for key in self.key_iterator(data)}
         return {**data, **labels}
 
 
@@ -126,7 +134,7 @@ class SaveLabelMap(Transform):
     def __call__(self, labels: MetaTensor) -> MetaTensor:
         """Write the label map and return it."""
         target = self.output_dir / f"{query_id(labels.meta['filename_or_obj'])}{self.postfix}.nii.gz"
-        write_label_map(target, labels, labels.affine)
+        write_label_map(target, labels, labels)
         return labels
 
 

@@ -4,11 +4,11 @@ Everything read is a `MetaTensor` (C, X, Y, Z) on its native grid whose affine m
 RAS+ mm; `meta["filename_or_obj"]` is the path and `meta["kind"]` is "volume" or "picture".
 """
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-import nibabel
 import numpy as np
 import SimpleITK
 import torch
@@ -16,28 +16,30 @@ from monai.config import NdarrayOrTensor, PathLike
 from monai.data import MetaTensor
 
 from protoseg.data.dicom import dicom_files, read_series
+from protoseg.data.nifti_files import NIFTI_SUFFIXES, read_nifti, write_nifti
+from protoseg.data.nifti_forms import LPS_TO_RAS, NIFTI_FORMS, placement
 from protoseg.data.pictures import PICTURE_SUFFIXES, read_label_picture, read_picture
+from protoseg.engine.slice_axes import GUESSED, is_oriented
 from protoseg.errors import InputError
-from protoseg.files import replacing
 
 __all__ = ["find_queries", "query_id", "read_image", "read_labels", "write_image", "write_label_map"]
 
-NIFTI_SUFFIXES = (".nii.gz", ".nii")
+logger = logging.getLogger(__name__)
+
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 IMAGE_SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES + PICTURE_SUFFIXES
 EXPECTED = f"Give a {', '.join(IMAGE_SUFFIXES)} file, or a folder that holds one DICOM series."
 
 SMALLEST_SLICE = 8  # pixels each way
-QFORM_TOLERANCE = 1e-3  # of a voxel; the header's float32 quaternion is good to a third of that
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 class _Grid(NamedTuple):
-    """Voxels (C, X, Y, Z), their affine to RAS+ mm, and "volume" or "picture"."""
+    """Voxels (C, X, Y, Z), their affine to RAS+ mm, "volume" or "picture", and more that the file says."""
 
     voxels: np.ndarray
     affine: np.ndarray
     kind: str = "volume"
+    details: Mapping[str, str] = {}
 
 
 def read_image(path: PathLike) -> MetaTensor:
@@ -68,7 +70,14 @@ def read_image(path: PathLike) -> MetaTensor:
             f"{path}: every voxel is {voxels.min():g}, expected an image with contrast. "
             "Export the image again from its source."
         )
-    return _meta_tensor(grid, path, torch.float32)
+    image = _meta_tensor(grid, path, torch.float32)
+    if grid.kind == "volume" and not is_oriented(image):
+        logger.warning(
+            "%s says nothing about where left and right are (qform and sform codes are 0): they are a guess. Convert "
+            "the scan again from its source to be sure.",
+            path,
+        )
+    return image
 
 
 def read_labels(path: PathLike) -> MetaTensor:
@@ -96,11 +105,8 @@ def read_labels(path: PathLike) -> MetaTensor:
     return _meta_tensor(grid, path, torch.int16)
 
 
-def write_label_map(path: PathLike, labels: NdarrayOrTensor, affine: NdarrayOrTensor) -> None:
-    """Write labels (X, Y, Z) or (1, X, Y, Z) as a uint8 NIfTI; affine maps a voxel index to RAS+ mm.
-
-    The sform holds the affine. So does the qform, unless the affine is sheared (a tilted gantry): then its code is 0.
-    A reader never sees half a file: it is written beside its place and moved there.
+def write_label_map(path: PathLike, labels: NdarrayOrTensor, place: NdarrayOrTensor) -> None:
+    """Write labels (X, Y, Z) or (1, X, Y, Z) as a uint8 NIfTI at the place of an image, see `write_nifti`.
 
     Raises:
         InputError: the file name does not end in .nii or .nii.gz, or a value is outside 0..255.
@@ -111,20 +117,21 @@ def write_label_map(path: PathLike, labels: NdarrayOrTensor, affine: NdarrayOrTe
             f"{path}: the label values run from {values.min():g} to {values.max():g}, expected 0 to 255. "
             "Renumber the labels."
         )
-    _write_nifti(Path(path), values.astype(np.uint8), affine)
+    write_nifti(Path(path), _three_axes(values.astype(np.uint8)), place)
 
 
-def write_image(path: PathLike, image: NdarrayOrTensor, affine: NdarrayOrTensor) -> None:
+def write_image(path: PathLike, image: NdarrayOrTensor, place: NdarrayOrTensor) -> None:
     """Write an image (X, Y, Z) or (1, X, Y, Z) as a NIfTI, int16 if that holds every value and float32 if not.
 
-    The file and its geometry are as in `write_label_map`.
+    The file is placed as in `write_nifti`.
 
     Raises:
         InputError: the file name does not end in .nii or .nii.gz.
     """
     values = torch.as_tensor(image).cpu().numpy()
     shortened = values.clip(-32768, 32767).astype(np.int16)
-    _write_nifti(Path(path), shortened if (shortened == values).all() else values.astype(np.float32), affine)
+    voxels = shortened if (shortened == values).all() else values.astype(np.float32)
+    write_nifti(Path(path), _three_axes(voxels), place)
 
 
 def query_id(path: PathLike) -> str:
@@ -163,19 +170,8 @@ def find_queries(path: PathLike) -> list[Path]:
     return queries
 
 
-def _write_nifti(path: Path, voxels: np.ndarray, affine: NdarrayOrTensor) -> None:
-    if _suffix(path, NIFTI_SUFFIXES) is None:
-        raise InputError(f"{path}: volumes are written as NIfTI. Give a name that ends in .nii.gz or .nii.")
-    matrix = torch.as_tensor(affine).cpu().numpy()
-    image = nibabel.Nifti1Image(voxels[0] if voxels.ndim == 4 else voxels, matrix)
-    image.set_sform(matrix, code="scanner")
-    image.set_qform(matrix, code="scanner")
-    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
-    if (np.abs(image.get_qform() - matrix)[:3, :3] > QFORM_TOLERANCE * spacing).any():
-        image.header["qform_code"] = 0  # a rotation and spacings cannot say it, and what they say would be wrong
-    image.header.set_xyzt_units("mm")
-    with replacing(path) as unfinished:
-        nibabel.save(image, unfinished)
+def _three_axes(voxels: np.ndarray) -> np.ndarray:
+    return voxels[0] if voxels.ndim == 4 else voxels
 
 
 def _times(shape: Sequence[int]) -> str:
@@ -203,7 +199,9 @@ def _read(path: Path, read_picture_file: Callable[[Path], np.ndarray]) -> _Grid:
             voxels, affine = read_series(path)
             grid = _volume(voxels, LPS_TO_RAS @ affine, path)
         elif _suffix(path, NIFTI_SUFFIXES):
-            grid = _read_nifti(path)
+            voxels, forms = read_nifti(path)
+            guessed = {} if forms.oriented else {GUESSED: "yes"}
+            grid = _volume(voxels, forms.affine, path, **{NIFTI_FORMS: forms.to_json(), **guessed})
         elif _suffix(path, ITK_SUFFIXES):
             grid = _read_itk(path)
         else:
@@ -227,11 +225,11 @@ def _meta_tensor(grid: _Grid, path: PathLike, dtype: torch.dtype) -> MetaTensor:
     return MetaTensor(
         torch.as_tensor(np.ascontiguousarray(grid.voxels), dtype=dtype),
         affine=torch.as_tensor(grid.affine, dtype=torch.float64),
-        meta={"filename_or_obj": str(path), "kind": grid.kind},
+        meta={"filename_or_obj": str(path), "kind": grid.kind, **grid.details},
     )
 
 
-def _volume(voxels: np.ndarray, affine: np.ndarray, path: Path) -> _Grid:
+def _volume(voxels: np.ndarray, affine: np.ndarray, path: Path, **details: str) -> _Grid:
     while voxels.ndim > 3 and voxels.shape[-1] == 1:
         voxels = voxels[..., 0]
     if voxels.ndim > 3:
@@ -240,12 +238,7 @@ def _volume(voxels: np.ndarray, affine: np.ndarray, path: Path) -> _Grid:
             "3D volume. Extract one, such as the first, [..., 0], into a file of its own."
         )
     voxels = voxels.reshape(voxels.shape + (1,) * (3 - voxels.ndim))
-    return _Grid(voxels[None].astype(np.float32, copy=False), affine)
-
-
-def _read_nifti(path: Path) -> _Grid:
-    image = cast(nibabel.Nifti1Image, nibabel.load(path))  # NIfTI-2 is a subclass
-    return _volume(np.asarray(image.dataobj), image.affine, path)
+    return _Grid(voxels[None].astype(np.float32, copy=False), affine, details=details)
 
 
 def _read_itk(path: Path) -> _Grid:
@@ -253,10 +246,4 @@ def _read_itk(path: Path) -> _Grid:
     values = image.GetNumberOfComponentsPerPixel()
     if values > 1:
         raise InputError(f"{path}: each voxel has {values} values, expected one. Extract one channel.")
-    dimensions = image.GetDimension()
-    spatial = min(dimensions, 3)
-    affine = np.eye(4)
-    columns = np.reshape(image.GetDirection(), (dimensions, dimensions)) * image.GetSpacing()
-    affine[:spatial, :spatial] = columns[:spatial, :spatial]
-    affine[:spatial, 3] = image.GetOrigin()[:spatial]
-    return _volume(SimpleITK.GetArrayFromImage(image).T, LPS_TO_RAS @ affine, path)
+    return _volume(SimpleITK.GetArrayFromImage(image).T, placement(image), path)

@@ -46,7 +46,7 @@ class ClickSegmentation:
     change since the last call is not computed again. Not safe between threads.
 
     Args:
-        volume: (C, X, Y, Z), normalised, axes L, P, S; a `MetaTensor` tells the spacing in mm.
+        volume: (C, X, Y, Z), normalised, slices along Z; a `MetaTensor` tells the spacing in mm.
         network: what to look with; it is put into evaluation mode.
         labels: name -> value of what may be clicked on, in the order that `Click.label` counts.
         scan: what to know the volume by; a support slice is one scan's and one index's.

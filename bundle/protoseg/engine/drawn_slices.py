@@ -58,5 +58,6 @@ def with_drawn_slices(
         origins=tuple(SliceOrigin(scan, index) for index in shown),
         preprocessing=support.preprocessing,
         encoder=support.encoder,
+        slice_axes=support.slice_axes,
     )
     return support.merge(own)

@@ -53,7 +53,7 @@ class OneShotInferer(Inferer):
         """Segment one volume.
 
         Args:
-            inputs: (1, C, X, Y, Z), normalised, axes L, P, S; a `MetaTensor` keeps its metadata.
+            inputs: (1, C, X, Y, Z), normalised, slices along Z; a `MetaTensor` keeps its metadata.
             network: the `ALPNet`.
             *args: not used; MONAI's interface.
             **kwargs: not used; MONAI's interface.

@@ -26,6 +26,7 @@ from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.prediction import LabelFinding, Prediction
 from protoseg.engine.quality import reverse_dice
 from protoseg.engine.refinement import CoarseSegmentation, RefinedSegmentation, Refiner
+from protoseg.engine.slice_axes import slice_axes
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet
@@ -37,6 +38,8 @@ from protoseg.maths.settled_weights import settled_weights
 from protoseg.maths.slices import axial_slices, fit_slices
 
 __all__ = ["OneShotSettings", "SupportChoice", "segment", "slice_spacing"]
+
+UNKNOWN_SIDES = "may be on the wrong side: the scan or the support does not say where left and right are"
 
 SupportChoice = Literal["nearest", "all"]
 
@@ -90,7 +93,7 @@ def segment(
     """Segment every slice of a volume.
 
     Args:
-        volume: (C, X, Y, Z), normalised as the support was, axes L, P, S; a `MetaTensor` tells the spacing in mm.
+        volume: (C, X, Y, Z), normalised as the support was, slices along Z; a `MetaTensor` tells the spacing in mm.
         support: what to look for.
         network: what to look with; it is put into evaluation mode.
         settings: how; the defaults of `OneShotSettings` when left out.
@@ -118,7 +121,11 @@ def segment(
     refined = RefinedSegmentation(pass_.winner)
     if refiner is not None:
         refined = refiner.refine(pass_.slices, pass_.coarse(), spacing=slice_spacing(volume), clicks=clicks)
-    return pass_.describe(refined, moved=refiner is not None)
+    prediction = pass_.describe(refined, moved=refiner is not None)
+    if (slice_axes(volume) is None) != (support.slice_axes is None):
+        # A mirrored organ is found as surely as another, and its estimate would be as high.
+        return prediction.without_estimates(UNKNOWN_SIDES)
+    return prediction
 
 
 class _Pass:

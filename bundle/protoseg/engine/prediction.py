@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,14 @@ class Prediction:
 
     label_map: NDArray[np.uint8]  # S x H x W, label values of the support
     findings: Mapping[str, LabelFinding]  # by label name
+
+    def without_estimates(self, note: str) -> Prediction:
+        """The same without estimates, for the reason that a note gives of each label that was found."""
+        findings = {
+            name: replace(finding, estimated_dice=None, note=note) if finding.support_slice else finding
+            for name, finding in self.findings.items()
+        }
+        return replace(self, findings=findings)
 
 
 def findings_to_json(findings: Mapping[str, LabelFinding]) -> str:

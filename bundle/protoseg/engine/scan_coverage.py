@@ -20,7 +20,7 @@ def scan_descriptors(volume: Tensor, network: ALPNet, cache: FeatureCache, *, si
     """Descriptors (up to `slices`, D) of slices at equal distances, see `slice_descriptors`.
 
     Args:
-        volume: (C, X, Y, Z), normalised, axes L, P, S.
+        volume: (C, X, Y, Z), normalised, slices along Z.
         network: encodes.
         cache: of its features.
         size: edge of the network's input in pixels.

@@ -25,7 +25,7 @@ def segment_from_scribbles(
     """Segment a volume from partial drawings.
 
     Args:
-        volume: (C, X, Y, Z), normalised, axes L, P, S.
+        volume: (C, X, Y, Z), normalised, slices along Z.
         scribbles: (S, H, W); 0 where nothing is said, 1.. positions of labels, `BACKGROUND_SCRIBBLE` for none of them.
         network: what to look with.
         **arguments: of `ClickSegmentation`.

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from protoseg.engine.slice_axes import SliceAxes, plane_of, same_plane, slice_axes
 from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.components import count_components
@@ -26,7 +27,7 @@ class SliceOrigin(NamedTuple):
     """Where a support slice comes from."""
 
     scan: str
-    slice_index: int  # axial, counted from the feet
+    slice_index: int  # counted from the feet; from the front in coronal slices, from the right in sagittal ones
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class SupportSet:
     origins: tuple[SliceOrigin, ...]
     preprocessing: str = ""  # what made the images, so that others are not mixed in; empty when it is not known
     encoder: str = ""  # fingerprint of the weights it is meant for; empty for any
+    slice_axes: SliceAxes | None = None  # directions of the slices, which those of a query follow; None for any
 
     def check_encoder(self, network: ALPNet) -> None:
         """Refuse a network other than the one that the support is meant for.
@@ -71,7 +73,7 @@ class SupportSet:
 
         Raises:
             InputError: when a name stands for two values, a value for two names, or the two were made for other
-                encoders or by other preprocessings.
+                encoders, by other preprocessings or in other planes.
         """
         self._check_same_making(other)
         labels = {**self.labels, **other.labels}
@@ -92,6 +94,7 @@ class SupportSet:
             masks=torch.cat([_renumber(alone.masks, self.labels, labels), masks]),
             components={name: max(self.components.get(name, 0), other.components.get(name, 0)) for name in labels},
             origins=alone.origins + other.origins,
+            slice_axes=self.slice_axes or other.slice_axes,
         )
 
     def without_label(self, name: str) -> SupportSet:
@@ -146,6 +149,12 @@ class SupportSet:
                     f"Supports made {what} '{mine}' and '{theirs}' cannot be merged: their slices do not compare. "
                     "Make one of them again in the way of the other."
                 )
+        if not same_plane(self.slice_axes, other.slice_axes):
+            mine, theirs = plane_of(self.slice_axes), plane_of(other.slice_axes)
+            raise InputError(
+                f"Supports of {mine} and of {theirs} slices cannot be merged: their slices do not compare. Set plane, "
+                "which then holds for both."
+            )
 
 
 def support_from_scan(
@@ -163,7 +172,7 @@ def support_from_scan(
     """Build a support from one labelled scan.
 
     Args:
-        image: (C, X, Y, Z), normalised, axes L, P, S.
+        image: (C, X, Y, Z), normalised; slices along Z. A `MetaTensor` tells their directions.
         label_map: (1, X, Y, Z) on the same grid.
         labels: name -> value in `label_map`; other values count as background.
         image_size: edge of the network's input in pixels.
@@ -186,6 +195,7 @@ def support_from_scan(
         origins=tuple(SliceOrigin(scan, index) for index in chosen),
         preprocessing=preprocessing,
         encoder=encoder,
+        slice_axes=slice_axes(image),
     )
 
 

@@ -39,7 +39,7 @@ class SaveCasePicturesd(MapTransform):
     """Draw every label of a scan as a picture of its own, see `draw_case` and `case_file`.
 
     Args:
-        keys: predictions, axes L, P, S.
+        keys: predictions, slices along Z.
         metric: that knows the labels and which part of a prediction counts.
         output_dir: folder of the evaluation.
         image_key: image (C, X, Y, Z) on the same grid.

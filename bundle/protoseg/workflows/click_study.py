@@ -46,7 +46,7 @@ def study_clicks(
     Dice is over the whole volume. A label that is right before gets no more rows; one that the scan lacks gets none.
 
     Args:
-        volume: (C, X, Y, Z), normalised, axes L, P, S.
+        volume: (C, X, Y, Z), normalised, slices along Z.
         label_map: (1, X, Y, Z), the truth.
         labels: name -> value in `label_map`.
         network: what to look with.

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from protoseg.data.grids import parse_label_names
 from protoseg.data.label_legend import LabelLegend
+from protoseg.data.planes import SLICE_AXES
 from protoseg.data.support_library import LabelledScan
 from protoseg.engine.one_shot import OneShotSettings, segment
+from protoseg.engine.slice_axes import SliceAxes
 from protoseg.engine.support import SupportSet, support_from_scan
 from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.slices import axial_slices
@@ -25,13 +27,16 @@ class LabelledVolume(NamedTuple):
     """A preprocessed scan and its labels."""
 
     scan: str
-    image: Tensor  # C x X x Y x Z, normalised, axes L, P, S
+    image: Tensor  # C x X x Y x Z, normalised, slices along Z
     label_map: Tensor  # 1 x X x Y x Z
     labels: Mapping[str, int]  # name -> value, the same for all scans
 
 
 def read_labelled_volume(
-    scan: LabelledScan, transform: Callable[[dict[str, Any]], Mapping[Any, Any]], legend: LabelLegend
+    scan: LabelledScan,
+    transform: Callable[[dict[str, Any]], Mapping[Any, Any]],
+    legend: LabelLegend,
+    axes: SliceAxes | None = None,
 ) -> LabelledVolume:
     """Read a labelled scan, its labels numbered by a legend that all scans share.
 
@@ -39,11 +44,12 @@ def read_labelled_volume(
         scan: files and names.
         transform: see `load_support`.
         legend: values of the labels.
+        axes: directions that its slices are to follow; None for those of its plane.
 
     Raises:
         InputError: of reading, or no label is left of it.
     """
-    data = transform({"image": str(scan.image), "label": str(scan.label)})
+    data = transform({"image": str(scan.image), "label": str(scan.label), SLICE_AXES: axes})
     names = parse_label_names(scan.legend, data["label"], str(scan.label))
     values = legend.values(names)
     numbered = torch.zeros_like(data["label"].as_tensor())

@@ -26,7 +26,7 @@ class SaveOverlayd(MapTransform):
     """Draw a label map over its image, and the truth where it is known, as `<query>_seg.png`.
 
     Args:
-        keys: label maps (1, X, Y, Z), axes L, P, S.
+        keys: label maps (1, X, Y, Z), slices along Z.
         labels: name -> value.
         output_dir: folder of the pictures.
         image_key: image (C, X, Y, Z) on the same grid.

@@ -29,7 +29,7 @@ class LegacyDice(LabelDice):
     Rows hold the mean Dice of single slices (ProtoSAM) too. A scan without the organ does not count. ALPNet's code
     also leaves out the last slice of each volume, for no reason that its paper gives; here it counts.
 
-    Args are those of `LabelDice`; predictions are (L, X, Y, Z) masks, axes L, P, S, on the grid of the truths.
+    Args are those of `LabelDice`; predictions are (L, X, Y, Z) masks, slices along Z, on the grid of the truths.
     """
 
     protocol = "legacy"

@@ -14,6 +14,7 @@ from monai.transforms import MapTransform
 from protoseg.data.volumes import query_id
 from protoseg.engine.inferer import FINDINGS
 from protoseg.engine.prediction import findings_from_json
+from protoseg.engine.slice_axes import plane_of
 from protoseg.engine.support import SupportSet
 from protoseg.files import write_json
 from protoseg.maths.alpnet import ALPNet
@@ -92,6 +93,7 @@ def report_settings(network: ALPNet, support: SupportSet, **options: Any) -> dic
         "support_labels": dict(support.labels),
         "support_masks": tensor_digest(support.masks).hex(),
         "preprocessing": support.preprocessing,
+        "plane": plane_of(support.slice_axes),
         "weights": network.encoding_fingerprint(),
         **json.loads(json.dumps(options)),
     }

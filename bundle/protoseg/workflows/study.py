@@ -25,7 +25,7 @@ from protoseg.workflows.study_plot import draw_study
 
 __all__ = ["MEASURES", "Method", "Study", "StudyRow", "study_table"]
 
-Method = Callable[[MetaTensor], Prediction]  # of a volume (C, X, Y, Z), normalised, axes L, P, S
+Method = Callable[[MetaTensor], Prediction]  # of a volume (C, X, Y, Z), normalised, slices along Z
 
 StudyRow = dict[str, Any]
 """One label of one scan, segmented by one method: "scan", "method", "label", some of `MEASURES`, and "seconds".

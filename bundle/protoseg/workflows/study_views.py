@@ -39,7 +39,7 @@ VIEWS: dict[str, dict[str, Any]] = {
     },
     "grey values inverted": {"_target_": "ScaleIntensityd", "keys": "image", "minv": None, "maxv": None, "factor": -2},
 }
-"""Transforms of preprocessed scans, axes L, P, S, by name."""
+"""Transforms of preprocessed scans, slices along Z, by name."""
 SHARED_VIEWS = ("turned by 180 degrees", "mirrored left to right")
 """Those that are tried with the support seen so too."""
 

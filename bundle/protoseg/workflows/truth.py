@@ -8,7 +8,7 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from protoseg.data.grids import align_labels
+from protoseg.data.grids import LabelGrid, align_labels
 from protoseg.data.volumes import read_labels
 
 __all__ = ["ReloadTruthd"]
@@ -20,14 +20,17 @@ class ReloadTruthd(MapTransform):
     Args:
         keys: label maps that were read from files.
         prediction_key: prediction on the grid of the scan's file; the truth comes on the same grid.
+        label_grid: see `align_labels`.
     """
 
-    def __init__(self, keys: KeysCollection, prediction_key: str = "pred") -> None:
+    def __init__(self, keys: KeysCollection, prediction_key: str = "pred", label_grid: LabelGrid = "affine") -> None:
         super().__init__(keys)
         self.prediction_key = prediction_key
+        self.label_grid = label_grid
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read the file of each key's label map."""
         prediction = data[self.prediction_key]
         files = {key: data[key].meta["filename_or_obj"] for key in self.key_iterator(dict(data))}
-        return {**data, **{key: align_labels(read_labels(file), prediction) for key, file in files.items()}}
+        truth = {key: align_labels(read_labels(file), prediction, self.label_grid) for key, file in files.items()}
+        return {**data, **truth}

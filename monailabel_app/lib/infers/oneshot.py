@@ -13,6 +13,7 @@ from lib.answers import Latencies
 from lib.context import Context
 from lib.engine import Scan
 from lib.infers.task import SegmentationTask
+from protoseg.data.support_library import LibraryState
 from protoseg.engine.prediction import Prediction
 from protoseg.errors import InputError
 
@@ -29,13 +30,15 @@ class OneShot(SegmentationTask):
         """The labels that were submitted."""
         return self.context.library.state.labels
 
+    def labelled(self, request: Mapping[str, Any]) -> LibraryState:
+        """All that was labelled; there has to be something."""
+        return self.context.support()
+
     def segment(
-        self, scan: Scan, request: Mapping[str, Any], latencies: Latencies
+        self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
     ) -> tuple[Prediction, dict[str, int]]:
         """Segment all labels together, since they compete, and leave those that were asked for."""
         engine = self.context.engine
-        with latencies.stage("support"):
-            labelled = self.context.support()
         labels = labelled.labels
         asked = _asked(request, labels)
         with latencies.stage("engine"):

@@ -20,7 +20,7 @@ from protoseg.engine.clicks import Click
 from protoseg.engine.prediction import Prediction
 from protoseg.errors import InputError
 
-__all__ = ["UNNAMED", "AllLabelsClick", "OneLabelClick", "free_value", "one_label"]
+__all__ = ["UNNAMED", "AllLabelsClick", "OneLabelClick", "free_value", "one_label", "with_label"]
 
 UNNAMED = "structure"  # name of what the user gave none
 SIGNS = {"foreground": True, "background": False}
@@ -61,12 +61,14 @@ class AllLabelsClick(_ClickTask):
         description = "Click on structures: each is found in all slices of the image"
         super().__init__(context, sessions, InferType.DEEPEDIT, description)
 
+    def labelled(self, request: Mapping[str, Any]) -> LibraryState:
+        """All that was labelled; perhaps nothing."""
+        return self.context.labelled()
+
     def segment(
-        self, scan: Scan, request: Mapping[str, Any], latencies: Latencies
+        self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
     ) -> tuple[Prediction, dict[str, int]]:
         """Segment all labels by the clicks on any of them; a click on "background" is on none of them."""
-        with latencies.stage("support"):
-            labelled = self.context.labelled()
         labels = {**self.offered(), **labelled.labels}
         clicks = _clicks(all_points(request, labels, scan.grid), list(labels))
         with latencies.stage("engine"):
@@ -81,15 +83,15 @@ class OneLabelClick(_ClickTask):
         description = "Click on one structure of any name: it is found in all slices of the image"
         super().__init__(context, sessions, InferType.DEEPGROW, description)
 
+    def labelled(self, request: Mapping[str, Any]) -> LibraryState:
+        """What was labelled, if the label that was clicked on is among it."""
+        return with_label(_clicked_on(request), self.context.labelled())
+
     def segment(
-        self, scan: Scan, request: Mapping[str, Any], latencies: Latencies
+        self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
     ) -> tuple[Prediction, dict[str, int]]:
         """Segment the label that was clicked on."""
-        name = str(option(request, "label") or UNNAMED)  # OHIF does not say which label is meant
-        with latencies.stage("support"):
-            labelled = self.context.labelled()
-            if name not in labelled.labels:
-                labelled = LibraryState()  # the others would only take time: the answer is about this one
+        name = _clicked_on(request)
         points = {positive: points_of(request, key, scan.grid) for key, positive in SIGNS.items()}
         if not points[True] and name not in labelled.labels:
             raise InputError(f"There is no click on '{name}' yet. Click on it, and beside it where it is too large.")
@@ -98,6 +100,16 @@ class OneLabelClick(_ClickTask):
         with latencies.stage("engine"):
             prediction = self.predict(scan, request, {name: value}, labelled, clicks)
         return one_label(prediction, name, value)
+
+
+def with_label(name: str, labelled: LibraryState) -> LibraryState:
+    """The supports that hold a label: the others would only take time where the answer is about this one."""
+    holding = tuple(support for support in labelled.supports if name in support.labels)
+    return replace(labelled, supports=holding) if holding else LibraryState()
+
+
+def _clicked_on(request: Mapping[str, Any]) -> str:
+    return str(option(request, "label") or UNNAMED)  # OHIF does not say which label is meant
 
 
 def free_value(name: str, labelled: LibraryState) -> int:

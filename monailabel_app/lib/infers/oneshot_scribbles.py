@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lib.answers import Latencies
 from lib.context import Context
 from lib.engine import Scan
-from lib.infers.oneshot_click import UNNAMED, free_value, one_label
+from lib.infers.oneshot_click import UNNAMED, free_value, one_label, with_label
 from lib.infers.task import SegmentationTask, option
 from protoseg.data.source_grid import SourceGrid
 from protoseg.data.support_library import LibraryState
@@ -37,18 +37,18 @@ class Scribbles(SegmentationTask):
         """The labels that were submitted."""
         return self.context.library.state.labels
 
+    def labelled(self, request: Mapping[str, Any]) -> LibraryState:
+        """What was labelled, if the selected label is among it."""
+        return with_label(_selected(request), self.context.labelled())
+
     def segment(
-        self, scan: Scan, request: Mapping[str, Any], latencies: Latencies
+        self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
     ) -> tuple[Prediction, dict[str, int]]:
         """Segment the selected label by its scribbles, and keep of it what lies in the region of interest."""
         engine = self.context.engine
-        name = str(option(request, "selected_label_name") or UNNAMED)
+        name = _selected(request)
         scribbles = scan.grid.slices(_scribbles(request, scan.grid))
         inside = scan.grid.slices(_region(request, scan.grid))
-        with latencies.stage("support"):
-            labelled = self.context.labelled()
-            if name not in labelled.labels:
-                labelled = LibraryState()  # the others would only take time: the answer is about this one
         value = free_value(name, labelled)
         with latencies.stage("engine"):
             prediction = segment_from_scribbles(
@@ -65,6 +65,10 @@ class Scribbles(SegmentationTask):
                 slice_segmenter=engine.slice_segmenter,
             )
         return one_label(Prediction(prediction.label_map * inside, prediction.findings), name, value)
+
+
+def _selected(request: Mapping[str, Any]) -> str:
+    return str(option(request, "selected_label_name") or UNNAMED)
 
 
 def _scribbles(request: Mapping[str, Any], grid: SourceGrid) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from lib.answers import Latencies, describe, write_answer
 from lib.context import Context
 from lib.engine import Scan
+from protoseg.data.support_library import LibraryState
 from protoseg.engine.one_shot import OneShotSettings, SupportChoice
 from protoseg.engine.prediction import Prediction
 from protoseg.errors import InputError
@@ -70,14 +71,16 @@ class SegmentationTask(InferTask):
         """
         latencies = Latencies()
         with self.context.traffic.client():
+            with latencies.stage("support"):
+                labelled = self.labelled(request)
             with latencies.stage("load"):
-                scan = self.context.engine.scan(request["image"])
-            prediction, values = self.segment(scan, request, latencies)
+                scan, labelled = self.context.engine.scan_for(request["image"], labelled)
+            prediction, values = self.segment(scan, labelled, request, latencies)
             with latencies.stage("invert"):
                 label_map = scan.grid.label_map(prediction.label_map)
             answer = describe(prediction, label_map, scan, values)
             with latencies.stage("write"):
-                file = write_answer(label_map, scan.grid, _suffix(request))
+                file = write_answer(label_map, scan.source, _suffix(request))
         answer["latencies"] = latencies.total()
         return str(file), answer
 
@@ -86,10 +89,21 @@ class SegmentationTask(InferTask):
         """Labels that clients may ask for: name -> value in the label map."""
 
     @abstractmethod
+    def labelled(self, request: Mapping[str, Any]) -> LibraryState:
+        """What was labelled before that serves a request."""
+
+    @abstractmethod
     def segment(
-        self, scan: Scan, request: Mapping[str, Any], latencies: Latencies
+        self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
     ) -> tuple[Prediction, dict[str, int]]:
-        """Segment a scan; also give name and value of the labels that the answer is about."""
+        """Segment a scan; also give name and value of the labels that the answer is about.
+
+        Args:
+            scan: in slices as of what is labelled.
+            labelled: of one plane.
+            request: of the client.
+            latencies: of the stages.
+        """
 
     def settings(self, request: Mapping[str, Any]) -> OneShotSettings:
         """How to segment, where the request says so."""

@@ -130,7 +130,7 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
                 _write_raw_labels(label_map, Path(label_filename), image)
             else:
                 labels = check_label_map(label_filename, image, empty=label_tag != FINAL)
-                write_label_map(label_map, labels, read_image(image).affine)
+                write_label_map(label_map, labels, read_image(image))
             if label_tag == FINAL:
                 series = self._upload_label(image_id, label_map, label_info)
                 known = self.get_image_info(image_id)
@@ -194,7 +194,7 @@ def _write_raw_labels(label_map: Path, raw: Path, image: str) -> None:
     labels = np.fromfile(raw, np.uint8)
     if labels.size != scan[0].numel():
         raise InputError(f"The label map has {labels.size} voxels, expected the image's {scan[0].numel()}.")
-    write_label_map(label_map, labels.reshape(scan.shape[1:], order="F"), scan.affine)
+    write_label_map(label_map, labels.reshape(scan.shape[1:], order="F"), scan)
 
 
 def repair_dicom_datastore() -> None:

@@ -7,13 +7,14 @@ import numpy as np
 from monai.config import PathLike
 from monai.data import MetaTensor
 
+from protoseg.data.grids import same_grid
 from protoseg.data.volumes import read_image, read_labels
+from protoseg.engine.slice_axes import is_oriented
 from protoseg.errors import InputError
 
 __all__ = ["check_image", "check_label_map", "check_name"]
 
 NAME = re.compile(r"[\w +@#%=,~()\[\]-][\w .+@#%=,~()\[\]-]{0,127}")  # no separator, no dot in front
-GRID_TOLERANCE = 1e-2  # of a voxel; formats round an affine
 
 
 def check_name(name: str, *, of: str) -> None:
@@ -50,8 +51,7 @@ def check_label_map(path: PathLike, image: PathLike, *, empty: bool) -> np.ndarr
             f"The label map has {_times(labels)} voxels, expected the image's {_times(scan)}. Export it on the "
             "image's own grid."
         )
-    spacing = scan.affine[:3, :3].norm(dim=0).min()
-    if (labels.affine - scan.affine).abs().max() > GRID_TOLERANCE * spacing:
+    if is_oriented(scan) and not same_grid(labels, scan):
         raise InputError(
             f"The label map lies elsewhere than the image: its affine is {labels.affine.numpy().round(3).tolist()}, "
             f"the image's {scan.affine.numpy().round(3).tolist()}. Export it on the image's own grid."

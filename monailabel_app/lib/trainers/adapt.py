@@ -24,11 +24,12 @@ from monailabel.interfaces.tasks.train import TrainTask
 from lib.context import Context
 from lib.options import CONFIGS, Options
 from protoseg.data.volumes import read_image
+from protoseg.engine.slice_axes import slice_axes
 from protoseg.errors import InputError
 from protoseg.files import replacing, write_json
 from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.weights import load_weights
-from protoseg.workflows.leave_one_out import leave_one_out_dice, read_labelled_volume
+from protoseg.workflows.leave_one_out import LabelledVolume, leave_one_out_dice, read_labelled_volume
 
 __all__ = ["Adapt"]
 
@@ -143,10 +144,12 @@ class Adapt(TrainTask):
 
     def _judge(self, network: ALPNet) -> float | None:
         """Dice between labelled images; None while there are fewer than two."""
-        engine, volumes = self.context.engine, []
+        engine = self.context.engine
+        volumes: list[LabelledVolume] = []
         for scan in self.context.scans()[:JUDGED_ON]:
             try:
-                volumes.append(read_labelled_volume(scan, engine.preprocessing, self.context.legend))
+                axes = slice_axes(volumes[0].image) if volumes else None  # all in one plane, to compare
+                volumes.append(read_labelled_volume(scan, engine.preprocessing, self.context.legend, axes))
             except InputError as error:
                 logger.warning("%s is not judged on. %s", scan.scan, error)
         dice = leave_one_out_dice(volumes, network, engine.settings, image_size=engine.image_size)
