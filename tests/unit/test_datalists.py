@@ -88,14 +88,14 @@ def test_bad_datalists_are_explained(dataset: Path, content: Any, message: str) 
     if content is None:
         dataset.unlink()
     else:
-        dataset.write_text(content if isinstance(content, str) else json.dumps(content))
+        dataset.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     with pytest.raises(InputError) as error:
         load_datalist(dataset, "training")
     assert str(error.value) == message.format(path=dataset, folder=dataset.parent)
 
 
 def test_missing_labels_are_explained(dataset: Path) -> None:
-    dataset.write_text("{}")
+    dataset.write_text("{}", encoding="utf-8")
     with pytest.raises(InputError) as error:
         label_names(dataset)
     assert str(error.value) == f'{dataset}: no "labels". Add them, like "labels": {{"1": "liver"}}.'

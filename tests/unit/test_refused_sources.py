@@ -141,7 +141,7 @@ def test_refused_polyps(write_polyps, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../a", "b/c", ".hidden"])
 def test_an_id_that_is_no_file_name(write_listed, tmp_path: Path, name: str) -> None:
     path = write_listed(tmp_path / "mine")
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     content["scans"][0]["id"] = name
     path.write_text(json.dumps(content))
     assert refusal(lambda: prepare(find_listed(path), tmp_path / "out")) == (
