@@ -43,7 +43,13 @@ def test_paths_start_from_the_given_folder(dataset: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "labels", [{"0": "background", "1": "liver", "2": "spleen"}, {"background": 0, "liver": 1, "spleen": 2}]
+    "labels",
+    [
+        {"0": "background", "1": "liver", "2": "spleen"},
+        {"background": 0, "liver": 1, "spleen": 2},
+        {"0.0": "background", "1.0": "liver", "2": "spleen"},
+        {"background": 0.0, "liver": 1.0, "spleen": "2.0"},
+    ],
 )
 def test_label_names_of_both_layouts(tmp_path: Path, labels: dict) -> None:
     path = tmp_path / "dataset.json"

@@ -259,7 +259,7 @@ def test_listed_scans_of_all_formats(write_listed, tmp_path: Path) -> None:
 def test_a_csv_list_with_sections(write_listed, write_polyps, tmp_path: Path) -> None:
     folder = write_polyps(tmp_path / "pictures", 3, image=".png")
     rows = ["image,label,section,id", "images/1.png,masks/1.png,test,first", "images/2.png,masks/2.png,test,"]
-    (folder / "list.csv").write_text("\n".join([*rows, "images/3.png,,training,"]))
+    (folder / "list.csv").write_text("\n".join([*rows, " , ,,", "images/3.png,,training,", ""]))
     listed = prepare(find_listed(folder / "list.csv", names='{"polyp": 1}'), tmp_path / "out")
     content = json.loads(listed.read_text(encoding="utf-8"))
     assert [case["id"] for case in content["test"]] == ["first", "2"]

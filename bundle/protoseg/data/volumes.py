@@ -16,6 +16,7 @@ from monai.config import NdarrayOrTensor, PathLike
 from monai.data import MetaTensor
 
 from protoseg.data.dicom import dicom_files, read_series
+from protoseg.data.label_values import whole_voxels
 from protoseg.data.pictures import PICTURE_SUFFIXES, read_label_picture, read_picture
 from protoseg.errors import InputError
 from protoseg.files import replacing
@@ -77,23 +78,11 @@ def read_labels(path: PathLike) -> MetaTensor:
     Label pictures keep their grey values or palette indices; a black-and-white mask becomes 0 and 1.
 
     Raises:
-        InputError: as `read_image` for files and formats; a value is not an integer in 0..32767;
+        InputError: as `read_image` for files and formats; a value is further than 0.001 from an integer in 0..32767;
             the picture is in colour or a JPEG.
     """
     grid = _read(Path(path), read_label_picture)
-    voxels = grid.voxels
-    whole = np.isfinite(voxels) & (voxels == np.round(voxels))
-    if not whole.all():
-        raise InputError(
-            f"{path}: {int((~whole).sum())} voxels are no whole numbers, such as {voxels[~whole][0]:g}, "
-            "expected one integer a voxel. Resample label maps with nearest neighbour and save them again."
-        )
-    if voxels.min() < 0 or voxels.max() > np.iinfo(np.int16).max:
-        raise InputError(
-            f"{path}: the label values run from {voxels.min():g} to {voxels.max():g}, expected 0 to 32767. "
-            "Check that this is the label map and not the image."
-        )
-    return _meta_tensor(grid, path, torch.int16)
+    return _meta_tensor(grid._replace(voxels=whole_voxels(grid.voxels, path)), path, torch.int16)
 
 
 def write_label_map(path: PathLike, labels: NdarrayOrTensor, affine: NdarrayOrTensor) -> None:
