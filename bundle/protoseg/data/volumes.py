@@ -1,7 +1,8 @@
 """Volumes and pictures in, label maps out.
 
 Everything read is a `MetaTensor` (C, X, Y, Z) on its native grid whose affine maps a voxel index to
-RAS+ mm; `meta["filename_or_obj"]` is the path and `meta["kind"]` is "volume" or "picture".
+RAS+ mm; `meta["filename_or_obj"]` is the path, `meta["kind"]` is "volume" or "picture", and `meta["modality"]` is
+what a DICOM series says of itself, such as "CT".
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ import torch
 from monai.config import NdarrayOrTensor, PathLike
 from monai.data import MetaTensor
 
-from protoseg.data.dicom import dicom_files, read_series
+from protoseg.data.dicom import dicom_files, read_series, series_modality
 from protoseg.data.label_values import whole_voxels
 from protoseg.data.pictures import PICTURE_SUFFIXES, read_label_picture, read_picture
 from protoseg.errors import InputError
@@ -69,7 +70,10 @@ def read_image(path: PathLike) -> MetaTensor:
             f"{path}: every voxel is {voxels.min():g}, expected an image with contrast. "
             "Export the image again from its source."
         )
-    return _meta_tensor(grid, path, torch.float32)
+    image = _meta_tensor(grid, path, torch.float32)
+    if Path(path).is_dir():
+        image.meta["modality"] = series_modality(Path(path))
+    return image
 
 
 def read_labels(path: PathLike) -> MetaTensor:
