@@ -58,7 +58,12 @@ def read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     reader.SetImageIO("GDCMImageIO")
     reader.SetOutputPixelType(SimpleITK.sitkFloat32)  # each slice may have a rescale slope of its own
     reader.SetFileNames([str(folder / s.name) for s in slices])
-    return SimpleITK.GetArrayFromImage(reader.Execute()).T, affine
+    warns = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)  # of single gaps between rounded positions
+    try:
+        return SimpleITK.GetArrayFromImage(reader.Execute()).T, affine
+    finally:
+        SimpleITK.ProcessObject.SetGlobalWarningDisplay(warns)
 
 
 def slice_files(folder: Path) -> list[Path]:

@@ -21,6 +21,7 @@ from monai.transforms import (
 from scipy.ndimage import binary_fill_holes, grey_opening
 from skimage.filters import threshold_otsu
 
+from protoseg.data.padding import without_padding
 from protoseg.errors import InputError
 
 __all__ = ["CropBody", "CropBodyd", "Modality", "NormaliseIntensity", "NormaliseIntensityd", "modality_of"]
@@ -28,6 +29,7 @@ __all__ = ["CropBody", "CropBodyd", "Modality", "NormaliseIntensity", "Normalise
 Modality = Literal["ct", "mr", "picture"]
 ModalityChoice = Literal["auto", "ct", "mr", "picture"]
 
+TAGS: dict[str, Modality] = {"CT": "ct", "MR": "mr"}  # DICOM (0008,0060)
 CT_WINDOW = (-125.0, 275.0)  # HU, published for abdominal CT
 MR_UPPER_PERCENTILE = 99.5  # published: the top 0.5 % is cut
 AIR_BELOW = -500.0  # HU; only CT, which has air near -1000, goes so low
@@ -41,7 +43,8 @@ FOUR_NEIGHBOURS = [[[0], [1], [0]], [[1], [1], [1]], [[0], [1], [0]]]  # in the 
 def modality_of(image: MetaTensor, choice: ModalityChoice = "auto") -> Modality:
     """Tell the modality of an image as it was read; any choice but "auto" is returned.
 
-    A picture is known by `meta["kind"]`, CT by air: a voxel below -500 HU. All else is MR.
+    A picture is known by `meta["kind"]`, and CT and MR by what a DICOM series says of itself, `meta["modality"]`. Else
+    CT is known by air: a voxel below -500 HU that is no padding. All else is MR.
 
     Raises:
         InputError: the choice is no modality.
@@ -52,7 +55,10 @@ def modality_of(image: MetaTensor, choice: ModalityChoice = "auto") -> Modality:
         return choice
     if image.meta.get("kind") == "picture":
         return "picture"
-    return "ct" if image.min() < AIR_BELOW else "mr"
+    said = TAGS.get(str(image.meta.get("modality", "")).upper())
+    if said is not None:
+        return said
+    return "ct" if image.min() < AIR_BELOW and without_padding(image.as_tensor()).min() < AIR_BELOW else "mr"
 
 
 class NormaliseIntensity(Transform):

@@ -9,6 +9,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform, Transform
 
 from protoseg.data.grids import align_labels
+from protoseg.data.padding import without_padding
 from protoseg.data.scan_cache import fingerprint
 from protoseg.data.volumes import query_id, read_image, read_labels, write_label_map
 from protoseg.errors import input_errors_unwrapped
@@ -24,7 +25,7 @@ __all__ = [
     "transform_key",
 ]
 
-FORMAT = 1  # raise it when the code changes what a transform makes of a scan: what was stored is made again then
+FORMAT = 2  # raise it when the code changes what a transform makes of a scan: what was stored is made again then
 
 
 class Preprocessing(Compose):
@@ -53,7 +54,7 @@ def transform_key(transform: Callable) -> str:
 
 
 class LoadVolume(Transform):
-    """Array form of `read_image`.
+    """Read an image by `read_image`, its padding filled by the lowest of the other values.
 
     Example::
 
@@ -63,7 +64,7 @@ class LoadVolume(Transform):
 
     def __call__(self, path: PathLike) -> MetaTensor:
         """Read the image at `path`."""
-        return read_image(path)
+        return _without_padding(read_image(path))
 
 
 class LoadVolumed(MapTransform):
@@ -71,7 +72,12 @@ class LoadVolumed(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read the image at each key's path."""
-        return {**data, **{key: read_image(data[key]) for key in self.key_iterator(data)}}
+        return {**data, **{key: _without_padding(read_image(data[key])) for key in self.key_iterator(data)}}
+
+
+def _without_padding(image: MetaTensor) -> MetaTensor:
+    """Fill padding before anything is interpolated, which would blur its edges into values that tell nothing."""
+    return MetaTensor(without_padding(image.as_tensor()), meta=image.meta)
 
 
 class LoadLabels(Transform):
