@@ -21,6 +21,7 @@ from monai.transforms import (
 from scipy.ndimage import binary_fill_holes, grey_opening
 from skimage.filters import threshold_otsu
 
+from protoseg.data.hounsfield import warn_unless_hounsfield
 from protoseg.data.padding import without_padding
 from protoseg.errors import InputError
 
@@ -141,7 +142,9 @@ class CropBody(CropForeground):
         start, end = np.zeros(3, dtype=int), size.copy()
         pixel = np.linalg.norm(image.affine.cpu().numpy()[:3, :2], axis=0)
         pooling = np.maximum(1, np.round(BODY_PIXEL / pixel)).astype(int)
-        body = _body_mask(image, modality_of(image, self.modality), pooling, pixel)
+        modality = modality_of(image, self.modality)
+        warn_unless_hounsfield(image, modality)  # here, where the air around the body is still to be seen
+        body = _body_mask(image, modality, pooling, pixel)
         if body.any():
             for axis in (0, 1):
                 inside = np.flatnonzero(body.any(axis=(1 - axis, 2)))
