@@ -56,8 +56,8 @@ def test_a_lost_intercept_is_told(modality: str, caplog: pytest.LogCaptureFixtur
 def test_other_values_that_are_no_hounsfield_units(caplog: pytest.LogCaptureFixture) -> None:
     stored = (chest_ct() + 1024).clip(0) * 8
     assert messages(scan(stored), "ct", caplog) == [
-        f"anna.nii.gz: it is read as CT, but its values, 0 to {stored.max():.0f}, are not Hounsfield units, where air is about -1000 "
-        "and fat about -100. Give it with its rescale slope and intercept applied."
+        f"anna.nii.gz: it is read as CT, but its values, 0 to {stored.max():.0f}, are not Hounsfield units, where air "
+        "is about -1000 and fat about -100. Give it with its rescale slope and intercept applied."
     ]
 
 
