@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from protoseg.data.dicom import _Slice, _slice_line
+from protoseg.data.queries import find_queries
 from protoseg.data.transforms import LoadLabelsd, LoadVolumed
-from protoseg.data.volumes import EXPECTED, find_queries, read_image, read_labels
+from protoseg.data.volumes import EXPECTED, read_image, read_labels
 from protoseg.errors import InputError
 
 TILT = np.array([[1.0, 0.0, 0.0], [0.0, 0.8, -0.6], [0.0, 0.6, 0.8]])  # columns: rows, columns and normal

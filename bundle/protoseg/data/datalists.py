@@ -17,6 +17,7 @@ from monai.config import PathLike
 from protoseg.data.label_values import whole_number
 from protoseg.data.volumes import query_id
 from protoseg.errors import InputError
+from protoseg.files import to_path
 
 __all__ = ["is_legend", "label_names", "load_datalist", "names_to_values", "section_names"]
 
@@ -56,7 +57,7 @@ def load_datalist(
             f"{dataset_json}: {section!r} has {len(cases)} case(s), expected at least 2: the first is the "
             "support and the others are segmented. Add cases."
         )
-    folder = Path(dataset_dir if dataset_dir is not None else Path(dataset_json).parent).absolute()
+    folder = (Path(dataset_json).parent if dataset_dir is None else to_path(dataset_dir, "dataset_dir")).absolute()
     found = [_case(case, folder, f"{dataset_json}: {section}[{index}]") for index, case in enumerate(cases)]
     if segmented:
         _check_names(found[1:], f"{dataset_json}: {section}")

@@ -22,7 +22,7 @@ from protoseg.data.pictures import PICTURE_SUFFIXES, read_label_picture, read_pi
 from protoseg.errors import InputError
 from protoseg.files import replacing
 
-__all__ = ["find_queries", "query_id", "read_image", "read_labels", "write_image", "write_label_map"]
+__all__ = ["EXPECTED", "check_image_file", "query_id", "read_image", "read_labels", "write_image", "write_label_map"]
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
@@ -127,33 +127,16 @@ def query_id(path: PathLike) -> str:
     return path.name[: -len(suffix)] if suffix else path.name
 
 
-def find_queries(path: PathLike) -> list[Path]:
-    """Images to segment: a file, a DICOM folder (one query), or all images and DICOM folders in a folder.
-
-    Sorted by name; hidden files and files of other formats are passed over.
+def check_image_file(path: Path) -> None:
+    """Refuse a path where no file is, or one whose suffix is of no image format.
 
     Raises:
-        InputError: nothing is there, or two images of the folder would give one name of result.
+        InputError: so it is.
     """
-    path = Path(path)
-    if not path.is_dir():
-        _check_file(path)
-        return [path]
-    if dicom_files(path):
-        return [path]
-    visible = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-    queries = [e for e in visible if (dicom_files(e) if e.is_dir() else _suffix(e, IMAGE_SUFFIXES))]
-    if not queries:
-        raise InputError(f"{path} holds no image and no DICOM series. {EXPECTED}")
-    first: dict[str, Path] = {}
-    for query in queries:
-        same = first.setdefault(query_id(query), query)
-        if same != query:
-            raise InputError(
-                f"{path}: the results of {same.name} and {query.name} would be named {query_id(query)!r}. "
-                "Rename one of them."
-            )
-    return queries
+    if not path.exists():
+        raise InputError(f"{path} does not exist. Check the path. {EXPECTED}")
+    if _suffix(path, IMAGE_SUFFIXES) is None:
+        raise InputError(f"{path}: no image format has the suffix {path.suffix!r}. {EXPECTED}")
 
 
 def _write_nifti(path: Path, voxels: np.ndarray, affine: NdarrayOrTensor) -> None:
@@ -179,16 +162,9 @@ def _suffix(path: Path, suffixes: tuple[str, ...]) -> str | None:
     return next((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), None)
 
 
-def _check_file(path: Path) -> None:
-    if not path.exists():
-        raise InputError(f"{path} does not exist. Check the path. {EXPECTED}")
-    if _suffix(path, IMAGE_SUFFIXES) is None:
-        raise InputError(f"{path}: no image format has the suffix {path.suffix!r}. {EXPECTED}")
-
-
 def _read(path: Path, read_picture_file: Callable[[Path], np.ndarray]) -> _Grid:
     if not path.is_dir():
-        _check_file(path)
+        check_image_file(path)
     elif not dicom_files(path):
         raise InputError(f"{path} holds no DICOM files. {EXPECTED}")
     try:
