@@ -1,19 +1,65 @@
-"""Writing files so that a reader never sees half of one, and telling whether two paths are of one file."""
+"""Paths as users give them, and writing files so that a reader never sees half of one."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import uuid
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["remove_unfinished", "replacing", "same_file", "unfinished_path", "write_json"]
+from protoseg.errors import InputError
+
+__all__ = [
+    "WriteError",
+    "check_output_dir",
+    "remove_unfinished",
+    "replacing",
+    "same_file",
+    "to_path",
+    "unfinished_path",
+    "write_errors",
+    "write_json",
+]
 
 UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.(.+)")  # the names that `unfinished_path` gives
+
+
+class WriteError(OSError, InputError):
+    """A file that cannot be written; `errno` is that of the operating system, if it gave one."""
+
+
+def to_path(path: str | os.PathLike[str] | int, name: str) -> Path:
+    """Make a path of an argument; one that looks like a whole number arrives from the command line as a number.
+
+    Args:
+        path: as it was given.
+        name: of the argument, for messages.
+
+    Raises:
+        InputError: it is no text and no whole number.
+    """
+    if isinstance(path, bool) or not isinstance(path, str | os.PathLike | int):
+        raise InputError(f"{name} is read as {path!r}, expected a path. Put ./ before a name that looks like a number.")
+    return Path(str(path))
+
+
+def check_output_dir(path: str | os.PathLike[str] | int) -> None:
+    """Refuse a folder for results that cannot be written, before the work begins; makes nothing.
+
+    Raises:
+        InputError: it, or a folder that would hold it, is a file or may not be written.
+    """
+    folder = to_path(path, "output_dir").absolute()
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not there.is_dir():
+        raise WriteError(_reason(folder, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise WriteError(_reason(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES))))
 
 
 def same_file(path: str | Path | None, other: str | Path | None) -> bool:
@@ -33,15 +79,48 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Give a path beside `path`, with the same suffixes, to write to; it replaces `path` when the block ends.
 
     When the block raises, or the process dies, `path` is what it was before. Missing folders are made.
+
+    Raises:
+        WriteError: the operating system refuses.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = unfinished_path(path)
     try:
-        yield unfinished
-        os.replace(unfinished, path)  # noqa: PTH105 - the one that is documented as atomic
+        with write_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield unfinished
+            os.replace(unfinished, path)  # noqa: PTH105 - the one that is documented as atomic
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Say in one sentence why `path` could not be written; errors of reading other files pass as they are."""
+    try:
+        yield
+    except WriteError:
+        raise
+    except OSError as error:
+        places = {str(place) for place in (path, *path.parents)}
+        if isinstance(error.filename, str) and not {error.filename, str(Path(error.filename).parent)} & places:
+            raise
+        failure = WriteError(_reason(path, error))
+        failure.errno = error.errno
+        raise failure from error
+
+
+def _reason(path: Path, error: OSError) -> str:
+    file = next((parent for parent in (path, *path.parents) if parent.exists() and not parent.is_dir()), None)
+    if isinstance(error, NotADirectoryError | FileExistsError) and file is not None:
+        return f"{path} cannot be written: {file} is a file, expected a folder. Choose another folder."
+    if path.is_dir() and isinstance(error, IsADirectoryError):
+        return f"{path} cannot be written: it is a folder, expected a file. Move it, or choose another folder."
+    advice = "Free some space, or choose another folder."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        advice = "Choose a folder that you may write to."
+    return f"{path} cannot be written: {error.strerror or error}. {advice}"
 
 
 def remove_unfinished(folder: Path, names: Container[str] | None = None) -> None:

@@ -94,7 +94,7 @@ def test_a_server_killed_while_it_saves_leaves_a_whole_label(open_folder, label,
         saved = processes.Event()
         writer = processes.Process(target=save_for_ever, args=(open_folder, file, names, saved))
         writer.start()
-        assert saved.wait(30)
+        saved.wait()
         time.sleep(wait)
         writer.kill()
         writer.join()
@@ -158,4 +158,4 @@ def test_the_index_is_json_at_every_moment(open_folder, studies):
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(lambda: [store.update_image_info("person0", {"n": n}) for n in range(50)])
         while not writing.done():
-            json.loads((studies / "datastore_v2.json").read_text())
+            json.loads((studies / "datastore_v2.json").read_text(encoding="utf-8"))

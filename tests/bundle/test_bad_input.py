@@ -3,6 +3,8 @@
 Every case runs a whole workflow from its configuration, with an untrained network on tiny scans.
 """
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,6 +143,14 @@ REFUSED: dict[str, tuple[Callable[[Path], Overrides], str]] = {
         lambda f: {"support_slices": [4]},
         "support_slices names slice 4, but the support scan has 0..3.",
     ),
+    "output folder that is a file": (
+        lambda f: {"output_dir": written(f / "file", b"mine") / "out"},
+        "{f}/file/out cannot be written: {f}/file is a file, expected a folder. Choose another folder.",
+    ),
+    "query that is read as a number": (
+        lambda f: {"query": 12.5},
+        "query is read as 12.5, expected a path. Put ./ before a name that looks like a number.",
+    ),
     "unknown modality": (
         lambda f: {"modality": "us"},
         "modality: found 'us', expected auto, ct, mr, picture.",
@@ -176,6 +186,27 @@ REFUSED: dict[str, tuple[Callable[[Path], Overrides], str]] = {
 def test_refused_by_inference(tmp_path: Path, bad: Callable[[Path], Overrides], message: str) -> None:
     assert refusal(lambda: infer(tmp_path, bad(tmp_path))) == message.format(f=tmp_path)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("last", ["a_seg.png", "a_seg.nii.gz", "a_seg.json"])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    """The disk is full when the file `last` is moved to its place."""
+    replace = os.replace
+
+    def full(source: Path, target: Path) -> None:
+        if Path(target).name == last:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source), None, str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    query = nifti(tmp_path / "a.nii.gz", ct())
+    assert refusal(lambda: infer(tmp_path, {"query": query})) == (
+        f"{tmp_path}/out/{last} cannot be written: No space left on device. Free some space, or choose another folder."
+    )
+    order = ["a_seg.png", "a_seg.nii.gz", "a_seg.json"]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted(order[: order.index(last)])
 
 
 DINOV2 = CONFIGS / "encoders" / "dinov2_vits14.yaml"
@@ -234,6 +265,10 @@ REFUSED_TRAINING: dict[str, tuple[Callable[[Path], Overrides], str]] = {
         lambda f: {"train#dataset#data#section": "test"},
         "{f}/dataset.json: no cases under 'test'; the sections with cases are 'training', 'validation'. "
         "Name one of them, or add the cases.",
+    ),
+    "output folder that is a file": (
+        lambda f: {"output_dir": written(f / "out", b"mine")},
+        "{f}/out cannot be written: {f}/out is a file, expected a folder. Choose another folder.",
     ),
     "damaged checkpoint": (
         lambda f: {"output_dir": written(f / "last.pt", b"PK\x03\x04").parent},

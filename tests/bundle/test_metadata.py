@@ -22,7 +22,7 @@ def schema(tmp_path):
 
 @pytest.fixture
 def metadata(configs):
-    return json.loads((configs / "metadata.json").read_text())
+    return json.loads((configs / "metadata.json").read_text(encoding="utf-8"))
 
 
 def test_metadata_follows_the_schema(configs, schema):
@@ -40,13 +40,13 @@ def test_the_schema_asks_for_an_entry(metadata, schema, tmp_path, entry):
 
 
 def test_one_version_everywhere(metadata):
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert metadata["version"] == project["version"] == protoseg.__version__
     assert metadata["version"] in metadata["changelog"]
 
 
 def test_required_packages_are_dependencies(metadata):
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert {name.lower() for name in metadata["required_packages_version"]} <= {
         requirement.split(">=")[0].lower() for requirement in project["dependencies"]
     }

@@ -9,14 +9,17 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 from two_organs import LPS, ct, grey, infer, nifti, organs, picture, train
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
 
-def result(output_dir: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Label map and affine of a query; all three files of the result are there, and no other."""
-    endings = (".json", ".nii.gz", ".png")
+def result(output_dir: Path, name: str, *, picture_too: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Label map and affine of a query; all files of the result are there, and no other."""
+    endings = [".json", ".nii.gz", ".png"]
+    if picture_too:
+        endings.append("_labels.png")
     assert sorted(file.name for file in output_dir.iterdir()) == [f"{name}_seg{end}" for end in endings]
     image = nibabel.load(output_dir / f"{name}_seg.nii.gz")
     assert image.get_data_dtype() == np.uint8
@@ -101,6 +104,43 @@ def test_picture_as_support_and_query(tmp_path: Path, pixels: np.ndarray) -> Non
     photo = picture(tmp_path / "photo.png", pixels)
     mask = picture(tmp_path / "mask.png", organs()[:, :, 1].T)
     overrides = {"support_image": photo, "support_label": mask, "query": photo}
-    labels, affine = result(infer(tmp_path, overrides), "photo")
+    labels, affine = result(infer(tmp_path, overrides), "photo", picture_too=True)
     assert affine.diagonal().tolist() == [-1, -1, 1, 1]
     assert_like_organs(labels, organs()[:, :, 1:2])
+    drawn = tmp_path / "out" / "photo_seg_labels.png"
+    np.testing.assert_array_equal(np.asarray(Image.open(drawn)), labels[:, :, 0].T)
+    again = {**overrides, "support_label": drawn, "output_dir": tmp_path / "again"}
+    infer(tmp_path, again)
+    found, _ = result(tmp_path / "again", "photo", picture_too=True)
+    assert np.unique(found).tolist() == [0, 1, 2], "a result serves as support"
+
+
+def test_a_photo_that_its_header_turns_has_labels_as_it_is_shown(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    Image.fromarray(np.rot90(grey()).copy()).save(tmp_path / "photo.png", exif=exif)
+    mask = picture(tmp_path / "mask.png", organs()[:, :, 1].T)
+    overrides = {"support_image": tmp_path / "photo.png", "support_label": mask, "query": tmp_path / "photo.png"}
+    labels, _ = result(infer(tmp_path, overrides), "photo", picture_too=True)
+    assert_like_organs(labels, organs()[:, :, 1:2])
+    shown = Image.open(tmp_path / "out" / "photo_seg_labels.png")
+    np.testing.assert_array_equal(np.asarray(shown), labels[:, :, 0].T)
+
+
+def test_a_second_run_beside_the_images_takes_no_results_for_queries(tmp_path: Path) -> None:
+    beside = {"query": tmp_path / "images", "output_dir": tmp_path / "images"}
+    nifti(tmp_path / "images" / "a.nii.gz", ct())
+    picture(tmp_path / "images" / "b.png", grey())
+    infer(tmp_path, beside)
+    first = {file.name: file.read_bytes() for file in (tmp_path / "images").iterdir()}
+    assert len(first) == 2 + 3 + 4
+    infer(tmp_path, beside)
+    assert {file.name for file in (tmp_path / "images").iterdir()} == first.keys()
+
+
+def test_names_that_look_like_numbers_are_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As MONAI's command line gives `--query 12 --output_dir 20240101`."""
+    monkeypatch.chdir(tmp_path)
+    nifti(tmp_path / "12" / "a.nii.gz", ct())
+    infer(tmp_path, {"query": 12, "output_dir": 20240101, "resume": True})
+    assert (tmp_path / "20240101" / "a_seg.nii.gz").exists()

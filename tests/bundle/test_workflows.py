@@ -96,7 +96,7 @@ def test_evaluation(start_evaluation, dataset_dir, tmp_path, run_id):
         assert float(row["dice"]) == pytest.approx(dice, abs=5e-5)
         assert float(row["volume_ml"]) == pytest.approx((predicted == value).sum() * 8 * 8 * 24 / 1000, abs=5e-5)
         assert float(row["reference_ml"]) == pytest.approx((true == value).sum() * 8 * 8 * 24 / 1000, abs=5e-5)
-    summary = json.loads((tmp_path / "metrics.json").read_text())
+    summary = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
     mean = math.fsum(float(row["dice"]) for row in rows) / 2
     assert summary["mean_dice"] == pytest.approx(mean, abs=1e-4) and mean > 0
     assert set(summary["labels"]) == set(LABELS)
@@ -202,7 +202,7 @@ def test_inference_reports_volume_and_confidence_and_draws_a_picture(start_infer
     workflow.run()
     workflow.finalize()
 
-    report = json.loads((tmp_path / "psr_seg.json").read_text())
+    report = json.loads((tmp_path / "psr_seg.json").read_text(encoding="utf-8"))
     assert report["query"] == str(query)
     label_map = voxels(tmp_path / "psr_seg.nii.gz")
     for name, value in LABELS.items():

@@ -44,23 +44,22 @@ def chain(tmp_path_factory) -> Iterator[Chain]:
     folder = tmp_path_factory.mktemp("chain")
     port = free_port()
     command = [str(ROOT / "scripts/serve"), "--orthanc", "--port", str(port), "--state", str(folder)]
-    with (folder / "serve.log").open("w") as log:
+    with (folder / "serve.log").open("wb") as log:
         serving = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "2"})
     try:
         said = ""
-        deadline = time.monotonic() + 240
         while "Ctrl-C" not in said:
-            assert serving.poll() is None and time.monotonic() < deadline, said
+            assert serving.poll() is None, said
             time.sleep(0.5)
-            said = (folder / "serve.log").read_text()
+            said = (folder / "serve.log").read_text(encoding="utf-8", errors="replace")
         orthanc = next(line.split()[-1] for line in said.splitlines() if line.startswith("DICOM server"))
         yield Chain(f"http://127.0.0.1:{port}", orthanc, folder)
     finally:
         serving.terminate()  # as Ctrl-C, which a process in the background does not heed
-        serving.wait(30)
+        serving.wait()
     for address in (f"http://127.0.0.1:{port}", orthanc):  # nothing is left running
         with pytest.raises(requests.ConnectionError):
-            requests.get(address, timeout=5)
+            requests.get(address, timeout=60)
 
 
 @pytest.fixture(scope="session")

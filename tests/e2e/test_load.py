@@ -12,6 +12,7 @@ import pytest
 import requests
 
 CLIENTS = 8
+PATIENCE = 600  # seconds; only a test that fails waits so long
 SECONDS = float(os.environ.get("PROTOSEG_LOAD_SECONDS", "15"))  # 300 for a proper look
 PLACES = ([100, 80, 20], [60, 70, 22], [110, 90, 26], [70, 60, 16])  # voxels of the synthetic scans
 
@@ -19,7 +20,7 @@ PLACES = ([100, 80, 20], [60, 70, 22], [110, 90, 26], [70, 60, 16])  # voxels of
 @pytest.fixture(scope="module")
 def requests_made(chain):
     """One kind of request a client: models, images and clicks differ, and so must the answers."""
-    series = [line.split()[1] for line in (chain.folder / "series.txt").read_text().splitlines()]
+    series = [line.split()[1] for line in (chain.folder / "series.txt").read_text(encoding="utf-8").splitlines()]
     automatic = [("oneshot", image, {"label_prompt": prompt}) for image in series for prompt in ([], [1])]
     clicks = [("oneshot_click", series[2], {"spleen": [place], "background": []}) for place in PLACES[:2]]
     return (automatic + clicks)[:CLIENTS]
@@ -29,7 +30,7 @@ def ask(chain, session, model, image, options):
     fixed = {"result_extension": ".nrrd", "result_dtype": "uint8", "result_compress": False}
     address = {"image": image, "output": "image"}
     form = {"params": json.dumps({**fixed, **options})}
-    response = session.post(f"{chain.app}/infer/{model}", params=address, data=form, timeout=120)
+    response = session.post(f"{chain.app}/infer/{model}", params=address, data=form, timeout=PATIENCE)
     assert response.status_code == 200, response.text
     return sha256(response.content).hexdigest()
 
@@ -63,7 +64,7 @@ def test_clients_at_once_get_the_answers_that_each_would_get_alone(chain, reques
         with requests.Session() as session:
             while time.monotonic() < end:
                 start = time.perf_counter()
-                assert session.get(f"{chain.app}/info/", timeout=30).status_code == 200
+                assert session.get(f"{chain.app}/info/", timeout=PATIENCE).status_code == 200
                 waits.append(time.perf_counter() - start)
                 memory.append(process.memory_info().rss)
                 time.sleep(0.1)

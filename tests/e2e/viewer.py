@@ -13,6 +13,7 @@ __all__ = ["CHROMIUM_FLAGS", "Viewer"]
 CHROMIUM_FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 CHROMIUM_FLAGS += ["--ignore-gpu-blocklist", "--disable-dev-shm-usage"]
 
+PATIENCE = 600000  # ms; only a test that fails waits so long
 VOLUME_LOADED = "() => [...cornerstone.cache._volumeCache.values()].some(v => (v.volume || v)?.loadStatus?.loaded)"
 CONNECTED = "() => { try { return !!services.segmentationService.getLabelmapVolume('1') } catch { return false } }"
 LABEL_MAP = """() => {
@@ -58,14 +59,14 @@ class Viewer:
     def open(self, patient: str) -> None:
         """Open a patient's study from the study list and connect to the app."""
         self.page.goto(f"{self.address}/ohif/", wait_until="domcontentloaded")
-        self.page.get_by_text(patient).first.click(timeout=60000)
+        self.page.get_by_text(patient).first.click(timeout=PATIENCE)
         self.page.get_by_role("button", name="MONAI Label").click()
-        self.page.wait_for_function(VOLUME_LOADED, timeout=120000)
+        self.page.wait_for_function(VOLUME_LOADED, timeout=PATIENCE)
         hint = self.page.get_by_role("button", name="Confirm and Hide")
         if hint.is_visible():
             hint.click()
         self.page.locator(".settingsTable button.actionButton").click()
-        self.page.wait_for_function(CONNECTED, timeout=60000)
+        self.page.wait_for_function(CONNECTED, timeout=PATIENCE)
         self.page.locator("#submit-label").wait_for()
 
     def auto_segment(self, model: str) -> Response:
@@ -87,7 +88,7 @@ class Viewer:
 
     def submit(self) -> Response:
         """Press the button Submit label."""
-        with self.page.expect_response(lambda r: "/datastore/label" in r.url, timeout=60000) as response:
+        with self.page.expect_response(lambda r: "/datastore/label" in r.url, timeout=PATIENCE) as response:
             self.page.locator("#submit-label").click()
         return response.value
 
@@ -113,7 +114,7 @@ class Viewer:
         return panel
 
     def _run(self, panel: Locator) -> Response:
-        with self.page.expect_response(lambda r: "/infer/" in r.url, timeout=120000) as response:
+        with self.page.expect_response(lambda r: "/infer/" in r.url, timeout=PATIENCE) as response:
             panel.locator("button.actionButton").click()
         response.value.finished()
         self.page.wait_for_timeout(1000)  # the viewer copies the answer into its label map

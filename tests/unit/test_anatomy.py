@@ -180,7 +180,7 @@ def test_paint_mixes_tissues_on_a_surface_and_spares_what_it_must() -> None:
 
 def test_dataset_round_trip(tmp_path) -> None:
     listing = write_dataset(tmp_path / "set", training=3, validation=1, test=0, seed=7, **TINY)
-    content = json.loads(listing.read_text())
+    content = json.loads(listing.read_text(encoding="utf-8"))
     assert (content["modality"], len(content["training"]), len(content["validation"])) == ("ct", 3, 1)
     assert content["test"] == [] and content["labels"]["1"] == "spleen"
     orientations = set()

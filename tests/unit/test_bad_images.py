@@ -128,6 +128,12 @@ BAD_LABELS: dict[str, tuple[str, Callable[[Path], object], str]] = {
         "{path}: 7 voxels are no whole numbers, such as 0.25, expected one integer a voxel. "
         "Resample label maps with nearest neighbour and save them again.",
     ),
+    "nearly whole": (
+        "a.nii",
+        lambda p: nifti(p, with_value(1.0021, 7)),
+        "{path}: 7 voxels are no whole numbers, such as 1.0021, expected one integer a voxel. "
+        "Resample label maps with nearest neighbour and save them again.",
+    ),
     "NaN": (
         "a.nii",
         lambda p: nifti(p, with_value(np.nan, 2)),

@@ -43,7 +43,13 @@ def test_paths_start_from_the_given_folder(dataset: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "labels", [{"0": "background", "1": "liver", "2": "spleen"}, {"background": 0, "liver": 1, "spleen": 2}]
+    "labels",
+    [
+        {"0": "background", "1": "liver", "2": "spleen"},
+        {"background": 0, "liver": 1, "spleen": 2},
+        {"0.0": "background", "1.0": "liver", "2": "spleen"},
+        {"background": 0.0, "liver": 1.0, "spleen": "2.0"},
+    ],
 )
 def test_label_names_of_both_layouts(tmp_path: Path, labels: dict) -> None:
     path = tmp_path / "dataset.json"
@@ -88,14 +94,14 @@ def test_bad_datalists_are_explained(dataset: Path, content: Any, message: str) 
     if content is None:
         dataset.unlink()
     else:
-        dataset.write_text(content if isinstance(content, str) else json.dumps(content))
+        dataset.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     with pytest.raises(InputError) as error:
         load_datalist(dataset, "training")
     assert str(error.value) == message.format(path=dataset, folder=dataset.parent)
 
 
 def test_missing_labels_are_explained(dataset: Path) -> None:
-    dataset.write_text("{}")
+    dataset.write_text("{}", encoding="utf-8")
     with pytest.raises(InputError) as error:
         label_names(dataset)
     assert str(error.value) == f'{dataset}: no "labels". Add them, like "labels": {{"1": "liver"}}.'

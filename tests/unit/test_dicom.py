@@ -1,5 +1,6 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -8,20 +9,31 @@ import SimpleITK
 import torch
 from PIL import Image
 
+from protoseg.data.dicom import _Slice, _slice_line
+from protoseg.data.queries import find_queries
 from protoseg.data.transforms import LoadLabelsd, LoadVolumed
-from protoseg.data.volumes import EXPECTED, find_queries, read_image, read_labels
+from protoseg.data.volumes import EXPECTED, read_image, read_labels
 from protoseg.errors import InputError
 
 TILT = np.array([[1.0, 0.0, 0.0], [0.0, 0.8, -0.6], [0.0, 0.6, 0.8]])  # columns: rows, columns and normal
 
 
-def dicom_slice(folder: Path, index: int, z: float, *, series: str = "1.2.3", size: tuple[int, int] = (9, 10)) -> None:
+def dicom_slice(
+    folder: Path,
+    index: int,
+    z: float,
+    *,
+    series: str = "1.2.3",
+    size: tuple[int, int] = (9, 10),
+    modality: str = "CT",
+    aside: float = 0.0,
+) -> None:
     """One file, 1.5 x 2 mm pixels, tilted about x, `z` mm along its normal; named against its position."""
     image = SimpleITK.GetImageFromArray(np.full((1, *size), index, dtype=np.int16) + np.eye(*size, dtype=np.int16))
     image.SetSpacing((1.5, 2.0, 1.0))
     image.SetDirection(TILT.ravel())
-    image.SetOrigin((TILT[:, 2] * z).tolist())
-    tags = {"0008|0060": "CT", "0020|000e": series, "0008|103e": f"body {series}", "0018|0050": "3"}
+    image.SetOrigin((TILT[:, 2] * z + TILT[:, 0] * aside).tolist())
+    tags = {"0008|0060": modality, "0020|000e": series, "0008|103e": f"body {series}", "0018|0050": "3"}
     tags["0020|0032"] = "\\".join(f"{c:.6f}" for c in image.GetOrigin())
     tags["0020|0037"] = "\\".join(f"{c:.6f}" for c in (*TILT[:, 0], *TILT[:, 1]))
     for tag, value in tags.items():
@@ -33,9 +45,9 @@ def dicom_slice(folder: Path, index: int, z: float, *, series: str = "1.2.3", si
     writer.Execute(image)
 
 
-def dicom_series(folder: Path, positions: list[float]) -> Path:
+def dicom_series(folder: Path, positions: Sequence[float], **options: Any) -> Path:
     for index, z in enumerate(positions):
-        dicom_slice(folder, index, z)
+        dicom_slice(folder, index, z, **options)
     return folder
 
 
@@ -55,6 +67,33 @@ def test_one_dicom_slice_is_as_thick_as_its_header_says(tmp_path: Path) -> None:
     scan = read_image(dicom_series(tmp_path / "series", [3.0]))
     assert scan.shape == (1, 10, 9, 1)
     assert np.linalg.norm(scan.affine[:3, 2]) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(
+    ("step", "places"), [(1.25, 1), (0.625, 1), (0.25, 1), (3.0, 1), (1.2512, 2)], ids=lambda value: f"{value:g}"
+)
+def test_rounded_positions_are_judged_by_the_line_through_all(tmp_path: Path, step: float, places: int) -> None:
+    rounded = [round(-7.3 + step * index + 1e-9, places) for index in range(12)]
+    scan = read_image(dicom_series(tmp_path / "series", rounded))
+    assert np.linalg.norm(scan.affine[:3, 2]) == pytest.approx(step, abs=0.6 * 10**-places / 12)
+    first = np.diag([-1.0, -1.0, 1.0]) @ (TILT[:, 2] * -7.3)
+    np.testing.assert_allclose(scan.affine[:3, 3], first, atol=0.5 * 10**-places)
+
+
+@pytest.mark.parametrize("step", [0.25, 0.625, 1.25, 5.0])
+@pytest.mark.parametrize("count", [4, 5, 8, 40])
+def test_any_missing_slice_is_told_from_rounding(tmp_path: Path, step: float, count: int) -> None:
+    for missing in range(1, count - 1):
+        places = [round(step * index + 1e-9, 1) for index in range(count) if index != missing]
+        slices = [_Slice("a", "", "", (), (1.0, 1.0), (), (0.0, 0.0, z), 1.0, "") for z in places]
+        with pytest.raises(InputError, match=r"mm apart, expected"):
+            _slice_line(slices, np.array([0.0, 0.0, 1.0]), tmp_path)
+
+
+def test_the_series_says_what_it_is(tmp_path: Path) -> None:
+    for modality in ("MR", "CT"):
+        scan = read_image(dicom_series(tmp_path / modality, [0.0, 2.0], modality=modality))
+        assert scan.meta["modality"] == modality
 
 
 def test_real_dicom_series_lies_where_its_labels_do(real_scans: Path) -> None:
@@ -95,6 +134,13 @@ def two_sizes(path: Path) -> Path:
     return path
 
 
+def shifted_slice(path: Path) -> Path:
+    dicom_series(path, [2.0 * index for index in range(10)])
+    (path / "394.dcm").unlink()
+    dicom_slice(path, 5, 10.0, aside=9.0)
+    return path
+
+
 def damaged_slice(path: Path) -> Path:
     dicom_series(path, [0.0, 2.0])
     (path / "2.dcm").write_bytes(bytes(128) + b"DICM" + b"rubbish")
@@ -115,6 +161,16 @@ BAD_SERIES: dict[str, tuple[Callable[[Path], object], str]] = {
     "slices at one position": (
         lambda p: dicom_series(p, [0.0, 2.0, 2.0, 4.0]),
         "{path}: 397.dcm and 398.dcm lie at the same position, expected one volume. Keep one volume in a folder.",
+    ),
+    "missing slice of many": (
+        lambda p: dicom_series(p, [round(1.25 * index, 1) for index in range(30) if index != 27]),
+        "{path}: 373.dcm and 372.dcm are 2.5 mm apart, expected 1.25 mm as between the other slices. "
+        "Export the whole series again.",
+    ),
+    "shifted slice": (
+        shifted_slice,
+        "{path}: 394.dcm lies 8.1 mm beside the straight line through the slices, expected slices in one stack. "
+        "Keep one stack in a folder.",
     ),
     "two sizes": (
         two_sizes,

@@ -143,5 +143,5 @@ def test_files_that_were_fetched_elsewhere(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_configs_look_for_the_files_under_their_names(name):
     kind = "encoders" if name.startswith("dinov2") else "refiners"
-    asked = re.findall(r"/models/([^']+)'", (CONFIGS / kind / f"{name}.yaml").read_text())
+    asked = re.findall(r"/models/([^']+)'", (CONFIGS / kind / f"{name}.yaml").read_text(encoding="utf-8"))
     assert asked == [PUBLISHED[name].name]

@@ -1,6 +1,13 @@
-"""Which paths are of one file."""
+"""Which paths are of one file, and what a user hears when one cannot be written."""
 
-from protoseg.files import same_file
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from protoseg.errors import InputError
+from protoseg.files import WriteError, check_output_dir, replacing, same_file, write_json
 
 
 def test_paths_of_one_file(tmp_path):
@@ -12,3 +19,74 @@ def test_paths_of_one_file(tmp_path):
     assert not same_file(file, other)
     assert not same_file(file, None)
     assert not same_file(tmp_path / "absent", tmp_path / "absent")
+
+
+def test_a_file_where_a_folder_should_be(tmp_path):
+    (tmp_path / "out").write_bytes(b"mine")
+    for target in (tmp_path / "out" / "a.json", tmp_path / "out" / "deep" / "a.json"):
+        with pytest.raises(InputError) as error:
+            write_json(target, {})
+        assert str(error.value) == (
+            f"{target} cannot be written: {tmp_path / 'out'} is a file, expected a folder. Choose another folder."
+        )
+    assert (tmp_path / "out").read_bytes() == b"mine"
+
+
+def test_a_folder_where_a_file_should_be(tmp_path):
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(InputError) as error:
+        write_json(tmp_path / "a.json", {})
+    assert str(error.value) == (
+        f"{tmp_path / 'a.json'} cannot be written: it is a folder, expected a file. Move it, or choose another folder."
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "No space left on device. Free some space, or choose another folder."),
+        (errno.EACCES, "Permission denied. Choose a folder that you may write to."),
+        (errno.EROFS, "Read-only file system. Choose a folder that you may write to."),
+    ],
+)
+@pytest.mark.parametrize("when", ["mkdir", "write", "replace"])
+def test_what_the_operating_system_refuses(tmp_path, monkeypatch, number, message, when):
+    target = tmp_path / "deep" / "a.txt"
+
+    def refuse(*arguments, **_):
+        raise OSError(number, os.strerror(number), str(arguments[0]))
+
+    if when != "write":
+        monkeypatch.setattr(Path if when == "mkdir" else os, when, refuse)
+    with pytest.raises(InputError) as error, replacing(target) as unfinished:
+        unfinished.write_text("half", encoding="utf-8")
+        if when == "write":
+            raise OSError(number, os.strerror(number))
+    monkeypatch.undo()
+    assert str(error.value) == f"{target} cannot be written: {message}"
+    assert isinstance(error.value, WriteError) and error.value.errno == number
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()], "nothing half-written"
+
+
+def test_an_error_of_reading_another_file_passes(tmp_path):
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "out" / "a.txt"):
+        (tmp_path / "source" / "absent").read_bytes()
+
+
+def test_a_folder_for_results_is_checked_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError) as error:
+        check_output_dir(tmp_path / "file" / "deep" / "out")
+    assert str(error.value) == (
+        f"{tmp_path / 'file' / 'deep' / 'out'} cannot be written: {tmp_path / 'file'} is a file, expected a folder. "
+        "Choose another folder."
+    )
+    check_output_dir(tmp_path / "absent" / "out")
+    assert not (tmp_path / "absent").exists()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InputError) as error:
+        check_output_dir(tmp_path / "absent")
+    assert str(error.value) == (
+        f"{tmp_path / 'absent'} cannot be written: Permission denied. Choose a folder that you may write to."
+    )

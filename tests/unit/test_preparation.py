@@ -142,7 +142,7 @@ def test_two_scans_cannot_be_divided() -> None:
 def test_chaos_mr(write_chaos, tmp_path: Path, sequence: str) -> None:
     source = write_chaos(tmp_path / "chaos", mr=["1", "2", "10"])
     listed = prepare(find_chaos(source, sequence=sequence, size=64), tmp_path / "out")
-    content = json.loads(listed.read_text())
+    content = json.loads(listed.read_text(encoding="utf-8"))
     assert content["modality"] == "mr"
     assert content["labels"] == {"1": "liver", "2": "right_kidney", "3": "left_kidney", "4": "spleen"}
     assert [fold["test"] for fold in content["folds"]] == [["2", "1"], ["10", "2"], ["1", "10"]]
@@ -171,7 +171,7 @@ def test_chaos_mr_keeps_the_geometry_of_the_source(write_chaos, tmp_path: Path) 
 def test_chaos_ct(write_chaos, tmp_path: Path) -> None:
     source = write_chaos(tmp_path / "chaos", ct=["1", "2", "5"])
     listed = prepare(find_chaos(source, sequence="ct", size=64, border=4), tmp_path / "out")
-    content = json.loads(listed.read_text())
+    content = json.loads(listed.read_text(encoding="utf-8"))
     assert (content["modality"], content["labels"]) == ("ct", {"1": "liver"})
     image, labels = (voxels(tmp_path / "out" / folder / "5.nii.gz") for folder in ("images", "labels"))
     assert image.shape == labels.shape == (64, 64, 8)
@@ -207,7 +207,7 @@ def test_polyps(write_polyps, tmp_path: Path, layout: str) -> None:
             "\n".join(["train", *names[:9], "val", *names[9:11], "test", names[11]])
         )
     listed = prepare(find_polyps(source), tmp_path / "out")
-    content = json.loads(listed.read_text())
+    content = json.loads(listed.read_text(encoding="utf-8"))
     ids = {section: [case["id"] for case in cases] for section, cases in content.items() if isinstance(cases, list)}
     trained = "TrainDataset" if layout == "pranet" else "Kvasir"
     own_test = {"flat": ["Kvasir_10"], "split": ["Kvasir_12"], "pranet": []}[layout]
@@ -243,7 +243,7 @@ def test_grey_pictures_become_rgb(write_polyps, tmp_path: Path) -> None:
 
 def test_listed_scans_of_all_formats(write_listed, tmp_path: Path) -> None:
     listed = prepare(find_listed(write_listed(tmp_path / "mine")), tmp_path / "out")
-    content = json.loads(listed.read_text())
+    content = json.loads(listed.read_text(encoding="utf-8"))
     assert (content["modality"], content["labels"]) == ("ct", {"1": "liver", "2": "spleen"})
     assert len(content["folds"]) == 4
     for number in (1, 2, 3, 4):
@@ -259,9 +259,9 @@ def test_listed_scans_of_all_formats(write_listed, tmp_path: Path) -> None:
 def test_a_csv_list_with_sections(write_listed, write_polyps, tmp_path: Path) -> None:
     folder = write_polyps(tmp_path / "pictures", 3, image=".png")
     rows = ["image,label,section,id", "images/1.png,masks/1.png,test,first", "images/2.png,masks/2.png,test,"]
-    (folder / "list.csv").write_text("\n".join([*rows, "images/3.png,,training,"]))
+    (folder / "list.csv").write_text("\n".join([*rows, " , ,,", "images/3.png,,training,", ""]))
     listed = prepare(find_listed(folder / "list.csv", names='{"polyp": 1}'), tmp_path / "out")
-    content = json.loads(listed.read_text())
+    content = json.loads(listed.read_text(encoding="utf-8"))
     assert [case["id"] for case in content["test"]] == ["first", "2"]
     assert [set(case) & {"label"} for case in content["training"]] == [set()]
     assert (content["modality"], "folds" in content) == ("picture", False)

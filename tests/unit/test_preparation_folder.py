@@ -169,7 +169,8 @@ prepare(find_btcv(Path(sys.argv[1]), size=42, border=4), Path(sys.argv[2]))
 
 
 def test_killed_while_it_writes(btcv_source: Path, tmp_path: Path, prepared: dict[str, bytes]) -> None:
-    killed = subprocess.run([sys.executable, "-c", KILLED, btcv_source, tmp_path], capture_output=True, text=True)
+    command = [sys.executable, "-c", KILLED, btcv_source, tmp_path]
+    killed = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert len([name for name in files(tmp_path) if "/." in name]) == 1  # what it was writing
     assert not (tmp_path / "dataset.json").exists()

@@ -141,7 +141,7 @@ def test_refused_polyps(write_polyps, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../a", "b/c", ".hidden"])
 def test_an_id_that_is_no_file_name(write_listed, tmp_path: Path, name: str) -> None:
     path = write_listed(tmp_path / "mine")
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     content["scans"][0]["id"] = name
     path.write_text(json.dumps(content))
     assert refusal(lambda: prepare(find_listed(path), tmp_path / "out")) == (
@@ -176,6 +176,24 @@ REFUSED_LISTS = {
         "picture,label\na.nii,a.nii\n",
         "{path}: found 1 rows with the columns picture, label, expected a row a scan with the column image and any of "
         "label, section, id. Correct the first line.",
+    ),
+    "g.csv": (
+        "image,label\n,\na.nii,\n\n  , \nnone.nii,\n",
+        "{path}, line 6: the image {folder}/none.nii does not exist. Correct the path.",
+    ),
+    "h.csv": (
+        "image,label\na.nii,\na.nii,,b.nii\n",
+        "{path}, line 3: more cells than the first line names. Put a path with a comma in quotes.",
+    ),
+    "i.csv": (
+        "image,label\n,\n",
+        "{path}: found 0 rows with the columns image, label, expected a row a scan with the column image and any of "
+        "label, section, id. Correct the first line.",
+    ),
+    "j.json": (
+        '{"scans": [{"image": "a.nii", "label": "a.nii"}], "labels": {"background": 0, "whole": [1, 2], "core": 2}}',
+        "{path}: labels: 'whole' is a region, the labels [1, 2], expected one value. Labels cannot overlap: "
+        "leave the region out, or merge its labels in the label maps.",
     ),
 }
 

@@ -128,7 +128,7 @@ def test_a_legend_has_room_for_254_labels(tmp_path):
     assert LabelLegend(tmp_path / "labels.json").values(["label 7", "label 3"]) == {"label 3": 4, "label 7": 8}
     with pytest.raises(InputError, match="there are 254 labels and 1 new ones, such as 'one more'; at most 254"):
         legend.values(["label 1", "one more"])
-    assert len(json.loads((tmp_path / "labels.json").read_text())) == 254
+    assert len(json.loads((tmp_path / "labels.json").read_text(encoding="utf-8"))) == 254
 
 
 def test_each_labelled_scan_is_segmented_from_the_others(tmp_path):

@@ -9,6 +9,7 @@ import torch
 from monai.data import MetaTensor
 from PIL import Image
 
+from protoseg.data.queries import find_queries
 from protoseg.data.transforms import (
     LoadLabels,
     LoadLabelsd,
@@ -17,7 +18,7 @@ from protoseg.data.transforms import (
     SaveLabelMap,
     SaveLabelMapd,
 )
-from protoseg.data.volumes import EXPECTED, find_queries, query_id, read_image, read_labels, write_label_map
+from protoseg.data.volumes import EXPECTED, query_id, read_image, read_labels, write_label_map
 from protoseg.errors import InputError
 
 RAMP = np.arange(10 * 9 * 4, dtype=np.int16).reshape(10, 9, 4)

@@ -14,8 +14,10 @@ from typing import Any
 
 from monai.config import PathLike
 
+from protoseg.data.label_values import whole_number
 from protoseg.data.volumes import query_id
 from protoseg.errors import InputError
+from protoseg.files import to_path
 
 __all__ = ["is_legend", "label_names", "load_datalist", "names_to_values", "section_names"]
 
@@ -55,7 +57,7 @@ def load_datalist(
             f"{dataset_json}: {section!r} has {len(cases)} case(s), expected at least 2: the first is the "
             "support and the others are segmented. Add cases."
         )
-    folder = Path(dataset_dir if dataset_dir is not None else Path(dataset_json).parent).absolute()
+    folder = (Path(dataset_json).parent if dataset_dir is None else to_path(dataset_dir, "dataset_dir")).absolute()
     found = [_case(case, folder, f"{dataset_json}: {section}[{index}]") for index, case in enumerate(cases)]
     if segmented:
         _check_names(found[1:], f"{dataset_json}: {section}")
@@ -90,16 +92,21 @@ def names_to_values(names: Any, source: str) -> dict[str, int]:
     """Turn `{name: value}` or `{value: name}` into `{name: value}`, background (0) left out.
 
     Raises:
-        InputError: it is no such mapping, a value is not an integer in 0..255, or two labels share a name
-            or a value.
+        InputError: it is no such mapping, a value is not an integer in 0..255 or is a region of several (nnU-Net),
+            or two labels share a name or a value.
     """
     if not isinstance(names, Mapping) or not names:
         raise InputError(f'{source}: found {names!r}, expected a mapping like {{"liver": 1, "spleen": 2}}.')
     pairs = [(name, value) for value, name in names.items()] if is_legend(names) else names.items()
     values: dict[str, int] = {}
     for name, value in pairs:
-        number = int(value) if isinstance(value, str) and value.isdecimal() else value
-        if not isinstance(name, str) or type(number) is not int or not 0 <= number <= 255:
+        if isinstance(value, list | tuple):
+            raise InputError(
+                f"{source}: {name!r} is a region, the labels {value}, expected one value. Labels cannot overlap: "
+                "leave the region out, or merge its labels in the label maps."
+            )
+        number = whole_number(value)
+        if not isinstance(name, str) or number is None or not 0 <= number <= 255:
             raise InputError(
                 f"{source}: found the name {name!r} with the value {value!r}, expected text and an integer "
                 "from 0 to 255. Correct it."
@@ -117,7 +124,7 @@ def names_to_values(names: Any, source: str) -> dict[str, int]:
 
 def is_legend(names: Mapping) -> bool:
     """Tell whether a mapping goes from values to names, as `{"1": "liver"}`, and not from names to values."""
-    return all(str(key).isdecimal() for key in names)
+    return all(whole_number(key) is not None for key in names)
 
 
 def _read_json(path: PathLike) -> dict[str, Any]:

@@ -8,7 +8,10 @@ import SimpleITK
 
 from protoseg.errors import InputError
 
-__all__ = ["dicom_files", "read_series", "slice_files"]
+__all__ = ["dicom_files", "read_series", "series_modality", "slice_files"]
+
+ROUNDING = 0.051  # mm; some writers round positions to a tenth of a mm
+ON_THE_LINE = 0.12  # of the distance between slices; with a missing slice others lie further off the line
 
 
 class _Slice(NamedTuple):
@@ -22,6 +25,7 @@ class _Slice(NamedTuple):
     direction: tuple[float, ...]
     position: tuple[float, ...]
     thickness: float
+    modality: str
 
 
 def dicom_files(folder: Path) -> list[Path]:
@@ -49,13 +53,17 @@ def read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     direction = np.reshape(slices[0].direction, (3, 3))
     affine = np.eye(4)
     affine[:3, :2] = direction[:, :2] * slices[0].spacing
-    affine[:3, 2] = _slice_step(slices, direction[:, 2], folder)
-    affine[:3, 3] = slices[0].position
+    affine[:3, 3], affine[:3, 2] = _slice_line(slices, direction[:, 2], folder)
     reader = SimpleITK.ImageSeriesReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetOutputPixelType(SimpleITK.sitkFloat32)  # each slice may have a rescale slope of its own
     reader.SetFileNames([str(folder / s.name) for s in slices])
-    return SimpleITK.GetArrayFromImage(reader.Execute()).T, affine
+    warns = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)  # of single gaps between rounded positions
+    try:
+        return SimpleITK.GetArrayFromImage(reader.Execute()).T, affine
+    finally:
+        SimpleITK.ProcessObject.SetGlobalWarningDisplay(warns)
 
 
 def slice_files(folder: Path) -> list[Path]:
@@ -65,6 +73,11 @@ def slice_files(folder: Path) -> list[Path]:
         InputError: the files are not one series, or one of them is damaged.
     """
     return [folder / s.name for s in _slices(folder)]
+
+
+def series_modality(folder: Path) -> str:
+    """Read what the first file of a series says of its modality (0008,0060), such as "CT"; "" where it says nothing."""
+    return _read_header(dicom_files(folder)[0]).modality
 
 
 def _slices(folder: Path) -> list[_Slice]:
@@ -100,6 +113,7 @@ def _read_header(path: Path) -> _Slice:
         direction=reader.GetDirection(),
         position=reader.GetOrigin(),
         thickness=float(tag("0018|0050") or 1),
+        modality=tag("0008|0060"),
     )
 
 
@@ -126,23 +140,37 @@ def _check_one_series(slices: list[_Slice], folder: Path) -> None:
             )
 
 
-def _slice_step(slices: list[_Slice], normal: np.ndarray, folder: Path) -> np.ndarray:
-    """Vector from one slice to the next, mm, LPS; not along the normal where the gantry was tilted."""
-    if len(slices) == 1:
-        return normal * slices[0].thickness
+def _slice_line(slices: list[_Slice], normal: np.ndarray, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Fit a straight line through the positions of the slices: where the first lies, and the step to the next.
+
+    Both in mm, LPS; the step is not along the normal where the gantry was tilted. Single gaps tell little: positions
+    1.25 mm apart are written as 0, 1.2, 2.5, 3.8.
+    """
     positions = np.array([s.position for s in slices])
-    steps = np.diff(positions, axis=0)
-    gaps = steps @ normal
-    usual = float(np.median(gaps))
+    if len(slices) == 1:
+        return positions[0], normal * slices[0].thickness
+    indices = np.arange(len(slices))
+    gaps = np.diff(positions @ normal)
     for previous, following, gap in zip(slices, slices[1:], gaps):
         if gap < 1e-3:
             raise InputError(
                 f"{folder}: {previous.name} and {following.name} lie at the same position, expected one "
                 "volume. Keep one volume in a folder."
             )
-        if abs(gap - usual) > 0.05 * usual:
-            raise InputError(
-                f"{folder}: {previous.name} and {following.name} are {gap:g} mm apart, expected {usual:g} mm "
-                "as between the other slices. Export the whole series again."
-            )
-    return (positions[-1] - positions[0]) / (len(slices) - 1)
+    step, first = np.polyfit(indices, positions, 1)
+    off = positions - first - indices[:, None] * step
+    distance = float(step @ normal)
+    if np.abs(off @ normal).max() > max(ON_THE_LINE * distance, ROUNDING) or gaps.max() > 1.5 * distance:
+        usual = float(np.median(gaps))
+        widest = int(np.abs(gaps - usual).argmax())
+        raise InputError(
+            f"{folder}: {slices[widest].name} and {slices[widest + 1].name} are {gaps[widest]:g} mm apart, expected "
+            f"{usual:g} mm as between the other slices. Export the whole series again."
+        )
+    aside = np.linalg.norm(off - np.outer(off @ normal, normal), axis=1)
+    if aside.max() > max(slices[0].spacing):
+        raise InputError(
+            f"{folder}: {slices[int(aside.argmax())].name} lies {aside.max():.1f} mm beside the straight line through "
+            "the slices, expected slices in one stack. Keep one stack in a folder."
+        )
+    return first, step

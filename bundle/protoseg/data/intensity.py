@@ -21,6 +21,8 @@ from monai.transforms import (
 from scipy.ndimage import binary_fill_holes, grey_opening
 from skimage.filters import threshold_otsu
 
+from protoseg.data.hounsfield import warn_unless_hounsfield
+from protoseg.data.padding import without_padding
 from protoseg.errors import InputError
 
 __all__ = ["CropBody", "CropBodyd", "Modality", "NormaliseIntensity", "NormaliseIntensityd", "modality_of"]
@@ -28,6 +30,7 @@ __all__ = ["CropBody", "CropBodyd", "Modality", "NormaliseIntensity", "Normalise
 Modality = Literal["ct", "mr", "picture"]
 ModalityChoice = Literal["auto", "ct", "mr", "picture"]
 
+TAGS: dict[str, Modality] = {"CT": "ct", "MR": "mr"}  # DICOM (0008,0060)
 CT_WINDOW = (-125.0, 275.0)  # HU, published for abdominal CT
 MR_UPPER_PERCENTILE = 99.5  # published: the top 0.5 % is cut
 AIR_BELOW = -500.0  # HU; only CT, which has air near -1000, goes so low
@@ -41,7 +44,8 @@ FOUR_NEIGHBOURS = [[[0], [1], [0]], [[1], [1], [1]], [[0], [1], [0]]]  # in the 
 def modality_of(image: MetaTensor, choice: ModalityChoice = "auto") -> Modality:
     """Tell the modality of an image as it was read; any choice but "auto" is returned.
 
-    A picture is known by `meta["kind"]`, CT by air: a voxel below -500 HU. All else is MR.
+    A picture is known by `meta["kind"]`, and CT and MR by what a DICOM series says of itself, `meta["modality"]`. Else
+    CT is known by air: a voxel below -500 HU that is no padding. All else is MR.
 
     Raises:
         InputError: the choice is no modality.
@@ -52,7 +56,10 @@ def modality_of(image: MetaTensor, choice: ModalityChoice = "auto") -> Modality:
         return choice
     if image.meta.get("kind") == "picture":
         return "picture"
-    return "ct" if image.min() < AIR_BELOW else "mr"
+    said = TAGS.get(str(image.meta.get("modality", "")).upper())
+    if said is not None:
+        return said
+    return "ct" if image.min() < AIR_BELOW and without_padding(image.as_tensor()).min() < AIR_BELOW else "mr"
 
 
 class NormaliseIntensity(Transform):
@@ -135,7 +142,9 @@ class CropBody(CropForeground):
         start, end = np.zeros(3, dtype=int), size.copy()
         pixel = np.linalg.norm(image.affine.cpu().numpy()[:3, :2], axis=0)
         pooling = np.maximum(1, np.round(BODY_PIXEL / pixel)).astype(int)
-        body = _body_mask(image, modality_of(image, self.modality), pooling, pixel)
+        modality = modality_of(image, self.modality)
+        warn_unless_hounsfield(image, modality)  # here, where the air around the body is still to be seen
+        body = _body_mask(image, modality, pooling, pixel)
         if body.any():
             for axis in (0, 1):
                 inside = np.flatnonzero(body.any(axis=(1 - axis, 2)))

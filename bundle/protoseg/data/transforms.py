@@ -1,7 +1,6 @@
 """What every config begins and ends with: files to tensors, and label maps to files."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from monai.config import KeysCollection, PathLike
@@ -9,9 +8,12 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform, Transform
 
 from protoseg.data.grids import LabelGrid, align_labels
+from protoseg.data.padding import without_padding
+from protoseg.data.pictures import write_label_picture
 from protoseg.data.scan_cache import fingerprint
 from protoseg.data.volumes import query_id, read_image, read_labels, write_label_map
 from protoseg.errors import input_errors_unwrapped
+from protoseg.files import to_path
 
 __all__ = [
     "LoadLabels",
@@ -24,7 +26,7 @@ __all__ = [
     "transform_key",
 ]
 
-FORMAT = 1  # raise it when the code changes what a transform makes of a scan: what was stored is made again then
+FORMAT = 2  # raise it when the code changes what a transform makes of a scan: what was stored is made again then
 
 
 class Preprocessing(Compose):
@@ -53,7 +55,7 @@ def transform_key(transform: Callable) -> str:
 
 
 class LoadVolume(Transform):
-    """Array form of `read_image`.
+    """Read an image by `read_image`, its padding filled by the lowest of the other values.
 
     Example::
 
@@ -63,7 +65,7 @@ class LoadVolume(Transform):
 
     def __call__(self, path: PathLike) -> MetaTensor:
         """Read the image at `path`."""
-        return read_image(path)
+        return _without_padding(read_image(path))
 
 
 class LoadVolumed(MapTransform):
@@ -71,7 +73,12 @@ class LoadVolumed(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read the image at each key's path."""
-        return {**data, **{key: read_image(data[key]) for key in self.key_iterator(data)}}
+        return {**data, **{key: _without_padding(read_image(data[key])) for key in self.key_iterator(data)}}
+
+
+def _without_padding(image: MetaTensor) -> MetaTensor:
+    """Fill padding before anything is interpolated, which would blur its edges into values that tell nothing."""
+    return MetaTensor(without_padding(image.as_tensor()), meta=image.meta)
 
 
 class LoadLabels(Transform):
@@ -119,22 +126,24 @@ class LoadLabelsd(MapTransform):
 class SaveLabelMap(Transform):
     """Write a label map (1, X, Y, Z) into a folder, named after the image it came from.
 
-    The name comes from `meta["filename_or_obj"]`.
+    The name comes from `meta["filename_or_obj"]`. That of a picture is written as a picture too.
 
     Example::
 
-        labels.meta["filename_or_obj"]  # "scans/anna.nii.gz"
-        SaveLabelMap("out")(labels)  # writes out/anna_seg.nii.gz
+        labels.meta["filename_or_obj"]  # "scans/anna.nii.gz", or "photos/anna.jpg"
+        SaveLabelMap("out")(labels)  # writes out/anna_seg.nii.gz, and out/anna_seg_labels.png for the photo
     """
 
     def __init__(self, output_dir: PathLike, postfix: str = "_seg") -> None:
-        self.output_dir = Path(output_dir)
+        self.output_dir = to_path(output_dir, "output_dir")
         self.postfix = postfix
 
     def __call__(self, labels: MetaTensor) -> MetaTensor:
         """Write the label map and return it."""
-        target = self.output_dir / f"{query_id(labels.meta['filename_or_obj'])}{self.postfix}.nii.gz"
-        write_label_map(target, labels, labels)
+        target = self.output_dir / f"{query_id(labels.meta['filename_or_obj'])}{self.postfix}"
+        write_label_map(target.with_name(f"{target.name}.nii.gz"), labels, labels)
+        if labels.meta.get("kind") == "picture":
+            write_label_picture(target.with_name(f"{target.name}_labels.png"), labels.cpu().numpy())
         return labels
 
 

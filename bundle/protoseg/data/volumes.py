@@ -1,7 +1,8 @@
 """Volumes and pictures in, label maps out.
 
 Everything read is a `MetaTensor` (C, X, Y, Z) on its native grid whose affine maps a voxel index to
-RAS+ mm; `meta["filename_or_obj"]` is the path and `meta["kind"]` is "volume" or "picture".
+RAS+ mm; `meta["filename_or_obj"]` is the path, `meta["kind"]` is "volume" or "picture", and `meta["modality"]` is
+what a DICOM series says of itself, such as "CT".
 """
 
 import logging
@@ -15,14 +16,15 @@ import torch
 from monai.config import NdarrayOrTensor, PathLike
 from monai.data import MetaTensor
 
-from protoseg.data.dicom import dicom_files, read_series
+from protoseg.data.dicom import dicom_files, read_series, series_modality
+from protoseg.data.label_values import whole_voxels
 from protoseg.data.nifti_files import NIFTI_SUFFIXES, read_nifti, write_nifti
 from protoseg.data.nifti_forms import LPS_TO_RAS, NIFTI_FORMS, placement
 from protoseg.data.pictures import PICTURE_SUFFIXES, read_label_picture, read_picture
 from protoseg.engine.slice_axes import GUESSED, is_oriented
 from protoseg.errors import InputError
 
-__all__ = ["find_queries", "query_id", "read_image", "read_labels", "write_image", "write_label_map"]
+__all__ = ["EXPECTED", "check_image_file", "query_id", "read_image", "read_labels", "write_image", "write_label_map"]
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +79,8 @@ def read_image(path: PathLike) -> MetaTensor:
             "the scan again from its source to be sure.",
             path,
         )
+    if Path(path).is_dir():
+        image.meta["modality"] = series_modality(Path(path))
     return image
 
 
@@ -86,23 +90,11 @@ def read_labels(path: PathLike) -> MetaTensor:
     Label pictures keep their grey values or palette indices; a black-and-white mask becomes 0 and 1.
 
     Raises:
-        InputError: as `read_image` for files and formats; a value is not an integer in 0..32767;
+        InputError: as `read_image` for files and formats; a value is further than 0.001 from an integer in 0..32767;
             the picture is in colour or a JPEG.
     """
     grid = _read(Path(path), read_label_picture)
-    voxels = grid.voxels
-    whole = np.isfinite(voxels) & (voxels == np.round(voxels))
-    if not whole.all():
-        raise InputError(
-            f"{path}: {int((~whole).sum())} voxels are no whole numbers, such as {voxels[~whole][0]:g}, "
-            "expected one integer a voxel. Resample label maps with nearest neighbour and save them again."
-        )
-    if voxels.min() < 0 or voxels.max() > np.iinfo(np.int16).max:
-        raise InputError(
-            f"{path}: the label values run from {voxels.min():g} to {voxels.max():g}, expected 0 to 32767. "
-            "Check that this is the label map and not the image."
-        )
-    return _meta_tensor(grid, path, torch.int16)
+    return _meta_tensor(grid._replace(voxels=whole_voxels(grid.voxels, path)), path, torch.int16)
 
 
 def write_label_map(path: PathLike, labels: NdarrayOrTensor, place: NdarrayOrTensor) -> None:
@@ -141,33 +133,16 @@ def query_id(path: PathLike) -> str:
     return path.name[: -len(suffix)] if suffix else path.name
 
 
-def find_queries(path: PathLike) -> list[Path]:
-    """Images to segment: a file, a DICOM folder (one query), or all images and DICOM folders in a folder.
-
-    Sorted by name; hidden files and files of other formats are passed over.
+def check_image_file(path: Path) -> None:
+    """Refuse a path where no file is, or one whose suffix is of no image format.
 
     Raises:
-        InputError: nothing is there, or two images of the folder would give one name of result.
+        InputError: so it is.
     """
-    path = Path(path)
-    if not path.is_dir():
-        _check_file(path)
-        return [path]
-    if dicom_files(path):
-        return [path]
-    visible = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-    queries = [e for e in visible if (dicom_files(e) if e.is_dir() else _suffix(e, IMAGE_SUFFIXES))]
-    if not queries:
-        raise InputError(f"{path} holds no image and no DICOM series. {EXPECTED}")
-    first: dict[str, Path] = {}
-    for query in queries:
-        same = first.setdefault(query_id(query), query)
-        if same != query:
-            raise InputError(
-                f"{path}: the results of {same.name} and {query.name} would be named {query_id(query)!r}. "
-                "Rename one of them."
-            )
-    return queries
+    if not path.exists():
+        raise InputError(f"{path} does not exist. Check the path. {EXPECTED}")
+    if _suffix(path, IMAGE_SUFFIXES) is None:
+        raise InputError(f"{path}: no image format has the suffix {path.suffix!r}. {EXPECTED}")
 
 
 def _three_axes(voxels: np.ndarray) -> np.ndarray:
@@ -182,16 +157,9 @@ def _suffix(path: Path, suffixes: tuple[str, ...]) -> str | None:
     return next((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), None)
 
 
-def _check_file(path: Path) -> None:
-    if not path.exists():
-        raise InputError(f"{path} does not exist. Check the path. {EXPECTED}")
-    if _suffix(path, IMAGE_SUFFIXES) is None:
-        raise InputError(f"{path}: no image format has the suffix {path.suffix!r}. {EXPECTED}")
-
-
 def _read(path: Path, read_picture_file: Callable[[Path], np.ndarray]) -> _Grid:
     if not path.is_dir():
-        _check_file(path)
+        check_image_file(path)
     elif not dicom_files(path):
         raise InputError(f"{path} holds no DICOM files. {EXPECTED}")
     try:

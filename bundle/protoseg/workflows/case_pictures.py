@@ -18,7 +18,7 @@ from skimage.segmentation import find_boundaries
 from protoseg.data.volumes import query_id
 from protoseg.engine.legacy_protocol import support_thirds
 from protoseg.engine.support import SupportSet
-from protoseg.files import replacing
+from protoseg.files import replacing, to_path
 from protoseg.workflows.metrics import LabelDice
 from protoseg.workflows.pictures import as_slices, label_colour
 
@@ -56,7 +56,7 @@ class SaveCasePicturesd(MapTransform):
     ) -> None:
         super().__init__(keys)
         self.metric = metric
-        self.output_dir = Path(output_dir)
+        self.output_dir = to_path(output_dir, "output_dir")
         self.image_key = image_key
         self.truth_key = truth_key
 

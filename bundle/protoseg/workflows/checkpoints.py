@@ -15,6 +15,7 @@ from monai.engines import Evaluator, SupervisedTrainer
 
 from protoseg.data.sampling import EpisodeSampler
 from protoseg.errors import InputError
+from protoseg.files import to_path, write_errors
 from protoseg.maths.weights import load_strict
 
 __all__ = ["TrainingCheckpoint"]
@@ -69,7 +70,7 @@ class TrainingCheckpoint:
         evaluator: Evaluator,
         interval: int = 100,
     ) -> None:
-        self.output_dir = Path(output_dir)
+        self.output_dir = to_path(output_dir, "output_dir")
         self.network = network
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
@@ -156,11 +157,13 @@ class TrainingCheckpoint:
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
-        self._save(checkpoint, LAST)
+        with write_errors(self.output_dir / LAST):
+            self._save(checkpoint, LAST)
 
     def _save_best(self, engine: Engine) -> None:
         if self.evaluator.state.best_metric_epoch == engine.state.epoch:
-            self._save({"network": self.network.state_dict()}, BEST)
+            with write_errors(self.output_dir / BEST):
+                self._save({"network": self.network.state_dict()}, BEST)
 
 
 def _read(path: Path) -> Mapping[str, Any]:

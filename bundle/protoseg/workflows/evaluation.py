@@ -18,7 +18,7 @@ from protoseg import __version__
 from protoseg.engine.inferer import OneShotInferer
 from protoseg.engine.legacy_protocol import LegacyInferer
 from protoseg.errors import InputError
-from protoseg.files import replacing, write_json
+from protoseg.files import replacing, to_path, write_json
 from protoseg.workflows.case_pictures import draw_support
 from protoseg.workflows.case_tables import write_rows
 from protoseg.workflows.evaluation_report import ROWS_FILE, RUN_FILE, write_report
@@ -65,7 +65,7 @@ class Evaluation:
         if protocol not in (*KNOWLEDGE, "both"):
             raise InputError(f"protocol is '{protocol}'; choose {', '.join(KNOWLEDGE)} or both.")
         self.runs = [run for run in runs if protocol in (run.metric.protocol, "both")]
-        self.output_dir = Path(output_dir)
+        self.output_dir = to_path(output_dir, "output_dir")
         self.settings = settings
 
     def run(self) -> None:

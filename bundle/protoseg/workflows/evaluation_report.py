@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from protoseg.errors import InputError
-from protoseg.files import replacing, write_json
+from protoseg.files import replacing, to_path, write_json
 from protoseg.workflows.case_tables import read_rows, write_rows
 from protoseg.workflows.html_report import EvaluationFolder, render_report
 from protoseg.workflows.metrics import CaseRow
@@ -35,7 +35,7 @@ def write_report(evaluations: Sequence[str | Path], output_dir: str | Path) -> N
     Raises:
         InputError: a folder holds no evaluation, or two of them score the same scan and label under one protocol.
     """
-    output_dir = Path(output_dir)
+    output_dir = to_path(output_dir, "output_dir")
     folders = [_read(Path(folder)) for folder in evaluations]
     rows = [row for folder in folders for row in folder.rows]
     _check_rows(rows, evaluations)

@@ -17,7 +17,7 @@ from monai.transforms import MapTransform
 from numpy.typing import NDArray
 
 from protoseg.data.volumes import query_id
-from protoseg.files import replacing
+from protoseg.files import replacing, to_path
 
 __all__ = ["SaveOverlayd", "as_slices", "draw_overlay", "label_colour"]
 
@@ -45,7 +45,7 @@ class SaveOverlayd(MapTransform):
     ) -> None:
         super().__init__(keys)
         self.labels = labels
-        self.output_dir = Path(output_dir)
+        self.output_dir = to_path(output_dir, "output_dir")
         self.image_key = image_key
         self.truth_key = truth_key
         self.columns = columns

@@ -11,17 +11,18 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
+from protoseg.data.results import report_file
 from protoseg.data.volumes import query_id
 from protoseg.engine.inferer import FINDINGS
 from protoseg.engine.prediction import findings_from_json
 from protoseg.engine.slice_axes import plane_of
 from protoseg.engine.support import SupportSet
-from protoseg.files import write_json
+from protoseg.files import to_path, write_json
 from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.fingerprint import tensor_digest
 from protoseg.workflows.measures import volume_ml
 
-__all__ = ["SaveReportd", "read_report", "report_file", "report_settings"]
+__all__ = ["SaveReportd", "report_settings"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class SaveReportd(MapTransform):
     ) -> None:
         super().__init__(keys)
         self.labels = labels
-        self.output_dir = Path(output_dir)
+        self.output_dir = to_path(output_dir, "output_dir")
         self.settings = dict(settings or {})
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -64,20 +65,6 @@ class SaveReportd(MapTransform):
         warnings = [f"{name} {entry['warning']}" for name, entry in report.items() if entry["warning"]]
         if warnings:
             logger.warning("%s: %s.", query_id(query), "; ".join(warnings))
-
-
-def report_file(output_dir: Path, name: str) -> Path:
-    """Where the report about a query of this name lies: what is written last about a query."""
-    return output_dir / f"{name}_seg.json"
-
-
-def read_report(file: Path) -> dict[str, Any] | None:
-    """What a report says; None where there is none, or none that can be read."""
-    try:
-        report = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return report if isinstance(report, dict) else None
 
 
 def report_settings(network: ALPNet, support: SupportSet, **options: Any) -> dict[str, Any]:

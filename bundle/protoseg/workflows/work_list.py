@@ -12,17 +12,16 @@ from typing import IO, Any
 
 from torch.utils.data import Sampler
 
+from protoseg.data.results import RESULT_SUFFIXES, read_report, report_file, result_file
 from protoseg.data.volumes import query_id
 from protoseg.errors import InputError
-from protoseg.files import remove_unfinished
-from protoseg.workflows.reports import read_report, report_file
+from protoseg.files import remove_unfinished, to_path, write_errors
 
 __all__ = ["WorkList"]
 
 logger = logging.getLogger(__name__)
 
 LOCKS = ".work_list"
-SUFFIXES = (".json", ".nii.gz", ".png")  # of what is written about a query
 WAIT_SECONDS = 1.0
 
 
@@ -53,7 +52,7 @@ class WorkList(Sampler[int]):
     ) -> None:
         self.cases = cases
         self.names = [query_id(case["image"]) for case in cases]
-        self.output_dir = Path(output_dir)
+        self.output_dir = to_path(output_dir, "output_dir")
         self.settings = settings
         self.resume = resume
         self._last: int | None = None
@@ -77,8 +76,9 @@ class WorkList(Sampler[int]):
             fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, self._byte(self._last))
 
     def _shared(self) -> Iterator[int]:
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        self._locks = self._locks or (self.output_dir / LOCKS).open("ab")  # never closed: that would free the locks
+        with write_errors(self.output_dir / LOCKS):
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+            self._locks = self._locks or (self.output_dir / LOCKS).open("ab")  # never closed: that would free the locks
         drawn: set[int] = set()
         left = self._not_done(range(len(self)))
         logger.info("%d of %d queries are done.", len(self) - len(left), len(self))
@@ -125,7 +125,8 @@ class WorkList(Sampler[int]):
             ) from error
         if self._is_done(index):
             return False
-        remove_unfinished(self.output_dir, {f"{self.names[index]}_seg{suffix}" for suffix in SUFFIXES})
+        files = (result_file(self.output_dir, self.names[index], suffix) for suffix in RESULT_SUFFIXES)
+        remove_unfinished(self.output_dir, {file.name for file in files})
         return True
 
     def _byte(self, index: int) -> int:

@@ -103,7 +103,8 @@ def _segment(value: int, entry: dict[str, Any]) -> dict[str, Any]:
 def _run_dcmqi(series: PathLike, label_map: PathLike, description: Path, written: Path) -> None:
     inputs = ["--inputImageList", str(label_map), "--inputDICOMDirectory", str(series)]
     outputs = ["--inputMetadata", str(description), "--outputDICOM", str(written)]
-    run = subprocess.run(["itkimage2segimage", *inputs, *outputs], capture_output=True, text=True)
+    command = ["itkimage2segimage", *inputs, *outputs]
+    run = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False)
     if run.returncode or not written.exists():
         reason = (run.stderr.strip() or run.stdout.strip() or "no message").splitlines()[-1]
         raise InputError(f"dcmqi cannot write the label map as DICOM SEG: {reason}")

@@ -66,7 +66,8 @@ def _csv_cases(source: Path) -> Iterator[dict[str, Any]]:
     try:
         with source.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            rows, columns = list(reader), reader.fieldnames or []
+            rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in _cells(row))]
+            columns = reader.fieldnames or []
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{source} cannot be read as CSV. Give a list with a row for each scan.") from error
     if "image" not in columns or not set(columns) <= set(COLUMNS) or not rows:
@@ -74,8 +75,12 @@ def _csv_cases(source: Path) -> Iterator[dict[str, Any]]:
             f"{source}: found {len(rows)} rows with the columns {', '.join(columns) or 'none'}, expected a row a scan "
             f"with the column image and any of {', '.join(COLUMNS[1:])}. Correct the first line."
         )
-    for number, row in enumerate(rows, start=2):
-        case = {key: value for key, value in row.items() if value}
+    for number, row in rows:
+        if None in row:
+            raise InputError(
+                f"{source}, line {number}: more cells than the first line names. Put a path with a comma in quotes."
+            )
+        case = {key: value.strip() for key, value in row.items() if value and value.strip()}
         for key in {"image", "label"} & case.keys():
             case[key] = str(source.parent.absolute() / case[key])
             if not Path(case[key]).exists():
@@ -83,6 +88,11 @@ def _csv_cases(source: Path) -> Iterator[dict[str, Any]]:
         if "image" not in case:
             raise InputError(f"{source}, line {number}: no image. Name its file, or take the line out.")
         yield case
+
+
+def _cells(row: Mapping[str | None, Any]) -> list[str]:
+    """Give the cells of a row, those without a column included; a row that ends early has fewer."""
+    return [cell for key, cell in row.items() if key is not None and cell is not None] + list(row.get(None, []))
 
 
 def _labels(source: Path, names: Mapping[str, int] | str | None, *, needed: bool) -> dict[str, int]:

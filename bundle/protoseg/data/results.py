@@ -1,0 +1,43 @@
+"""Files that tell about a query, and telling them from images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+__all__ = ["RESULT_SUFFIXES", "is_result", "read_report", "report_file", "result_file"]
+
+LABEL_MAP, OVERLAY, LABEL_PICTURE, REPORT = ".nii.gz", ".png", "_labels.png", ".json"
+RESULT_SUFFIXES = (LABEL_MAP, OVERLAY, LABEL_PICTURE, REPORT)
+REPORT_KEYS = {"query", "labels", "settings"}
+
+
+def result_file(folder: str | Path, name: str, suffix: str) -> Path:
+    """Path of a result about the query of this name; `suffix` is one of `RESULT_SUFFIXES`."""
+    return Path(folder) / f"{name}_seg{suffix}"
+
+
+def report_file(folder: str | Path, name: str) -> Path:
+    """Path of the report about the query of this name: what is written last about a query."""
+    return result_file(folder, name, REPORT)
+
+
+def read_report(file: Path) -> dict[str, Any] | None:
+    """Read a report; None where there is none, or none that can be read."""
+    try:
+        report = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return report if isinstance(report, dict) else None
+
+
+def is_result(path: Path) -> bool:
+    """Tell whether an image file is the result of a query: it has a result's name, and its report lies beside it."""
+    for suffix in RESULT_SUFFIXES:
+        name = path.name.removesuffix(f"_seg{suffix}")
+        if name != path.name:
+            report = read_report(report_file(path.parent, name))
+            if report is not None and report.keys() >= REPORT_KEYS:
+                return True
+    return False

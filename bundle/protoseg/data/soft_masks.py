@@ -1,0 +1,67 @@
+"""Masks with soft edges (antialiased, blurred, resized), told from maps of many labels."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+from monai.config import PathLike
+from scipy.ndimage import maximum_filter, minimum_filter
+
+from protoseg.errors import InputError
+
+__all__ = ["without_soft_edges"]
+
+logger = logging.getLogger(__name__)
+
+FEWEST_VALUES = 3  # between black and white; with fewer, a label one pixel wide cannot be told from an edge
+MANY_VALUES = 16  # of an image
+SHARE_BETWEEN = 0.75  # of the pixels between black and white, those with a darker and a brighter neighbor
+SMALLEST_SOLID = 0.2  # pixels that are nearly white, for each that is neither nearly white nor nearly black
+
+
+def without_soft_edges(pixels: np.ndarray, white: int, path: PathLike) -> np.ndarray:
+    """Threshold a mask with soft edges at half of white; a label map comes back as it is.
+
+    On a soft edge nearly every pixel has a darker and a brighter neighbor. In a label map whose structures are three
+    pixels wide, at most half have: a pixel has its like around it and, at a border, one other structure.
+
+    Args:
+        pixels: (1, W, H, 1).
+        white: highest value that the format of the picture can hold, 255 or 65535.
+        path: of the picture, for messages.
+
+    Raises:
+        InputError: nearly every pixel lies between darker and brighter ones, but little is black or white: this is an
+            image.
+    """
+    grey = pixels[0, ..., 0]
+    between = (grey > grey.min()) & (grey < grey.max())
+    values = np.unique(grey[between])
+    on_edge = between & (minimum_filter(grey, 3) < grey) & (maximum_filter(grey, 3) > grey)
+    if not len(values) or on_edge.sum() < SHARE_BETWEEN * between.sum():
+        return pixels
+    solid, dim = (grey >= 0.9 * white).sum(), ((grey > 0.1 * white) & (grey < 0.9 * white)).sum()
+    is_mask = grey.min() == 0 and grey.max() == white and solid >= SMALLEST_SOLID * dim
+    if is_mask and len(values) >= FEWEST_VALUES:
+        logger.warning(
+            "%s: %d grey values occur on edges only, so they are taken for the soft edges of a mask: what is brighter "
+            "than half is labelled.",
+            path,
+            len(values),
+        )
+        return np.where(pixels > white / 2, np.float32(white), np.float32(0))
+    if len(values) >= MANY_VALUES:
+        raise InputError(
+            f"{path}: nearly all of its {len(values)} grey values lie between darker and brighter ones, as in an image "
+            "or a blurred mask, expected flat areas with one value a label. Check that this is the label map, and save "
+            "masks without soft edges."
+        )
+    if is_mask:
+        logger.warning(
+            "%s: the value %s occurs on edges only and is kept as a label. If it is a soft edge, save the mask "
+            "without it.",
+            path,
+            " and ".join(f"{value:g}" for value in values),
+        )
+    return pixels
