@@ -19,7 +19,7 @@ from protoseg.workflows.suite.index import read_index
 from protoseg.workflows.suite.pictures import picture_file
 from protoseg.workflows.suite.report import SuiteReport, write_report
 from protoseg.workflows.suite.rows import read_suite_rows, write_suite_rows
-from protoseg.workflows.suite.summary import figures_table, summarize
+from protoseg.workflows.suite.summary import figures_table, summarize, summary_table
 
 RUN = {
     "date": "2026-01-02T03:04:05+00:00",
@@ -154,6 +154,16 @@ def test_figures_by_hand():
     }
     assert list(summary["groups"]["region"]) == ["not given"]
     assert summary["labels"]["ct"]["spleen"]["dice"] == {"mean": 0.6, "interval": None}
+
+
+def test_the_text_tells_sets_groups_and_labels():
+    lines = summary_table(summarize(ROWS)).splitlines()
+    assert lines[1].split()[:8] == ["ct", "0.400", "0.400", "-", "0.400", "2", "3", "4.0"]
+    assert lines[4].split()[:4] == ["mean", "over", "sets", "0.700"]
+    assert lines[5] == "by modality (sets): CT 0.400 (1), MR 0.850 (2)"
+    assert lines[6] == "ct by label (scored): liver 0.300 (2), spleen 0.600 (1)"
+    assert lines[7].startswith("estimated against true Dice, 4 labels: Pearson r ")
+    assert lines[7].endswith("mean absolute error 0.275, 1 of the 1 with a Dice below 0.3 estimated above 0.7")
 
 
 def test_the_estimate_is_judged_on_what_was_scored():

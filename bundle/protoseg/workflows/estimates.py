@@ -14,7 +14,7 @@ __all__ = ["draw_estimates", "estimate_correlation"]
 
 
 def estimate_correlation(estimated: Sequence[float], true: Sequence[float]) -> float | None:
-    """Pearson correlation of estimated and true Dice; None where one of them does not vary."""
+    """Give the Pearson correlation of estimated and true Dice; None where one of them does not vary."""
     if len(set(estimated)) < 2 or len(set(true)) < 2:
         return None
     return statistics.correlation(estimated, true)

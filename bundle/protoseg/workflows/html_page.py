@@ -30,7 +30,7 @@ def render_page(template: str, **content: Any) -> str:
 
 
 def svg_uri(figure: Figure) -> str:
-    """A figure as the address of an image."""
+    """Write a figure as the address of an image."""
     buffer = io.BytesIO()
     with rc_context({"svg.hashsalt": "report"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -38,7 +38,7 @@ def svg_uri(figure: Figure) -> str:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """Content of a file as an address that holds it; `kind` is its media type."""
+    """Write the content of a file as an address that holds it; `kind` is its media type."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 

@@ -73,7 +73,7 @@ class SharedWork:
             left = [index for index in self.not_done(left) if index not in drawn]
 
     def not_done(self, indices: Collection[int]) -> list[int]:
-        """Those of some items that are not done."""
+        """Tell which of some items are not done."""
         return [index for index in indices if not self.is_done(index)]
 
     def give_up(self) -> None:

@@ -13,6 +13,6 @@ LIBRARIES = ("torch", "monai", "pytorch-ignite", "timm", "numpy")
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of the package, of Python, and of the libraries that figures depend on."""
+    """Tell the versions of the package, of Python, and of the libraries that figures depend on."""
     versions = {"protoseg": __version__, "python": platform.python_version()}
     return {**versions, **{library: version(library) for library in LIBRARIES}}

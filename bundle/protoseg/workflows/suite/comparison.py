@@ -88,7 +88,7 @@ def compare(earlier: EarlierRun, rows: Sequence[SuiteRow], settings: Mapping[str
 
 
 def comparison_table(comparison: Mapping[str, Any]) -> str:
-    """A comparison as text."""
+    """Format a comparison as text."""
     wide = max(len(name) for name in (*comparison["sets"], "mean over sets"))
     lines = [f"against {comparison['against']}", f"{'':{wide}}  before    now  difference  95 % interval"]
     for name, own in [*comparison["sets"].items(), ("mean over sets", comparison["all"])]:

@@ -21,7 +21,7 @@ QUALITY = 88  # of JPEG: a run has hundreds of pictures
 
 
 def picture_file(pair: ScanPair, label: str) -> Path:
-    """Where the picture of a label belongs in the folder of a run."""
+    """Tell where the picture of a label belongs in the folder of a run."""
     return Path("cases") / f"{pair.file}_{pair.labels[label]}.jpg"
 
 

@@ -78,7 +78,7 @@ def read_suite_rows(path: Path) -> list[SuiteRow]:
 
 
 def finding_columns(finding: LabelFinding | None) -> dict[str, Any]:
-    """Numbers of a finding by the names of its fields; a pair of numbers has a column for each."""
+    """Give the numbers of a finding by the names of its fields, the bounds of its interval by those of `INTERVAL`."""
     finding = finding or LabelFinding(0.0, None, None)  # lost before the engine saw it
     columns: dict[str, Any] = {}
     for field in fields(finding):

@@ -80,7 +80,7 @@ class PairSegmenter:
         self._preprocessings: dict[str, Preprocessing] = {}
 
     def settings(self) -> dict[str, Any]:
-        """All that a label map depends on besides its scans, as JSON: config entries, weights, code and device."""
+        """Tell all that a label map depends on besides its scans, as JSON: config entries, weights, code and device."""
         roots = ("support", "inferer", "network", "preprocessing")
         return {
             **{name: json.loads(json.dumps(self.config[name])) for name in _reachable(self.config, roots)},

@@ -21,7 +21,7 @@ Figures = dict[str, Any]
 
 
 def summarize(rows: Sequence[SuiteRow]) -> Figures:
-    """Figures of a whole suite, each set weighing the same, as JSON: None stands for what is not defined.
+    """Summarize a whole suite, each set weighing the same, as JSON: None stands for what is not defined.
 
     Returns:
         "dice", over sets; "estimate", over all labels; "sets", "labels" (set by set) and "groups" (by modality,
@@ -45,7 +45,7 @@ def summarize(rows: Sequence[SuiteRow]) -> Figures:
 
 
 def rows_by(rows: Iterable[SuiteRow], key: str) -> dict[str, list[SuiteRow]]:
-    """Rows by one of their texts, in order of appearance."""
+    """Group rows by one of their texts, in order of appearance."""
     groups: dict[str, list[SuiteRow]] = {}
     for row in rows:
         groups.setdefault(row[key], []).append(row)
@@ -53,7 +53,7 @@ def rows_by(rows: Iterable[SuiteRow], key: str) -> dict[str, list[SuiteRow]]:
 
 
 def as_pairs(rows: Sequence[SuiteRow], measure: str) -> NDArray[np.float64]:
-    """A measure of the rows of a set as a table (pairs, labels); NaN where it is not defined."""
+    """Arrange a measure of the rows of a set as a table (pairs, labels); NaN where it is not defined."""
     pairs = {key: place for place, key in enumerate(dict.fromkeys(map(_pair, rows)))}
     labels = {name: place for place, name in enumerate(dict.fromkeys(row["label"] for row in rows))}
     table = np.full((len(pairs), len(labels)), np.nan)
@@ -64,7 +64,7 @@ def as_pairs(rows: Sequence[SuiteRow], measure: str) -> NDArray[np.float64]:
 
 
 def estimate_figures(rows: Iterable[SuiteRow]) -> Figures:
-    """How well the estimated Dice follows the true one, over the labels that have both.
+    """Judge how well the estimated Dice follows the true one, over the labels that have both.
 
     Returns:
         "labels", how many; "correlation" (Pearson); "error", mean of absolute differences; "low", how many have a true
@@ -86,7 +86,7 @@ def estimate_figures(rows: Iterable[SuiteRow]) -> Figures:
 
 
 def figures_table(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The figures as rows of a table with the columns "level" and "name"."""
+    """List the figures as rows of a table with the columns "level" and "name"."""
     levels = [("all sets", "", summary)]
     levels += [("set", name, figures) for name, figures in summary["sets"].items()]
     levels += [(fact, name, own) for fact, groups in summary["groups"].items() for name, own in groups.items()]
@@ -97,7 +97,7 @@ def figures_table(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def summary_table(summary: Mapping[str, Any]) -> str:
-    """The figures by set and by group as text."""
+    """Format the figures by set, by group and by label as text."""
     wide = max(len(name) for name in (*summary["sets"], "mean over sets"))
     lines = [f"{'':{wide}}   Dice  95 % interval  pairs  labels  HD95 mm  estimate r  error  seconds"]
     for name, figures in summary["sets"].items():
@@ -107,18 +107,21 @@ def summary_table(summary: Mapping[str, Any]) -> str:
             f"{figures['scored']:6}  {_text(figures['hd95_mm'], 1):>7}  {_text(estimate['correlation'], 2):>10}  "
             f"{_text(estimate['error'], 2):>5}  {_text(figures['seconds'], 1):>7}"
         )
-    for fact, groups in summary["groups"].items():
-        told = ", ".join(f"{name} {_text(own['dice']['mean'])} ({own['dice']['sets']})" for name, own in groups.items())
-        lines += [f"by {fact} (sets): {told}"] if len(groups) > 1 else []
     lines.append(
         f"{'mean over sets':{wide}}  {_text(summary['dice']['mean'])}  {_interval(summary['dice'])}  "
         f"{summary['pairs']:5}  {summary['scored']:6}"
     )
+    for fact, groups in summary["groups"].items():
+        told = ", ".join(f"{name} {_text(own['dice']['mean'])} ({own['dice']['sets']})" for name, own in groups.items())
+        lines += [f"by {fact} (sets): {told}"] if len(groups) > 1 else []
+    for name, labels in summary["labels"].items():
+        told = ", ".join(f"{label} {_text(own['dice']['mean'])} ({own['scored']})" for label, own in labels.items())
+        lines += [f"{name} by label (scored): {told}"] if len(labels) > 1 else []
     return "\n".join([*lines, estimate_text(summary["estimate"])])
 
 
 def estimate_text(figures: Mapping[str, Any]) -> str:
-    """Figures of the estimate in a line."""
+    """Format the figures of `estimate_figures` as a line."""
     covered = "" if figures["coverage"] is None else f", true within its interval {_text(figures['coverage'])}"
     return (
         f"estimated against true Dice, {figures['labels']} labels: Pearson r {_text(figures['correlation'])}, mean "
