@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -162,6 +163,6 @@ def _describe(
         "index": str(index),
         "overlays": list(overlays),
         "overrides": dict(overrides),
-        "settings": dict(settings),
+        "settings": {**settings, "threads": torch.get_num_threads()},  # sums in another order differ in the last digit
         "versions": library_versions(),
     }
