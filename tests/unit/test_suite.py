@@ -160,7 +160,7 @@ def test_the_text_tells_sets_groups_and_labels():
     lines = summary_table(summarize(ROWS)).splitlines()
     assert lines[1].split()[:8] == ["ct", "0.400", "0.400", "-", "0.400", "2", "3", "4.0"]
     assert lines[4].split()[:4] == ["mean", "over", "sets", "0.700"]
-    assert lines[5] == "by modality (sets): CT 0.400 (1), MR 0.850 (2)"
+    assert lines[5] == "by modality (sets): MR 0.850 (2)"
     assert lines[6] == "ct by label (scored): liver 0.300 (2), spleen 0.600 (1)"
     assert lines[7].startswith("estimated against true Dice, 4 labels: Pearson r ")
     assert lines[7].endswith("mean absolute error 0.275, 1 of the 1 with a Dice below 0.3 estimated above 0.7")

@@ -112,8 +112,9 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         f"{summary['pairs']:5}  {summary['scored']:6}"
     )
     for fact, groups in summary["groups"].items():
-        told = ", ".join(f"{name} {_text(own['dice']['mean'])} ({own['dice']['sets']})" for name, own in groups.items())
-        lines += [f"by {fact} (sets): {told}"] if len(groups) > 1 else []
+        several = {name: own["dice"] for name, own in groups.items() if own["dice"]["sets"] > 1}
+        told = ", ".join(f"{name} {_text(dice['mean'])} ({dice['sets']})" for name, dice in several.items())
+        lines += [f"by {fact} (sets): {told}"] if several and len(groups) > 1 else []
     for name, labels in summary["labels"].items():
         told = ", ".join(f"{label} {_text(own['dice']['mean'])} ({own['scored']})" for label, own in labels.items())
         lines += [f"{name} by label (scored): {told}"] if len(labels) > 1 else []
