@@ -9,7 +9,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from protoseg.errors import InputError
-from protoseg.workflows import work_list
+from protoseg.workflows import shared_work
 from protoseg.workflows.readable import ReadableScans
 from protoseg.workflows.work_list import WorkList
 
@@ -74,7 +74,7 @@ def test_a_file_system_without_locks_is_refused(start, tmp_path, monkeypatch):
     def no_locks(*_):
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(work_list.fcntl, "lockf", no_locks)
+    monkeypatch.setattr(shared_work.fcntl, "lockf", no_locks)
     with pytest.raises(InputError, match="is on a file system without locks \\(No locks available\\)"):
         list(start())
 
@@ -105,7 +105,7 @@ def test_a_query_is_drawn_by_one_process_and_after_its_death_by_another(start, o
         os.kill(other.pid, signal.SIGKILL)
         other.join()
 
-    monkeypatch.setattr(work_list.time, "sleep", wait)
+    monkeypatch.setattr(shared_work.time, "sleep", wait)
     drawn = []
     for index in start():
         drawn.append(index)
@@ -114,7 +114,7 @@ def test_a_query_is_drawn_by_one_process_and_after_its_death_by_another(start, o
 
 
 def test_a_query_that_another_process_has_done_is_not_drawn(start, other, tmp_path, monkeypatch):
-    monkeypatch.setattr(work_list.time, "sleep", lambda _: report(tmp_path, "a"))
+    monkeypatch.setattr(shared_work.time, "sleep", lambda _: report(tmp_path, "a"))
     assert list(start()) == [1, 2]
 
 

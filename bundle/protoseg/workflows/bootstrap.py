@@ -19,13 +19,14 @@ def mean_over_labels(table: ArrayLike) -> float:
     return float(_means(np.asarray(table, float)))
 
 
-def mean_interval(table: ArrayLike, *, seed: int = 0) -> tuple[float, float] | None:
+def mean_interval(table: ArrayLike, *, pooled: bool = False, seed: int = 0) -> tuple[float, float] | None:
     """95 % confidence interval of `mean_over_labels`: percentile bootstrap over scans.
 
     Scans are drawn, not single values: the labels of one scan succeed and fail together.
 
     Args:
         table: (scans, labels).
+        pooled: the mean is that of all values at once, so that a label that more scans show weighs more.
         seed: of the draws.
 
     Returns:
@@ -37,7 +38,7 @@ def mean_interval(table: ArrayLike, *, seed: int = 0) -> tuple[float, float] | N
         return None
 
     def statistic(drawn: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
-        return _means(values[drawn])
+        return np.nanmean(values[drawn], axis=(-2, -1)) if pooled else _means(values[drawn])
 
     result = bootstrap(
         (np.arange(len(values)),),

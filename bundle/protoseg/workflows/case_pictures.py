@@ -22,7 +22,7 @@ from protoseg.files import replacing, to_path
 from protoseg.workflows.metrics import LabelDice
 from protoseg.workflows.pictures import as_slices, label_colour
 
-__all__ = ["SaveCasePicturesd", "case_file", "draw_case", "draw_support"]
+__all__ = ["EDGE", "PREDICTION", "SaveCasePicturesd", "case_file", "draw_case", "draw_slice", "draw_support"]
 
 EDGE = 150  # pixels of a slice in a picture
 CONTEXT = 1.6  # side of what is shown, over the extent of the label
@@ -77,23 +77,22 @@ class SaveCasePicturesd(MapTransform):
 def draw_case(image: NDArray[Any], predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> Image.Image:
     """Draw one label on three slices of its extent: prediction filled, truth as a white outline.
 
+    A volume of one slice, a picture, is drawn whole without the label first, then with it, and then its surroundings.
+
     Args:
         image: S x H x W or, in colour, S x H x W x 3; square pixels.
         predicted: S x H x W.
         true: S x H x W; not both are empty.
     """
     either = predicted | true
-    _, rows, columns = find_objects(either.astype(np.uint8))[0]
-    centre = ((rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2)
-    extent = max(rows.stop - rows.start, columns.stop - columns.start)
-    side = max(int(CONTEXT * extent), min(image.shape[1:3]) // 4)
     low, high = float(image.min()), float(image.max())
     picture = Image.new("RGB", (3 * EDGE, EDGE))
-    for place, index in enumerate(support_thirds(np.flatnonzero(either.any((1, 2))).tolist())):
+    for place, (index, centre, side, labelled) in enumerate(_views(either)):
         shown = (_square(image[index], centre, side, low) - low) / (high - low or 1)
-        filled, outlined = (_square(mask[index], centre, side, False) for mask in (predicted, true))
-        tile = _draw(shown, filled.astype(np.uint8), [PREDICTION], outlined)
-        ImageDraw.Draw(tile).text((4, 3), f"slice {index}", fill="white")
+        filled, outlined = (_square(mask[index] & labelled, centre, side, False) for mask in (predicted, true))
+        tile = draw_slice(shown, filled.astype(np.uint8), [PREDICTION], outlined)
+        if len(image) > 1:
+            ImageDraw.Draw(tile).text((4, 3), f"slice {index}", fill="white")
         picture.paste(tile, (place * EDGE, 0))
     return picture
 
@@ -105,10 +104,24 @@ def draw_support(support: SupportSet, positions: Sequence[int]) -> list[tuple[st
     for position in positions:
         image = support.images[position].numpy().transpose(1, 2, 0)
         shown = (image - image.min()) / (float(np.ptp(image)) or 1)
-        tile = _draw(shown, support.masks[position].numpy(), colours)
+        tile = draw_slice(shown, support.masks[position].numpy(), colours)
         origin = support.origins[position]
         drawn.append((f"{query_id(origin.scan)}, slice {origin.slice_index}", tile))
     return drawn
+
+
+def _views(mask: NDArray[np.bool_]) -> list[tuple[int, tuple[int, int], int, bool]]:
+    """Slice, centre and side of the square to show, and whether with the label, of each of three tiles."""
+    _, rows, columns = find_objects(mask.astype(np.uint8))[0]
+    centre = ((rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2)
+    extent = max(rows.stop - rows.start, columns.stop - columns.start)
+    height, width = mask.shape[1:]
+    side = max(int(CONTEXT * extent), min(height, width) // 4)
+    if len(mask) == 1:
+        whole = (0, (height // 2, width // 2), max(height, width))
+        return [(*whole, False), (*whole, True), (0, centre, side, True)]
+    slices = support_thirds(np.flatnonzero(mask.any((1, 2))).tolist())
+    return [(index, centre, side, True) for index in slices]
 
 
 def _square(slice_: NDArray[Any], centre: tuple[int, int], side: int, padding: float) -> NDArray[Any]:
@@ -119,7 +132,7 @@ def _square(slice_: NDArray[Any], centre: tuple[int, int], side: int, padding: f
     return padded[centre[0] : centre[0] + side, centre[1] : centre[1] + side]
 
 
-def _draw(
+def draw_slice(
     shown: NDArray[Any],
     filled: NDArray[np.uint8],
     colours: Sequence[tuple[float, float, float]],

@@ -1,7 +1,8 @@
-"""How well the Dice that the engine estimates agrees with the true one, as a picture."""
+"""How well the Dice that the engine estimates agrees with the true one: as a figure, and as a picture."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -9,7 +10,14 @@ from matplotlib.figure import Figure
 
 from protoseg.workflows.pictures import label_colour
 
-__all__ = ["draw_estimates"]
+__all__ = ["draw_estimates", "estimate_correlation"]
+
+
+def estimate_correlation(estimated: Sequence[float], true: Sequence[float]) -> float | None:
+    """Give the Pearson correlation of estimated and true Dice; None where one of them does not vary."""
+    if len(set(estimated)) < 2 or len(set(true)) < 2:
+        return None
+    return statistics.correlation(estimated, true)
 
 
 def draw_estimates(estimated: Sequence[float], true: Sequence[float], labels: Sequence[str]) -> Figure:

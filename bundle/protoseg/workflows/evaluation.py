@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from monai.engines import Evaluator
 
-from protoseg import __version__
 from protoseg.engine.inferer import OneShotInferer
 from protoseg.engine.legacy_protocol import LegacyInferer
 from protoseg.errors import InputError
@@ -26,10 +23,10 @@ from protoseg.workflows.metrics import LabelDice
 from protoseg.workflows.processes import gather_in_turn, is_first
 from protoseg.workflows.protocols import KNOWLEDGE
 from protoseg.workflows.timings import ScanTimes
+from protoseg.workflows.versions import library_versions
 
 __all__ = ["Evaluation", "ProtocolRun"]
 
-LIBRARIES = ("torch", "monai", "pytorch-ignite", "timm", "numpy")
 SUPPORT_SHOWN = 24  # slices
 
 
@@ -84,11 +81,7 @@ class Evaluation:
             "date": datetime.now().astimezone().isoformat(timespec="seconds"),
             "command": shlex.join(sys.argv),
             "settings": {name: "none" if value is None else str(value) for name, value in self.settings.items()},
-            "versions": {
-                "protoseg": __version__,
-                "python": platform.python_version(),
-                **{library: version(library) for library in LIBRARIES},
-            },
+            "versions": library_versions(),
             "labels": dict(self.runs[0].metric.labels),
             "seconds": {protocol: [round(time, 3) for time in times] for protocol, times in seconds.items()},
             "support": {run.metric.protocol: self._draw_support(run) for run in self.runs},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from protoseg.errors import InputError
 from protoseg.files import replacing, to_path, write_json
 from protoseg.workflows.case_tables import read_rows, write_rows
+from protoseg.workflows.estimates import estimate_correlation
 from protoseg.workflows.html_report import EvaluationFolder, render_report
 from protoseg.workflows.metrics import CaseRow
 from protoseg.workflows.summaries import summarise
@@ -89,12 +89,10 @@ def _figures(
 
 
 def _estimate_correlation(rows: Sequence[CaseRow]) -> float | None:
-    """Pearson correlation of the Dice that was estimated without the truth with the true one; None without spread."""
     pairs = [(row["estimated_dice"], row["dice"]) for row in rows if row["estimated_dice"] is not None]
     pairs = [pair for pair in pairs if np.isfinite(pair).all()]
-    if len(pairs) < 2 or min(len(set(values)) for values in zip(*pairs)) < 2:
-        return None
-    return round(statistics.correlation(*zip(*pairs)), 3)
+    correlation = estimate_correlation(*zip(*pairs)) if pairs else None
+    return None if correlation is None else round(correlation, 3)
 
 
 def _print(summaries: dict[str, dict[str, Any]], report: Path) -> None:

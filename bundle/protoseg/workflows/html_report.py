@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,15 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-from matplotlib import rc_context
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
 from protoseg.workflows.box_plots import draw_box_plots
 from protoseg.workflows.case_pictures import case_file
 from protoseg.workflows.estimates import draw_estimates
+from protoseg.workflows.html_page import data_uri, render_page, svg_uri
 from protoseg.workflows.metrics import CaseRow
 from protoseg.workflows.pictures import label_colour
 from protoseg.workflows.published_figures import PUBLISHED, PUBLISHED_NOTE
@@ -52,23 +47,16 @@ def render_report(
         rows: of all evaluations, by protocol.
         summaries: of the rows, by protocol, see `summarise`.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["figure"] = _figure
     labels = list(dict.fromkeys(row["label"] for mine in rows.values() for row in mine))
-    return environment.get_template(TEMPLATE).render(
+    return render_page(
+        TEMPLATE,
         labels=labels,
         summaries=summaries,
         measures=MEASURES,
         seconds={protocol: _seconds(folders, protocol) for protocol in rows},
         published=PUBLISHED,
         published_note=PUBLISHED_NOTE,
-        box_plots=_svg(draw_box_plots(rows, PLOTTED)),
+        box_plots=svg_uri(draw_box_plots(rows, PLOTTED)),
         cases={label: {name: _cases(folders, mine, label) for name, mine in rows.items()} for label in labels},
         supports=[_support(folder, protocol) for folder in folders for protocol in folder.run["support"]],
         estimates=_estimates(rows),
@@ -101,13 +89,13 @@ def _dice(row: CaseRow) -> float:
 def _case_picture(folders: Sequence[EvaluationFolder], row: CaseRow) -> str:
     file = case_file(row["protocol"], row["scan"], row["label"])
     folder = next(folder for folder in folders if row in folder.rows)
-    return _data_uri((folder.path / file).read_bytes(), "image/png")
+    return data_uri((folder.path / file).read_bytes(), "image/png")
 
 
 def _support(folder: EvaluationFolder, protocol: str) -> dict[str, Any]:
     support = folder.run["support"][protocol]
     pictures = [
-        {"caption": shown["caption"], "picture": _data_uri((folder.path / shown["file"]).read_bytes(), "image/png")}
+        {"caption": shown["caption"], "picture": data_uri((folder.path / shown["file"]).read_bytes(), "image/png")}
         for shown in support["shown"]
     ]
     colours = [(label, to_hex(label_colour(position))) for position, label in enumerate(folder.run["labels"])]
@@ -128,29 +116,4 @@ def _estimates(rows: Mapping[str, Sequence[CaseRow]]) -> str | None:
         for row in mine
         if row["estimated_dice"] is not None and math.isfinite(row["dice"])
     ]
-    return _svg(draw_estimates(*zip(*known))) if known else None
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    with rc_context({"svg.hashsalt": "report"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return _data_uri(buffer.getvalue(), "image/svg+xml")
-
-
-def _data_uri(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _figure(figure: Mapping[str, Any]) -> Markup:
-    """A mean with its interval, as text."""
-    if figure["mean"] is None:
-        return Markup("–")
-    if figure["interval"] is None:
-        return Markup("{}").format(_text(figure["mean"]))
-    low, high = (_text(bound) for bound in figure["interval"])
-    return Markup("{} <small>{}–{}</small>").format(_text(figure["mean"]), low, high)
-
-
-def _text(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 1 else f"{value:.1f}"
+    return svg_uri(draw_estimates(*zip(*known))) if known else None

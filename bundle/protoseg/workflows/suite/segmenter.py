@@ -1,0 +1,190 @@
+"""The product as `inference.yaml` and the user's overrides make it, for one pair of scans after another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+from monai.utils import set_determinism
+
+import protoseg
+from protoseg.data.grids import align_labels
+from protoseg.data.planes import SLICE_AXES
+from protoseg.data.transforms import Preprocessing
+from protoseg.data.volumes import read_labels
+from protoseg.engine.inferer import FINDINGS
+from protoseg.engine.prediction import LabelFinding, findings_from_json
+from protoseg.engine.support import SupportSet
+from protoseg.errors import InputError, input_errors_unwrapped
+from protoseg.workflows.invert import InvertLabelMapd
+from protoseg.workflows.measures import volume_ml
+from protoseg.workflows.suite.index import LabelledScan, ScanPair
+
+__all__ = ["PairSegmenter", "SegmentedPair"]
+
+CONFIGS = Path(protoseg.bundle_root()) / "configs"
+BY_PAIR = {"support": ("image", "label", "transform", "label_names"), "inferer": ("support",)}  # not of the config
+REFERENCE = re.compile(r"@(?:::)?(\w+)")
+
+
+@dataclass(frozen=True)
+class SegmentedPair:
+    """A query that was segmented, with its truth.
+
+    `image`, `found` and `drawn` are on the grid that the engine works on, axes L, P, S; `predicted` and `true` are on
+    that of the query's file, whole. All are (C, X, Y, Z), or (1, X, Y, Z) for label maps.
+    """
+
+    support: SupportSet
+    support_ml: Mapping[str, float]  # labelled volume of each label that was asked for, mean over the support's scans
+    image: MetaTensor
+    found: MetaTensor
+    drawn: MetaTensor
+    predicted: MetaTensor
+    true: MetaTensor
+    findings: Mapping[str, LabelFinding]
+    seconds: float  # from the image in memory to its label map, the support's encoding included
+
+
+class PairSegmenter:
+    """Segments queries from supports by the bundle's own inference config.
+
+    Args:
+        overlays: files of the folder of configs, laid over `inference.yaml`.
+        overrides: id of a config entry -> value.
+
+    Raises:
+        InputError: an overlay or an entry does not exist, or an entry cannot be used.
+    """
+
+    def __init__(self, overlays: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> None:
+        config = _read_config(overlays, overrides or {})
+        for name, arguments in BY_PAIR.items():
+            kept = {key: value for key, value in config[name].items() if key not in arguments}
+            config[name] = {**kept, "_mode_": "callable"}
+        set_determinism(0)
+        self.config = config
+        with input_errors_unwrapped():
+            self.network = config.get_parsed_content("network").eval()
+            self._load_support = config.get_parsed_content("support")
+            self._make_inferer = config.get_parsed_content("inferer")
+        self._preprocessings: dict[str, Preprocessing] = {}
+
+    def settings(self) -> dict[str, Any]:
+        """Tell all that a label map depends on besides its scans, as JSON: config entries, weights, code and device."""
+        roots = ("support", "inferer", "network", "preprocessing")
+        return {
+            **{name: json.loads(json.dumps(self.config[name])) for name in _reachable(self.config, roots)},
+            "device": str(next(self.network.parameters()).device.type),
+            "weights_fingerprint": self.network.encoding_fingerprint(),
+            "code": _code_digest(),
+        }
+
+    def segment(self, pair: ScanPair) -> SegmentedPair:
+        """Segment the query of a pair; of its label map, nothing is known while that is done.
+
+        Raises:
+            InputError: a scan cannot be read, or shows none of the labels that are to be asked for.
+        """
+        support, support_ml = self._support(pair)
+        preprocessing = self._preprocessing(pair.query)
+        query = {"image": str(pair.query.image), "label": str(pair.query.label)}
+        data = preprocessing({**query, SLICE_AXES: support.slice_axes})
+        inferer = self._make_inferer(support=support, progress=False)
+        begin = perf_counter()
+        found = inferer(data["image"][None], self.network)[0]
+        seconds = perf_counter() - begin
+        inverting = InvertLabelMapd(keys="pred", transform=preprocessing, orig_keys="image")
+        predicted = inverting({**data, "pred": found})["pred"]
+        return SegmentedPair(
+            support=support,
+            support_ml=support_ml,
+            image=data["image"],
+            found=found,
+            drawn=data["label"],
+            predicted=predicted,
+            true=align_labels(read_labels(pair.query.label), predicted),
+            findings=findings_from_json(found.meta[FINDINGS]),
+            seconds=seconds,
+        )
+
+    def _support(self, pair: ScanPair) -> tuple[SupportSet, dict[str, float]]:
+        supports: list[SupportSet] = []
+        volumes: dict[str, list[float]] = {}
+        for scan in pair.supports:
+            labels = read_labels(scan.label)
+            present = set(torch.unique(labels.as_tensor()).tolist())
+            shown = {name: value for name, value in pair.labels.items() if value in present}
+            if not shown:
+                told = ", ".join(f"{name} ({value})" for name, value in pair.labels.items())
+                raise InputError(f"{scan.label}: none of the labels {told} is in it. Correct the labels of the set.")
+            for name, value in shown.items():
+                volumes.setdefault(name, []).append(volume_ml(labels[0] == value, labels.affine))
+            supports.append(
+                self._load_support(
+                    image=scan.image,
+                    label=scan.label,
+                    transform=self._preprocessing(scan),
+                    label_names={str(value): name for name, value in shown.items()},
+                    slice_axes=supports[0].slice_axes if supports else None,  # all in the plane of the first
+                )
+            )
+        return reduce(SupportSet.merge, supports), {name: sum(each) / len(each) for name, each in volumes.items()}
+
+    def _preprocessing(self, scan: LabelledScan) -> Preprocessing:
+        """The config's preprocessing for a scan's modality; a modality that the user chose is that of all scans."""
+        modality = scan.read_as if self.config["modality"] == "auto" else self.config["modality"]
+        if modality not in self._preprocessings:
+            config = ConfigParser()
+            config.read_config(self.config.get())
+            config["modality"] = modality
+            self._preprocessings[modality] = config.get_parsed_content("preprocessing")
+        return self._preprocessings[modality]
+
+
+def _read_config(overlays: Sequence[str], overrides: Mapping[str, Any]) -> ConfigParser:
+    files = [CONFIGS / file for file in ("inference.yaml", *overlays)]
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"{file} does not exist. Name a file of {CONFIGS}, such as refiners/guided.yaml.")
+    config = ConfigParser()
+    config.read_config([str(file) for file in files])
+    for name in overrides:
+        parent = name.replace("::", "#").rpartition("#")[0] or name
+        if parent not in config:
+            raise InputError(f"--{name}: inference.yaml has no entry '{parent}'. Check the name of the option.")
+    config.update(dict(overrides))
+    return config
+
+
+def _reachable(config: ConfigParser, roots: Sequence[str]) -> list[str]:
+    """Names of the config's entries that the roots refer to, and these do, and so on; the roots too."""
+    reached: list[str] = []
+    waiting = list(roots)
+    while waiting:
+        name = waiting.pop(0)
+        if name not in reached and name in config:
+            reached.append(name)
+            waiting += REFERENCE.findall(json.dumps(config[name]))
+    return sorted(reached)
+
+
+def _code_digest() -> str:
+    """Digits that stand for the source code of the package, but for the workflows, which measure and report."""
+    folder = Path(protoseg.__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        name = file.relative_to(folder)
+        if name.parts[0] != "workflows":
+            digest.update(str(name).encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
