@@ -14,6 +14,7 @@ from tqdm import tqdm
 from protoseg.data.anatomy import SyntheticScan, synthesise
 from protoseg.data.anatomy.regions import REGIONS
 from protoseg.data.anatomy.scan import check_request
+from protoseg.engine.slice_axes import Plane
 from protoseg.errors import InputError
 from protoseg.files import replacing, write_json
 
@@ -21,8 +22,17 @@ __all__ = ["write_dataset"]
 
 SECTIONS = ("training", "validation", "test")
 RECIPE = "synthesis.json"  # what the folder's scans were made with
-# Scanners differ in how they store a volume, and so do these files.
-ORIENTATIONS = ("LPS", "RAS", "LAS")
+# Scanners differ in how they store a volume, and so do these files: columns, rows and slices of the plane.
+ORIENTATIONS: dict[Plane, tuple[str, ...]] = {
+    "axial": ("LPS", "RAS", "LAS"),
+    "coronal": ("LIP", "RSA", "LSP"),
+    "sagittal": ("PIL", "ASR", "PSL"),
+}
+COLUMNS_ROWS_SLICES: dict[Plane, tuple[int, int, int]] = {  # axes x, y and z along which they run
+    "axial": (0, 1, 2),
+    "coronal": (0, 2, 1),
+    "sagittal": (1, 2, 0),
+}
 
 
 def write_dataset(
@@ -34,12 +44,14 @@ def write_dataset(
     seed: int = 0,
     region: str = "abdomen",
     contrast: str = "ct",
+    plane: Plane = "axial",
     shape: tuple[int, int, int] = (160, 160, 40),
     spacing: tuple[float, float, float] = (2.4, 2.4, 6.0),
 ) -> Path:
     """Write `images/<id>.nii.gz`, `labels/<id>.nii.gz` and, last, `dataset.json`, whose path is returned.
 
-    Other arguments are those of `synthesise`. CT is int16 in HU, MR float32, labels uint8 with the region's values.
+    Shape and spacing are those of columns, rows and slices of the plane in which the scans are acquired. Other
+    arguments are those of `synthesise`. CT is int16 in HU, MR float32, labels uint8 with the region's values.
     The scans are stored in three orientations in turn. What an earlier, stopped run has finished is kept, and a larger
     number of scans extends the folder; a file is there whole or not at all.
 
@@ -49,9 +61,13 @@ def write_dataset(
     counts = dict(zip(SECTIONS, (training, validation, test)))
     if min(counts.values()) < 0 or not sum(counts.values()):
         raise InputError(f"The numbers of scans are {counts}; expected at least one scan and none below 0.")
+    if plane not in ORIENTATIONS:
+        raise InputError(f"plane is {plane!r}; expected one of {', '.join(ORIENTATIONS)}.")
     check_request(region, contrast, shape, spacing)
     folder = Path(folder)
     recipe = {"seed": seed, "region": region, "contrast": contrast, "shape": list(shape), "spacing": list(spacing)}
+    recipe |= {} if plane == "axial" else {"plane": plane}
+    grid = {"shape": _along_body(shape, plane), "spacing": _along_body(spacing, plane)}
     _claim(folder, recipe)
     cases: dict[str, list[dict[str, str]]] = {section: [] for section in SECTIONS}
     jobs = [(section, number) for section in SECTIONS for number in range(counts[section])]
@@ -60,8 +76,8 @@ def write_dataset(
         case = {"image": f"images/{name}", "label": f"labels/{name}"}
         if not all((folder / path).exists() for path in case.values()):
             person = np.random.SeedSequence([seed, SECTIONS.index(section), number]).generate_state(1)
-            scan = synthesise(int(person[0]), region=region, contrast=contrast, shape=shape, spacing=spacing)
-            _write_scan(folder, case, scan, stored=ORIENTATIONS[number % 3], integers=contrast == "ct")
+            scan = synthesise(int(person[0]), region=region, contrast=contrast, **grid)
+            _write_scan(folder, case, scan, stored=ORIENTATIONS[plane][number % 3], integers=contrast == "ct")
         cases[section].append(case)
     dataset = {
         "name": f"synthetic {region} ({contrast})",
@@ -72,6 +88,12 @@ def write_dataset(
     }
     write_json(folder / "dataset.json", dataset)
     return folder / "dataset.json"
+
+
+def _along_body(values: tuple[Any, Any, Any], plane: Plane) -> tuple[Any, Any, Any]:
+    """Turn values of columns, rows and slices into those of x, y and z."""
+    x, y, z = (values[COLUMNS_ROWS_SLICES[plane].index(axis)] for axis in range(3))
+    return x, y, z
 
 
 def _claim(folder: Path, recipe: dict[str, Any]) -> None:
