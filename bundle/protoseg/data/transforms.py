@@ -111,7 +111,7 @@ class LoadLabelsd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read the label map at each key's path and align it."""
         image = data[self.image_key]
-        labels = {key: align_labels(read_labels(data[key]), image) for key in self.key_iterator(data)}
+        labels = {key: align_labels(read_labels(data[key], image), image) for key in self.key_iterator(data)}
         return {**data, **labels}
 
 

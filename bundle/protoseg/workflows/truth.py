@@ -30,4 +30,4 @@ class ReloadTruthd(MapTransform):
         """Read the file of each key's label map."""
         prediction = data[self.prediction_key]
         files = {key: data[key].meta["filename_or_obj"] for key in self.key_iterator(dict(data))}
-        return {**data, **{key: align_labels(read_labels(file), prediction) for key, file in files.items()}}
+        return {**data, **{key: align_labels(read_labels(file, prediction), prediction) for key, file in files.items()}}
