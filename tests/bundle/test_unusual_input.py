@@ -138,6 +138,18 @@ def test_a_second_run_beside_the_images_takes_no_results_for_queries(tmp_path: P
     assert {file.name for file in (tmp_path / "images").iterdir()} == first.keys()
 
 
+def test_a_folder_of_masks_as_support(tmp_path: Path, usual: np.ndarray) -> None:
+    masks = tmp_path / "masks"
+    for value, name in ((1, "liver"), (2, "spleen")):
+        nifti(masks / f"{name}.nii.gz", (organs() == value).astype(np.uint8))
+    labels, _ = result(infer(tmp_path, {"support_label": masks}), "scan")
+    np.testing.assert_array_equal(labels, usual)
+    report = json.loads((tmp_path / "out" / "scan_seg.json").read_text(encoding="utf-8"))
+    assert {name: entry["value"] for name, entry in report["labels"].items()} == {"liver": 1, "spleen": 2}
+    chosen, _ = result(infer(tmp_path, {"support_label": masks, "label_names": ["spleen"]}), "scan")
+    assert np.unique(chosen).tolist() == [0, 2]
+
+
 def test_names_that_look_like_numbers_are_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As MONAI's command line gives `--query 12 --output_dir 20240101`."""
     monkeypatch.chdir(tmp_path)

@@ -121,7 +121,17 @@ BAD_IMAGES: dict[str, tuple[str, Callable[[Path], object], str]] = {
 BAD_LABELS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "missing": BAD_IMAGES["missing"],
     "truncated gzip": BAD_IMAGES["truncated gzip"],
-    "4D": BAD_IMAGES["4D"],
+    "4D": (
+        "a.nii",
+        lambda p: nifti(p, np.stack([RAMP] * 5, axis=-1)),
+        "{path}: the label map has 10 x 9 x 4 x 5 voxels in 4 dimensions, and channel 0 holds other values than 0 and "
+        "1, expected one 3D label map or a mask a channel. Extract one label map into a file of its own.",
+    ),
+    "DICOM of another kind": (
+        "a.dcm",
+        lambda p: SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.zeros((1, 9, 9), np.int16)), str(p)),
+        "{path} is a DICOM object of modality OT, expected labels: SEG or RTSTRUCT. Give the label map of the image.",
+    ),
     "fractions": (
         "a.nii",
         lambda p: nifti(p, with_value(0.25, 7)),

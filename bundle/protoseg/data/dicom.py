@@ -8,8 +8,9 @@ import SimpleITK
 
 from protoseg.errors import InputError
 
-__all__ = ["dicom_files", "read_series", "series_modality", "slice_files"]
+__all__ = ["LPS_TO_RAS", "dicom_files", "is_dicom", "read_series", "series_modality", "slice_files"]
 
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 ROUNDING = 0.051  # mm; some writers round positions to a tenth of a mm
 ON_THE_LINE = 0.12  # of the distance between slices; with a missing slice others lie further off the line
 
@@ -28,15 +29,16 @@ class _Slice(NamedTuple):
     modality: str
 
 
+def is_dicom(path: Path) -> bool:
+    """Tell whether a path is a DICOM file, by its content."""
+    if not path.is_file() or path.name == "DICOMDIR":
+        return False
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
 def dicom_files(folder: Path) -> list[Path]:
     """List the DICOM files of a folder, told by their content and not by their names."""
-
-    def is_dicom(path: Path) -> bool:
-        if not path.is_file() or path.name == "DICOMDIR":
-            return False
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-
     return [path for path in sorted(folder.iterdir()) if is_dicom(path)]
 
 

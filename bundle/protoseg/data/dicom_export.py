@@ -10,7 +10,8 @@ from monai.transforms import Orientation
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from protoseg.data.volumes import LPS_TO_RAS, read_image
+from protoseg.data.dicom import LPS_TO_RAS
+from protoseg.data.volumes import read_image
 from protoseg.errors import InputError
 from protoseg.files import replacing
 

@@ -10,7 +10,7 @@ import torch
 from monai.data import MetaTensor
 from scipy.ndimage import affine_transform
 
-from protoseg.data.datalists import is_legend, names_to_values
+from protoseg.data.datalists import is_legend, label_names, names_to_values
 from protoseg.data.nifti_forms import claimed_affines
 from protoseg.engine.slice_axes import is_oriented
 from protoseg.errors import InputError
@@ -78,27 +78,30 @@ def same_grid(one: MetaTensor, other: MetaTensor) -> bool:
     return any(np.abs(_apply(pair, corners) - corners).max() <= SAME_GRID for pair in pairs)
 
 
-def decode_label_names(names: Mapping | str | None) -> Any:
-    """Decode JSON text; a mapping or None comes back as it is.
+def decode_label_names(names: Mapping | Sequence[str] | str | None) -> Any:
+    """Decode JSON text, or read the labels of a `dataset.json`; all else comes back as it is.
 
     Raises:
-        InputError: the text is not JSON.
+        InputError: the text is not JSON, or the file cannot be used.
     """
     if not isinstance(names, str):
         return names
+    if names.endswith(".json"):
+        return label_names(names)
     try:
         return json.loads(names)
     except json.JSONDecodeError as error:
         raise InputError(f'label_names: {names!r} is not JSON. Write it like {{"liver": 1, "spleen": 2}}.') from error
 
 
-def parse_label_names(names: Mapping | str | None, labels: torch.Tensor, source: str) -> dict[str, int]:
+def parse_label_names(names: Mapping | Sequence[str] | str | None, labels: torch.Tensor, source: str) -> dict[str, int]:
     """Names and values of the labels to use from a label map.
 
     Args:
         names: `{name: value}` chooses labels, all of which must be present; `{value: name}`, as in a
-            `dataset.json`, takes those of them that are present, and the others are logged; JSON text of either;
-            None takes every value and names it `label_<value>`.
+            `dataset.json`, takes those of them that are present, and the others are logged; JSON text of either, or
+            the path of a `dataset.json`; `[name, ...]` chooses among the names that the labels came with; None takes
+            every value, by the name that it came with or as `label_<value>`.
         labels: label map of any shape, 0 is background.
         source: the label map's file, for messages.
 
@@ -110,9 +113,12 @@ def parse_label_names(names: Mapping | str | None, labels: torch.Tensor, source:
     if not present:
         raise InputError(f"{source}: the label map is empty, every voxel is 0. Label at least one structure.")
     decoded = decode_label_names(names)
+    own = getattr(labels, "meta", {}).get("label_names")
+    if isinstance(decoded, list | tuple) and decoded and all(isinstance(name, str) for name in decoded):
+        return _choose(decoded, own, source)
     values = {} if decoded is None else names_to_values(decoded, "label_names")
     if decoded is None:
-        return _name_all(present, source)
+        return _name_all(present, own or {}, source)
     if is_legend(decoded) and not set(present).isdisjoint(values.values()):
         absent = [name for name, value in values.items() if value not in present]
         if absent:
@@ -127,13 +133,27 @@ def parse_label_names(names: Mapping | str | None, labels: torch.Tensor, source:
     return values
 
 
-def _name_all(present: list[int], source: str) -> dict[str, int]:
+def _choose(chosen: Sequence[Any], own: Mapping[str, int] | None, source: str) -> dict[str, int]:
+    if own is None:
+        raise InputError(
+            f'{source} does not name its labels, so label_names must tell their values. Write it like {{"liver": 1}}.'
+        )
+    for name in chosen:
+        if name not in own:
+            raise InputError(
+                f"{source}: no label has the name {name!r}; the names found are {', '.join(own)}. Correct label_names."
+            )
+    return {name: own[name] for name in chosen}
+
+
+def _name_all(present: list[int], own: Mapping[str, int], source: str) -> dict[str, int]:
     if max(present) > LARGEST_VALUE:
         raise InputError(
             f"{source}: found the label value {max(present)}, expected 1 to {LARGEST_VALUE}. "
             "Renumber the labels, or choose some of them with label_names."
         )
-    return {f"label_{value}": value for value in present}
+    names = {value: name for name, value in own.items()}
+    return {names.get(value, f"label_{value}"): value for value in present}
 
 
 def _align_voxels(labels: MetaTensor, image: MetaTensor) -> MetaTensor:

@@ -20,6 +20,8 @@ import SimpleITK
 from monai.data import MetaTensor
 from numpy.typing import NDArray
 
+from protoseg.data.dicom import LPS_TO_RAS
+
 __all__ = ["NIFTI_FORMS", "NiftiForms", "claimed_affines", "itk_placed", "placement", "right_angled"]
 
 NIFTI_FORMS = "nifti_forms"  # key of an image's metadata; JSON, because MONAI would take a mapping apart with the batch
@@ -32,7 +34,6 @@ SPATIAL_UNIT = 0b111  # bits of xyzt_units
 MILLIMETRES = {1: 1000.0, 3: 0.001}  # in a metre and a micron; other units, and none, count as mm
 
 RIGHT_ANGLE = 1e-3  # of a voxel; the header's float32 quaternion is good to a third of that
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 Affine = NDArray[np.float64]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from monai.data import MetaTensor
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -37,7 +38,7 @@ def load_support(
     *,
     transform: Callable[[dict[str, Any]], Mapping[Any, Any]],
     image_size: int,
-    label_names: Mapping | str | None = None,
+    label_names: Mapping | Sequence[str] | str | None = None,
     slices: SliceSelection | int | Sequence[int] = "largest",
     adjacent_slices: bool = False,
     slice_axes: SliceAxes | None = None,
@@ -46,7 +47,7 @@ def load_support(
 
     Args:
         image: a volume, picture or DICOM folder.
-        label: its label map, a file.
+        label: its labels, see `read_labels`.
         transform: {"image": path, "label": path} -> tensors of `support_from_scan`.
         image_size: edge of the network's input in pixels.
         label_names: see `parse_label_names`.
@@ -62,7 +63,9 @@ def load_support(
     data = transform({"image": str(image), "label": str(label), SLICE_AXES: slice_axes})
     names = decode_label_names(label_names)
     # The values of the file: what the crop to the body took away must not be said to be missing from it.
-    labels = parse_label_names(names, read_labels(label), str(label))
+    meta = getattr(data["label"], "meta", {})
+    in_file = MetaTensor(meta["label_values"], meta=meta) if "label_values" in meta else read_labels(label, image)
+    labels = parse_label_names(names, in_file, str(label))
     chosen = names is not None and not is_legend(names)
     labels = _labels_inside(labels, data["label"], required=chosen, place=f"{label} on {image}")
     return support_from_scan(

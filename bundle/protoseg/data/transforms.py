@@ -119,7 +119,9 @@ class LoadLabelsd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read the label map at each key's path and align it."""
         image = data[self.image_key]
-        labels = {key: align_labels(read_labels(data[key]), image, self.label_grid) for key in self.key_iterator(data)}
+        labels = {
+            key: align_labels(read_labels(data[key], image), image, self.label_grid) for key in self.key_iterator(data)
+        }
         return {**data, **labels}
 
 

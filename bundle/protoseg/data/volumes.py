@@ -8,7 +8,7 @@ what a DICOM series says of itself, such as "CT".
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn, cast
 
 import numpy as np
 import SimpleITK
@@ -16,13 +16,16 @@ import torch
 from monai.config import NdarrayOrTensor, PathLike
 from monai.data import MetaTensor
 
-from protoseg.data.dicom import dicom_files, read_series, series_modality
+from protoseg.data.dicom import LPS_TO_RAS, dicom_files, read_series, series_modality
+from protoseg.data.label_sources.masks import NamedLabels
+from protoseg.data.label_sources.source import Grid, read_label_source
 from protoseg.data.label_values import whole_voxels
 from protoseg.data.nifti_files import NIFTI_SUFFIXES, read_nifti, write_nifti
-from protoseg.data.nifti_forms import LPS_TO_RAS, NIFTI_FORMS, placement
+from protoseg.data.nifti_forms import NIFTI_FORMS, placement
 from protoseg.data.pictures import PICTURE_SUFFIXES, read_label_picture, read_picture
 from protoseg.engine.slice_axes import GUESSED, is_oriented
 from protoseg.errors import InputError
+from protoseg.files import to_path
 
 __all__ = ["EXPECTED", "check_image_file", "query_id", "read_image", "read_labels", "write_image", "write_label_map"]
 
@@ -55,6 +58,8 @@ def read_image(path: PathLike) -> MetaTensor:
     """
     grid = _read(Path(path), read_picture)
     voxels = grid.voxels
+    if grid.kind == "volume" and len(voxels) > 1:
+        _refuse_channels(path, (*voxels.shape[1:], len(voxels)))
     unusable = int(voxels.size - np.isfinite(voxels).sum())
     if unusable:
         raise InputError(
@@ -84,17 +89,37 @@ def read_image(path: PathLike) -> MetaTensor:
     return image
 
 
-def read_labels(path: PathLike) -> MetaTensor:
-    """Read a label map: int16 (1, X, Y, Z), 0 is background.
+def read_labels(path: PathLike, image: MetaTensor | PathLike | None = None) -> MetaTensor:
+    """Read labels as one label map: int16 (1, X, Y, Z), 0 is background.
 
-    Label pictures keep their grey values or palette indices; a black-and-white mask becomes 0 and 1.
+    A label map, a mask a channel (4D), a folder with a mask a structure, a DICOM SEG or RTSTRUCT. Label pictures keep
+    their grey values or palette indices; a black-and-white mask becomes 0 and 1. `meta["label_names"]` is name -> value
+    where the file names its labels, `meta["label_values"]` lists the values there are.
+
+    Args:
+        path: a file or a folder.
+        image: what the labels belong to, read or not; needed for RTSTRUCT, whose contours have no voxels.
 
     Raises:
         InputError: as `read_image` for files and formats; a value is further than 0.001 from an integer in 0..32767;
             the picture is in colour or a JPEG.
     """
-    grid = _read(Path(path), read_label_picture)
-    return _meta_tensor(grid._replace(voxels=whole_voxels(grid.voxels, path)), path, torch.int16)
+
+    def read(file: Path) -> NamedLabels:
+        grid = _read(file, read_label_picture)
+        return NamedLabels(grid.voxels, grid.affine, kind=grid.kind, details=grid.details)
+
+    def image_grid() -> Grid:
+        known = image if isinstance(image, MetaTensor) else read_image(cast(PathLike, image))
+        return tuple(known.shape[1:]), known.affine.cpu().numpy()
+
+    found = read_label_source(to_path(path, "label"), read, query_id, None if image is None else image_grid)
+    voxels = whole_voxels(found.voxels, path)
+    labels = _meta_tensor(_Grid(voxels, found.affine, found.kind, found.details), path, torch.int16)
+    labels.meta["label_values"] = [int(value) for value in np.unique(voxels) if value]
+    if found.names is not None:
+        labels.meta["label_names"] = found.names
+    return labels
 
 
 def write_label_map(path: PathLike, labels: NdarrayOrTensor, place: NdarrayOrTensor) -> None:
@@ -200,13 +225,21 @@ def _meta_tensor(grid: _Grid, path: PathLike, dtype: torch.dtype) -> MetaTensor:
 def _volume(voxels: np.ndarray, affine: np.ndarray, path: Path, **details: str) -> _Grid:
     while voxels.ndim > 3 and voxels.shape[-1] == 1:
         voxels = voxels[..., 0]
-    if voxels.ndim > 3:
-        raise InputError(
-            f"{path}: the image has {_times(voxels.shape)} voxels in {voxels.ndim} dimensions, expected one "
-            "3D volume. Extract one, such as the first, [..., 0], into a file of its own."
-        )
+    if voxels.ndim == 5 and voxels.shape[3] == 1:  # NIfTI keeps the fourth for time
+        voxels = voxels[:, :, :, 0]
+    if voxels.ndim > 4:
+        _refuse_channels(path, voxels.shape)
+    if voxels.ndim == 4:  # masks, or images of several times
+        return _Grid(np.moveaxis(voxels, 3, 0), affine, details=details)
     voxels = voxels.reshape(voxels.shape + (1,) * (3 - voxels.ndim))
     return _Grid(voxels[None].astype(np.float32, copy=False), affine, details=details)
+
+
+def _refuse_channels(path: PathLike, shape: Sequence[int]) -> NoReturn:
+    raise InputError(
+        f"{path}: the image has {_times(shape)} voxels in {len(shape)} dimensions, expected one 3D volume. Extract "
+        "one, such as the first, [..., 0], into a file of its own."
+    )
 
 
 def _read_itk(path: Path) -> _Grid:

@@ -32,5 +32,7 @@ class ReloadTruthd(MapTransform):
         """Read the file of each key's label map."""
         prediction = data[self.prediction_key]
         files = {key: data[key].meta["filename_or_obj"] for key in self.key_iterator(dict(data))}
-        truth = {key: align_labels(read_labels(file), prediction, self.label_grid) for key, file in files.items()}
+        truth = {
+            key: align_labels(read_labels(file, prediction), prediction, self.label_grid) for key, file in files.items()
+        }
         return {**data, **truth}

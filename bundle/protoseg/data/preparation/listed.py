@@ -6,7 +6,8 @@ JSON, with the sections of a `dataset.json`, or with "scans" to be divided into 
      "scans": [{"image": "a.nii.gz", "label": "a_organs.nrrd"},
                {"image": "series_b", "label": "b.nii", "id": "b", "labels": {"spleen": 7}}]}
 
-A case's own "labels" are the values in its file, where they differ. CSV has the columns image, label and, if wanted,
+A case's own "labels" are the values in its file, where they differ. Where its labels name themselves (DICOM SEG and
+RTSTRUCT, .seg.nrrd, a folder of masks), they are taken by name. CSV has the columns image, label and, if wanted,
 section and id.
 """
 
@@ -130,10 +131,12 @@ def _read(scan: SourceScan, *, labels: Mapping[str, int]) -> LabelledScan:
     image = read_image(scan.image)
     if scan.label is None:
         return LabelledScan(image, None)
-    drawn = align_labels(read_labels(scan.label), image)
-    if scan.names is None:
+    drawn = align_labels(read_labels(scan.label, image), image)
+    own = {name: value for name, value in drawn.meta.get("label_names", {}).items() if name in labels}
+    names = scan.names or own
+    if not names:
         return LabelledScan(image, drawn)
     renumbered = torch.zeros_like(drawn)
-    for name, value in scan.names.items():
+    for name, value in names.items():
         renumbered[drawn == value] = labels[name]
     return LabelledScan(image, MetaTensor(renumbered, meta=drawn.meta))
