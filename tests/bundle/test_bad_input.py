@@ -84,9 +84,11 @@ REFUSED: dict[str, tuple[Callable[[Path], Overrides], str]] = {
     ),
     "label elsewhere": (
         lambda f: {"support_label": nifti(f / "far.nii.gz", organs(), moved(1000))},
-        "{f}/far.nii.gz covers X 685.0 to 1005.0, Y -315.0 to 5.0, Z -5.0 to 35.0 mm and {f}/scan.nii.gz "
-        "covers X -315.0 to 5.0, Y -315.0 to 5.0, Z -5.0 to 35.0 mm: they do not overlap. "
-        "Give the label map that was drawn on this image.",
+        "{f}/far.nii.gz has the size of the image and another affine: it would land in the wrong place of "
+        "{f}/scan.nii.gz. Affines: {f}/far.nii.gz: [[-10.0, 0.0, 0.0, 1000.0], [0.0, -10.0, 0.0, 0.0], "
+        "[0.0, 0.0, 10.0, 0.0]], size 32 x 32 x 4; {f}/scan.nii.gz: [[-10.0, 0.0, 0.0, 0.0], [0.0, -10.0, 0.0, 0.0], "
+        "[0.0, 0.0, 10.0, 0.0]], size 32 x 32 x 4. If the two have the same voxels in the same order, take them one to "
+        "one with --label_grid voxels; if not, give the label map that was drawn on this image.",
     ),
     "empty mask": (
         lambda f: {"support_label": nifti(f / "empty.nii.gz", organs() * 0)},
@@ -129,7 +131,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Overrides], str]] = {
             "support_label": picture(f / "mask.png", organs()[:16, :, 1].T),
         },
         "{f}/mask.png has 16 x 32 pixels and {f}/photo.png has 32 x 32, expected one size. "
-        "Export the labels at the size of the picture.",
+        "Export the labels at the size of the image.",
     ),
     "folder without images": (
         lambda f: {"query": (f / "nothing").mkdir() or f / "nothing"},

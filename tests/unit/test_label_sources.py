@@ -124,7 +124,9 @@ def test_dicom_seg(
     dicom_seg(file, series, boxes(), fractional=fractional)
     path = file.parent if place.startswith("folder") else file
     check(path, series)
-    assert caplog.messages == [OVERLAP.format(file)]
+    # The writer of the test file tells what it does, too, where another test has raised the level.
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("protoseg")]
+    assert ours == [OVERLAP.format(file)]
 
 
 def test_dicom_seg_on_the_same_scan_as_nifti(tmp_path: Path, series: Path, image: Path) -> None:

@@ -12,6 +12,7 @@ from protoseg.engine.inferer import FINDINGS, OneShotInferer
 from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.prediction import findings_from_json
 from protoseg.engine.refinement import RefinedSegmentation, Refiner
+from protoseg.engine.slice_axes import GUESSED
 from protoseg.engine.support import support_from_scan
 from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet
@@ -158,6 +159,25 @@ def test_a_label_that_is_not_there_is_not_found():
     assert found.findings["disc"].warning == "not found"
 
 
+@pytest.mark.parametrize("guessed", ["scan", "support", "both", "neither"])
+def test_there_is_no_estimate_where_one_of_the_two_does_not_tell_its_sides(guessed: str) -> None:
+    """A mirrored organ is found as surely as another."""
+    image, labels = scene()
+    affine = torch.diag(torch.tensor([-1.0, -1.0, 3.0, 1.0]))
+    metas = ({GUESSED: "yes"} if guessed in (which, "both") else {} for which in ("support", "scan"))
+    of_support, volume = (MetaTensor(image, affine=affine, meta=meta) for meta in metas)
+    support = support_from_scan(of_support, labels, LABELS, scan="a", image_size=SIZE)
+    finding = segment(volume, support, network()).findings["disc"]
+    if guessed in ("both", "neither"):
+        assert finding.estimated_dice > 0.9
+        assert finding.warning == ""
+    else:
+        assert finding.estimated_dice is None
+        assert finding.warning == (
+            "may be on the wrong side: the scan or the support does not say where left and right are"
+        )
+
+
 class Eraser(Refiner):
     """Takes the second label away, and remembers what it was given."""
 
@@ -169,9 +189,9 @@ class Eraser(Refiner):
 
 def test_a_refiner_has_the_last_word():
     image, labels = scene()
-    support = support_from_scan(image, labels, LABELS, image_size=SIZE, scan="a", slices=[2])
-    eraser, clicks = Eraser(), [Click(2, 5, 6)]
     volume = MetaTensor(image, affine=torch.diag(torch.tensor([-0.5, -0.75, 3.0, 1.0])))
+    support = support_from_scan(volume, labels, LABELS, image_size=SIZE, scan="a", slices=[2])
+    eraser, clicks = Eraser(), [Click(2, 5, 6)]
     plain = segment(volume, support, network())
     refined = segment(volume, support, network(), refiner=eraser, clicks=clicks)
     np.testing.assert_array_equal(refined.label_map, np.where(plain.label_map == 3, 0, plain.label_map))

@@ -8,6 +8,7 @@ import pytest
 import SimpleITK
 from PIL import Image
 
+from protoseg.data.planes import SLICE_AXES
 from protoseg.data.queries import find_queries, query_list
 from protoseg.data.results import is_result
 from protoseg.errors import InputError
@@ -74,7 +75,7 @@ def test_images_beside_the_slices_of_a_series_are_left_out_with_a_word(
 def test_a_number_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     series(tmp_path / "12")
-    assert query_list(12) == [{"image": "12"}]
+    assert query_list(12) == [{"image": "12", SLICE_AXES: None}]
     with pytest.raises(InputError) as error:
         query_list(12.5)  # type: ignore[arg-type]
     assert str(error.value) == (

@@ -36,6 +36,7 @@ IMAGE_SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES + PICTURE_SUFFIXES
 EXPECTED = f"Give a {', '.join(IMAGE_SUFFIXES)} file, or a folder that holds one DICOM series."
 
 SMALLEST_SLICE = 8  # pixels each way
+FLAT = 1e-6  # volume that three axes of length 1 span
 
 
 class _Grid(NamedTuple):
@@ -170,6 +171,12 @@ def check_image_file(path: Path) -> None:
         raise InputError(f"{path}: no image format has the suffix {path.suffix!r}. {EXPECTED}")
 
 
+def _is_flat(affine: np.ndarray) -> bool:
+    """Whether an affine has no depth, whatever its unit."""
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    return not lengths.all() or abs(np.linalg.det(affine[:3, :3] / lengths)) < FLAT
+
+
 def _three_axes(voxels: np.ndarray) -> np.ndarray:
     return voxels[0] if voxels.ndim == 4 else voxels
 
@@ -206,7 +213,7 @@ def _read(path: Path, read_picture_file: Callable[[Path], np.ndarray]) -> _Grid:
         raise InputError(
             f"{path} cannot be read: it is damaged, incomplete, or not in the format of its name. Get a fresh copy."
         ) from error
-    if not np.isfinite(grid.affine).all() or abs(np.linalg.det(grid.affine)) < 1e-9:
+    if not np.isfinite(grid.affine).all() or _is_flat(grid.affine):
         raise InputError(
             f"{path}: the affine {grid.affine.tolist()} cannot be inverted, expected spacings above 0 mm. "
             "Export the image again with its geometry."

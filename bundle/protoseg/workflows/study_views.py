@@ -51,7 +51,8 @@ def view_variants() -> Variants:
         variants[name] = Variant(overrides={"validate#dataset#transform": _after_preprocessing(transform)})
     for name in SHARED_VIEWS:
         seen = _after_preprocessing(VIEWS[name])
-        overrides = {"validate#dataset#transform": seen, "validate#support#transform": seen}
+        overrides: dict[str, Any] = {"validate#dataset#transform": seen, "validate#support#transform": seen}
+        overrides["validate#dataset#data#support"] = None  # following its slices would undo the view
         variants[f"{name}, the support too"] = Variant(overrides=overrides)
     return variants
 
