@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 from PIL import Image
 from two_organs import LPS, ct, grey, infer, nifti, organs, picture, train
 
@@ -77,6 +78,69 @@ def test_pixels_that_are_not_square_are_made_square_for_the_network(tmp_path: Pa
     labels, affine = result(infer(tmp_path, {"query": query}), "narrow")
     np.testing.assert_array_equal(affine, LPS @ np.diag([0.25, 1, 1, 1]))
     assert_like_organs(labels, organs().repeat(4, 0))
+
+
+@pytest.mark.parametrize("stored", ["PSR", "AIL", "RPS"])
+def test_slices_are_cut_as_they_were_acquired_however_they_are_stored(tmp_path: Path, stored: str) -> None:
+    """Four sagittal slices of 20 mm, stored in another way than the support's."""
+    affine = np.array([[0, 0, -20.0, 0], [-10, 0, 0, 0], [0, -10, 0, 0], [0, 0, 0, 1]])  # axes P, I, L
+    image, labels = ct(), organs()
+    turn = nibabel.orientations.ornt_transform(
+        nibabel.io_orientation(affine), nibabel.orientations.axcodes2ornt(stored)
+    )
+    query = nibabel.Nifti1Image(image, affine).as_reoriented(turn)
+    nibabel.save(query, tmp_path / "query.nii.gz")
+    support = {
+        "support_image": nifti(tmp_path / "s.nii", image, affine),
+        "support_label": nifti(tmp_path / "l.nii", labels, affine),
+    }
+    found, place = result(infer(tmp_path, {**support, "query": tmp_path / "query.nii.gz"}), "query")
+    report = json.loads((tmp_path / "out" / "query_seg.json").read_text(encoding="utf-8"))
+    assert report["settings"]["plane"] == "sagittal"
+    np.testing.assert_array_equal(place, query.affine)
+    assert_like_organs(found, nibabel.orientations.apply_orientation(labels, turn))
+
+
+def turned(degrees: float, right: float) -> np.ndarray:
+    """An affine in mm that turns about the body's axis and moves to the right."""
+    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return np.array([[cos, -sin, 0, right], [sin, cos, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("plane", "sform_code", "qform_code", "unit", "shear"),
+    [
+        ("auto", 2, 1, "mm", 0),
+        ("axial", 1, 4, "micron", 0),
+        ("coronal", 0, 3, "meter", 0),
+        ("sagittal", 4, 2, "mm", 0),
+        ("auto", 1, 1, "mm", 4),
+        ("sagittal", 3, 0, "mm", 4),
+    ],
+)
+def test_every_reader_sees_the_result_where_it_sees_the_query(
+    tmp_path: Path, plane: str, sform_code: int, qform_code: int, unit: str, shear: float
+) -> None:
+    scale = {"mm": 1, "micron": 1000, "meter": 0.001}[unit]  # of the file's unit in a millimetre
+    sform, qform = (np.diag([scale, scale, scale, 1]) @ turned(*place) @ LPS for place in ((10, 5), (12, 40)))
+    sform[1, 2] += shear * scale
+    query = nibabel.Nifti1Image(ct(), None)
+    query.set_sform(sform, sform_code)
+    query.set_qform(qform, qform_code)
+    query.header["sform_code"], query.header["qform_code"] = sform_code, qform_code
+    query.header.set_xyzt_units(unit)
+    nibabel.save(query, tmp_path / "query.nii")
+    infer(tmp_path, {"query": tmp_path / "query.nii", "plane": plane})
+    seen, found = nibabel.load(tmp_path / "query.nii"), nibabel.load(tmp_path / "out" / "query_seg.nii.gz")
+    np.testing.assert_array_equal(found.affine @ [7, 9, 2, 1], seen.affine @ [7, 9, 2, 1])
+    assert found.header["sform_code"] == sform_code
+    assert found.header.get_xyzt_units() == seen.header.get_xyzt_units()
+    there = SimpleITK.ReadImage(str(tmp_path / "out" / "query_seg.nii.gz")).TransformIndexToPhysicalPoint((7, 9, 2))
+    if qform_code or not shear:  # ITK refuses a query whose only form is sheared
+        here = SimpleITK.ReadImage(str(tmp_path / "query.nii")).TransformIndexToPhysicalPoint((7, 9, 2))
+        assert there == here
+    if plane in ("auto", "axial"):  # four rows are too few for an untrained network
+        assert np.unique(found.dataobj).tolist() == [0, 1, 2]
 
 
 def test_training_does_not_need_every_label_of_the_data_set_in_the_support(tmp_path: Path) -> None:
