@@ -63,7 +63,7 @@ def dice(prediction, labels, value):
 
 
 @pytest.mark.parametrize("matching", [CellVoting(), AdaptivePrototypes()])
-@pytest.mark.parametrize("choice", ["nearest", "all"])
+@pytest.mark.parametrize("choice", ["similar", "nearest", "all"])
 def test_one_labelled_slice_finds_the_rest(matching, choice):
     image, labels = scene()
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
@@ -92,7 +92,7 @@ ENCODERS = {
 @settings(deadline=None, max_examples=8)
 @given(
     batch_size=st.integers(1, 9),
-    choice=st.sampled_from(["nearest", "all"]),
+    choice=st.sampled_from(["similar", "nearest", "all"]),
     room=st.sampled_from([0, 5000, 2**20]),
     warm=st.booleans(),
 )
@@ -223,7 +223,7 @@ def test_the_inferer_keeps_the_grid_of_its_input():
     [
         (
             {"choice": "parts"},
-            "choice is 'parts'; choose 'nearest' or 'all'. (The published choice by parts of an organ's "
+            "choice is 'parts'; choose 'similar', 'nearest' or 'all'. (The published choice by parts of an organ's "
             "extent needs the query's own label map: it exists in the legacy evaluation protocol alone.)",
         ),
         ({"components": "two"}, "components is 'two'; choose 'support', 'one' or 'none'."),

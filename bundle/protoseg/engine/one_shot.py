@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -38,7 +38,9 @@ from protoseg.maths.slices import axial_slices, fit_slices
 
 __all__ = ["OneShotSettings", "SupportChoice", "segment", "slice_spacing"]
 
-SupportChoice = Literal["nearest", "all"]
+SupportChoice = Literal["similar", "nearest", "all"]
+
+SIMILAR = 6  # support slices that serve a slice by "similar", besides the nearest ones; see docs/engine_defaults.md
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class OneShotSettings:
     Args:
         batch_size: slices encoded together.
         choice: which support slices serve a query slice, decided from the images alone: "nearest", for every label
-            the slice that looks most like the query's; "all", all of them.
+            the slice that looks most like the query's; "similar", these and the six that look most like it; "all".
         components: which 3D components of a label to keep: "support" (as many as the support has, and more that are
             as large and sure), "one" or "none" (no filter).
         estimate_quality: segment the support in reverse to estimate each label's Dice.
@@ -59,16 +61,17 @@ class OneShotSettings:
     """
 
     batch_size: int = 8
-    choice: SupportChoice = "nearest"
+    choice: SupportChoice = "similar"
     components: ComponentRule = "support"
     estimate_quality: bool = True
     progress: bool = False
 
     def __post_init__(self) -> None:
-        if self.choice not in ("nearest", "all"):
+        if self.choice not in get_args(SupportChoice):
             raise InputError(
-                f"choice is '{self.choice}'; choose 'nearest' or 'all'. (The published choice by parts of an organ's "
-                "extent needs the query's own label map: it exists in the legacy evaluation protocol alone.)"
+                f"choice is '{self.choice}'; choose 'similar', 'nearest' or 'all'. (The published choice by parts "
+                "of an organ's extent needs the query's own label map: it exists in the legacy evaluation protocol "
+                "alone.)"
             )
         if self.components not in ("none", "one", "support"):
             raise InputError(f"components is '{self.components}'; choose 'support', 'one' or 'none'.")
@@ -113,7 +116,8 @@ def segment(
             disable=not settings.progress,
             leave=None,  # under the bar of several volumes, each one's goes when it is done
         ):
-            pass_.segment(range(start, min(start + settings.batch_size, len(pass_.slices))))
+            pass_.match(range(start, min(start + settings.batch_size, len(pass_.slices))))
+        pass_.decide()
     pass_.keep_components()
     refined = RefinedSegmentation(pass_.winner)
     if refiner is not None:
@@ -148,14 +152,25 @@ class _Pass:
         # Probability of the winner in steps of 1/255: a float map per label would not fit for a large volume.
         self.certainty = np.zeros(shape, np.uint8)
         self.boxes: list[Box | None] = [None] * len(support.labels)  # outside of which a label is nowhere
-        self.log_probability = torch.zeros(len(self.slices), 1 + len(support.labels), *cells, dtype=torch.float16)
+        classes = (len(self.slices), 1 + len(support.labels), *cells)
+        self.evidence = torch.zeros(classes)
+        self.log_probability = torch.zeros(classes, dtype=torch.float16)
+        self.likeness = torch.zeros(len(self.slices))  # cosine of each slice to the support slice most like it
         self.serving = np.zeros((len(self.slices), len(support.labels)), int)  # support slice by query slice and label
 
-    def segment(self, batch: range) -> None:
-        """Encode, match and bring to the grid a few slices."""
+    def match(self, batch: range) -> None:
+        """Encode a few slices and match them with the support."""
         for index, features in zip(batch, self._encode(batch)):
-            prototypes, self.serving[index] = self._choose(features)
-            scores = self.network.matching.match(features[None, None], prototypes)[0, 0].log_softmax(0)
+            prototypes, self.serving[index], self.likeness[index] = self._choose(features)
+            self.evidence[index] = self.network.matching.evidence(features[None, None], prototypes)[0, 0]
+
+    def decide(self) -> None:
+        """Bring the classes that win to the grid, slice by slice; what is like the support is known by now."""
+        unlikeness = self.likeness.max() - self.likeness
+        device = self.support_features.device
+        for index, (evidence, distance) in enumerate(zip(self.evidence, unlikeness)):
+            logits = self.network.matching.decide(evidence[None, None].to(device), distance[None, None].to(device))
+            scores = logits[0, 0].log_softmax(0)
             self.log_probability[index] = scores
             best = winning_class(scores, self.to_pixels)
             self.winner[index] = best.label
@@ -214,15 +229,17 @@ class _Pass:
         adjacent = self.network.slice_adapter is not None
         return self.cache.encode_slices(self.network, self.slices, batch, size=self.size, adjacent=adjacent)
 
-    def _choose(self, features: Tensor) -> tuple[Prototypes, NDArray[np.int64]]:
-        """Prototypes for one query slice, and the support slice nearest to it for every label."""
+    def _choose(self, features: Tensor) -> tuple[Prototypes, NDArray[np.int64], Tensor]:
+        """Prototypes for one query slice, the support slice nearest to it for every label, and the highest cosine."""
         similarity = (self.descriptors @ slice_descriptors(features[None])[0]).cpu()
         present = self.prototypes.present[0].cpu()  # L x N
         nearest = similarity.expand(len(present), -1).masked_fill(~present, -torch.inf).argmax(1)
+        chosen = nearest[present.any(1)]
         if self.settings.choice == "all":
-            return self.prototypes, nearest.numpy()
-        chosen = nearest[present.any(1)].unique()
-        return self.prototypes.select(chosen.to(features.device)), nearest.numpy()
+            chosen = torch.arange(len(similarity))
+        elif self.settings.choice == "similar":
+            chosen = torch.cat([chosen, similarity.topk(min(SIMILAR, len(similarity))).indices])
+        return self.prototypes.select(chosen.unique().to(features.device)), nearest.numpy(), similarity.max()
 
     def _estimate(self, label_map: NDArray[np.uint8], indices: list[int]) -> dict[str, float]:
         """Estimated Dice by label, from the slices where the labels are largest."""
