@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from protoseg.engine.clicks import Click
 from protoseg.engine.component_filter import keep_components
+from protoseg.engine.contrast import is_inverted
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.prediction import LabelFinding, Prediction
 from protoseg.engine.quality import reverse_dice
@@ -51,17 +52,19 @@ class OneShotSettings:
         batch_size: slices encoded together.
         choice: which support slices serve a query slice, decided from the images alone: "nearest", for every label
             the slice that looks most like the query's; "similar", these and the six that look most like it; "all".
+        contrast: "auto" negates the grey values where the support explains the volume better then; "as_is" never does.
         components: which 3D components of a label to keep: "support" (as many as the support has, and more that are
             as large and sure), "one" or "none" (no filter).
         estimate_quality: segment the support in reverse to estimate each label's Dice.
         progress: show a progress bar over the slices.
 
     Raises:
-        InputError: for an unknown choice or component rule, or a batch size below 1.
+        InputError: for an unknown choice, contrast or component rule, or a batch size below 1.
     """
 
     batch_size: int = 8
     choice: SupportChoice = "similar"
+    contrast: Literal["auto", "as_is"] = "auto"
     components: ComponentRule = "support"
     estimate_quality: bool = True
     progress: bool = False
@@ -73,6 +76,8 @@ class OneShotSettings:
                 "of an organ's extent needs the query's own label map: it exists in the legacy evaluation protocol "
                 "alone.)"
             )
+        if self.contrast not in ("auto", "as_is"):
+            raise InputError(f"contrast is '{self.contrast}'; choose 'auto' or 'as_is'.")
         if self.components not in ("none", "one", "support"):
             raise InputError(f"components is '{self.components}'; choose 'support', 'one' or 'none'.")
         if self.batch_size < 1:
@@ -157,10 +162,13 @@ class _Pass:
         self.log_probability = torch.zeros(classes, dtype=torch.float16)
         self.likeness = torch.zeros(len(self.slices))  # cosine of each slice to the support slice most like it
         self.serving = np.zeros((len(self.slices), len(support.labels)), int)  # support slice by query slice and label
+        self.seen = self.slices  # by the encoder
+        if settings.contrast == "auto" and is_inverted(self.slices, self._encode, lambda cells: self._choose(cells)[0]):
+            self.seen = -self.slices
 
     def match(self, batch: range) -> None:
         """Encode a few slices and match them with the support."""
-        for index, features in zip(batch, self._encode(batch)):
+        for index, features in zip(batch, self._encode(self.seen, batch)):
             prototypes, self.serving[index], self.likeness[index] = self._choose(features)
             self.evidence[index] = self.network.matching.evidence(features[None, None], prototypes)[0, 0]
 
@@ -225,9 +233,9 @@ class _Pass:
             findings[name] = LabelFinding(confidence, estimates.get(name), origin, refined.notes.get(name, ""))
         return Prediction(label_map, findings)
 
-    def _encode(self, batch: Sequence[int]) -> Tensor:
+    def _encode(self, slices: Tensor, indices: Sequence[int]) -> Tensor:
         adjacent = self.network.slice_adapter is not None
-        return self.cache.encode_slices(self.network, self.slices, batch, size=self.size, adjacent=adjacent)
+        return self.cache.encode_slices(self.network, slices, indices, size=self.size, adjacent=adjacent)
 
     def _choose(self, features: Tensor) -> tuple[Prototypes, NDArray[np.int64], Tensor]:
         """Prototypes for one query slice, the support slice nearest to it for every label, and the highest cosine."""
@@ -246,7 +254,8 @@ class _Pass:
         if not indices or not self.settings.estimate_quality:
             return {}
         masks = fit_slices(torch.from_numpy(label_map[indices])[:, None], self.size, "nearest")[:, 0]
-        return reverse_dice(self.network.matching, self._encode(indices), masks, self.support_features, self.support)
+        features = self._encode(self.seen, indices)
+        return reverse_dice(self.network.matching, features, masks, self.support_features, self.support)
 
 
 def _grown(box: Box | None, index: int, window: Window | None) -> Box | None:
