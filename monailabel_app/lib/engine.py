@@ -77,7 +77,7 @@ class Engine:
         self.preprocessing: Preprocessing = self._parse("preprocessing")
         self.image_size: int = self._parse("image_size")
         self.adjacent_slices: bool = self._parse("adjacent_slices")
-        self.settings = OneShotSettings(choice=self._parse("choice"), components=self._parse("components"))
+        self.settings = OneShotSettings(**{name: self._parse(name) for name in ("choice", "contrast", "components")})
         self._as_configured: ALPNet = self._parse("network").eval()
         self.cache = FeatureCache(options.feature_cache_mb * 2**20)
         self.refiner: Refiner | None = self._parse("refiner")

@@ -124,7 +124,7 @@ CLICK_MISTAKES = [
     ({"foreground": [[1, 2]]}, "The clicks of 'foreground' are [[1, 2]]; expected a list of voxels"),
     ({"foreground": "here"}, "The clicks of 'foreground' are 'here'; expected"),
     ({"label": "liver", "background": [[50, 50, 5]]}, "There is no click on 'liver' yet."),
-    ({"foreground": [[50, 50, 5]], "choice": "best"}, "choice is 'best'; choose 'nearest' or 'all'."),
+    ({"foreground": [[50, 50, 5]], "choice": "best"}, "choice is 'best'; choose 'similar', 'nearest' or 'all'."),
 ]
 
 

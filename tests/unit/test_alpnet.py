@@ -9,7 +9,7 @@ from protoseg.maths.alpnet import ALPNet, EpisodeLoss, EpisodeOutput, alignment_
 from protoseg.maths.prototypes import ABSENT, AdaptivePrototypes
 from protoseg.maths.voting import CellVoting
 
-MATCHINGS = [AdaptivePrototypes(), CellVoting(), CellVoting(novelty=0.7)]
+MATCHINGS = [AdaptivePrototypes(), CellVoting(), CellVoting(novelty=0.7), CellVoting(selectivity=3.0, novelty=0.7)]
 
 
 def random_episode(seed, *, episodes=1, labels=2, shots=2, queries=3, size=8, scale=4):
@@ -88,6 +88,44 @@ def test_what_the_support_does_not_show_is_background():
         prototypes = matching.build(support, masks)
         assert matching.match(unseen, prototypes)[0, 0].argmax(0).item() == winner
         assert matching.match(support[..., 1:], prototypes)[0, 0].argmax(0).item() == 1
+
+
+def test_a_selective_vote_goes_by_the_most_alike_cell_and_not_by_how_many_there_are():
+    label, other, query = (torch.tensor([x, y, z]) for x, y, z in ((0.96, 0.28, 0.0), (0.8, 0.0, 0.6), (1.0, 0.0, 0.0)))
+    # One cell of the label and 400 of the background.
+    support = torch.stack([label, *[other] * 400]).T[None, None, :, None]
+    masks = torch.tensor([1.0, *[0.0] * 400]).view(1, 1, 1, 1, -1)
+    for selectivity, winner in ((1.0, 0), (4.0, 1)):
+        matching = CellVoting(selectivity=selectivity)
+        found = matching.match(query.view(1, 1, 3, 1, 1), matching.build(support, masks))
+        assert found[0, 0].argmax(0).item() == winner
+
+
+def test_more_of_the_same_support_changes_nothing_at_the_border_between_labels():
+    support, query, masks = random_episode(5, shots=1)
+    matching = CellVoting(selectivity=3.0)
+    once = matching.match(query, matching.build(support, masks))
+    twice = matching.match(query, matching.build(support.repeat(1, 3, 1, 1, 1), masks.repeat(1, 1, 3, 1, 1)))
+    torch.testing.assert_close(once, twice, atol=1e-4, rtol=1e-4)
+
+
+def test_an_unlike_slice_must_look_more_like_the_support():
+    support, query = torch.eye(2).T.view(1, 1, 2, 1, 2), torch.tensor([0.8, 0.6]).view(1, 1, 2, 1, 1)
+    masks = torch.tensor([1.0, 0.0]).view(1, 1, 1, 1, 2)
+    matching = CellVoting(selectivity=3.0, novelty=0.76, novelty_slope=2.0, novelty_rise=0.12)
+    evidence = matching.evidence(query, matching.build(support, masks))
+    winners = [matching.decide(evidence, torch.tensor([[u]]))[0, 0].argmax(0).item() for u in (0.0, 0.01, 0.04, 9.0)]
+    assert winners == [1, 1, 0, 0], "the cosine to the label is 0.8, the bound 0.76, 0.78, 0.84 and 0.88"
+    torch.testing.assert_close(matching.decide(evidence), matching.decide(evidence, torch.zeros(1, 1)), atol=0, rtol=0)
+    bounded = (matching.decide(evidence, torch.tensor([[unlikeness]])) for unlikeness in (0.06, 9.0))
+    torch.testing.assert_close(*bounded)
+
+
+def test_votes_stay_finite_where_nothing_is_alike():
+    support, query = torch.ones(1, 1, 2, 1, 2), -torch.ones(1, 1, 2, 1, 1)
+    matching = CellVoting(scale=60.0, selectivity=4.0)
+    found = matching.match(query, matching.build(support, torch.tensor([1.0, 0.0]).view(1, 1, 1, 1, 2)))
+    assert found.isfinite().all()
 
 
 def test_selected_slices_match_as_if_they_were_alone():
@@ -173,6 +211,18 @@ def test_many_support_slices_vote_as_few_do(monkeypatch):
 def test_a_scale_that_floats_cannot_hold_is_refused(scale):
     with pytest.raises(InputError, match=rf"^scale of CellVoting is {scale}; it must lie between 0 and 60\.$"):
         CellVoting(scale=scale)
+
+
+@pytest.mark.parametrize("selectivity", [0.5, 5.0])
+def test_a_selectivity_that_is_out_of_range_is_refused(selectivity):
+    message = rf"^selectivity of CellVoting is {selectivity}; it must lie between 1 and 4\.$"
+    with pytest.raises(InputError, match=message):
+        CellVoting(selectivity=selectivity)
+
+
+def test_a_novelty_that_falls_with_unlikeness_is_refused():
+    with pytest.raises(InputError, match=r"^novelty_slope and novelty_rise of CellVoting are -1\.0 and 0\.1; "):
+        CellVoting(novelty_slope=-1.0, novelty_rise=0.1)
 
 
 def test_a_novelty_that_is_no_cosine_is_refused():

@@ -64,7 +64,7 @@ def dice(prediction, labels, value):
 
 
 @pytest.mark.parametrize("matching", [CellVoting(), AdaptivePrototypes()])
-@pytest.mark.parametrize("choice", ["nearest", "all"])
+@pytest.mark.parametrize("choice", ["similar", "nearest", "all"])
 def test_one_labelled_slice_finds_the_rest(matching, choice):
     image, labels = scene()
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
@@ -93,7 +93,7 @@ ENCODERS = {
 @settings(deadline=None, max_examples=8)
 @given(
     batch_size=st.integers(1, 9),
-    choice=st.sampled_from(["nearest", "all"]),
+    choice=st.sampled_from(["similar", "nearest", "all"]),
     room=st.sampled_from([0, 5000, 2**20]),
     warm=st.booleans(),
 )
@@ -131,6 +131,30 @@ def test_each_slice_is_served_by_the_support_that_looks_like_it():
         found = segment(volume, support, network())
         assert dice(found.label_map, labels, 3) > 0.85
         assert {finding.support_slice.scan for finding in found.findings.values()} == {scan}
+
+
+def test_a_volume_of_inverted_grey_values_is_found_too():
+    image, labels = scene()
+    net = ALPNet(encoder=Shades(), matching=CellVoting(novelty=0.5))
+    net.encoder.centres.data.sub_(0.5)
+    image[labels == 7], image[labels == 0] = 0.6, 0.2  # no shade is the negative of another
+    support = support_from_scan(image - 0.5, labels, LABELS, scan="a", image_size=SIZE, slices=[2])
+    plain, inverted = segment(image - 0.5, support, net), segment(0.5 - image, support, net)
+    assert dice(plain.label_map, labels, 7) > 0.85
+    np.testing.assert_array_equal(inverted.label_map, plain.label_map)
+    kept = segment(0.5 - image, support, net, OneShotSettings(contrast="as_is"))
+    assert dice(kept.label_map, labels, 3) < 0.2
+
+
+@pytest.mark.parametrize(("channels", "tried"), [(1, True), (3, False)])
+def test_only_grey_values_are_tried_inverted(channels, tried):
+    image, labels = scene()
+    image = image.repeat(channels, 1, 1, 1)
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
+    caches = {contrast: FeatureCache() for contrast in ("auto", "as_is")}
+    for contrast, cache in caches.items():
+        segment(image, support, network(), OneShotSettings(contrast=contrast), cache)
+    assert (caches["auto"].misses > caches["as_is"].misses) == tried
 
 
 def test_adjacent_slices_reach_the_encoder():
@@ -243,10 +267,11 @@ def test_the_inferer_keeps_the_grid_of_its_input():
     [
         (
             {"choice": "parts"},
-            "choice is 'parts'; choose 'nearest' or 'all'. (The published choice by parts of an organ's "
+            "choice is 'parts'; choose 'similar', 'nearest' or 'all'. (The published choice by parts of an organ's "
             "extent needs the query's own label map: it exists in the legacy evaluation protocol alone.)",
         ),
         ({"components": "two"}, "components is 'two'; choose 'support', 'one' or 'none'."),
+        ({"contrast": "negative"}, "contrast is 'negative'; choose 'auto' or 'as_is'."),
     ],
 )
 def test_unknown_choices_are_refused(arguments, message):

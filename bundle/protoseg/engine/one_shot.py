@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from protoseg.engine.clicks import Click
 from protoseg.engine.component_filter import keep_components
+from protoseg.engine.contrast import is_inverted
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.prediction import LabelFinding, Prediction
 from protoseg.engine.quality import reverse_dice
@@ -41,7 +42,9 @@ __all__ = ["OneShotSettings", "SupportChoice", "segment", "slice_spacing"]
 
 UNKNOWN_SIDES = "may be on the wrong side: the scan or the support does not say where left and right are"
 
-SupportChoice = Literal["nearest", "all"]
+SupportChoice = Literal["similar", "nearest", "all"]
+
+SIMILAR = 6  # support slices that serve a slice by "similar", besides the nearest ones; see docs/engine_defaults.md
 
 
 @dataclass(frozen=True)
@@ -51,28 +54,33 @@ class OneShotSettings:
     Args:
         batch_size: slices encoded together.
         choice: which support slices serve a query slice, decided from the images alone: "nearest", for every label
-            the slice that looks most like the query's; "all", all of them.
+            the slice that looks most like the query's; "similar", these and the six that look most like it; "all".
+        contrast: "auto" negates the grey values where the support explains the volume better then; "as_is" never does.
         components: which 3D components of a label to keep: "support" (as many as the support has, and more that are
             as large and sure), "one" or "none" (no filter).
         estimate_quality: segment the support in reverse to estimate each label's Dice.
         progress: show a progress bar over the slices.
 
     Raises:
-        InputError: for an unknown choice or component rule, or a batch size below 1.
+        InputError: for an unknown choice, contrast or component rule, or a batch size below 1.
     """
 
     batch_size: int = 8
-    choice: SupportChoice = "nearest"
+    choice: SupportChoice = "similar"
+    contrast: Literal["auto", "as_is"] = "auto"
     components: ComponentRule = "support"
     estimate_quality: bool = True
     progress: bool = False
 
     def __post_init__(self) -> None:
-        if self.choice not in ("nearest", "all"):
+        if self.choice not in get_args(SupportChoice):
             raise InputError(
-                f"choice is '{self.choice}'; choose 'nearest' or 'all'. (The published choice by parts of an organ's "
-                "extent needs the query's own label map: it exists in the legacy evaluation protocol alone.)"
+                f"choice is '{self.choice}'; choose 'similar', 'nearest' or 'all'. (The published choice by parts "
+                "of an organ's extent needs the query's own label map: it exists in the legacy evaluation protocol "
+                "alone.)"
             )
+        if self.contrast not in ("auto", "as_is"):
+            raise InputError(f"contrast is '{self.contrast}'; choose 'auto' or 'as_is'.")
         if self.components not in ("none", "one", "support"):
             raise InputError(f"components is '{self.components}'; choose 'support', 'one' or 'none'.")
         if self.batch_size < 1:
@@ -116,7 +124,8 @@ def segment(
             disable=not settings.progress,
             leave=None,  # under the bar of several volumes, each one's goes when it is done
         ):
-            pass_.segment(range(start, min(start + settings.batch_size, len(pass_.slices))))
+            pass_.match(range(start, min(start + settings.batch_size, len(pass_.slices))))
+        pass_.decide()
     pass_.keep_components()
     refined = RefinedSegmentation(pass_.winner)
     if refiner is not None:
@@ -155,14 +164,28 @@ class _Pass:
         # Probability of the winner in steps of 1/255: a float map per label would not fit for a large volume.
         self.certainty = np.zeros(shape, np.uint8)
         self.boxes: list[Box | None] = [None] * len(support.labels)  # outside of which a label is nowhere
-        self.log_probability = torch.zeros(len(self.slices), 1 + len(support.labels), *cells, dtype=torch.float16)
+        classes = (len(self.slices), 1 + len(support.labels), *cells)
+        self.evidence = torch.zeros(classes)
+        self.log_probability = torch.zeros(classes, dtype=torch.float16)
+        self.likeness = torch.zeros(len(self.slices))  # cosine of each slice to the support slice most like it
         self.serving = np.zeros((len(self.slices), len(support.labels)), int)  # support slice by query slice and label
+        self.seen = self.slices  # by the encoder
+        if settings.contrast == "auto" and is_inverted(self.slices, self._encode, lambda cells: self._choose(cells)[0]):
+            self.seen = -self.slices
 
-    def segment(self, batch: range) -> None:
-        """Encode, match and bring to the grid a few slices."""
-        for index, features in zip(batch, self._encode(batch)):
-            prototypes, self.serving[index] = self._choose(features)
-            scores = self.network.matching.match(features[None, None], prototypes)[0, 0].log_softmax(0)
+    def match(self, batch: range) -> None:
+        """Encode a few slices and match them with the support."""
+        for index, features in zip(batch, self._encode(self.seen, batch)):
+            prototypes, self.serving[index], self.likeness[index] = self._choose(features)
+            self.evidence[index] = self.network.matching.evidence(features[None, None], prototypes)[0, 0]
+
+    def decide(self) -> None:
+        """Bring the classes that win to the grid, slice by slice; what is like the support is known by now."""
+        unlikeness = self.likeness.max() - self.likeness
+        device = self.support_features.device
+        for index, (evidence, distance) in enumerate(zip(self.evidence, unlikeness)):
+            logits = self.network.matching.decide(evidence[None, None].to(device), distance[None, None].to(device))
+            scores = logits[0, 0].log_softmax(0)
             self.log_probability[index] = scores
             best = winning_class(scores, self.to_pixels)
             self.winner[index] = best.label
@@ -217,26 +240,29 @@ class _Pass:
             findings[name] = LabelFinding(confidence, estimates.get(name), origin, refined.notes.get(name, ""))
         return Prediction(label_map, findings)
 
-    def _encode(self, batch: Sequence[int]) -> Tensor:
+    def _encode(self, slices: Tensor, indices: Sequence[int]) -> Tensor:
         adjacent = self.network.slice_adapter is not None
-        return self.cache.encode_slices(self.network, self.slices, batch, size=self.size, adjacent=adjacent)
+        return self.cache.encode_slices(self.network, slices, indices, size=self.size, adjacent=adjacent)
 
-    def _choose(self, features: Tensor) -> tuple[Prototypes, NDArray[np.int64]]:
-        """Prototypes for one query slice, and the support slice nearest to it for every label."""
+    def _choose(self, features: Tensor) -> tuple[Prototypes, NDArray[np.int64], Tensor]:
+        """Prototypes for one query slice, the support slice nearest to it for every label, and the highest cosine."""
         similarity = (self.descriptors @ slice_descriptors(features[None])[0]).cpu()
         present = self.prototypes.present[0].cpu()  # L x N
         nearest = similarity.expand(len(present), -1).masked_fill(~present, -torch.inf).argmax(1)
+        chosen = nearest[present.any(1)]
         if self.settings.choice == "all":
-            return self.prototypes, nearest.numpy()
-        chosen = nearest[present.any(1)].unique()
-        return self.prototypes.select(chosen.to(features.device)), nearest.numpy()
+            chosen = torch.arange(len(similarity))
+        elif self.settings.choice == "similar":
+            chosen = torch.cat([chosen, similarity.topk(min(SIMILAR, len(similarity))).indices])
+        return self.prototypes.select(chosen.unique().to(features.device)), nearest.numpy(), similarity.max()
 
     def _estimate(self, label_map: NDArray[np.uint8], indices: list[int]) -> dict[str, float]:
         """Estimated Dice by label, from the slices where the labels are largest."""
         if not indices or not self.settings.estimate_quality:
             return {}
         masks = fit_slices(torch.from_numpy(label_map[indices])[:, None], self.size, "nearest")[:, 0]
-        return reverse_dice(self.network.matching, self._encode(indices), masks, self.support_features, self.support)
+        features = self._encode(self.seen, indices)
+        return reverse_dice(self.network.matching, features, masks, self.support_features, self.support)
 
 
 def _grown(box: Box | None, index: int, window: Window | None) -> Box | None:

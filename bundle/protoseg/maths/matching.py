@@ -62,6 +62,20 @@ class Matching(nn.Module, ABC):
     def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:
         """Logits (E, Q, 1 + L, h, w) of query features (E, Q, C, h, w); class 0 is the background."""
 
+    def evidence(self, query: Tensor, prototypes: Prototypes) -> Tensor:
+        """What `decide` makes logits of, of the same shape: a volume's slices are matched before they are compared."""
+        return self.match(query, prototypes)
+
+    def decide(self, evidence: Tensor, unlikeness: Tensor | None = None) -> Tensor:
+        """Logits of what `evidence` gave.
+
+        Args:
+            evidence: (E, Q, 1 + L, h, w).
+            unlikeness: (E, Q), by how much the cosine of each slice to the support is below that of the slice of the
+                same volume that is most like the support; 0 when left out.
+        """
+        return evidence
+
 
 def unit(vectors: Tensor, dim: int = -1) -> Tensor:
     """Scale vectors to unit length; shorter ones than 1e-4 are divided by 1e-4, as published."""

@@ -74,7 +74,8 @@ class MatchingLoss(nn.Module):
     def _weights(self, support: Tensor, query: Tensor) -> Tensor:
         """Weights of the votes between cells (E, support cells, query cells), the same both ways."""
         vectors = self.voting.scale * unit(support.float().flatten(2), dim=1)
-        return torch.bmm(vectors.transpose(1, 2), unit(query.float().flatten(2), dim=1)).exp()
+        cosines = torch.bmm(vectors.transpose(1, 2), unit(query.float().flatten(2), dim=1))
+        return (cosines - self.voting.scale).exp()
 
     def _one_way(self, support_shares: Tensor, query_shares: Tensor, weights: Tensor) -> Tensor:
         votes = torch.bmm(support_shares.flatten(2), weights)  # E x (1 + labels) x query cells

@@ -29,7 +29,13 @@ from protoseg.workflows.study_variants import CONFIGS, Variant
 
 __all__ = ["run_click_study", "run_study"]
 
-SETTINGS = ("choice", "components", "refiner", "adaptation")  # config entries that, with its parts, make a method
+SETTINGS = (
+    "choice",
+    "contrast",
+    "components",
+    "refiner",
+    "adaptation",
+)  # config entries that, with its parts, make a method
 
 
 def run_study(study: Study, variants: Mapping[str, Variant], *, limit: int | None = None, **overrides: Any) -> None:
@@ -110,7 +116,9 @@ def _open(variant: Variant, overrides: Mapping[str, Any]) -> _OpenVariant:
         scans=config.get_parsed_content("validate#dataset"),
         refiner=config.get_parsed_content("refiner"),
         adaptation=config.get_parsed_content("adaptation"),
-        settings=OneShotSettings(choice=config["choice"], components=config["components"], estimate_quality=False),
+        settings=OneShotSettings(
+            **{name: config[name] for name in ("choice", "contrast", "components")}, estimate_quality=False
+        ),
         described={name: config[name] for name in SETTINGS},
         cache=FeatureCache(),
     )
