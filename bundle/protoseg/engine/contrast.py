@@ -13,7 +13,7 @@ __all__ = ["is_inverted"]
 
 SLICES = 4  # to judge by, evenly spaced
 # Of the mean cosine, by which the inverted volume must be explained better. Of 123 pairs of real scans as they are, it
-# is in one; without a margin in ten. See docs/engine_defaults.md.
+# is in one; without a margin in nine. See docs/engine_defaults.md.
 MARGIN = 0.015
 
 

@@ -44,7 +44,7 @@ UNKNOWN_SIDES = "may be on the wrong side: the scan or the support does not say 
 
 SupportChoice = Literal["similar", "nearest", "all"]
 
-SIMILAR = 6  # support slices that serve a slice by "similar", besides the nearest ones; see docs/engine_defaults.md
+SIMILAR = 16  # support slices that serve a slice by "similar", besides the nearest ones; see docs/engine_defaults.md
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class OneShotSettings:
     Args:
         batch_size: slices encoded together.
         choice: which support slices serve a query slice, decided from the images alone: "nearest", for every label
-            the slice that looks most like the query's; "similar", these and the six that look most like it; "all".
+            the slice that looks most like the query's; "similar", these and the sixteen that look most like it; "all".
         contrast: "auto" negates the grey values where the support explains the volume better then; "as_is" never does.
         components: which 3D components of a label to keep: "support" (as many as the support has, and more that are
             as large and sure), "one" or "none" (no filter).
