@@ -12,6 +12,8 @@ from torch.optim.swa_utils import AveragedModel
 
 __all__ = ["WeightAverage"]
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
 
 class WeightAverage:
     """Follows a network with an average of its weights, which ships in their place: it is ahead of them in a long run.
@@ -50,9 +52,9 @@ class WeightAverage:
         self._average.load_state_dict(state)
 
 
-def _ramped_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+def _ramped_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     @torch.no_grad()
-    def update(average: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+    def update(average: Tensors, current: Tensors, count: Tensor | int) -> None:
         steps = int(count)
         share = 1 - min(decay, (1 + steps) / (10 + steps))
         torch._foreach_lerp_(average, current, share)

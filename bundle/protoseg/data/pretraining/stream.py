@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +97,7 @@ class SubjectStream:
         sequence = np.random.SeedSequence([self.seed, *self.kind.encode(), slot, version])
         return _Tenant(self.kind, slot, version, int(sequence.generate_state(1)[0]))
 
-    def _stored(self, tenant: _Tenant, key: str, make: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    def _stored(self, tenant: _Tenant, key: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         if not array_file(self.folder, key).exists():
             # A process that lags behind may still read the last one.
             for old in self.folder.glob(f"{tenant.kind}-{tenant.slot}-{tenant.version - 2}-*.npy"):

@@ -101,7 +101,7 @@ class StreamedPairs(Dataset[dict[str, Any]]):
         views = random_views(
             rng, (first, second), upright=kind not in TURNABLE, turned=self.turned, zoomed=not pair[0].part
         )
-        slices = [_recipe(kind, side, *how, rng) for side, *how in zip(pair, contrasts, views)]
+        slices = [_recipe(kind, side, contrast, view, rng) for side, contrast, view in zip(pair, contrasts, views)]
         return {
             "slices": {key: torch.stack([recipe[key] for recipe in slices]) for key in slices[0]},
             "size": self.image_size * 3 // 4 if index < self.coarse_pairs else self.image_size,
