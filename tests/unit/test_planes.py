@@ -40,6 +40,20 @@ def test_rows_and_columns_run_as_radiologists_see_them(name: str, down: int, rig
     assert inside.sum() == np.prod([(20, 24, 28)[axis] for axis in (down, right)])
 
 
+def test_a_surface_between_two_voxels_mixes_their_tissues() -> None:
+    volume = np.zeros((20, 24, 28, 4), np.uint8)
+    volume[..., 2] = 255
+    volume[:10, ..., 0], volume[10:, ..., 0] = 5, 7  # the surface is at x = 9.5 voxels
+    tissue, neighbour, coverage, _ = cut(volume, Plane(1.0 * MIDDLE, PLANES["axial"], 0.3), 1.0)[:, 10]
+    x = MIDDLE[0] - 0.3 * (np.arange(FRAME) - (FRAME - 1) / 2)
+    np.testing.assert_array_equal(tissue, np.where(x < 9.5, 5, 7))
+    beside = np.abs(x - 9.5) < 0.5  # nearer to the surface than the voxels' middles
+    share = np.where(tissue == 5, coverage, 255.0 - coverage) / 255
+    np.testing.assert_allclose(share[beside], 0.5 - (x - 9.5)[beside], atol=0.01)
+    np.testing.assert_array_equal(neighbour[beside], np.where(x < 9.5, 7, 5)[beside])
+    assert (coverage[~beside] == 255).all()
+
+
 def test_beyond_the_volume_there_is_nothing() -> None:
     maps = cut(volume_of_places(), Plane(np.array([500.0, 0, 0]), PLANES["axial"], 2.0), 2.0)
     assert (maps[[0, 1, 3]] == 0).all() and (maps[2] == 255).all()

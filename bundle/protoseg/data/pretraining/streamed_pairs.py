@@ -27,7 +27,7 @@ __all__ = ["StreamedPairs"]
 SAME_SUBJECT = 0.25  # of the pairs of patterns and pictures: one imaged twice
 SAME_PROTOCOL, OPPOSED = 0.25, 0.25  # of the pairs of people
 SAME_STAIN, OPPOSED_STAIN = 0.6, 0.2  # of the pairs of patterns, whose structures differ in little else
-PICTURE_TONES = 0.4  # of the pictures: changed in tone at all
+PICTURE_TONES = 0.3  # of the pictures: changed in tone at all
 COLOURLESS = Contrast(np.zeros(len(Tissue), np.float32), np.zeros(len(Tissue), np.float32), windowed=False)
 
 

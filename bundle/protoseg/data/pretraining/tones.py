@@ -19,8 +19,8 @@ __all__ = ["FILTER", "KNOTS", "Tone", "apply_curves", "apply_filters", "random_t
 KNOTS = 9  # of a curve, from brightness 0 to 1
 FILTER = 5  # rows and columns of a filter
 # Shares of the images:
-PLAIN, RISING, FALLING = 0.5, 0.2, 0.15  # curves; what is left is neither
-FILTERED = 0.2
+PLAIN, RISING, FALLING = 0.6, 0.15, 0.12  # curves; what is left is neither
+FILTERED = 0.15
 
 
 class Tone(NamedTuple):
