@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from protoseg.data.pretraining.people import BLOCKS
 from protoseg.data.pretraining.person_slices import PersonSlices, Side
 from protoseg.data.pretraining.random_contrast import Contrast
 from protoseg.data.pretraining.random_view import View, random_acquisition, random_views
+from protoseg.data.pretraining.shares import check_shares
 from protoseg.data.pretraining.stream import KINDS, WORLDS, SubjectStream
 from protoseg.data.pretraining.subjects import FRAME, PICTURES, TURNABLE, Box
 from protoseg.data.pretraining.tones import random_tone
@@ -66,10 +67,8 @@ class StreamedPairs(Dataset[dict[str, Any]]):
         seed: int = 0,
     ) -> None:
         _check_slots(slots, renewal)
-        _check_shares("shares", shares or {}, KINDS)
-        _check_shares("protocols", protocols, PROTOCOLS)
-        if not np.isclose(sum(protocols.values()), 1, atol=1e-8):
-            raise InputError(f"protocols are {dict(protocols)}; expected shares that add up to 1.")
+        check_shares("shares", shares or {}, KINDS)
+        check_shares("protocols", protocols, PROTOCOLS, whole=True)
         self.image_size, self.coarse_pairs, self.seed = image_size, coarse_pairs, seed
         self.protocols, self.turned = dict(protocols), turned
         self.pools = {
@@ -164,9 +163,3 @@ def _check_slots(slots: Mapping[str, int], renewal: int) -> None:
             raise InputError(f"slots: {kind} is {count}; a pair takes two of them, so ask for at least {least}.")
     if renewal < 1:
         raise InputError(f"renewal is {renewal} pairs; expected at least 1.")
-
-
-def _check_shares(name: str, shares: Mapping[str, float], known: Collection[str]) -> None:
-    unknown = [key for key in shares if key not in known]
-    if unknown or min(shares.values(), default=0) < 0:
-        raise InputError(f"{name} are {dict(shares)}; expected numbers from 0 for some of {', '.join(known)}.")
