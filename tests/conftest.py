@@ -1,8 +1,9 @@
-"""Tiny data sets in the very layouts that the public ones are distributed in."""
+"""Tiny data sets in the very layouts that the public ones are distributed in, and coarse synthetic subjects."""
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 import SimpleITK
 from PIL import Image
+
+from protoseg.data.pretraining import people, person_slices, planes, stream, streamed_pairs
 
 EDGE, SLICES = 50, 8
 LPS = np.diag([-1.6, -1.6, 7.7, 1.0])  # mm
@@ -179,3 +182,24 @@ def write_listed() -> Writer:
         return folder / "list.json"
 
     return write
+
+
+@pytest.fixture(scope="module")
+def coarse_stream() -> Iterator[int]:
+    """Make streamed subjects coarse, so that they are painted in a moment; gives the edge of their slices."""
+    frame = 72
+    coarse = {name: block._replace(voxel=4 * block.voxel) for name, block in people.BLOCKS.items()}
+    worlds = {name: partial(paint.func, **_smaller(paint.keywords, frame)) for name, paint in stream.WORLDS.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (person_slices, planes, stream, streamed_pairs):
+            patch.setattr(module, "FRAME", frame)
+        patch.setattr(person_slices, "PIXEL", 6.0)
+        for name in coarse:
+            patch.setitem(people.BLOCKS, name, coarse[name])
+        for name in worlds:
+            patch.setitem(stream.WORLDS, name, worlds[name])
+        yield frame
+
+
+def _smaller(keywords: Mapping[str, Any], frame: int) -> dict[str, Any]:
+    return {key: (frame, frame) if isinstance(value, tuple) else frame for key, value in keywords.items()}

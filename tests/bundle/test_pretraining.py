@@ -1,9 +1,11 @@
 """A short version of the pre-training: its features match better than random ones, and it repeats from a seed."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
 import torch
+from ignite.engine import Events
 
 from protoseg.data.anatomy.regions import REGIONS
 from protoseg.data.pretraining import subjects as subjects_module
@@ -69,3 +71,50 @@ def test_a_seed_gives_the_same_weights(start_pretraining, surroundings, tmp_path
         torch.load(tmp_path / name / "last.pt", weights_only=True)["network"] for name in ("first", "second")
     )
     assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+STREAMED = {
+    "image_size": 64,
+    "precision": "float32",
+    "encoder#encoder#channels": 16,
+    "encoder#encoder#widths": [8, 16, 16, 16, 16],
+    "batch_size": 2,
+    "epochs": 2,
+    "epoch_length": 3,
+    "coarse_episodes": 4,
+    "checkpoint_interval": 2,
+    "slots": {"abdomen": 2, "heart": 2, "shapes": 1, "cells": 1, "skin": 2},
+    "renewal": 8,
+}
+
+
+@pytest.fixture
+def start_streaming(start_training, coarse_stream, folder, tmp_path):
+    def start(name: str, **overrides):
+        paths = {"dataset_dir": str(folder / "scans"), "cache_dir": str(tmp_path / name / "subjects")}
+        settings = {**STREAMED, **paths, **overrides}
+        return start_training(tmp_path / name, "pretrain.yaml", "pretraining/streamed.yaml", **settings)
+
+    return start
+
+
+def stop(workflow, iteration):
+    def fail(engine):
+        raise KeyboardInterrupt
+
+    workflow.trainer.add_event_handler(Events.ITERATION_COMPLETED(once=iteration), fail)
+    with contextlib.suppress(KeyboardInterrupt):
+        workflow.run()
+
+
+@pytest.mark.parametrize("iteration", [3, 6])
+def test_a_streamed_run_that_is_resumed_gives_the_same_bits(start_streaming, surroundings, tmp_path, iteration):
+    """Subjects change in mid-run and coordinates are dropped by chance: all of it has to come back."""
+    start_streaming("whole").run()
+    stop(start_streaming("parts"), iteration)
+    start_streaming("parts").run()
+    for file in ("last.pt", "average.pt"):
+        first, second = (
+            torch.load(tmp_path / name / file, weights_only=True)["network"] for name in ("whole", "parts")
+        )
+        assert all(torch.equal(first[key], second[key]) for key in first)

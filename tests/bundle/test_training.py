@@ -274,3 +274,29 @@ def test_tracking_with_mlflow(start_training, tmp_path):
     tracked = [metric.value for metric in client.get_metric_history(run.info.run_id, "train_loss")]
     assert tracked == pytest.approx(losses)
     assert 0 <= run.data.metrics["mean_dice"] <= 1
+
+
+def test_averaged_weights_are_written_and_resumed(start_training, tmp_path):
+    averaging = {
+        "train#average": {"_target_": "protoseg.workflows.weight_average.WeightAverage", "network": "@network"},
+        "train#handlers#3#average": "@train#average",
+        "checkpoint_interval": 2,
+    }
+    train(start_training(tmp_path / "whole", **averaging))
+    train(start_training(tmp_path / "parts", **averaging), stop_at=3)
+    train(start_training(tmp_path / "parts", **averaging))
+    averages = [torch.load(tmp_path / name / "average.pt", weights_only=True)["network"] for name in ("whole", "parts")]
+    assert_same_weights(averages[1], averages[0])
+    last = weights(tmp_path / "whole")
+    assert any(not torch.equal(last[name], tensor) for name, tensor in averages[0].items())
+
+
+def test_a_run_without_average_cannot_be_resumed_with_one(start_training, trained, tmp_path):
+    shutil.copy(trained / "last.pt", tmp_path)
+    averaging = {
+        "train#average": {"_target_": "protoseg.workflows.weight_average.WeightAverage", "network": "@network"},
+        "train#handlers#3#average": "@train#average",
+    }
+    with pytest.raises(Exception) as caught:
+        train(start_training(tmp_path, epochs=3, **averaging))
+    assert f"{tmp_path / 'last.pt'} lacks average: " in str(caught.value.__cause__)

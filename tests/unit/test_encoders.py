@@ -246,3 +246,14 @@ def test_override_file_defines_an_encoder(tmp_path: Path, path: Path) -> None:
     assert size % encoder.stride == 0
     assert encoder(torch.zeros(1, 3, size, size, device="meta")).shape[1] == encoder.channels
     assert any(parameter.requires_grad for parameter in encoder.parameters()) == (parser["tuning"] == "full")
+
+
+def test_coordinates_are_dropped_in_training_only():
+    torch.manual_seed(0)
+    encoder = PyramidEncoder(channels=8, widths=(8, 8, 8, 8, 8), coordinate_dropout=0.5)
+    images = torch.zeros(1, 3, 32, 32).expand(40, 3, 32, 32)
+    with torch.no_grad():
+        features = encoder(images)
+        kinds = torch.unique(features.flatten(1).mul(1e3).round(), dim=0)
+        assert len(kinds) == 2  # with and without
+        assert torch.equal(encoder.eval()(images)[0], encoder(images)[1])

@@ -19,12 +19,21 @@ class PyramidEncoder(Encoder):
     Five widths stand for strides 2, 4, 8, 16 and 32; the coarse maps are brought back up to stride 8.
     Two channels with x and y in [-1, 1] are added to the input: in anatomy, place tells a lot.
     Source of the design: feature pyramid networks, Lin et al., arXiv 1612.03144.
+
+    Args:
+        channels: of the features.
+        widths: channels at strides 2, 4, 8, 16 and 32.
+        coordinate_dropout: share of the images that get zeros for x and y in training, so that crops and turned
+            images do not confuse the features.
     """
 
     stride = 8
 
-    def __init__(self, *, channels: int = 128, widths: Sequence[int] = (24, 48, 96, 160, 256)) -> None:
+    def __init__(
+        self, *, channels: int = 128, widths: Sequence[int] = (24, 48, 96, 160, 256), coordinate_dropout: float = 0.0
+    ) -> None:
         super().__init__()
+        self.coordinate_dropout = coordinate_dropout
         self.channels = channels
         stem, quarter, eighth, sixteenth, deepest = widths
         self.stem = nn.Conv2d(5, stem, kernel_size=4, stride=2, padding=1)
@@ -39,7 +48,11 @@ class PyramidEncoder(Encoder):
 
     def encode(self, image: Tensor) -> Tensor:
         """Encode (B, 3, H, W) to (B, channels, H / 8, W / 8)."""
-        x = torch.cat([image, coordinates(image)], dim=1)
+        place = coordinates(image)
+        if self.training and self.coordinate_dropout:
+            kept = torch.rand(len(image), 1, 1, 1, device=image.device) >= self.coordinate_dropout
+            place = place * kept
+        x = torch.cat([image, place], dim=1)
         eighth = self.down8(self.down4(F.gelu(self.stem(x))))
         sixteenth = self.down16(eighth)
         x = self.top(self.down32(sixteenth))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,12 +17,13 @@ from protoseg.data.sampling import EpisodeSampler
 from protoseg.errors import InputError
 from protoseg.files import to_path, write_errors
 from protoseg.maths.weights import load_strict
+from protoseg.workflows.weight_average import WeightAverage
 
 __all__ = ["TrainingCheckpoint"]
 
 logger = logging.getLogger(__name__)
 
-LAST, BEST = "last.pt", "best.pt"
+LAST, BEST, AVERAGE = "last.pt", "best.pt", "average.pt"
 STATE_KEYS = (
     "network",
     "optimizer",
@@ -53,6 +54,7 @@ class TrainingCheckpoint:
         sampler: numbers the episodes; told where to go on.
         batch_size: episodes an iteration takes, over all processes.
         evaluator: whose key metric decides about `best.pt`, higher being better.
+        average: of the weights over the steps; it is kept in `last.pt`, and by itself in `average.pt`.
         interval: iterations between two writings of `last.pt` within an epoch; a whole number of optimiser steps.
             It is written at the end of every epoch as well.
     """
@@ -68,6 +70,7 @@ class TrainingCheckpoint:
         sampler: EpisodeSampler,
         batch_size: int,
         evaluator: Evaluator,
+        average: WeightAverage | None = None,
         interval: int = 100,
     ) -> None:
         self.output_dir = to_path(output_dir, "output_dir")
@@ -78,12 +81,15 @@ class TrainingCheckpoint:
         self.sampler = sampler
         self.batch_size = batch_size
         self.evaluator = evaluator
+        self.average = average
         self.interval = interval
         self._save = DiskSaver(str(output_dir), require_empty=False)
 
     def attach(self, engine: SupervisedTrainer) -> None:
         """Save the state of `engine` as it trains."""
         engine.add_event_handler(Events.STARTED, self._check_interval)
+        if self.average is not None:
+            self.average.attach(engine)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save_best)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._save_within_epoch)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save_last)
@@ -113,7 +119,7 @@ class TrainingCheckpoint:
 
     def _restore(self, path: Path) -> int:
         """Bring all but the trainer to where the file was written; give the iterations that were done by then."""
-        state = _read(path)
+        state = _read(path, STATE_KEYS if self.average is None else (*STATE_KEYS, "average"))
         load_strict(self.network, state["network"], source=path, target=type(self.network).__name__)
         try:
             self.optimizer.load_state_dict(state["optimizer"])
@@ -124,6 +130,8 @@ class TrainingCheckpoint:
             ) from error
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])
         load_strict(self.loss, state["loss"], source=path, target=type(self.loss).__name__)
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         self.evaluator.state.best_metric = state["best_metric"]
         self.evaluator.state.best_metric_epoch = state["best_metric_epoch"]
         torch.set_rng_state(state["random"])
@@ -158,6 +166,9 @@ class TrainingCheckpoint:
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
         with write_errors(self.output_dir / LAST):
+            if self.average is not None:
+                checkpoint["average"] = self.average.state_dict()
+                self._save({"network": self.average.network.state_dict()}, AVERAGE)
             self._save(checkpoint, LAST)
 
     def _save_best(self, engine: Engine) -> None:
@@ -166,7 +177,7 @@ class TrainingCheckpoint:
                 self._save({"network": self.network.state_dict()}, BEST)
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Path, keys: Sequence[str]) -> Mapping[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
@@ -174,7 +185,7 @@ def _read(path: Path) -> Mapping[str, Any]:
             f"{path} ({path.stat().st_size} bytes) cannot be read as a checkpoint. Delete it to start afresh, or put "
             "a whole one in its place."
         ) from error
-    missing = [key for key in STATE_KEYS if key not in state]
+    missing = [key for key in keys if key not in state]
     if missing:
         raise InputError(
             f"{path} lacks {', '.join(missing)}: it was not written as the {LAST} of a training run. Delete it to "

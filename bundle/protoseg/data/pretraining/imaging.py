@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from protoseg.data.pretraining.tones import apply_curves, apply_filters
+
 __all__ = ["image_pairs", "image_slices", "smooth_field"]
 
 FINE, COARSE = 0.8, 8  # pixels of a slice: blur of the fine texture, bumps of the coarse one
@@ -51,7 +53,7 @@ def image_slices(slices: Mapping[str, Tensor], *, size: int, generator: torch.Ge
 
     Args:
         slices: of each of B slices, stacked: `maps` (B, 4, H, W) uint8, `coloured` and `windowed` (B,), `mean` and
-            `texture` (B, T), and the fields of `View` and `Acquisition`.
+            `texture` (B, T), the fields of `View` and `Acquisition`, and perhaps those of `Tone`.
         size: edge of the images in pixels.
         generator: of texture and noise, on the maps' device.
 
@@ -134,7 +136,12 @@ def _acquire(picture: Tensor, inside: Tensor, slices: Mapping[str, Tensor], gene
     smooth = 2.5 * _blur(noise, torch.full_like(slices["blur"], NOISE_BLUR))
     picture = picture + each("noise") * torch.where(each("smooth_noise"), smooth, noise)
     picture = _coarse(picture, slices["detail"])
+    toned = "filter" in slices
+    if toned:
+        picture = apply_filters(picture, slices["filter"])
     picture = torch.where(windowed, picture.clamp(0, 1), _ranged(picture, inside) ** each("gamma"))
+    if toned:
+        picture = apply_curves(picture, slices["curve"])
     mean, deviation = _statistics(picture, inside)
     picture = (picture - mean) / deviation.clamp(min=0.02) * each("gain") + each("offset")
     darkest = picture.masked_fill(~inside, torch.inf).amin((2, 3), keepdim=True)

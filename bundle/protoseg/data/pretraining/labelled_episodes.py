@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from protoseg.data.anatomy.tissues import Tissue
 from protoseg.data.pretraining.random_contrast import CONTRAST_SHARES, Contrast, random_contrast, varied
 from protoseg.data.pretraining.random_view import View, random_acquisition, random_views
+from protoseg.data.pretraining.shares import check_shares
 from protoseg.data.pretraining.subjects import KINDS, SLICES, Subject, load_subjects
 from protoseg.errors import InputError
 
@@ -65,10 +66,8 @@ class LabelledEpisodes(Dataset[dict[str, Any]]):
         self.coarse_episodes = coarse_episodes
         self.seed = seed
         self.contrasts = dict(contrasts)
-        _check_shares("shares", shares or {}, KINDS)
-        _check_shares("contrasts", contrasts, CONTRAST_SHARES)
-        if not np.isclose(sum(contrasts.values()), 1, atol=1e-8):
-            raise InputError(f"contrasts are {dict(contrasts)}; expected shares that add up to 1.")
+        check_shares("shares", shares or {}, KINDS)
+        check_shares("contrasts", contrasts, CONTRAST_SHARES, whole=True)
         self._subjects = load_subjects(subjects, Path(cache_dir), seed=seed, workers=workers)
         weights = np.array([(shares or {}).get(kind, 1.0) for kind in self._subjects])
         self._shares = weights / weights.sum()
@@ -122,12 +121,6 @@ class LabelledEpisodes(Dataset[dict[str, Any]]):
         contrast = random_contrast(rng, shares)
         other = varied(contrast, rng) if rng.random() < SAME_CONTRAST else random_contrast(rng, shares)
         return contrast, other
-
-
-def _check_shares(name: str, shares: Mapping[str, float], known: Collection[str]) -> None:
-    unknown = [key for key in shares if key not in known]
-    if unknown or min(shares.values(), default=0) < 0:
-        raise InputError(f"{name} are {dict(shares)}; expected numbers from 0 for some of {', '.join(known)}.")
 
 
 def _recipe(

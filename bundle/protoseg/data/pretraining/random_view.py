@@ -16,10 +16,11 @@ __all__ = ["FINE_WARP", "WARP", "Acquisition", "View", "random_acquisition", "ra
 
 MARGIN = 5.6  # pixels of a slice (about 10 mm) that a crop to the body leaves around it
 WARP, FINE_WARP = 5, 12  # bumps along an edge
+WHOLE = np.array([0, 1, 0, 1])
 # Shares of the pairs:
 ZOOM = 0.15  # both views show about the same part of the body
 ONE_ZOOMED = 0.07  # one of them does
-TURNED = 0.12  # both are turned by any angle, or mirrored
+TURNED = 0.12  # both are turned by any angle, or mirrored; a default
 # Shares of the views:
 SMALL_FIELD = 0.15  # the body is cut at its edges
 ASKEW = 0.06  # turned by about 20 degrees, others by 5
@@ -63,7 +64,9 @@ class Acquisition(NamedTuple):
     """(3,): of red, green and blue, where there are colours."""
 
 
-def random_views(rng: np.random.Generator, bodies: tuple[Box, Box], *, upright: bool) -> tuple[View, View]:
+def random_views(
+    rng: np.random.Generator, bodies: tuple[Box, Box], *, upright: bool, turned: float = TURNED, zoomed: bool = True
+) -> tuple[View, View]:
     """Draw the views of a pair: crops to the body, turned, sheared and warped a little, each on its own.
 
     Some pairs are turned by any angle or mirrored together, some show the same part of the body enlarged, in a few only
@@ -73,10 +76,12 @@ def random_views(rng: np.random.Generator, bodies: tuple[Box, Box], *, upright: 
         rng: the source of randomness.
         bodies: of the two subjects.
         upright: whether up and down mean something; pictures that have neither are turned each on its own.
+        turned: share of the pairs that are turned by any angle, or mirrored, together.
+        zoomed: whether some views show a part of the body; false where the boxes are a part already.
     """
-    turn = _orientation(rng) if rng.random() < TURNED else np.eye(2)
+    turn = _orientation(rng) if rng.random() < turned else np.eye(2)
     turns = [turn if upright else _orientation(rng) for _ in bodies]
-    windows = _windows(rng)
+    windows = _windows(rng) if zoomed else [WHOLE, WHOLE]
     first, second = (_view(rng, body, window, turn) for body, window, turn in zip(bodies, windows, turns))
     return first, second
 
@@ -99,7 +104,6 @@ def random_acquisition(rng: np.random.Generator) -> Acquisition:
 
 def _windows(rng: np.random.Generator) -> list[Float]:
     """What the two views show: top, bottom, left and right edge as shares of the body's box (2 x 4)."""
-    whole = np.array([0, 1, 0, 1])
     kind = rng.random()
     if kind < ZOOM:
         size, centre = rng.uniform(0.3, 0.75, 2), rng.uniform(0.25, 0.75, 2)
@@ -107,10 +111,10 @@ def _windows(rng: np.random.Generator) -> list[Float]:
         return [_window(centre + rng.normal(0, 0.03, 2), size) for size in sizes]
     if kind < ZOOM + ONE_ZOOMED:
         part = _window(rng.uniform(0.4, 0.6, 2), rng.uniform(0.5, 0.85, 2))
-        return [whole, part] if rng.random() < 0.5 else [part, whole]
+        return [WHOLE, part] if rng.random() < 0.5 else [part, WHOLE]
     cut = [rng.random() < SMALL_FIELD for _ in range(2)]
     inwards = np.array([1, -1, 1, -1])
-    return [whole + inwards * (rng.uniform(0, 0.15) * rng.random(4) if small else 0) for small in cut]
+    return [WHOLE + inwards * (rng.uniform(0, 0.15) * rng.random(4) if small else 0) for small in cut]
 
 
 def _window(centre: NDArray[np.float64], size: NDArray[np.float64]) -> Float:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from protoseg.data.anatomy.canvas import Canvas
+from protoseg.data.anatomy.region import Region
 from protoseg.data.anatomy.regions import REGIONS
 from protoseg.data.anatomy.scan import paint_scan
 from protoseg.data.anatomy.tissues import Tissue
@@ -20,7 +22,18 @@ from protoseg.data.pretraining.shapes.paint import paint_shapes
 from protoseg.data.scan_cache import array_file, cached_array, fingerprint
 from protoseg.errors import InputError
 
-__all__ = ["BACKDROP", "FRAME", "KINDS", "SLICES", "STRUCTURES", "Box", "Subject", "load_subjects"]
+__all__ = [
+    "BACKDROP",
+    "FRAME",
+    "KINDS",
+    "SLICES",
+    "STRUCTURES",
+    "Box",
+    "Subject",
+    "anatomical_maps",
+    "load_subjects",
+    "structure_values",
+]
 
 FRAME = 216  # rows and columns of the maps
 SLICES = 40  # of a person
@@ -175,13 +188,14 @@ def _paint(job: _Job) -> NDArray[np.uint8]:
     if job.kind in REGIONS:
         return _paint_person(job.kind, job.seed)
     if job.kind == "shapes":
-        maps = paint_shapes(job.seed, job.member, shape=(FRAME, FRAME))
-        first = STRUCTURES[_SHAPES[0]]
-    else:
-        maps = paint_picture(job.seed, kind=job.kind, size=FRAME)[None]
-        first = STRUCTURES["lesion"]
+        return structure_values(paint_shapes(job.seed, job.member, shape=(FRAME, FRAME)), _SHAPES[0])
+    return structure_values(paint_picture(job.seed, kind=job.kind, size=FRAME)[None], "lesion")
+
+
+def structure_values(maps: NDArray[np.uint8], first: str) -> NDArray[np.uint8]:
+    """Number the structures of maps (S, 4, H, W), 1 and up, as `STRUCTURES` does from the name `first` on."""
     named = maps.copy()
-    named[:, 3][maps[:, 3] > 0] += np.uint8(first - 1)
+    named[:, 3][maps[:, 3] > 0] += np.uint8(STRUCTURES[first] - 1)
     return named
 
 
@@ -190,6 +204,12 @@ def _paint_person(kind: str, seed: int) -> NDArray[np.uint8]:
     pixel, thickness = SPACINGS[kind]
     spacing = (pixel, pixel, thickness)
     canvas, _ = paint_scan(seed, shape=(FRAME, ROWS, SLICES), spacing=spacing, table=True, region=region)
+    volume = anatomical_maps(canvas, region)
+    return np.ascontiguousarray(volume[:, ::-1, ::-1].transpose(3, 0, 2, 1))
+
+
+def anatomical_maps(canvas: Canvas, region: Region) -> NDArray[np.uint8]:
+    """Stack what a canvas holds as maps (4, X, Y, Z), in the order of `Subject.slice`; x grows to the right."""
     by_tissue = np.zeros(len(Tissue), dtype=np.uint8)
     for name, tissues in BY_TISSUE.items():
         by_tissue[list(tissues)] = STRUCTURES[name]
@@ -198,5 +218,4 @@ def _paint_person(kind: str, seed: int) -> NDArray[np.uint8]:
         by_label[value] = STRUCTURES[name]
     structure = np.where(canvas.labels > 0, by_label[canvas.labels], by_tissue[canvas.tissue])
     coverage = np.round(255 * canvas.coverage).astype(np.uint8)
-    volume = np.stack([canvas.tissue, canvas.neighbour, coverage, structure])  # 4 x X x Y x Z, x to the right
-    return np.ascontiguousarray(volume[:, ::-1, ::-1].transpose(3, 0, 2, 1))
+    return np.stack([canvas.tissue, canvas.neighbour, coverage, structure])

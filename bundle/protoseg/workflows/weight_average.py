@@ -1,0 +1,62 @@
+"""The exponential moving average of a network's weights over its training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+__all__ = ["WeightAverage"]
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+class WeightAverage:
+    """Follows a network with an average of its weights, which ships in their place: it is ahead of them in a long run.
+
+    After n steps the average keeps (1 + n) / (10 + n) of itself and `decay` at most, so that it forgets the first fast.
+    An Ignite handler; a `TrainingCheckpoint` attaches and keeps it.
+    Source: Polyak and Juditsky 1992; the ramp is that of TensorFlow's `ExponentialMovingAverage`.
+
+    Args:
+        network: to be trained.
+        decay: share of the average that each step keeps.
+    """
+
+    def __init__(self, *, network: nn.Module, decay: float = 0.9995) -> None:
+        self._average = AveragedModel(network, multi_avg_fn=_ramped_average(decay)).requires_grad_(False)
+
+    @property
+    def network(self) -> nn.Module:
+        """The network with averaged weights."""
+        return self._average.module
+
+    def attach(self, engine: Engine) -> None:
+        """Follow the weights from iteration to iteration."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.update)
+
+    def update(self, engine: Engine) -> None:
+        """Take in the weights of an iteration."""
+        self._average.update_parameters(engine.network)  # type: ignore[attr-defined]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs."""
+        return self._average.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self._average.load_state_dict(state)
+
+
+def _ramped_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    @torch.no_grad()
+    def update(average: Tensors, current: Tensors, count: Tensor | int) -> None:
+        steps = int(count)
+        share = 1 - min(decay, (1 + steps) / (10 + steps))
+        torch._foreach_lerp_(average, current, share)
+
+    return update
