@@ -138,7 +138,7 @@ def test_a_run_goes_on_where_it_was_stopped(suite, segmented, tmp_path):
 
 def test_results_of_other_settings_are_refused(suite):
     suite("--only", "pictures")
-    with pytest.raises(InputError, match="is not of this run: choice was 'nearest', now 'all'"):
+    with pytest.raises(InputError, match="is not of this run: choice was 'similar', now 'all'"):
         suite("--choice=all", "--only", "pictures")
     with pytest.raises(InputError, match=r"is not of this run: refiner was {.*}, now None"):
         suite("--refiner", "None", "--only", "pictures")

@@ -230,3 +230,14 @@ def test_a_novelty_that_is_no_cosine_is_refused():
         InputError, match=r"^novelty of CellVoting is 1\.5; it must lie between -1 and 1, or be null\.$"
     ):
         CellVoting(novelty=1.5)
+
+
+def test_selective_votes_have_a_gradient_where_nothing_is_alike():
+    """Votes underflow between opposite vectors."""
+    matching = CellVoting(scale=60.0, selectivity=4.0)
+    support = torch.tensor([1.0, 0.0]).view(1, 1, 2, 1, 1)
+    query = torch.tensor([-1.0, 1e-3]).view(1, 1, 2, 1, 1).requires_grad_()
+    scores = matching.match(query, matching.build(support, torch.ones(1, 1, 1, 8, 8)))
+    assert scores.isfinite().all()
+    scores[0, 0, 1].sum().backward()
+    assert query.grad.isfinite().all()

@@ -117,8 +117,10 @@ class CellVoting(Matching):
             rise = (self.novelty_slope * unlikeness).clamp(max=self.novelty_rise)
             novel = novel * (self.scale * self.selectivity * rise.to(novel)).exp()
         first = F.one_hot(torch.tensor(0, device=evidence.device), evidence.shape[2])[:, None, None]
-        votes = (evidence + novel[..., None, None, None] * first) ** (1 / self.selectivity)
-        shares = votes / votes.sum(2, keepdim=True).clamp(min=torch.finfo(votes.dtype).tiny)
+        votes = evidence + novel[..., None, None, None] * first
+        # A root has no gradient at 0, where exp underflows.
+        roots = votes.clamp(min=torch.finfo(votes.dtype).tiny) ** (1 / self.selectivity)
+        shares = roots / roots.sum(2, keepdim=True)
         return (shares + PROBABILITY_FLOOR).log()
 
     def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:
