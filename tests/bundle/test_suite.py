@@ -103,7 +103,7 @@ def test_every_pair_is_scored_on_the_grid_of_its_query(suite, segmented, index, 
     assert rows[2]["dice"] == "", "absent from the query"
     assert rows[2]["reference_ml"] == "0.0"
     assert list((tmp_path / "run" / "cases" / "pictures").glob("*.jpg"))
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))
     scored = [float(row["dice"]) for row in rows[:5] if row["dice"]]
     assert summary["sets"]["scans"]["dice"]["mean"] == pytest.approx(np.mean(scored), abs=1e-4)
     assert summary["sets"]["scans"]["false_positives"]["absent"] == 1
@@ -111,7 +111,7 @@ def test_every_pair_is_scored_on_the_grid_of_its_query(suite, segmented, index, 
 
 def test_the_truth_of_the_query_changes_nothing_that_is_found(suite, segmented, index, tmp_path):
     suite("--only", "scans", "--limit", "1")
-    sets = json.loads(index.read_text())
+    sets = json.loads(index.read_text(encoding="utf-8"))
     support, query = sets[0]["todo"][0]
     empty = nifti(tmp_path / "empty.nii.gz", np.zeros((32, 32, 4), np.uint8), RAS)
     for scan in (support, query):
@@ -132,7 +132,7 @@ def test_a_run_goes_on_where_it_was_stopped(suite, segmented, tmp_path):
     segmented.clear()
     assert suite("--against", str(tmp_path / "run")) == rows
     assert not segmented
-    comparison = json.loads((tmp_path / "run" / "comparison.json").read_text())
+    comparison = json.loads((tmp_path / "run" / "comparison.json").read_text(encoding="utf-8"))
     assert comparison["all"]["difference"] == 0 and comparison["settings"] == {}
 
 
@@ -145,7 +145,7 @@ def test_results_of_other_settings_are_refused(suite):
 
 
 def test_pairs_that_cannot_be_segmented_are_told_and_the_others_done(suite, index, tmp_path, monkeypatch, capsys):
-    sets = json.loads(index.read_text())
+    sets = json.loads(index.read_text(encoding="utf-8"))
     sets[0]["todo"][1][1]["image"] = "gone.nii.gz"
     listed = index.with_name("with_gaps.json")
     listed.write_text(json.dumps(sets))
@@ -164,8 +164,8 @@ def test_pairs_that_cannot_be_segmented_are_told_and_the_others_done(suite, inde
     assert gone.startswith(f"  scans: a.nii.gz; b.nii.gz -> gone.nii.gz: {index.parent / 'gone.nii.gz'} does not exist")
     assert unforeseen.startswith("  pictures: p3.png -> p0.png: RuntimeError: out of luck (more in ")
     (told,) = (tmp_path / "run" / "failures").rglob("*.txt")
-    assert "Traceback" in told.read_text()
-    assert "does not exist" in (tmp_path / "run" / "report.html").read_text()
+    assert "Traceback" in told.read_text(encoding="utf-8")
+    assert "does not exist" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert capsys.readouterr().err.count("Left out: ") == 2
 
 
@@ -195,7 +195,7 @@ def test_options_are_those_of_the_config(suite, segmented):
 
 
 def test_a_support_without_the_labels_is_a_bad_pair(suite, index):
-    sets = json.loads(index.read_text())
+    sets = json.loads(index.read_text(encoding="utf-8"))
     listed = index.with_name("without_labels.json")
     listed.write_text(
         json.dumps([{**sets[0], "labels": {"kidney": 7, "liver": 2}}, {**sets[1], "labels": {"tail": 9}}])

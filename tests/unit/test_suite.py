@@ -321,8 +321,8 @@ def test_the_page_needs_nothing_else_and_tells_how_it_was_made(report, tmp_path)
     ranks = [text.split(":")[0] for text in page.texts if ", images/" in text]
     assert ranks == ["worst", "median", "best"]
     assert printed.splitlines()[1].split()[:5] == ["kidneys", "0.500", "0.100", "-", "0.900"]
-    assert json.loads((tmp_path / "summary.json").read_text())["dice"]["mean"] == 0.5
-    assert json.loads((tmp_path / "run.json").read_text()) == RUN
+    assert json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["dice"]["mean"] == 0.5
+    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8")) == RUN
     assert len(read_suite_rows(tmp_path / "rows.csv")) == 3
 
 
@@ -338,8 +338,15 @@ def test_the_comparison_is_written_printed_and_shown(report, tmp_path):
     page, printed = report([0.3, 0.7, 0.9], against=before)
     assert "fell by more than 0.02: none" in printed and "rose by more than 0.02: kidneys" in printed
     assert "+0.133" in page.texts
-    assert json.loads((tmp_path / "comparison.json").read_text())["all"]["difference"] == pytest.approx(0.1333)
-    assert (tmp_path / "comparison.csv").read_text().splitlines()[-1].startswith("mean over sets,3,0.5,0.6333,0.1333,")
+    assert json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))["all"]["difference"] == pytest.approx(
+        0.1333
+    )
+    assert (
+        (tmp_path / "comparison.csv")
+        .read_text(encoding="utf-8")
+        .splitlines()[-1]
+        .startswith("mean over sets,3,0.5,0.6333,0.1333,")
+    )
 
 
 def test_nothing_to_report_is_told(report):
