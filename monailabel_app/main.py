@@ -29,8 +29,8 @@ from lib.strategies import ByScore
 from lib.studies import state_folder
 from lib.trainers.adapt import Adapt
 from protoseg import __version__
-from protoseg.data.label_legend import LabelLegend
-from protoseg.data.support_library import SupportLibrary
+from protoseg.data.support.label_registry import LabelLegend
+from protoseg.data.support.library import SupportLibrary
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ import pytest
 import SimpleITK
 from PIL import Image
 
-from protoseg.data.pretraining import people, person_slices, planes, stream, streamed_pairs
+from protoseg.data.pretraining import streamed_pairs
+from protoseg.synthesis import people, person_slices, planes, stream
 
 EDGE, SLICES = 50, 8
 LPS = np.diag([-1.6, -1.6, 7.7, 1.0])  # mm

@@ -2,9 +2,11 @@
 
 Rooms, from the inside out; an import only ever points inwards:
 
-- `maths`: tensors in, tensors out. Encoders, prototypes, ALPNet, slices, components.
+- `ops`: tensors and arrays in and out; knows no network.
+- `matching`, `networks`, `losses`, `sam`: kernel matching and prototypes, encoders and ALPNet, what training minimizes.
 - `engine`: a support and a volume in, a label map with confidences out.
-- `data`: images and labels in and out, superpixels, episodes, the synthetic anatomy.
+- `synthesis`: synthetic people, pictures and patterns.
+- `data`: images and labels in and out, preprocessing, supports, episodes.
 - `workflows`: what the bundle's configs assemble for training, evaluation and inference.
 """
 

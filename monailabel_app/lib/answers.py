@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from lib.engine import Scan
 from lib.server.anatomy_codes import segment_colour, segment_type
 from lib.server.segmentation_objects import MODEL_NAME
-from protoseg.data.dicom import LPS_TO_RAS
-from protoseg.data.nifti_forms import itk_placed
-from protoseg.data.volumes import write_label_map
+from protoseg.data.io.dicom import LPS_TO_RAS
+from protoseg.data.io.nifti_forms import itk_placed
+from protoseg.data.io.volumes import write_label_map
 from protoseg.engine.prediction import Prediction
-from protoseg.workflows.measures import volume_ml
+from protoseg.workflows.evaluation.measures import volume_ml
 
 __all__ = ["Latencies", "describe", "write_answer"]
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from threading import Lock
 
 from lib.engine import Engine, Scan
-from protoseg.data.support_library import LibraryState
-from protoseg.engine.click_segmentation import ClickSegmentation
+from protoseg.data.support.library import LibraryState
+from protoseg.engine.clicks.segmentation import ClickSegmentation
 from protoseg.engine.one_shot import OneShotSettings
 
 __all__ = ["ClickSessions"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from protoseg.data.source_grid import SourceGrid
+from protoseg.data.io.source_grid import SourceGrid
 from protoseg.errors import InputError
 
 __all__ = ["Point", "all_points", "points_of"]

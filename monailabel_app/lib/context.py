@@ -10,8 +10,8 @@ from lib.background import Traffic
 from lib.engine import Engine
 from lib.options import Options
 from lib.studies import labelled_scans
-from protoseg.data.label_legend import LabelLegend
-from protoseg.data.support_library import LabelledScan, LibraryState, SupportLibrary
+from protoseg.data.support.label_registry import LabelLegend
+from protoseg.data.support.library import LabelledScan, LibraryState, SupportLibrary
 from protoseg.errors import InputError
 
 __all__ = ["Context"]

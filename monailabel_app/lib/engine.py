@@ -15,22 +15,22 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
 from lib.options import Options
-from protoseg.data.planes import SLICE_AXES
+from protoseg.data.io.source_grid import SourceGrid
+from protoseg.data.preprocessing.planes import SLICE_AXES
+from protoseg.data.preprocessing.transforms import Preprocessing
 from protoseg.data.scan_cache import ScanCache, source_state
-from protoseg.data.source_grid import SourceGrid
-from protoseg.data.support_library import LibraryState
-from protoseg.data.transforms import Preprocessing
+from protoseg.data.support.library import LibraryState
+from protoseg.engine.clicks.sam_slice_segmenter import SamSliceSegmenter
+from protoseg.engine.clicks.slice_segmenter import SliceSegmenter
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.prediction import Prediction
-from protoseg.engine.refinement import Refiner
-from protoseg.engine.sam_refiner import SamRefiner
-from protoseg.engine.sam_slice_segmenter import SamSliceSegmenter
+from protoseg.engine.refiners.refiner import Refiner
+from protoseg.engine.refiners.sam import SamRefiner
 from protoseg.engine.slice_axes import SliceAxes, same_plane, slice_axes
-from protoseg.engine.slice_segmenter import SliceSegmenter
 from protoseg.errors import InputError, input_errors_unwrapped
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.weights import load_weights
+from protoseg.networks.alpnet import ALPNet
+from protoseg.networks.weights import load_weights
 
 __all__ = ["Engine", "Scan"]
 

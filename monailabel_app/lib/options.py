@@ -11,7 +11,7 @@ import yaml
 from monai.bundle import ConfigParser
 
 from protoseg import bundle_root
-from protoseg.data.datalists import names_to_values
+from protoseg.data.io.datalists import names_to_values
 from protoseg.engine.support import SliceSelection
 from protoseg.errors import InputError
 

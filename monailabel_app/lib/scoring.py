@@ -16,7 +16,7 @@ from lib.context import Context
 from protoseg.data.scan_cache import ScanCache, fingerprint, source_state
 from protoseg.engine.scan_coverage import scan_descriptors
 from protoseg.errors import InputError
-from protoseg.maths.coverage import uncovered
+from protoseg.matching.coreset import uncovered
 
 __all__ = ["Certainty", "Novelty"]
 

@@ -11,7 +11,7 @@ from monailabel.datastore.local import LocalDatastore
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from lib.server.segmentation_objects import named_values
-from protoseg.data.support_library import LabelledScan
+from protoseg.data.support.library import LabelledScan
 from protoseg.errors import InputError
 
 __all__ = ["labelled_scans", "legend_of", "state_folder"]

@@ -23,15 +23,15 @@ from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.support import SupportSet, support_from_scan
 from protoseg.files import write_json
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.encoders import TimmEncoder
-from protoseg.maths.precision import resolve_precision
-from protoseg.maths.prototypes import AdaptivePrototypes
-from protoseg.maths.pyramid import PyramidEncoder
-from protoseg.maths.settled_weights import settled_weights
-from protoseg.maths.slices import axial_slices, network_input, unfit_slices
-from protoseg.maths.voting import CellVoting
-from protoseg.maths.weights import load_weights
+from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
+from protoseg.matching.kernel_matching import CellVoting
+from protoseg.networks.alpnet import ALPNet
+from protoseg.networks.encoders import TimmEncoder
+from protoseg.networks.fpn import PyramidEncoder
+from protoseg.networks.weights import load_weights
+from protoseg.ops.precision import resolve_precision
+from protoseg.ops.settled_weights import settled_weights
+from protoseg.ops.slices import axial_slices, network_input, unfit_slices
 
 ENCODERS: dict[str, tuple[Callable[[], torch.nn.Module], int]] = {
     "pyramid": (PyramidEncoder, 256),

@@ -22,15 +22,15 @@ from tqdm import tqdm
 
 from benchmarks.matrix_products import MatrixProducts
 from benchmarks.memory import peak_memory_gib
-from protoseg.engine.clicks import Click
+from protoseg.engine.clicks.click import Click
 from protoseg.engine.feature_cache import FeatureCache
-from protoseg.engine.refinement import CoarseSegmentation
-from protoseg.engine.sam_refiner import SamRefiner
+from protoseg.engine.refiners.refiner import CoarseSegmentation
+from protoseg.engine.refiners.sam import SamRefiner
 from protoseg.files import write_json
-from protoseg.maths.precision import resolve_precision
-from protoseg.maths.prompts import Prompt
-from protoseg.maths.sam import Sam
-from protoseg.maths.slices import fit_slices
+from protoseg.ops.precision import resolve_precision
+from protoseg.ops.slices import fit_slices
+from protoseg.sam.model import Sam
+from protoseg.sam.prompts import Prompt
 
 PRECISIONS = ("float32", "bfloat16")
 GRID = 512  # pixels of a slice, each way

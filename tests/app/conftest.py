@@ -22,7 +22,7 @@ from monailabel.app import app as server_app
 from monailabel.config import settings
 from monailabel.interfaces.utils.app import app_instance, clear_cache
 
-from protoseg.data.synthetic import write_dataset
+from protoseg.data.preparation.synthetic import write_dataset
 
 APP = Path(__file__).parents[2] / "monailabel_app"
 ORGANS = {"spleen": 1, "liver": 4, "lungs": 12}

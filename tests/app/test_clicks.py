@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from protoseg.engine.simulated_clicks import interior_point
+from protoseg.engine.clicks.simulation import interior_point
 
 
 def dice(one, other):

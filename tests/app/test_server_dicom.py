@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from protoseg.data.dicom_export import write_series
+from protoseg.data.io.dicom_export import write_series
 from protoseg.errors import InputError
 
 pydicom = pytest.importorskip("pydicom")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
-from protoseg.data.volumes import read_labels
+from protoseg.data.io.volumes import read_labels
 
 APP = Path(__file__).parents[2] / "monailabel_app"
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
-from protoseg.data.synthetic import write_dataset
+from protoseg.data.preparation.synthetic import write_dataset
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does not
 

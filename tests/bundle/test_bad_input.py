@@ -14,11 +14,11 @@ import timm
 import torch
 from two_organs import CONFIGS, LPS, Overrides, ct, grey, infer, nifti, organs, picture, train
 
-from protoseg.data.volumes import EXPECTED
+from protoseg.data.io.volumes import EXPECTED
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.pyramid import PyramidEncoder
-from protoseg.maths.voting import CellVoting
+from protoseg.matching.kernel_matching import CellVoting
+from protoseg.networks.alpnet import ALPNet
+from protoseg.networks.fpn import PyramidEncoder
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
@@ -236,7 +236,7 @@ REFUSED_ENCODERS: dict[str, tuple[Callable[[Path], Path], Overrides, str]] = {
 }
 FETCHED = """
 encoder:
-  _target_: protoseg.maths.encoders.TimmEncoder
+  _target_: protoseg.networks.encoders.TimmEncoder
   name: vit_small_patch14_dinov2.lvd142m
   pretrained: true
   cache_dir: {f}

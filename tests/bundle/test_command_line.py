@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from protoseg.data.volumes import EXPECTED
+from protoseg.data.io.volumes import EXPECTED
 
 CONFIGS = Path(__file__).resolve().parents[2] / "bundle" / "configs"
 

@@ -9,7 +9,7 @@ import timm
 import torch
 from monai.bundle import ConfigParser
 
-from protoseg.maths.pyramid import PyramidEncoder
+from protoseg.networks.fpn import PyramidEncoder
 
 CONFIGS = Path(__file__).parents[2] / "bundle" / "configs"
 ENCODERS = sorted(path.stem for path in (CONFIGS / "encoders").glob("*.yaml"))
@@ -121,7 +121,7 @@ def test_the_published_settings_train_a_vision_transformer(start_training, tmp_p
         "slice_adapter.yaml",
         **{
             "encoder#encoder": {
-                "_target_": "protoseg.maths.encoders.TimmEncoder",
+                "_target_": "protoseg.networks.encoders.TimmEncoder",
                 "name": "vit_tiny_patch16_224",
                 "patch_size": 4,
                 "embed_dim": 32,

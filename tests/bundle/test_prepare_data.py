@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from monai.bundle import ConfigParser
 
-from protoseg.data.datalists import load_datalist
-from protoseg.data.superpixels import CT_THRESHOLD, superpixel_intensity, superpixels
+from protoseg.data.episodes.superpixels import CT_THRESHOLD, superpixel_intensity, superpixels
+from protoseg.data.io.datalists import load_datalist
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "prepare_data"

@@ -7,9 +7,9 @@ import pytest
 import torch
 from ignite.engine import Events
 
-from protoseg.data.anatomy.regions import REGIONS
-from protoseg.data.pretraining import subjects as subjects_module
-from protoseg.data.synthetic import write_dataset
+from protoseg.data.preparation.synthetic import write_dataset
+from protoseg.synthesis import subjects as subjects_module
+from protoseg.synthesis.anatomy.regions import REGIONS
 
 SHORT = {
     "image_size": 96,

@@ -6,10 +6,10 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from protoseg.maths.hybrid import HybridEncoder
+from protoseg.networks.hybrid import HybridEncoder
 
 CONFIGS = Path(__file__).parents[2] / "bundle" / "configs"
-TINY = {"encoder#encoder": {"_target_": "protoseg.maths.pyramid.PyramidEncoder", "channels": 16}}
+TINY = {"encoder#encoder": {"_target_": "protoseg.networks.fpn.PyramidEncoder", "channels": 16}}
 OVERLAYS = sorted(path.name for path in (CONFIGS / "pretraining").glob("*.yaml"))
 
 

@@ -15,8 +15,8 @@ import pytest
 from ignite.engine import Events
 from monai.bundle import ConfigParser
 
-from protoseg.engine.click_segmentation import ClickSegmentation
-from protoseg.engine.clicks import Click
+from protoseg.engine.clicks.click import Click
+from protoseg.engine.clicks.segmentation import ClickSegmentation
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference_results.json"
 VOXELS = 3  # that another processor's rounding may move

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from monai.bundle import ConfigParser
 
-from protoseg.engine.sam_prompts import BOXES_ONLY, PromptSettings
-from protoseg.engine.sam_refiner import SamRefiner
+from protoseg.engine.refiners.sam import SamRefiner
+from protoseg.engine.refiners.sam_prompts import BOXES_ONLY, PromptSettings
 from protoseg.errors import InputError
-from protoseg.maths import sam as sam_module
+from protoseg.sam import model as sam_module
 
 CONFIGS = Path(__file__).parents[2] / "bundle" / "configs"
 NAMES = ["sam_vit_b", "sam_vit_l", "sam_vit_h", "medsam_vit_b"]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from protoseg.data.synthetic import write_dataset
+from protoseg.data.preparation.synthetic import write_dataset
 from protoseg.errors import InputError
-from protoseg.workflows import study_runs, study_views
+from protoseg.workflows.studies import runs as study_runs
+from protoseg.workflows.studies import views as study_views
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "study"
 

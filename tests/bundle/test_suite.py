@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from two_organs import ct, grey, nifti, organs, picture
 
-from protoseg.data.volumes import read_labels
+from protoseg.data.io.volumes import read_labels
 from protoseg.errors import InputError
 from protoseg.workflows.suite import run as suite_run
 from protoseg.workflows.suite.segmenter import PairSegmenter

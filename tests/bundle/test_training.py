@@ -112,7 +112,7 @@ def test_random_numbers_of_the_network_go_on_as_well(start_training, tmp_path):
     """Dropout draws from the random state that a checkpoint keeps."""
     dropout = {
         "encoder#encoder": {
-            "_target_": "protoseg.maths.encoders.TimmEncoder",
+            "_target_": "protoseg.networks.encoders.TimmEncoder",
             "name": "vit_tiny_patch16_224",
             "patch_size": 8,
             "embed_dim": 16,
@@ -231,7 +231,7 @@ def test_killed_while_it_writes_a_checkpoint(start_training, uninterrupted, conf
 def test_the_best_checkpoint_follows_the_validation(start_training, tmp_path, monkeypatch, dice, best):
     workflow = start_training(tmp_path, epochs=3, epoch_length=1)
     validated = iter(dice)
-    monkeypatch.setattr("protoseg.workflows.metrics.LabelDice.compute", lambda self: next(validated))
+    monkeypatch.setattr("protoseg.workflows.evaluation.metrics.LabelDice.compute", lambda self: next(validated))
     networks = []
     workflow.trainer.add_event_handler(
         Events.EPOCH_COMPLETED,
@@ -242,10 +242,10 @@ def test_the_best_checkpoint_follows_the_validation(start_training, tmp_path, mo
 
 
 def test_a_resumed_run_remembers_the_best_validation(start_training, tmp_path, monkeypatch):
-    monkeypatch.setattr("protoseg.workflows.metrics.LabelDice.compute", lambda self: 0.5)
+    monkeypatch.setattr("protoseg.workflows.evaluation.metrics.LabelDice.compute", lambda self: 0.5)
     train(start_training(tmp_path, epochs=1))
     written = (tmp_path / "best.pt").stat().st_mtime_ns
-    monkeypatch.setattr("protoseg.workflows.metrics.LabelDice.compute", lambda self: 0.4)
+    monkeypatch.setattr("protoseg.workflows.evaluation.metrics.LabelDice.compute", lambda self: 0.4)
     workflow = start_training(tmp_path, epochs=2)
     train(workflow)
     assert (tmp_path / "best.pt").stat().st_mtime_ns == written
@@ -278,7 +278,10 @@ def test_tracking_with_mlflow(start_training, tmp_path):
 
 def test_averaged_weights_are_written_and_resumed(start_training, tmp_path):
     averaging = {
-        "train#average": {"_target_": "protoseg.workflows.weight_average.WeightAverage", "network": "@network"},
+        "train#average": {
+            "_target_": "protoseg.workflows.handlers.weight_average.WeightAverage",
+            "network": "@network",
+        },
         "train#handlers#3#average": "@train#average",
         "checkpoint_interval": 2,
     }
@@ -294,7 +297,10 @@ def test_averaged_weights_are_written_and_resumed(start_training, tmp_path):
 def test_a_run_without_average_cannot_be_resumed_with_one(start_training, trained, tmp_path):
     shutil.copy(trained / "last.pt", tmp_path)
     averaging = {
-        "train#average": {"_target_": "protoseg.workflows.weight_average.WeightAverage", "network": "@network"},
+        "train#average": {
+            "_target_": "protoseg.workflows.handlers.weight_average.WeightAverage",
+            "network": "@network",
+        },
         "train#handlers#3#average": "@train#average",
     }
     with pytest.raises(Exception) as caught:

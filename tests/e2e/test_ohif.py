@@ -8,9 +8,9 @@ import requests
 from monai.transforms import Orientation
 from scipy import ndimage
 
-from protoseg.data.anatomy import ABDOMEN_LABELS
-from protoseg.data.dicom_export import write_series
-from protoseg.data.volumes import LPS_TO_RAS, read_labels
+from protoseg.data.io.dicom_export import write_series
+from protoseg.data.io.volumes import LPS_TO_RAS, read_labels
+from protoseg.synthesis.anatomy import ABDOMEN_LABELS
 
 LABELLED = ("liver", "spleen", "right_kidney", "left_kidney")  # in the scan that scripts/serve submits
 

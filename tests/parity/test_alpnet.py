@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from protoseg.maths.alpnet import alignment_loss
-from protoseg.maths.prototypes import AdaptivePrototypes
+from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
+from protoseg.networks.alpnet import alignment_loss
 
 VECTORS = np.load(Path(__file__).parents[1] / "data" / "alpnet.npz")
 CASES = sorted({key.split("/")[0] for key in VECTORS.files})

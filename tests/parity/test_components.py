@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from protoseg.maths.components import component_confidence, connected_components, keep_most_confident
+from protoseg.ops.components import component_confidence, connected_components, keep_most_confident
 
 VECTORS = np.load(Path(__file__).parents[1] / "data" / "cca_and_prompts.npz")
 

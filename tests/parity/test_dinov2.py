@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from protoseg.errors import InputError
-from protoseg.maths.dinov2 import official_to_timm, resample_positions
-from protoseg.maths.encoders import TimmEncoder
+from protoseg.networks.dinov2 import official_to_timm, resample_positions
+from protoseg.networks.encoders import TimmEncoder
 
 VECTORS = Path(__file__).parents[1] / "data" / "dinov2_features.npz"
 TINY = {"embed_dim": 48, "depth": 2, "num_heads": 3}
@@ -82,7 +82,7 @@ class TestPositionsAreResampledOnce:
             calls.append(size)
             return resample_positions(positions, size, **options)
 
-        monkeypatch.setattr("protoseg.maths.dinov2.resample_positions", counted)
+        monkeypatch.setattr("protoseg.networks.dinov2.resample_positions", counted)
         return calls
 
     def test_per_size(self, plain: TimmEncoder, calls: list[tuple[int, int]]) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from protoseg.maths.components import connected_components
-from protoseg.maths.prompts import component_box, negative_points, positive_points, spread_points
+from protoseg.ops.components import connected_components
+from protoseg.sam.prompts import component_box, negative_points, positive_points, spread_points
 
 VECTORS = np.load(Path(__file__).parents[1] / "data" / "cca_and_prompts.npz")
 

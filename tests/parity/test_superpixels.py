@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protoseg.data.superpixels import CT_THRESHOLD, body_mask, superpixel_intensity, superpixels
+from protoseg.data.episodes.superpixels import CT_THRESHOLD, body_mask, superpixel_intensity, superpixels
 
 GOLDEN = np.load(Path(__file__).parents[1] / "data" / "superpixels_ct.npz")
 CASES = sorted({key.split("/")[0] for key in GOLDEN})

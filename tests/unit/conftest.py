@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from protoseg.data.anatomy.regions import REGIONS
-from protoseg.data.pretraining import subjects
+from protoseg.synthesis import subjects
+from protoseg.synthesis.anatomy.regions import REGIONS
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does not
 

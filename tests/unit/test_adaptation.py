@@ -11,23 +11,23 @@ from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
 import protoseg
-from protoseg.data.augmentations import episode_augmentation
-from protoseg.engine.adaptation import Adaptation, segment_with_adaptation
-from protoseg.engine.adaptation_episodes import Episode, LabelledSlices, draw_episodes
-from protoseg.engine.adaptation_guard import ReverseGuard
-from protoseg.engine.adaptation_training import ShortTraining
+from protoseg.data.episodes.augmentations import episode_augmentation
+from protoseg.engine.adaptation.episodes import Episode, LabelledSlices, draw_episodes
+from protoseg.engine.adaptation.guard import ReverseGuard
+from protoseg.engine.adaptation.test_time import Adaptation, segment_with_adaptation
+from protoseg.engine.adaptation.training import ShortTraining
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import segment
-from protoseg.engine.refinement import CoarseSegmentation, RefinedSegmentation, Refiner
+from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation, Refiner
 from protoseg.engine.support import SupportSet, support_from_scan
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.encoders import Encoder
-from protoseg.maths.matching import Matching
-from protoseg.maths.prototypes import AdaptivePrototypes
-from protoseg.maths.slice_adapter import SliceAdapter
-from protoseg.maths.slices import axial_slices, network_input
-from protoseg.maths.voting import CellVoting
+from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
+from protoseg.matching.kernel_matching import CellVoting
+from protoseg.matching.matching import Matching
+from protoseg.networks.alpnet import ALPNet
+from protoseg.networks.encoders import Encoder
+from protoseg.networks.slice_adapter import SliceAdapter
+from protoseg.ops.slices import axial_slices, network_input
 
 SIZE = 32
 LABELS = {"disc": 7, "square": 3}

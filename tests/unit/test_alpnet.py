@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet, EpisodeLoss, EpisodeOutput, alignment_loss
-from protoseg.maths.prototypes import ABSENT, AdaptivePrototypes
-from protoseg.maths.voting import CellVoting
+from protoseg.matching.adaptive_prototypes import ABSENT, AdaptivePrototypes
+from protoseg.matching.kernel_matching import CellVoting
+from protoseg.networks.alpnet import ALPNet, EpisodeLoss, EpisodeOutput, alignment_loss
 
 MATCHINGS = [AdaptivePrototypes(), CellVoting(), CellVoting(novelty=0.7), CellVoting(selectivity=3.0, novelty=0.7)]
 
@@ -201,7 +201,7 @@ def test_without_a_support_the_network_encodes():
 def test_many_support_slices_vote_as_few_do(monkeypatch):
     support, query, masks = random_episode(5, shots=5)
     at_once = [matching.match(query, matching.build(support, masks)) for matching in MATCHINGS]
-    monkeypatch.setattr("protoseg.maths.matching.SLICES_AT_ONCE", 2)
+    monkeypatch.setattr("protoseg.matching.matching.SLICES_AT_ONCE", 2)
     for matching, expected in zip(MATCHINGS, at_once):
         in_parts = matching.match(query, matching.build(support, masks))
         torch.testing.assert_close(in_parts, expected, atol=1e-5, rtol=1e-5)

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import label as number_components
 
-from protoseg.data import synthetic
-from protoseg.data.anatomy import ABDOMEN_LABELS, SyntheticScan, synthesise
-from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.shapes import SmoothNoise, capsule, ellipsoid, smooth_curve, smooth_union
-from protoseg.data.anatomy.tissues import Tissue
-from protoseg.data.synthetic import write_dataset
+from protoseg.data.preparation import synthetic
+from protoseg.data.preparation.synthetic import write_dataset
 from protoseg.errors import InputError
+from protoseg.synthesis.anatomy import ABDOMEN_LABELS, SyntheticScan, synthesise
+from protoseg.synthesis.anatomy.canvas import Canvas
+from protoseg.synthesis.anatomy.shapes import SmoothNoise, capsule, ellipsoid, smooth_curve, smooth_union
+from protoseg.synthesis.anatomy.tissues import Tissue
 
 SMALL = {"shape": (80, 80, 20), "spacing": (4.8, 4.8, 12.0)}
 TINY = {"shape": (24, 24, 6), "spacing": (16.0, 16.0, 40.0)}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.transforms import Compose
 
-from protoseg.data.augmentations import episode_augmentation
+from protoseg.data.episodes.augmentations import episode_augmentation
 
 STILL = {
     "rotate_degrees": 0.0,

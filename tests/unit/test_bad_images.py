@@ -9,7 +9,7 @@ import SimpleITK
 from monai.data import MetaTensor
 from PIL import Image
 
-from protoseg.data.volumes import EXPECTED, read_image, read_labels
+from protoseg.data.io.volumes import EXPECTED, read_image, read_labels
 from protoseg.errors import InputError
 
 RAMP = np.arange(10 * 9 * 4, dtype=np.int16).reshape(10, 9, 4)

@@ -2,8 +2,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protoseg.maths.cells_to_pixels import CellsToPixels, Window, winning_class
-from protoseg.maths.slices import unfit_slices
+from protoseg.ops.slices import unfit_slices
+from protoseg.ops.upsampling import CellsToPixels, Window, winning_class
 
 GRIDS = {"height": st.integers(5, 40), "width": st.integers(5, 40), "seed": st.integers(0, 99)}
 

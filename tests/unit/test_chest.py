@@ -6,11 +6,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from protoseg.data.anatomy.abdomen.labels import ABDOMEN_LABELS
-from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.chest.person import CHEST
-from protoseg.data.anatomy.scan import paint_scan
-from protoseg.data.anatomy.tissues import Tissue
+from protoseg.synthesis.anatomy.abdomen.labels import ABDOMEN_LABELS
+from protoseg.synthesis.anatomy.canvas import Canvas
+from protoseg.synthesis.anatomy.chest.person import CHEST
+from protoseg.synthesis.anatomy.scan import paint_scan
+from protoseg.synthesis.anatomy.tissues import Tissue
 
 SPACING = (3.2, 3.2, 8.0)
 COARSE = (6.4, 6.4, 16.0)

@@ -4,16 +4,16 @@ import torch
 from monai.data import MetaTensor
 from torch import nn
 
-from protoseg.engine.click_segmentation import ClickSegmentation, segment_from_clicks
-from protoseg.engine.clicks import Click
+from protoseg.engine.clicks.click import Click
+from protoseg.engine.clicks.scribbles import BACKGROUND_SCRIBBLE, segment_from_scribbles
+from protoseg.engine.clicks.segmentation import ClickSegmentation, segment_from_clicks
+from protoseg.engine.clicks.simulation import next_click
 from protoseg.engine.feature_cache import FeatureCache
-from protoseg.engine.scribbles import BACKGROUND_SCRIBBLE, segment_from_scribbles
-from protoseg.engine.simulated_clicks import next_click
 from protoseg.engine.support import SliceOrigin, support_from_scan
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.voting import CellVoting
-from protoseg.workflows.click_study import study_clicks
+from protoseg.matching.kernel_matching import CellVoting
+from protoseg.networks.alpnet import ALPNet
+from protoseg.workflows.studies.clicks import study_clicks
 
 SIZE = 64
 LABELS = {"ball": 5, "rod": 9}

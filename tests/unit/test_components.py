@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from protoseg.maths.components import connected_components, count_components, keep_most_confident
+from protoseg.ops.components import connected_components, count_components, keep_most_confident
 
 TWO_BLOBS = np.array(
     [

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protoseg.data.anatomy.tissues import Tissue
-from protoseg.data.pretraining.contrast_pairs import PROTOCOLS, contrast_pair, opposite, random_protocol
-from protoseg.data.pretraining.random_contrast import Contrast
+from protoseg.synthesis.anatomy.tissues import Tissue
+from protoseg.synthesis.contrast_pairs import PROTOCOLS, contrast_pair, opposite, random_protocol
+from protoseg.synthesis.random_contrast import Contrast
 
 SOLID = [tissue for tissue in Tissue if tissue >= Tissue.SKIN and tissue not in (Tissue.LUNG, Tissue.GAS)]
 ARBITRARY = {"arbitrary": 1.0}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from protoseg.data.datalists import label_names, load_datalist, section_names
+from protoseg.data.io.datalists import label_names, load_datalist, section_names
 from protoseg.errors import InputError
 
 CONTENT = {

@@ -9,10 +9,10 @@ import SimpleITK
 import torch
 from PIL import Image
 
-from protoseg.data.dicom import _Slice, _slice_line
-from protoseg.data.queries import find_queries
-from protoseg.data.transforms import LoadLabelsd, LoadVolumed
-from protoseg.data.volumes import EXPECTED, read_image, read_labels
+from protoseg.data.io.dicom import _Slice, _slice_line
+from protoseg.data.io.queries import find_queries
+from protoseg.data.io.volumes import EXPECTED, read_image, read_labels
+from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed
 from protoseg.errors import InputError
 
 TILT = np.array([[1.0, 0.0, 0.0], [0.0, 0.8, -0.6], [0.0, 0.6, 0.8]])  # columns: rows, columns and normal

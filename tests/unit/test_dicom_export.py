@@ -7,12 +7,12 @@ import SimpleITK
 from monai.transforms import Orientation
 from PIL import Image
 
-from protoseg.data.volumes import read_image
+from protoseg.data.io.volumes import read_image
 from protoseg.errors import InputError
 
 pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed: pip install -e .[label]")
 
-from protoseg.data.dicom_export import write_series  # noqa: E402 - it needs pydicom
+from protoseg.data.io.dicom_export import write_series  # noqa: E402 - it needs pydicom
 
 RAMP = (np.arange(12 * 10 * 4, dtype=np.int16) - 200).reshape(12, 10, 4)
 TURNED = np.array([[0.0, 1.2, 0.9, 5.0], [1.5, 0.0, 0.0, -7.0], [0.0, -0.9, 1.2, 11.0], [0.0, 0.0, 0.0, 1.0]])

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torchvision.models.segmentation import deeplabv3_resnet101
 
 from protoseg.errors import InputError
-from protoseg.maths.deeplab import DeepLabEncoder
-from protoseg.maths.encoders import Encoder, TimmEncoder
-from protoseg.maths.pyramid import PyramidEncoder, coordinates
-from protoseg.maths.weights import load_weights
+from protoseg.networks.deeplab import DeepLabEncoder
+from protoseg.networks.encoders import Encoder, TimmEncoder
+from protoseg.networks.fpn import PyramidEncoder, coordinates
+from protoseg.networks.weights import load_weights
 
 TINY_VIT = {"embed_dim": 48, "depth": 2, "num_heads": 3}
 KINDS: dict[str, tuple[Callable[[], Encoder], int, int]] = {  # how to build it, channels, stride

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from monai.transforms import Compose, Identityd, Lambdad, LoadImaged, RandAffined
 from torch.utils.data import DataLoader
 
-from protoseg.data import prepared_scans
-from protoseg.data.augmentations import episode_augmentation
-from protoseg.data.episodes import SuperpixelEpisodes
-from protoseg.data.prepared_scans import ScanPreparation, prepare_scans
-from protoseg.data.sampling import EpisodeSampler
-from protoseg.data.transforms import Preprocessing
+from protoseg.data.episodes import prepared_scans
+from protoseg.data.episodes.augmentations import episode_augmentation
+from protoseg.data.episodes.episodes import SuperpixelEpisodes
+from protoseg.data.episodes.prepared_scans import ScanPreparation, prepare_scans
+from protoseg.data.episodes.sampling import EpisodeSampler
+from protoseg.data.preprocessing.transforms import Preprocessing
 from protoseg.errors import InputError
 
 SIZE = 64

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from protoseg.engine.feature_cache import FeatureCache
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.fingerprint import weights_fingerprint
-from protoseg.maths.pyramid import PyramidEncoder
-from protoseg.maths.settled_weights import settled_weights
-from protoseg.maths.slices import network_input
-from protoseg.maths.voting import CellVoting
+from protoseg.matching.kernel_matching import CellVoting
+from protoseg.networks.alpnet import ALPNet
+from protoseg.networks.fpn import PyramidEncoder
+from protoseg.ops.fingerprint import weights_fingerprint
+from protoseg.ops.settled_weights import settled_weights
+from protoseg.ops.slices import network_input
 
 
 def network(seed=0):

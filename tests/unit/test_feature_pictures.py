@@ -6,8 +6,8 @@ import nibabel as nib
 import numpy as np
 import torch
 
-from protoseg.maths.pyramid import PyramidEncoder
-from protoseg.workflows.feature_pictures import draw_features, principal_colours
+from protoseg.networks.fpn import PyramidEncoder
+from protoseg.workflows.studies.feature_pictures import draw_features, principal_colours
 
 
 def test_alike_cells_have_alike_colours_in_every_slice() -> None:

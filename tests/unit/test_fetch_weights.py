@@ -10,8 +10,8 @@ from runpy import run_path
 
 import pytest
 
-from protoseg.data import published_weights
-from protoseg.data.published_weights import PUBLISHED, PublishedFile, fetch, take
+from protoseg.data.preparation import published_weights
+from protoseg.data.preparation.published_weights import PUBLISHED, PublishedFile, fetch, take
 from protoseg.errors import InputError
 
 CONTENT = bytes(range(256)) * 64

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protoseg.maths import graph_cut
-from protoseg.maths.appearance import log_likelihood_ratio
-from protoseg.maths.click_evidence import with_clicks
-from protoseg.maths.graph_cut import cut
+from protoseg.engine.refiners.click_evidence import with_clicks
+from protoseg.ops import graph_cut
+from protoseg.ops.appearance import log_likelihood_ratio
+from protoseg.ops.graph_cut import cut
 
 ONE_MM = (1.0, 1.0)
 

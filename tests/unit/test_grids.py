@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.data import MetaTensor
 
-from protoseg.data.grids import align_labels, parse_label_names
-from protoseg.data.volumes import read_image, read_labels
+from protoseg.data.io.grids import align_labels, parse_label_names
+from protoseg.data.io.volumes import read_image, read_labels
 from protoseg.engine.slice_axes import GUESSED
 from protoseg.errors import InputError
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protoseg.maths.guided_filter import guided_filter
+from protoseg.ops.guided_filter import guided_filter
 
 
 def by_definition(guide, maps, radius, strength):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.head.person import HEAD, paint_head
-from protoseg.data.anatomy.rendering import render
-from protoseg.data.anatomy.tissues import Tissue
+from protoseg.synthesis.anatomy.canvas import Canvas
+from protoseg.synthesis.anatomy.head.person import HEAD, paint_head
+from protoseg.synthesis.anatomy.rendering import render
+from protoseg.synthesis.anatomy.tissues import Tissue
 
 SPACING = (3.0, 3.0, 5.0)
 AXES = [np.arange(low, high, step) for low, high, step in zip((-90, -115, -150), (90, 125, 138), SPACING)]

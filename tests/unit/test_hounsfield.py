@@ -7,8 +7,8 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from protoseg.data.hounsfield import air_is_at_zero
-from protoseg.data.intensity import CropBodyd
+from protoseg.data.preprocessing.hounsfield import air_is_at_zero
+from protoseg.data.preprocessing.intensity import CropBodyd
 
 
 def scan(voxels: np.ndarray) -> MetaTensor:

@@ -11,11 +11,11 @@ from PIL import Image
 
 from protoseg.engine.support import SliceOrigin, SupportSet
 from protoseg.errors import InputError
-from protoseg.workflows.case_pictures import EDGE, PREDICTION, case_file, draw_case, draw_support
-from protoseg.workflows.case_tables import COLUMNS, read_rows, write_rows
-from protoseg.workflows.evaluation_report import write_report
-from protoseg.workflows.published_figures import PUBLISHED
-from protoseg.workflows.summaries import summarise
+from protoseg.workflows.evaluation.case_tables import COLUMNS, read_rows, write_rows
+from protoseg.workflows.evaluation.published_figures import PUBLISHED
+from protoseg.workflows.evaluation.report import write_report
+from protoseg.workflows.evaluation.summaries import summarise
+from protoseg.workflows.reports.case_pictures import EDGE, PREDICTION, case_file, draw_case, draw_support
 
 RUN = {
     "date": "2026-01-02T03:04:05+00:00",

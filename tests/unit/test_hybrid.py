@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protoseg.errors import InputError
-from protoseg.maths.hybrid import HybridEncoder
-from protoseg.maths.lora import adapt
+from protoseg.networks.hybrid import HybridEncoder
+from protoseg.networks.lora import adapt
 
 
 def tiny_hybrid() -> HybridEncoder:

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protoseg.data.anatomy.tissues import Tissue
 from protoseg.data.pretraining.imaging import image_slices, smooth_field
-from protoseg.data.pretraining.random_contrast import CONTRAST_SHARES, random_contrast
-from protoseg.data.pretraining.random_view import FINE_WARP, WARP, View, random_views
-from protoseg.data.pretraining.subjects import FRAME, Box
+from protoseg.synthesis.anatomy.tissues import Tissue
+from protoseg.synthesis.random_contrast import CONTRAST_SHARES, random_contrast
+from protoseg.synthesis.random_view import FINE_WARP, WARP, View, random_views
+from protoseg.synthesis.subjects import FRAME, Box
 
 
 def flat_view(**changes: object) -> View:

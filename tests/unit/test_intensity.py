@@ -6,8 +6,14 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, Orientationd
 
-from protoseg.data.intensity import CropBody, CropBodyd, NormaliseIntensity, NormaliseIntensityd, modality_of
-from protoseg.data.transforms import LoadLabelsd, LoadVolumed
+from protoseg.data.preprocessing.intensity import (
+    CropBody,
+    CropBodyd,
+    NormaliseIntensity,
+    NormaliseIntensityd,
+    modality_of,
+)
+from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed
 from protoseg.errors import InputError
 
 

@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageFilter
 from scipy.ndimage import gaussian_filter
 
-from protoseg.data.pictures import read_label_picture, write_label_picture
-from protoseg.data.soft_masks import without_soft_edges
+from protoseg.data.io.pictures import read_label_picture, write_label_picture
+from protoseg.data.io.soft_masks import without_soft_edges
 from protoseg.errors import InputError
 
 

@@ -17,10 +17,10 @@ from pydicom.sequence import Sequence
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
-from protoseg.data.dicom_export import write_series
-from protoseg.data.grids import align_labels, parse_label_names
-from protoseg.data.label_sources.masks import NamedMask, combine_masks, unique_names
-from protoseg.data.volumes import read_image, read_labels
+from protoseg.data.io.dicom_export import write_series
+from protoseg.data.io.grids import align_labels, parse_label_names
+from protoseg.data.io.label_sources.masks import NamedMask, combine_masks, unique_names
+from protoseg.data.io.volumes import read_image, read_labels
 from protoseg.errors import InputError
 
 SHAPE = (16, 18, 6)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protoseg.data.label_values import whole_number, whole_voxels
-from protoseg.data.volumes import read_labels
+from protoseg.data.io.label_values import whole_number, whole_voxels
+from protoseg.data.io.volumes import read_labels
 from protoseg.errors import InputError
 
 

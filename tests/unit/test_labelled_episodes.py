@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader, Subset, default_collate
 
 from protoseg.data.pretraining.imaging import image_pairs
 from protoseg.data.pretraining.labelled_episodes import LabelledEpisodes
-from protoseg.data.pretraining.subjects import BACKDROP, STRUCTURES
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.matching_loss import MatchingLoss, PairEncoding
-from protoseg.maths.pyramid import PyramidEncoder
+from protoseg.losses.matching import MatchingLoss, PairEncoding
+from protoseg.networks.alpnet import ALPNet
+from protoseg.networks.fpn import PyramidEncoder
+from protoseg.synthesis.subjects import BACKDROP, STRUCTURES
 
 SIZE = 64
 FEW = {"abdomen": 3, "shapes": 4, "skin": 2}

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from protoseg.errors import InputError
-from protoseg.maths.encoders import Encoder, TimmEncoder
-from protoseg.maths.lora import adapt, merge
-from protoseg.maths.pyramid import PyramidEncoder
-from protoseg.maths.weights import load_weights
+from protoseg.networks.encoders import Encoder, TimmEncoder
+from protoseg.networks.fpn import PyramidEncoder
+from protoseg.networks.lora import adapt, merge
+from protoseg.networks.weights import load_weights
 
 BUILD: dict[str, Callable[[], Encoder]] = {
     # LayerScale of 1 instead of 1e-5, so that what happens in the blocks is seen in the features.

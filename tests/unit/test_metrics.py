@@ -19,9 +19,9 @@ from monai.metrics import (
 
 from protoseg.engine.inferer import FINDINGS
 from protoseg.engine.prediction import LabelFinding, findings_to_json
-from protoseg.workflows.bootstrap import mean_interval, mean_over_labels
-from protoseg.workflows.measures import measure_label, volume_ml
-from protoseg.workflows.metrics import LabelDice
+from protoseg.workflows.evaluation.bootstrap import mean_interval, mean_over_labels
+from protoseg.workflows.evaluation.measures import measure_label, volume_ml
+from protoseg.workflows.evaluation.metrics import LabelDice
 
 LABELS = {"liver": 2, "spleen": 1}
 SPACING = (2.0, 1.0, 5.0)

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from protoseg.data.nifti_forms import claimed_affines, itk_placed, placement, right_angled
-from protoseg.data.transforms import SaveLabelMap
-from protoseg.data.volumes import read_image, write_label_map
+from protoseg.data.io.nifti_forms import claimed_affines, itk_placed, placement, right_angled
+from protoseg.data.io.volumes import read_image, write_label_map
+from protoseg.data.preprocessing.transforms import SaveLabelMap
 from protoseg.engine.slice_axes import is_oriented
 
 RAMP = np.arange(16 * 12 * 4, dtype=np.int16).reshape(16, 12, 4)

@@ -6,21 +6,21 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 from torch import nn
 
-from protoseg.engine.clicks import Click
+from protoseg.engine.clicks.click import Click
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.inferer import FINDINGS, OneShotInferer
 from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.prediction import findings_from_json
-from protoseg.engine.refinement import RefinedSegmentation, Refiner
+from protoseg.engine.refiners.refiner import RefinedSegmentation, Refiner
 from protoseg.engine.slice_axes import GUESSED
 from protoseg.engine.support import support_from_scan
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.encoders import TimmEncoder
-from protoseg.maths.prototypes import AdaptivePrototypes
-from protoseg.maths.pyramid import PyramidEncoder
-from protoseg.maths.slice_adapter import SliceAdapter
-from protoseg.maths.voting import CellVoting
+from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
+from protoseg.matching.kernel_matching import CellVoting
+from protoseg.networks.alpnet import ALPNet
+from protoseg.networks.encoders import TimmEncoder
+from protoseg.networks.fpn import PyramidEncoder
+from protoseg.networks.slice_adapter import SliceAdapter
 
 SIZE = 32
 LABELS = {"disc": 7, "square": 3}

@@ -8,10 +8,10 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from protoseg.data.intensity import CropBodyd, NormaliseIntensityd, modality_of
-from protoseg.data.padding import padding_value, without_padding
-from protoseg.data.square_pixels import SquarePixelsd
-from protoseg.data.transforms import LoadVolumed, Preprocessing
+from protoseg.data.preprocessing.intensity import CropBodyd, NormaliseIntensityd, modality_of
+from protoseg.data.preprocessing.padding import padding_value, without_padding
+from protoseg.data.preprocessing.square_pixels import SquarePixelsd
+from protoseg.data.preprocessing.transforms import LoadVolumed, Preprocessing
 
 PADDINGS = [-32768, -2000, -1000, -1]
 

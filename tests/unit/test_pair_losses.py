@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.contrastive_pair_loss import ContrastivePairLoss, contrast, draw_cells
-from protoseg.maths.episodic_pair_loss import EpisodicPairLoss
-from protoseg.maths.loss_sum import LossSum
-from protoseg.maths.matching_loss import MatchingLoss, PairFeatures, label_shares
-from protoseg.maths.pyramid import PyramidEncoder
-from protoseg.maths.self_distillation import SelfDistillation, TaughtPairFeatures, other_view
-from protoseg.maths.voting import CellVoting
+from protoseg.losses.contrastive_pair import ContrastivePairLoss, contrast, draw_cells
+from protoseg.losses.episodic_pair import EpisodicPairLoss
+from protoseg.losses.loss_sum import LossSum
+from protoseg.losses.matching import MatchingLoss, PairFeatures, label_shares
+from protoseg.losses.self_distillation import SelfDistillation, TaughtPairFeatures, other_view
+from protoseg.matching.kernel_matching import CellVoting
+from protoseg.networks.alpnet import ALPNet
+from protoseg.networks.fpn import PyramidEncoder
 
 LABELS = 3
 CELLS, STRIDE = 8, 4

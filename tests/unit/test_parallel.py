@@ -9,7 +9,7 @@ from pathlib import Path
 SLEEPING = """
 import os, sys, time
 from pathlib import Path
-from protoseg.data.parallel import map_in_processes
+from protoseg.ops.parallel import map_in_processes
 
 def work(file):
     Path(file).write_text(str(os.getpid()))

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import label as number_components
 
-from protoseg.data.anatomy.tissues import Tissue
-from protoseg.data.pretraining.patterns.branches import FIELD, TREE, paint_branches
-from protoseg.data.pretraining.patterns.cells import CELL, NUCLEUS, WALL, paint_cells
+from protoseg.synthesis.anatomy.tissues import Tissue
+from protoseg.synthesis.patterns.branches import FIELD, TREE, paint_branches
+from protoseg.synthesis.patterns.cells import CELL, NUCLEUS, WALL, paint_cells
 
 SIZE = 96
 PAINTERS: dict[str, Callable[..., NDArray[np.uint8]]] = {"cells": paint_cells, "branches": paint_branches}

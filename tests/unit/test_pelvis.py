@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import label as number_components
 
-from protoseg.data.anatomy.abdomen.labels import ABDOMEN_LABELS
-from protoseg.data.anatomy.canvas import Canvas
-from protoseg.data.anatomy.pelvis.person import PELVIS, paint_pelvis
-from protoseg.data.anatomy.scan import paint_scan
-from protoseg.data.anatomy.tissues import Tissue
+from protoseg.synthesis.anatomy.abdomen.labels import ABDOMEN_LABELS
+from protoseg.synthesis.anatomy.canvas import Canvas
+from protoseg.synthesis.anatomy.pelvis.person import PELVIS, paint_pelvis
+from protoseg.synthesis.anatomy.scan import paint_scan
+from protoseg.synthesis.anatomy.tissues import Tissue
 
 SPACING = (4.5, 4.5, 10.0)
 MEN, WOMEN = (2,), (3, 21)

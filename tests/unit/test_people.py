@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from protoseg.data.anatomy.tissues import Tissue
-from protoseg.data.pretraining.people import BLOCKS, Places, find_places, paint_volume
-from protoseg.data.pretraining.subjects import STRUCTURES
+from protoseg.synthesis.anatomy.tissues import Tissue
+from protoseg.synthesis.people import BLOCKS, Places, find_places, paint_volume
+from protoseg.synthesis.subjects import STRUCTURES
 
 pytestmark = pytest.mark.usefixtures("coarse_stream")
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protoseg.data.pretraining import planes
-from protoseg.data.pretraining.planes import PLANES, Plane, cut, random_rotation, small_rotation
+from protoseg.synthesis import planes
+from protoseg.synthesis.planes import PLANES, Plane, cut, random_rotation, small_rotation
 
 FRAME = 40
 MIDDLE = np.array([9.5, 11.5, 13.5])  # voxels

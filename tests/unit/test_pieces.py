@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from protoseg.maths import pieces
+from protoseg.ops import chunking as pieces
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from monai.transforms import Orientation
 from nibabel.orientations import aff2axcodes, inv_ornt_aff
 from scipy.spatial.transform import Rotation
 
-from protoseg.data.planes import SLICE_AXES, OrientSlices, OrientSlicesd
-from protoseg.data.queries import follow_slices
-from protoseg.data.transforms import Preprocessing
+from protoseg.data.io.queries import follow_slices
+from protoseg.data.preprocessing.planes import SLICE_AXES, OrientSlices, OrientSlicesd
+from protoseg.data.preprocessing.transforms import Preprocessing
 from protoseg.engine.slice_axes import GUESSED, PLANE_AXES, plane_of, same_plane, slice_axes
 from protoseg.engine.support import support_from_scan
 from protoseg.errors import InputError

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 from PIL import Image
 
-from protoseg.data.datalists import load_datalist
+from protoseg.data.io.datalists import load_datalist
+from protoseg.data.io.volumes import read_image, read_labels
 from protoseg.data.preparation.btcv import find_btcv
 from protoseg.data.preparation.chaos import find_chaos
 from protoseg.data.preparation.folds import published_folds
@@ -21,7 +22,6 @@ from protoseg.data.preparation.listed import find_listed
 from protoseg.data.preparation.polyp import find_polyps
 from protoseg.data.preparation.prepare import prepare
 from protoseg.data.preparation.scans import LabelledScan
-from protoseg.data.volumes import read_image, read_labels
 from protoseg.errors import InputError
 
 LPS = torch.diag(torch.tensor([-0.8, -0.8, 3.0, 1.0], dtype=torch.float64))

@@ -6,9 +6,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import EpisodeLoss, EpisodeOutput
-from protoseg.workflows import global_loss
-from protoseg.workflows.global_loss import GlobalEpisodeLoss
+from protoseg.networks.alpnet import EpisodeLoss, EpisodeOutput
+from protoseg.workflows.handlers import global_loss
+from protoseg.workflows.handlers.global_loss import GlobalEpisodeLoss
 from protoseg.workflows.processes import batch_share, data_parallel, gather_in_turn, join_processes, local_device
 from protoseg.workflows.scan_sampler import ScanSampler
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from protoseg.errors import InputError
-from protoseg.maths.prompts import mask_prompt, negative_points, positive_points, ring_around, spread_points
+from protoseg.sam.prompts import mask_prompt, negative_points, positive_points, ring_around, spread_points
 
 
 @settings(deadline=None, max_examples=30)

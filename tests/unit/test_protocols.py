@@ -7,17 +7,17 @@ import torch
 from monai.data import MetaTensor
 from torch import nn
 
-from protoseg.engine.adaptation import Adaptation
+from protoseg.engine.adaptation.test_time import Adaptation
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.legacy_protocol import LegacyInferer, query_third, support_thirds
-from protoseg.engine.refinement import RefinedSegmentation, Refiner
+from protoseg.engine.refiners.refiner import RefinedSegmentation, Refiner
 from protoseg.engine.support import support_from_scan
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.prototypes import AdaptivePrototypes
-from protoseg.maths.voting import CellVoting
-from protoseg.workflows.batches import prepare_scan
-from protoseg.workflows.protocols import KNOWLEDGE, LegacyDice, prepare_scan_with_truth, slice_dice
+from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
+from protoseg.matching.kernel_matching import CellVoting
+from protoseg.networks.alpnet import ALPNet
+from protoseg.workflows.evaluation.protocols import KNOWLEDGE, LegacyDice, prepare_scan_with_truth, slice_dice
+from protoseg.workflows.handlers.batches import prepare_scan
 
 SIZE = 32
 LABELS = {"disc": 7, "square": 3}

@@ -2,7 +2,7 @@ import torch
 
 from protoseg.engine.quality import reverse_dice
 from protoseg.engine.support import SupportSet
-from protoseg.maths.voting import CellVoting
+from protoseg.matching.kernel_matching import CellVoting
 
 SIZE, CELLS = 16, 4
 

@@ -8,9 +8,9 @@ import pytest
 import SimpleITK
 from PIL import Image
 
-from protoseg.data.planes import SLICE_AXES
-from protoseg.data.queries import find_queries, query_list
-from protoseg.data.results import is_result
+from protoseg.data.io.queries import find_queries, query_list
+from protoseg.data.io.results import is_result
+from protoseg.data.preprocessing.planes import SLICE_AXES
 from protoseg.errors import InputError
 
 REPORT = {"query": "images/a.nii.gz", "labels": {}, "settings": {}}

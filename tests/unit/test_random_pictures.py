@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation
 
-from protoseg.data.pretraining.pictures.fields import blend, bumps, honeycomb, outline, plane, ramp, strokes, threads
-from protoseg.data.pretraining.pictures.paint import PAINTERS, paint_picture
 from protoseg.errors import InputError
+from protoseg.synthesis.pictures.fields import blend, bumps, honeycomb, outline, plane, ramp, strokes, threads
+from protoseg.synthesis.pictures.paint import PAINTERS, paint_picture
 
 SIZE = 96
 KINDS = sorted(PAINTERS)

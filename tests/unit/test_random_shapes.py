@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from protoseg.data.anatomy.tissues import Tissue
-from protoseg.data.pretraining.shapes.forms import FORMS, TRAITS, rotation
-from protoseg.data.pretraining.shapes.paint import paint_shapes
-from protoseg.data.pretraining.shapes.world import draw_world
+from protoseg.synthesis.anatomy.tissues import Tissue
+from protoseg.synthesis.shapes.forms import FORMS, TRAITS, rotation
+from protoseg.synthesis.shapes.paint import paint_shapes
+from protoseg.synthesis.shapes.world import draw_world
 
 SHAPE, SLICES = (108, 84), 4
 HALF_FRAME = 0.9 * np.array(SHAPE)

@@ -3,7 +3,7 @@ import threading
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from protoseg.data.read_ahead import ReadAhead
+from protoseg.data.io.prefetch import ReadAhead
 from protoseg.errors import InputError
 
 

@@ -10,10 +10,10 @@ from monai.bundle import ConfigParser
 from monai.metrics import compute_surface_dice
 
 from protoseg import bundle_root
-from protoseg.engine.clicks import Click
-from protoseg.engine.graph_cut_refiner import GraphCutRefiner
-from protoseg.engine.guided_refiner import GuidedRefiner
-from protoseg.engine.refinement import CoarseSegmentation
+from protoseg.engine.clicks.click import Click
+from protoseg.engine.refiners.graph_cut import GraphCutRefiner
+from protoseg.engine.refiners.guided import GuidedRefiner
+from protoseg.engine.refiners.refiner import CoarseSegmentation
 from protoseg.errors import InputError
 
 SPACING = (4.0, 1.0, 1.0)

@@ -12,9 +12,9 @@ from torch import nn
 
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.errors import InputError
-from protoseg.maths.prompts import Prompt
-from protoseg.maths.sam import Sam, load_sam
-from protoseg.maths.sam_encoder import FastImageEncoder
+from protoseg.sam.encoder import FastImageEncoder
+from protoseg.sam.model import Sam, load_sam
+from protoseg.sam.prompts import Prompt
 
 SIZE = 160  # 10 x 10 tokens: windows of 4 need padding
 
@@ -57,7 +57,7 @@ IN_STEPS = pytest.mark.parametrize("step_bytes", [1, 10_000, 2**23])  # few quer
 
 @IN_STEPS
 def test_the_encoder_equals_stock(step_bytes, monkeypatch):
-    monkeypatch.setattr("protoseg.maths.pieces.STEP_BYTES", step_bytes)
+    monkeypatch.setattr("protoseg.ops.chunking.STEP_BYTES", step_bytes)
     images = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
     expected = stock_sam().image_encoder(images)
     with torch.no_grad():
@@ -94,7 +94,7 @@ def test_the_encoder_equals_stock_at_sams_own_size():
 @IN_STEPS
 @torch.no_grad()
 def test_the_encoder_in_bfloat16_is_close_to_float32(step_bytes, window, monkeypatch):
-    monkeypatch.setattr("protoseg.maths.pieces.STEP_BYTES", step_bytes)
+    monkeypatch.setattr("protoseg.ops.chunking.STEP_BYTES", step_bytes)
     image = torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
     expected = stock_sam(window=window).image_encoder(image)
     fast = FastImageEncoder(stock_sam(window=window).image_encoder, precision="bfloat16")(image)

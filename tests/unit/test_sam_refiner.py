@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from protoseg.engine.clicks import Click
-from protoseg.engine.refinement import CoarseSegmentation
-from protoseg.engine.sam_prompts import PromptSettings
-from protoseg.engine.sam_refiner import SamRefiner
+from protoseg.engine.clicks.click import Click
+from protoseg.engine.refiners.refiner import CoarseSegmentation
+from protoseg.engine.refiners.sam import SamRefiner
+from protoseg.engine.refiners.sam_prompts import PromptSettings
 from protoseg.errors import InputError
-from protoseg.maths.sam import Sam, SamImageEncoder
-from protoseg.maths.sam_decoder import TokenKind
-from protoseg.maths.slices import fit_slices
+from protoseg.ops.slices import fit_slices
+from protoseg.sam.decoder import TokenKind
+from protoseg.sam.model import Sam, SamImageEncoder
 
 SIZE = 512  # of SAM's input
 ISOTROPIC = (1.0, 1.0, 1.0)

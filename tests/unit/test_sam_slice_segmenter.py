@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from protoseg.engine.refinement import RefinedSegmentation, Refiner
-from protoseg.engine.sam_slice_segmenter import SamSliceSegmenter
+from protoseg.engine.clicks.sam_slice_segmenter import SamSliceSegmenter
+from protoseg.engine.refiners.refiner import RefinedSegmentation, Refiner
 
 SLICES = torch.zeros(3, 1, 20, 30)
 

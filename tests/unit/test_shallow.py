@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from monai.bundle import ConfigParser
 
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.encoders import Encoder, TimmEncoder
-from protoseg.maths.lora import adapt, merge
-from protoseg.maths.pyramid import PyramidEncoder
-from protoseg.maths.shallow import SHALLOW_CHANNELS, WithShallowFeatures, shallow_features
-from protoseg.maths.weights import with_weights
+from protoseg.networks.alpnet import ALPNet
+from protoseg.networks.encoders import Encoder, TimmEncoder
+from protoseg.networks.fpn import PyramidEncoder
+from protoseg.networks.handcrafted_features import SHALLOW_CHANNELS, WithShallowFeatures, shallow_features
+from protoseg.networks.lora import adapt, merge
+from protoseg.networks.weights import with_weights
 
 CONFIGS = Path(__file__).parents[2] / "bundle" / "configs"
 
@@ -98,7 +98,7 @@ def test_a_weight_of_nothing_is_refused() -> None:
 def test_the_override_file_wraps_the_encoder(main: str) -> None:
     parser = ConfigParser()
     parser.read_config([str(CONFIGS / main), str(CONFIGS / "shallow.yaml")])
-    parser["encoder#encoder"] = {"_target_": "protoseg.maths.pyramid.PyramidEncoder", "channels": 16}
+    parser["encoder#encoder"] = {"_target_": "protoseg.networks.fpn.PyramidEncoder", "channels": 16}
     encoder = parser.get_parsed_content("network_def").encoder
     assert isinstance(encoder, WithShallowFeatures)
     assert encoder.encoder is parser.get_parsed_content("encoder")

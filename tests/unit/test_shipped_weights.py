@@ -9,15 +9,15 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Orientation
 
-from protoseg.data.anatomy import ABDOMEN_LABELS, synthesise
-from protoseg.data.intensity import CropBody, NormaliseIntensity
+from protoseg.data.preprocessing.intensity import CropBody, NormaliseIntensity
 from protoseg.engine.one_shot import segment
 from protoseg.engine.support import support_from_scan
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.pyramid import PyramidEncoder
-from protoseg.maths.slices import axial_slices
-from protoseg.maths.voting import CellVoting
-from protoseg.maths.weights import load_weights
+from protoseg.matching.kernel_matching import CellVoting
+from protoseg.networks.alpnet import ALPNet
+from protoseg.networks.fpn import PyramidEncoder
+from protoseg.networks.weights import load_weights
+from protoseg.ops.slices import axial_slices
+from protoseg.synthesis.anatomy import ABDOMEN_LABELS, synthesise
 
 BUNDLE = Path(__file__).parents[2] / "bundle"
 MODEL = BUNDLE / "models" / "model.pt"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protoseg.errors import InputError
-from protoseg.maths.slice_adapter import SliceAdapter
+from protoseg.networks.slice_adapter import SliceAdapter
 
 
 @settings(deadline=None, max_examples=20)

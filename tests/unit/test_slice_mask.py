@@ -4,9 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protoseg.engine.simulated_clicks import interior_point, next_click
-from protoseg.maths.slice_mask import MOST_POINTS, _far_apart, slice_mask
-from protoseg.maths.working_grid import WorkingGrid
+from protoseg.engine.clicks.simulation import interior_point, next_click
+from protoseg.engine.clicks.slice_mask import MOST_POINTS, _far_apart, slice_mask
+from protoseg.engine.clicks.working_grid import WorkingGrid
 
 SPACING = (2.0, 2.0)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 
 from protoseg.errors import InputError
-from protoseg.maths.slices import (
+from protoseg.ops.slices import (
     axial_slices,
     fit_slices,
     neighbour_indices,

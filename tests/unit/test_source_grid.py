@@ -9,8 +9,8 @@ from monai.data import MetaTensor
 from nibabel.orientations import axcodes2ornt
 
 from protoseg import bundle_root
-from protoseg.data.source_grid import SourceGrid
-from protoseg.data.volumes import read_image
+from protoseg.data.io.source_grid import SourceGrid
+from protoseg.data.io.volumes import read_image
 from protoseg.errors import InputError
 from protoseg.workflows.invert import InvertLabelMapd
 

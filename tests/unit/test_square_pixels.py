@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.data import MetaTensor
 
-from protoseg.data.square_pixels import SquarePixels, SquarePixelsd
-from protoseg.data.transforms import Preprocessing
+from protoseg.data.preprocessing.square_pixels import SquarePixels, SquarePixelsd
+from protoseg.data.preprocessing.transforms import Preprocessing
 from protoseg.workflows.invert import InvertLabelMapd
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protoseg.data.pretraining import stream
-from protoseg.data.pretraining.people import BLOCKS
-from protoseg.data.pretraining.stream import KINDS, SubjectStream
+from protoseg.synthesis import stream
+from protoseg.synthesis.people import BLOCKS
+from protoseg.synthesis.stream import KINDS, SubjectStream
 
 pytestmark = pytest.mark.usefixtures("coarse_stream")
 

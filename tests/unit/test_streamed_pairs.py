@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from monai.bundle import ConfigParser
 from torch.utils.data import DataLoader, Subset, default_collate
 
-from protoseg.data.pretraining.contrast_pairs import PROTOCOLS
 from protoseg.data.pretraining.imaging import image_pairs
-from protoseg.data.pretraining.person_slices import PersonSlices
-from protoseg.data.pretraining.stream import KINDS
 from protoseg.data.pretraining.streamed_pairs import StreamedPairs
-from protoseg.data.pretraining.subjects import STRUCTURES
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.contrastive_pair_loss import ContrastivePairLoss
-from protoseg.maths.matching_loss import PairEncoding
-from protoseg.maths.pyramid import PyramidEncoder
+from protoseg.losses.contrastive_pair import ContrastivePairLoss
+from protoseg.losses.matching import PairEncoding
+from protoseg.networks.alpnet import ALPNet
+from protoseg.networks.fpn import PyramidEncoder
+from protoseg.synthesis.contrast_pairs import PROTOCOLS
+from protoseg.synthesis.person_slices import PersonSlices
+from protoseg.synthesis.stream import KINDS
+from protoseg.synthesis.subjects import STRUCTURES
 
 SIZE = 64
 SETTINGS = {

@@ -10,18 +10,18 @@ import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
-from protoseg.engine.adaptation import Adaptation
-from protoseg.engine.adaptation_episodes import LabelledSlices
+from protoseg.engine.adaptation.episodes import LabelledSlices
+from protoseg.engine.adaptation.test_time import Adaptation
 from protoseg.engine.prediction import Prediction
 from protoseg.engine.support import SliceOrigin, SupportSet
 from protoseg.errors import InputError
-from protoseg.workflows import click_study
-from protoseg.workflows.click_study import ClickRow, click_rows
-from protoseg.workflows.corrupted_adaptation import CORRUPTIONS, CorruptedAdaptation
-from protoseg.workflows.label_noise import deform_labels
-from protoseg.workflows.study import Study, study_table
-from protoseg.workflows.study_plot import draw_study
-from protoseg.workflows.study_variants import (
+from protoseg.workflows.studies import clicks as click_study
+from protoseg.workflows.studies.clicks import ClickRow, click_rows
+from protoseg.workflows.studies.corrupted_adaptation import CORRUPTIONS, CorruptedAdaptation
+from protoseg.workflows.studies.label_noise import deform_labels
+from protoseg.workflows.studies.plot import draw_study
+from protoseg.workflows.studies.study import Study, study_table
+from protoseg.workflows.studies.variants import (
     corruption_variants,
     encoder_variants,
     modality_variants,
@@ -29,7 +29,7 @@ from protoseg.workflows.study_variants import (
     shot_variants,
     ttt_variants,
 )
-from protoseg.workflows.study_views import view_variants
+from protoseg.workflows.studies.views import view_variants
 
 LABELS = {"liver": 4, "spleen": 1}
 

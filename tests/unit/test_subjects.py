@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protoseg.data.anatomy.tissues import Tissue
-from protoseg.data.pretraining import subjects as subjects_module
-from protoseg.data.pretraining.subjects import STRUCTURES, Subject, load_subjects
+from protoseg.synthesis import subjects as subjects_module
+from protoseg.synthesis.anatomy.tissues import Tissue
+from protoseg.synthesis.subjects import STRUCTURES, Subject, load_subjects
 
 FEW = {"abdomen": 3, "shapes": 4, "skin": 2}
 Pool = dict[str, list[Subject]]

@@ -11,8 +11,8 @@ from PIL import Image
 from protoseg.engine.prediction import LabelFinding
 from protoseg.engine.support import SliceOrigin
 from protoseg.errors import InputError
-from protoseg.workflows.bootstrap import mean_interval
-from protoseg.workflows.case_pictures import EDGE, draw_case
+from protoseg.workflows.evaluation.bootstrap import mean_interval
+from protoseg.workflows.reports.case_pictures import EDGE, draw_case
 from protoseg.workflows.suite import rows as suite_rows
 from protoseg.workflows.suite.comparison import EarlierRun, compare, comparison_table, read_run
 from protoseg.workflows.suite.index import read_index

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protoseg.data.superpixels import (
+from protoseg.data.episodes.superpixels import (
     body_mask,
     otsu_body_threshold,
     superpixel_intensity,

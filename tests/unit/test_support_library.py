@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from protoseg.data.label_legend import LabelLegend
-from protoseg.data.support_library import LabelledScan, SupportLibrary
-from protoseg.data.transforms import LoadLabelsd, LoadVolumed, Preprocessing
+from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed, Preprocessing
+from protoseg.data.support.label_registry import LabelLegend
+from protoseg.data.support.library import LabelledScan, SupportLibrary
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet
-from protoseg.workflows.leave_one_out import leave_one_out_dice, read_labelled_volume
+from protoseg.networks.alpnet import ALPNet
+from protoseg.workflows.studies.leave_one_out import leave_one_out_dice, read_labelled_volume
 
 
 class Mean(torch.nn.Module):

@@ -8,8 +8,8 @@ from protoseg.engine.scan_coverage import scan_descriptors
 from protoseg.engine.support import support_from_scan
 from protoseg.engine.support_selection import keep_most_useful
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.coverage import farthest_first, rank, slice_descriptors, uncovered
+from protoseg.matching.coreset import farthest_first, rank, slice_descriptors, uncovered
+from protoseg.networks.alpnet import ALPNet
 
 EAST, NORTH, WEST = torch.eye(2)[0], torch.eye(2)[1], -torch.eye(2)[0]
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from monai.transforms import Orientationd
 
-from protoseg.data.intensity import CropBodyd, NormaliseIntensityd
-from protoseg.data.supports import load_support, read_support, save_support
-from protoseg.data.transforms import LoadLabelsd, LoadVolumed, Preprocessing, transform_key
+from protoseg.data.preprocessing.intensity import CropBodyd, NormaliseIntensityd
+from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed, Preprocessing, transform_key
+from protoseg.data.support.loading import load_support, read_support, save_support
 from protoseg.engine.one_shot import segment
 from protoseg.engine.support import support_from_scan
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.pyramid import PyramidEncoder
+from protoseg.networks.alpnet import ALPNet
+from protoseg.networks.fpn import PyramidEncoder
 
 
 def support(**making):
@@ -138,8 +138,8 @@ def test_supports_that_one_transform_made_are_merged(scan):
 
 KEY = """
 from monai.transforms import Orientationd
-from protoseg.data.intensity import CropBodyd, NormaliseIntensityd
-from protoseg.data.transforms import LoadLabelsd, LoadVolumed, Preprocessing
+from protoseg.data.preprocessing.intensity import CropBodyd, NormaliseIntensityd
+from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed, Preprocessing
 BOTH = ("image", "label")
 print(Preprocessing([LoadVolumed("image"), LoadLabelsd("label"), Orientationd(BOTH, axcodes="LPS", labels=None),
       CropBodyd(BOTH, margin=0.0), NormaliseIntensityd("image")]).key)

@@ -8,12 +8,14 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from protoseg.maths import packed_linear, pieces, vit_blocks
-from protoseg.maths.encoders import TimmEncoder
-from protoseg.maths.lora import adapt
-from protoseg.maths.packed_linear import PackedLinear
-from protoseg.maths.settled_weights import settled_weights
-from protoseg.maths.vit_blocks import transform
+from protoseg.networks import vit_blocks
+from protoseg.networks.encoders import TimmEncoder
+from protoseg.networks.lora import adapt
+from protoseg.networks.vit_blocks import transform
+from protoseg.ops import chunking as pieces
+from protoseg.ops import packed_linear
+from protoseg.ops.packed_linear import PackedLinear
+from protoseg.ops.settled_weights import settled_weights
 
 
 def blocks_of(**options: object) -> nn.Sequential:
@@ -44,7 +46,7 @@ def test_bfloat16_is_as_near_to_float32_as_timms_own_pass(
     blocks = blocks_of(**options)
     tokens = torch.randn(3, 7, 32)
     given = tokens.clone()
-    monkeypatch.setattr("protoseg.maths.pieces.STEP_BYTES", step_bytes)
+    monkeypatch.setattr("protoseg.ops.chunking.STEP_BYTES", step_bytes)
     exact = blocks(tokens)
     theirs = off(in_bfloat16(lambda: blocks(tokens)), exact)
     ours = off(in_bfloat16(lambda: transform(blocks, tokens))[:, :7], exact)

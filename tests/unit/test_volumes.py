@@ -9,8 +9,9 @@ import torch
 from monai.data import MetaTensor
 from PIL import Image
 
-from protoseg.data.queries import find_queries
-from protoseg.data.transforms import (
+from protoseg.data.io.queries import find_queries
+from protoseg.data.io.volumes import EXPECTED, query_id, read_image, read_labels, write_label_map
+from protoseg.data.preprocessing.transforms import (
     LoadLabels,
     LoadLabelsd,
     LoadVolume,
@@ -18,7 +19,6 @@ from protoseg.data.transforms import (
     SaveLabelMap,
     SaveLabelMapd,
 )
-from protoseg.data.volumes import EXPECTED, query_id, read_image, read_labels, write_label_map
 from protoseg.errors import InputError
 
 RAMP = np.arange(10 * 9 * 4, dtype=np.int16).reshape(10, 9, 4)

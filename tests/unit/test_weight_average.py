@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from protoseg.workflows.weight_average import WeightAverage
+from protoseg.workflows.handlers.weight_average import WeightAverage
 
 
 def follow(average: WeightAverage, network: nn.Linear, values: list[float]) -> list[float]:

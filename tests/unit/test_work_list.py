@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from protoseg.errors import InputError
 from protoseg.workflows import shared_work
-from protoseg.workflows.readable import ReadableScans
+from protoseg.workflows.handlers.readable import ReadableScans
 from protoseg.workflows.work_list import WorkList
 
 SETTINGS = {"choice": "nearest", "refiner": None}

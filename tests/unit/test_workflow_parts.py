@@ -10,11 +10,11 @@ from ignite.engine import Engine
 from monai.data import MetaTensor
 from torch.utils.data import DataLoader, Dataset
 
-from protoseg.data.read_ahead import ReadAhead
+from protoseg.data.io.prefetch import ReadAhead
 from protoseg.errors import InputError
-from protoseg.maths.precision import autocast, resolve_precision
-from protoseg.workflows.pictures import SaveOverlayd, draw_overlay
-from protoseg.workflows.readable import ReadableScans
+from protoseg.ops.precision import autocast, resolve_precision
+from protoseg.workflows.handlers.readable import ReadableScans
+from protoseg.workflows.reports.pictures import SaveOverlayd, draw_overlay
 
 LABELS = {"liver": 2, "spleen": 1}
 
@@ -61,7 +61,7 @@ def test_overlay_shows_voxels_in_their_proportions(tmp_path, monkeypatch, spacin
         figures.append(draw_overlay(*args, **kwargs))
         return figures[0]
 
-    monkeypatch.setattr("protoseg.workflows.pictures.draw_overlay", draw)
+    monkeypatch.setattr("protoseg.workflows.reports.pictures.draw_overlay", draw)
     meta = {"filename_or_obj": "anna.nii.gz", "affine": torch.diag(torch.tensor([-spacing[0], -spacing[1], 5.0, 1.0]))}
     labelled = MetaTensor(torch.full((1, 20, 10, 1), 2), meta=meta)
     SaveOverlayd("pred", LABELS, tmp_path)({"image": MetaTensor(torch.rand(1, 20, 10, 1), meta=meta), "pred": labelled})
@@ -70,11 +70,11 @@ def test_overlay_shows_voxels_in_their_proportions(tmp_path, monkeypatch, spacin
 
 
 def test_pictures_of_inference_do_without_the_synthetic_anatomy():
-    command = "import sys, protoseg.workflows.reports, protoseg.workflows.pictures as _; print(*sys.modules)"
+    command = "import sys; from protoseg.workflows.reports import json_report, pictures; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", command], capture_output=True, text=True, encoding="utf-8", check=True
     ).stdout.split()
-    assert "protoseg.workflows.pictures" in loaded
+    assert "protoseg.workflows.reports.pictures" in loaded
     assert not [name for name in loaded if "anatomy" in name]
 
 

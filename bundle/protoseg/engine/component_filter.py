@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from protoseg.maths.components import Box, ComponentRule, keep_most_confident
+from protoseg.ops.components import Box, ComponentRule, keep_most_confident
 
 __all__ = ["keep_components"]
 

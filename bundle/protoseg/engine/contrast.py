@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from protoseg.maths.matching import Prototypes, unit
+from protoseg.matching.matching import Prototypes, unit
 
 __all__ = ["is_inverted"]
 

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from protoseg.files import replacing
-from protoseg.maths.fingerprint import tensor_digest
-from protoseg.maths.precision import resolve_precision
-from protoseg.maths.slices import neighbour_indices, network_input
+from protoseg.ops.fingerprint import tensor_digest
+from protoseg.ops.precision import resolve_precision
+from protoseg.ops.slices import neighbour_indices, network_input
 
 __all__ = ["FeatureCache", "SliceEncoder"]
 

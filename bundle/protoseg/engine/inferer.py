@@ -9,13 +9,13 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from torch import Tensor
 
-from protoseg.engine.adaptation import Adaptation, segment_with_adaptation
+from protoseg.engine.adaptation.test_time import Adaptation, segment_with_adaptation
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings
 from protoseg.engine.prediction import findings_to_json
-from protoseg.engine.refinement import Refiner
+from protoseg.engine.refiners.refiner import Refiner
 from protoseg.engine.support import SupportSet
-from protoseg.maths.slices import volume_from_slices
+from protoseg.ops.slices import volume_from_slices
 
 __all__ = ["FINDINGS", "OneShotInferer"]
 

@@ -21,16 +21,16 @@ from monai.inferers import Inferer
 from numpy.typing import NDArray
 from torch import Tensor
 
-from protoseg.engine.adaptation import Adaptation
-from protoseg.engine.adaptation_episodes import LabelledSlices
+from protoseg.engine.adaptation.episodes import LabelledSlices
+from protoseg.engine.adaptation.test_time import Adaptation
 from protoseg.engine.feature_cache import FeatureCache
-from protoseg.engine.refinement import CoarseSegmentation, Refiner
+from protoseg.engine.refiners.refiner import CoarseSegmentation, Refiner
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.components import keep_most_confident
-from protoseg.maths.matching import Prototypes
-from protoseg.maths.slices import axial_slices, network_input, unfit_slices, volume_from_slices
+from protoseg.matching.matching import Prototypes
+from protoseg.networks.alpnet import ALPNet
+from protoseg.ops.components import keep_most_confident
+from protoseg.ops.slices import axial_slices, network_input, unfit_slices, volume_from_slices
 
 __all__ = ["LegacyInferer", "query_third", "support_thirds"]
 

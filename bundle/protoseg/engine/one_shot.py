@@ -20,23 +20,23 @@ from scipy.ndimage import find_objects
 from torch import Tensor
 from tqdm import tqdm
 
-from protoseg.engine.clicks import Click
+from protoseg.engine.clicks.click import Click
 from protoseg.engine.component_filter import keep_components
 from protoseg.engine.contrast import is_inverted
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.prediction import LabelFinding, Prediction
 from protoseg.engine.quality import reverse_dice
-from protoseg.engine.refinement import CoarseSegmentation, RefinedSegmentation, Refiner
+from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation, Refiner
 from protoseg.engine.slice_axes import slice_axes
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.cells_to_pixels import CellsToPixels, Window, winning_class
-from protoseg.maths.components import Box, ComponentRule
-from protoseg.maths.coverage import slice_descriptors
-from protoseg.maths.matching import Prototypes
-from protoseg.maths.settled_weights import settled_weights
-from protoseg.maths.slices import axial_slices, fit_slices
+from protoseg.matching.coreset import slice_descriptors
+from protoseg.matching.matching import Prototypes
+from protoseg.networks.alpnet import ALPNet
+from protoseg.ops.components import Box, ComponentRule
+from protoseg.ops.settled_weights import settled_weights
+from protoseg.ops.slices import axial_slices, fit_slices
+from protoseg.ops.upsampling import CellsToPixels, Window, winning_class
 
 __all__ = ["OneShotSettings", "SupportChoice", "segment", "slice_spacing"]
 

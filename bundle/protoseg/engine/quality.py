@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from protoseg.engine.support import SupportSet
-from protoseg.maths.cells_to_pixels import CellsToPixels, winning_class
-from protoseg.maths.matching import Matching
+from protoseg.matching.matching import Matching
+from protoseg.ops.upsampling import CellsToPixels, winning_class
 
 __all__ = ["reverse_dice"]
 

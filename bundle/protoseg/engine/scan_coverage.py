@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from protoseg.engine.feature_cache import FeatureCache
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.coverage import slice_descriptors
-from protoseg.maths.slices import axial_slices
+from protoseg.matching.coreset import slice_descriptors
+from protoseg.networks.alpnet import ALPNet
+from protoseg.ops.slices import axial_slices
 
 __all__ = ["scan_descriptors"]
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from protoseg.engine.slice_axes import SliceAxes, plane_of, same_plane, slice_axes
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.components import count_components
-from protoseg.maths.slices import axial_slices, fit_slices, network_input
+from protoseg.networks.alpnet import ALPNet
+from protoseg.ops.components import count_components
+from protoseg.ops.slices import axial_slices, fit_slices, network_input
 
 __all__ = ["SliceOrigin", "SliceSelection", "SupportSet", "choose_slices", "support_from_scan"]
 

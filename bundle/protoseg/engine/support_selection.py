@@ -11,8 +11,8 @@ from torch import Tensor
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.coverage import farthest_first, rank, slice_descriptors
+from protoseg.matching.coreset import farthest_first, rank, slice_descriptors
+from protoseg.networks.alpnet import ALPNet
 
 __all__ = ["keep_most_useful"]
 

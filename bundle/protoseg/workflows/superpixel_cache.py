@@ -7,8 +7,8 @@ from pathlib import Path
 
 from monai.bundle import ConfigParser
 
-from protoseg.data.datalists import load_datalist, section_names
-from protoseg.data.prepared_scans import ScanPreparation, prepare_scans
+from protoseg.data.episodes.prepared_scans import ScanPreparation, prepare_scans
+from protoseg.data.io.datalists import load_datalist, section_names
 
 __all__ = ["cache_superpixels"]
 

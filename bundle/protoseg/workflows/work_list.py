@@ -9,8 +9,8 @@ from typing import Any
 
 from torch.utils.data import Sampler
 
-from protoseg.data.results import RESULT_SUFFIXES, read_report, report_file, result_file
-from protoseg.data.volumes import query_id
+from protoseg.data.io.results import RESULT_SUFFIXES, read_report, report_file, result_file
+from protoseg.data.io.volumes import query_id
 from protoseg.files import remove_unfinished, to_path
 from protoseg.workflows.shared_work import SharedWork, check_same_run
 

@@ -13,7 +13,7 @@ from lib.answers import Latencies
 from lib.context import Context
 from lib.engine import Scan
 from lib.infers.task import SegmentationTask
-from protoseg.data.support_library import LibraryState
+from protoseg.data.support.library import LibraryState
 from protoseg.engine.prediction import Prediction
 from protoseg.errors import InputError
 

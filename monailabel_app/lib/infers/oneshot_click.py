@@ -15,8 +15,8 @@ from lib.clicks import Point, all_points, points_of
 from lib.context import Context
 from lib.engine import Scan
 from lib.infers.task import SegmentationTask, option
-from protoseg.data.support_library import LibraryState
-from protoseg.engine.clicks import Click
+from protoseg.data.support.library import LibraryState
+from protoseg.engine.clicks.click import Click
 from protoseg.engine.prediction import Prediction
 from protoseg.errors import InputError
 

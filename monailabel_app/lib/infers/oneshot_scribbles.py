@@ -15,11 +15,11 @@ from lib.context import Context
 from lib.engine import Scan
 from lib.infers.oneshot_click import UNNAMED, free_value, one_label, with_label
 from lib.infers.task import SegmentationTask, option
-from protoseg.data.source_grid import SourceGrid
-from protoseg.data.support_library import LibraryState
-from protoseg.data.volumes import read_labels
+from protoseg.data.io.source_grid import SourceGrid
+from protoseg.data.io.volumes import read_labels
+from protoseg.data.support.library import LibraryState
+from protoseg.engine.clicks.scribbles import BACKGROUND_SCRIBBLE, segment_from_scribbles
 from protoseg.engine.prediction import Prediction
-from protoseg.engine.scribbles import BACKGROUND_SCRIBBLE, segment_from_scribbles
 from protoseg.errors import InputError
 
 __all__ = ["Scribbles"]

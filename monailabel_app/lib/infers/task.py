@@ -12,11 +12,11 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from lib.answers import Latencies, describe, write_answer
 from lib.context import Context
 from lib.engine import Scan
-from protoseg.data.support_library import LibraryState
+from protoseg.data.support.library import LibraryState
 from protoseg.engine.one_shot import OneShotSettings, SupportChoice
 from protoseg.engine.prediction import Prediction
 from protoseg.errors import InputError
-from protoseg.maths.components import ComponentRule
+from protoseg.ops.components import ComponentRule
 
 __all__ = ["SegmentationTask"]
 

@@ -28,7 +28,7 @@ from lib.server.dicom_server import DicomServer
 from lib.server.folder_datastore import FolderDatastore
 from lib.server.segmentation_objects import read_segmentation, write_segmentation
 from lib.server.uploads import check_label_map
-from protoseg.data.volumes import read_image, write_label_map
+from protoseg.data.io.volumes import read_image, write_label_map
 from protoseg.errors import InputError
 
 __all__ = ["DicomDatastore", "repair_dicom_datastore"]

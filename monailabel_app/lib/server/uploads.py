@@ -7,8 +7,8 @@ import numpy as np
 from monai.config import PathLike
 from monai.data import MetaTensor
 
-from protoseg.data.grids import same_grid
-from protoseg.data.volumes import read_image, read_labels
+from protoseg.data.io.grids import same_grid
+from protoseg.data.io.volumes import read_image, read_labels
 from protoseg.engine.slice_axes import is_oriented
 from protoseg.errors import InputError
 

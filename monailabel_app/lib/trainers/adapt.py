@@ -23,13 +23,13 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from lib.context import Context
 from lib.options import CONFIGS, Options
-from protoseg.data.volumes import read_image
+from protoseg.data.io.volumes import read_image
 from protoseg.engine.slice_axes import slice_axes
 from protoseg.errors import InputError
 from protoseg.files import replacing, write_json
-from protoseg.maths.alpnet import ALPNet
-from protoseg.maths.weights import load_weights
-from protoseg.workflows.leave_one_out import LabelledVolume, leave_one_out_dice, read_labelled_volume
+from protoseg.networks.alpnet import ALPNet
+from protoseg.networks.weights import load_weights
+from protoseg.workflows.studies.leave_one_out import LabelledVolume, leave_one_out_dice, read_labelled_volume
 
 __all__ = ["Adapt"]
 

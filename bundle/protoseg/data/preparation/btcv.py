@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from protoseg.data.grids import align_labels
+from protoseg.data.io.grids import align_labels
+from protoseg.data.io.volumes import query_id, read_image, read_labels
 from protoseg.data.preparation.folds import in_folds
 from protoseg.data.preparation.geometry import PublishedCT
 from protoseg.data.preparation.scans import DataSet, LabelledScan, SourceScan, natural_order
-from protoseg.data.volumes import query_id, read_image, read_labels
 from protoseg.errors import InputError
 
 __all__ = ["BTCV_LABELS", "find_btcv"]

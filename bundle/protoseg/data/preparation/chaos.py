@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
-from protoseg.data.dicom import dicom_files, slice_files
-from protoseg.data.intensity import Modality
+from protoseg.data.io.dicom import dicom_files, slice_files
+from protoseg.data.io.volumes import read_image
 from protoseg.data.preparation.folds import in_folds
 from protoseg.data.preparation.geometry import PublishedCT, PublishedGeometry, PublishedMR
 from protoseg.data.preparation.scans import DataSet, LabelledScan, SourceScan, grey_picture, natural_order
-from protoseg.data.volumes import read_image
+from protoseg.data.preprocessing.intensity import Modality
 from protoseg.errors import InputError
 
 __all__ = ["SEQUENCES", "find_chaos"]

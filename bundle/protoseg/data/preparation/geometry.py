@@ -13,9 +13,9 @@ from monai.transforms import ResizeWithPadOrCrop, Spacing, SpatialCrop
 from monai.transforms.utils import scale_affine
 from skimage.transform import resize
 
-from protoseg.data.intensity import CT_WINDOW, MR_UPPER_PERCENTILE
+from protoseg.data.io.volumes import SMALLEST_SLICE
 from protoseg.data.preparation.scans import LabelledScan
-from protoseg.data.volumes import SMALLEST_SLICE
+from protoseg.data.preprocessing.intensity import CT_WINDOW, MR_UPPER_PERCENTILE
 from protoseg.errors import InputError
 
 __all__ = ["PublishedCT", "PublishedGeometry", "PublishedMR"]

@@ -23,12 +23,12 @@ from typing import Any
 import torch
 from monai.data import MetaTensor
 
-from protoseg.data.datalists import label_names, load_datalist, names_to_values, section_names
-from protoseg.data.grids import align_labels
-from protoseg.data.intensity import ModalityChoice
+from protoseg.data.io.datalists import label_names, load_datalist, names_to_values, section_names
+from protoseg.data.io.grids import align_labels
+from protoseg.data.io.volumes import query_id, read_image, read_labels
 from protoseg.data.preparation.folds import as_listed, in_folds
 from protoseg.data.preparation.scans import DataSet, LabelledScan, SourceScan
-from protoseg.data.volumes import query_id, read_image, read_labels
+from protoseg.data.preprocessing.intensity import ModalityChoice
 from protoseg.errors import InputError
 
 __all__ = ["UNDIVIDED", "find_listed"]

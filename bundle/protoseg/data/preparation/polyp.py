@@ -15,11 +15,11 @@ from typing import cast
 import torch
 from monai.data import MetaTensor
 
-from protoseg.data.grids import align_labels
-from protoseg.data.pictures import PICTURE_SUFFIXES
+from protoseg.data.io.grids import align_labels
+from protoseg.data.io.pictures import PICTURE_SUFFIXES
+from protoseg.data.io.volumes import read_image
 from protoseg.data.preparation.folds import as_listed, divide
 from protoseg.data.preparation.scans import Case, DataSet, LabelledScan, SourceScan, grey_picture, natural_order
-from protoseg.data.volumes import read_image
 from protoseg.errors import InputError
 
 __all__ = ["find_polyps"]

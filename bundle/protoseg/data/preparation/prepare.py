@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from protoseg.data.parallel import map_in_processes
 from protoseg.data.preparation.folder_lock import claimed_folder
 from protoseg.data.preparation.scan_job import ScanJob
 from protoseg.data.preparation.scans import Case, DataSet, check_names
 from protoseg.errors import InputError
 from protoseg.files import write_json
+from protoseg.ops.parallel import map_in_processes
 
 __all__ = ["prepare", "when_disk_is_full"]
 

@@ -15,10 +15,10 @@ from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
 from PIL import Image
 
-from protoseg.data.intensity import ModalityChoice, modality_of
+from protoseg.data.io.volumes import write_image, write_label_map
 from protoseg.data.preparation.scans import Case, LabelledScan, SourceScan
+from protoseg.data.preprocessing.intensity import ModalityChoice, modality_of
 from protoseg.data.scan_cache import fingerprint, source_state
-from protoseg.data.volumes import write_image, write_label_map
 from protoseg.errors import InputError
 from protoseg.files import replacing, write_json
 

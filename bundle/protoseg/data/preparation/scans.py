@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from monai.data import MetaTensor
 
-from protoseg.data.intensity import ModalityChoice
-from protoseg.data.pictures import read_picture
+from protoseg.data.io.pictures import read_picture
+from protoseg.data.preprocessing.intensity import ModalityChoice
 from protoseg.errors import InputError
 
 __all__ = ["Case", "DataSet", "LabelledScan", "SourceScan", "check_names", "grey_picture", "natural_order"]

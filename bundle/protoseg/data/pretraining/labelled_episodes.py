@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from protoseg.data.anatomy.tissues import Tissue
-from protoseg.data.pretraining.random_contrast import CONTRAST_SHARES, Contrast, random_contrast, varied
-from protoseg.data.pretraining.random_view import View, random_acquisition, random_views
-from protoseg.data.pretraining.shares import check_shares
-from protoseg.data.pretraining.subjects import KINDS, SLICES, Subject, load_subjects
 from protoseg.errors import InputError
+from protoseg.synthesis.anatomy.tissues import Tissue
+from protoseg.synthesis.random_contrast import CONTRAST_SHARES, Contrast, random_contrast, varied
+from protoseg.synthesis.random_view import View, random_acquisition, random_views
+from protoseg.synthesis.shares import check_shares
+from protoseg.synthesis.subjects import KINDS, SLICES, Subject, load_subjects
 
 __all__ = ["LabelledEpisodes"]
 

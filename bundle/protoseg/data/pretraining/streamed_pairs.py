@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from protoseg.data.anatomy.tissues import Tissue
-from protoseg.data.pretraining.contrast_pairs import PROTOCOLS, contrast_pair
-from protoseg.data.pretraining.people import BLOCKS
-from protoseg.data.pretraining.person_slices import PersonSlices, Side
-from protoseg.data.pretraining.random_contrast import Contrast
-from protoseg.data.pretraining.random_view import View, random_acquisition, random_views
-from protoseg.data.pretraining.shares import check_shares
-from protoseg.data.pretraining.stream import KINDS, WORLDS, SubjectStream
-from protoseg.data.pretraining.subjects import FRAME, PICTURES, TURNABLE, Box
 from protoseg.data.pretraining.tones import random_tone
 from protoseg.errors import InputError
+from protoseg.synthesis.anatomy.tissues import Tissue
+from protoseg.synthesis.contrast_pairs import PROTOCOLS, contrast_pair
+from protoseg.synthesis.people import BLOCKS
+from protoseg.synthesis.person_slices import PersonSlices, Side
+from protoseg.synthesis.random_contrast import Contrast
+from protoseg.synthesis.random_view import View, random_acquisition, random_views
+from protoseg.synthesis.shares import check_shares
+from protoseg.synthesis.stream import KINDS, WORLDS, SubjectStream
+from protoseg.synthesis.subjects import FRAME, PICTURES, TURNABLE, Box
 
 __all__ = ["StreamedPairs"]
 

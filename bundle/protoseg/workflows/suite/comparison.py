@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from protoseg.errors import InputError
-from protoseg.workflows.bootstrap import mean_interval
+from protoseg.workflows.evaluation.bootstrap import mean_interval
 from protoseg.workflows.suite.rows import SuiteRow, read_suite_rows
 from protoseg.workflows.suite.summary import as_pairs, estimate_figures, estimate_text, rows_by
 

@@ -17,8 +17,8 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from protoseg.data.datalists import names_to_values
-from protoseg.data.volumes import query_id
+from protoseg.data.io.datalists import names_to_values
+from protoseg.data.io.volumes import query_id
 from protoseg.errors import InputError
 
 __all__ = ["LabelledScan", "ScanPair", "ScanSet", "read_index"]

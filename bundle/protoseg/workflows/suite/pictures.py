@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 
 from protoseg.engine.support import SupportSet
 from protoseg.files import replacing
-from protoseg.workflows.case_pictures import EDGE, PREDICTION, draw_case, draw_slice
-from protoseg.workflows.pictures import as_slices
+from protoseg.workflows.reports.case_pictures import EDGE, PREDICTION, draw_case, draw_slice
+from protoseg.workflows.reports.pictures import as_slices
 from protoseg.workflows.suite.index import ScanPair
 from protoseg.workflows.suite.segmenter import SegmentedPair
 

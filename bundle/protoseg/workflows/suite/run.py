@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from protoseg.data.results import read_report
+from protoseg.data.io.results import read_report
 from protoseg.errors import InputError
 from protoseg.files import remove_unfinished, replacing, write_json
 from protoseg.workflows.shared_work import SharedWork, check_same_run

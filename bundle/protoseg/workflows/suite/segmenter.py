@@ -18,16 +18,16 @@ from monai.data import MetaTensor
 from monai.utils import set_determinism
 
 import protoseg
-from protoseg.data.grids import align_labels
-from protoseg.data.planes import SLICE_AXES
-from protoseg.data.transforms import Preprocessing
-from protoseg.data.volumes import read_labels
+from protoseg.data.io.grids import align_labels
+from protoseg.data.io.volumes import read_labels
+from protoseg.data.preprocessing.planes import SLICE_AXES
+from protoseg.data.preprocessing.transforms import Preprocessing
 from protoseg.engine.inferer import FINDINGS
 from protoseg.engine.prediction import LabelFinding, findings_from_json
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError, input_errors_unwrapped
+from protoseg.workflows.evaluation.measures import volume_ml
 from protoseg.workflows.invert import InvertLabelMapd
-from protoseg.workflows.measures import volume_ml
 from protoseg.workflows.suite.index import LabelledScan, ScanPair
 
 __all__ = ["PairSegmenter", "SegmentedPair"]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protoseg.workflows.bootstrap import mean_interval
-from protoseg.workflows.estimates import estimate_correlation
+from protoseg.workflows.evaluation.bootstrap import mean_interval
+from protoseg.workflows.reports.estimates import estimate_correlation
 from protoseg.workflows.suite.index import FACTS
 from protoseg.workflows.suite.rows import INTERVAL, SuiteRow
 

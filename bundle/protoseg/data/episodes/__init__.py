@@ -1,0 +1,1 @@
+"""Episodes for training: superpixels or labels of a scan, twice, augmented."""

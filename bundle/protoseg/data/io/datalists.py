@@ -1,0 +1,185 @@
+"""Lists of cases in the layout of the Medical Segmentation Decathlon: `dataset.json` and its kin.
+
+Example::
+
+    {"labels": {"0": "background", "1": "liver"},
+     "training": [{"image": "images/a.nii.gz", "label": "labels/a.nii.gz"}],
+     "test": ["images/b.nii.gz"]}
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monai.config import PathLike
+
+from protoseg.data.io.label_values import whole_number
+from protoseg.data.io.volumes import query_id
+from protoseg.errors import InputError
+from protoseg.files import to_path
+
+__all__ = ["is_legend", "label_names", "load_datalist", "names_to_values", "section_names"]
+
+FILE_KEYS = ("image", "label")
+
+
+def load_datalist(
+    dataset_json: PathLike,
+    section: str,
+    *,
+    dataset_dir: PathLike | None = None,
+    segmented: bool = False,
+    fold: int | None = None,
+) -> list[dict[str, Any]]:
+    """Cases of one section, such as "training", with absolute paths under "image" and, if given, "label".
+
+    Other entries of a case are kept. Relative paths start from `dataset_dir`, or else from the folder of the
+    JSON file. A section is `segmented` where the first case is the support and the others are queries. With `fold`
+    the section is that of one of the list's "folds", each of which names its cases by their "id".
+
+    Raises:
+        InputError: the JSON file, the fold, the section or a file of a case is missing, or a case has no image; a
+            segmented section has no query, or two whose results would have one name.
+    """
+    content = _read_json(dataset_json)
+    if fold is not None:
+        content = _fold(content, fold, dataset_json)
+    cases = content.get(section)
+    if not isinstance(cases, list) or not cases:
+        sections = ", ".join(map(repr, _sections(content)))
+        raise InputError(
+            f"{dataset_json}: no cases under {section!r}; the sections with cases are {sections or 'none'}. "
+            "Name one of them, or add the cases."
+        )
+    if segmented and len(cases) < 2:
+        raise InputError(
+            f"{dataset_json}: {section!r} has {len(cases)} case(s), expected at least 2: the first is the "
+            "support and the others are segmented. Add cases."
+        )
+    folder = (Path(dataset_json).parent if dataset_dir is None else to_path(dataset_dir, "dataset_dir")).absolute()
+    found = [_case(case, folder, f"{dataset_json}: {section}[{index}]") for index, case in enumerate(cases)]
+    if segmented:
+        _check_names(found[1:], f"{dataset_json}: {section}")
+    return found
+
+
+def section_names(dataset_json: PathLike) -> list[str]:
+    """Names of the sections that have cases, such as "training".
+
+    Raises:
+        InputError: the JSON file is missing or cannot be understood.
+    """
+    return _sections(_read_json(dataset_json))
+
+
+def label_names(dataset_json: PathLike) -> dict[str, str]:
+    """Legend of a data set's labels, value -> name, without the background.
+
+    A legend, and not a choice, because a scan may lack some of the labels, see `parse_label_names`.
+    Reads `"labels": {"1": "liver"}` (Decathlon) and `"labels": {"liver": 1}` (nnU-Net v2).
+
+    Raises:
+        InputError: the JSON file or its labels are missing or cannot be understood.
+    """
+    labels = _read_json(dataset_json).get("labels")
+    if not labels:
+        raise InputError(f'{dataset_json}: no "labels". Add them, like "labels": {{"1": "liver"}}.')
+    return {str(value): name for name, value in names_to_values(labels, f"{dataset_json}: labels").items()}
+
+
+def names_to_values(names: Any, source: str) -> dict[str, int]:
+    """Turn `{name: value}` or `{value: name}` into `{name: value}`, background (0) left out.
+
+    Raises:
+        InputError: it is no such mapping, a value is not an integer in 0..255 or is a region of several (nnU-Net),
+            or two labels share a name or a value.
+    """
+    if not isinstance(names, Mapping) or not names:
+        raise InputError(f'{source}: found {names!r}, expected a mapping like {{"liver": 1, "spleen": 2}}.')
+    pairs = [(name, value) for value, name in names.items()] if is_legend(names) else names.items()
+    values: dict[str, int] = {}
+    for name, value in pairs:
+        if isinstance(value, list | tuple):
+            raise InputError(
+                f"{source}: {name!r} is a region, the labels {value}, expected one value. Labels cannot overlap: "
+                "leave the region out, or merge its labels in the label maps."
+            )
+        number = whole_number(value)
+        if not isinstance(name, str) or number is None or not 0 <= number <= 255:
+            raise InputError(
+                f"{source}: found the name {name!r} with the value {value!r}, expected text and an integer "
+                "from 0 to 255. Correct it."
+            )
+        if number == 0:
+            continue
+        if name in values or number in values.values():
+            raise InputError(
+                f"{source}: another label has the name {name!r} or the value {number} too. "
+                "Give each label a name and a value of its own."
+            )
+        values[name] = number
+    return values
+
+
+def is_legend(names: Mapping) -> bool:
+    """Tell whether a mapping goes from values to names, as `{"1": "liver"}`, and not from names to values."""
+    return all(whole_number(key) is not None for key in names)
+
+
+def _read_json(path: PathLike) -> dict[str, Any]:
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened. Check the path to the data set's JSON file.") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not a JSON file: {error}. Correct it.") from error
+    if not isinstance(content, dict):
+        raise InputError(
+            f'{path}: found a {type(content).__name__}, expected an object like {{"training": [...]}}. '
+            "Give a data set's JSON file."
+        )
+    return content
+
+
+def _sections(content: dict[str, Any]) -> list[str]:
+    return [key for key, value in content.items() if key != "folds" and isinstance(value, list) and value]
+
+
+def _fold(content: dict[str, Any], fold: int, dataset_json: PathLike) -> dict[str, Any]:
+    """Sections of one fold, with the cases that its ids name."""
+    folds = content.get("folds", [])
+    if not folds:
+        raise InputError(f"{dataset_json}: it has no folds. Leave out fold, or make the list by scripts/prepare_data.")
+    if not 0 <= fold < len(folds):
+        raise InputError(
+            f"{dataset_json}: there is no fold {fold}, it has {len(folds)} folds, counted from 0. Choose another fold."
+        )
+    listed = (case for section in _sections(content) for case in content[section])
+    cases = {case["id"]: case for case in listed if isinstance(case, dict) and "id" in case}
+    return {section: [cases[name] for name in names] for section, names in folds[fold].items()}
+
+
+def _case(case: Any, folder: Path, place: str) -> dict[str, Any]:
+    files = {"image": case} if isinstance(case, str) else case
+    if not isinstance(files, dict) or not isinstance(files.get("image"), str):
+        raise InputError(
+            f'{place}: found {case!r}, expected a case like {{"image": "a.nii.gz", "label": "b.nii.gz"}}. Correct it.'
+        )
+    absolute = {key: folder / files[key] for key in FILE_KEYS if files.get(key)}
+    for key, path in absolute.items():
+        if not path.exists():
+            raise InputError(f"{place}: the {key} {path} does not exist. Check dataset_dir and the path.")
+    return {**files, **{key: str(path) for key, path in absolute.items()}}
+
+
+def _check_names(queries: list[dict[str, Any]], place: str) -> None:
+    first: dict[str, str] = {}
+    for query in queries:
+        name, image = query_id(query["image"]), query["image"]
+        if name in first:
+            raise InputError(
+                f"{place}: the results of {first[name]} and {image} would both be named {name!r}. "
+                "Rename one of them, or list a scan once."
+            )
+        first[name] = image

@@ -1,0 +1,68 @@
+"""NIfTI files: voxels and where they are in, voxels at the place of an image out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import cast
+
+import nibabel
+import numpy as np
+import torch
+from monai.config import NdarrayOrTensor
+from monai.data import MetaTensor
+
+from protoseg.data.io.nifti_forms import NIFTI_FORMS, NiftiForms
+from protoseg.errors import InputError
+from protoseg.files import replacing
+
+__all__ = ["NIFTI_SUFFIXES", "read_nifti", "write_nifti"]
+
+logger = logging.getLogger(__name__)
+
+NIFTI_SUFFIXES = (".nii.gz", ".nii")
+
+
+def read_nifti(path: Path) -> tuple[np.ndarray, NiftiForms]:
+    """Read the voxels, in as many dimensions as they have, and their place."""
+    image = cast(nibabel.Nifti1Image, nibabel.load(path))  # NIfTI-2 is a subclass
+    return np.asarray(image.dataobj), NiftiForms.of(image.header)
+
+
+def write_nifti(path: Path, voxels: np.ndarray, place: NdarrayOrTensor) -> None:
+    """Write voxels (X, Y, Z) at the place of an image; a reader never sees half a file.
+
+    Args:
+        path: of the file.
+        voxels: to write, in their own type.
+        place: the image that has these voxels, as it was read, whose forms, codes and units the file gets; or an
+            affine from voxel index to RAS+ mm, which the sform holds. Where it is sheared (a tilted gantry), the
+            qform holds the nearest one at right angles, as ITK reads nothing else.
+
+    Raises:
+        InputError: the file name does not end in .nii or .nii.gz.
+    """
+    if not path.name.lower().endswith(NIFTI_SUFFIXES):
+        raise InputError(f"{path}: volumes are written as NIfTI. Give a name that ends in .nii.gz or .nii.")
+    x, y, z = voxels.shape
+    forms = _forms(place, (x, y, z))
+    if forms.sheared:
+        logger.warning(
+            "%s: the slices are sheared, as by a tilted gantry. nibabel reads them in place; ITK (3D Slicer, ITK-SNAP) "
+            "knows right angles only and stacks them straight, as it stacks the scan.",
+            path,
+        )
+    image = nibabel.Nifti1Image(voxels, None)
+    forms.apply(image.header)
+    with replacing(path) as unfinished:
+        nibabel.save(image, unfinished)
+
+
+def _forms(place: NdarrayOrTensor, shape: tuple[int, int, int]) -> NiftiForms:
+    affine = np.asarray(place.affine if isinstance(place, MetaTensor) else torch.as_tensor(place).cpu(), float)
+    if isinstance(place, MetaTensor) and NIFTI_FORMS in place.meta:
+        forms = NiftiForms.from_json(place.meta[NIFTI_FORMS])
+        # A resampled image still has the forms of its file.
+        if forms.shape == shape and np.allclose(forms.affine, affine):
+            return forms.readable()
+    return NiftiForms.from_affine(affine, shape)

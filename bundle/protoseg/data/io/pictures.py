@@ -1,0 +1,88 @@
+"""Picture files as images and as label maps."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from protoseg.data.io.soft_masks import without_soft_edges
+from protoseg.errors import InputError
+from protoseg.files import replacing
+
+__all__ = ["PICTURE_SUFFIXES", "read_label_picture", "read_picture", "write_label_picture"]
+
+logger = logging.getLogger(__name__)
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+GREY_MODES = ("L", "I", "F")  # as Pillow names them; the 16-bit ones are "I;16" and its byte orders
+WHITE = (255, 65535)  # of 8 and of 16 bits
+
+
+def read_picture(path: Path, *, palette_indices: bool = False) -> np.ndarray:
+    """Read a picture: float32 (C, W, H, 1), values as stored, C = 1 for grey or 3 for colour.
+
+    A photo comes upright, as its EXIF orientation says. Transparency is dropped. `palette_indices` reads a palette
+    picture as its indices, not its colours.
+
+    Raises:
+        InputError: the file has several pages.
+    """
+    return _pixels(_upright(path), palette_indices=palette_indices)
+
+
+def read_label_picture(path: Path) -> np.ndarray:
+    """Read a label map: float32 (1, W, H, 1), grey values or palette indices; black and white become 0 and 1.
+
+    A mask that was drawn into the transparency of a picture of one colour is read from there. A mask with soft edges is
+    thresholded at half, see `without_soft_edges`.
+
+    Raises:
+        InputError: the picture is a JPEG, in colour, an image rather than labels, or has several pages.
+    """
+    picture = _upright(path)
+    pixels = _pixels(picture, palette_indices=True)
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        raise InputError(f"{path}: JPEG changes the values of labels. Save the label picture as PNG.")
+    alpha = _pixels(picture.getchannel("A")) if "A" in picture.getbands() else None
+    if alpha is not None and (pixels == pixels[:, :1, :1]).all() and alpha.min() < alpha.max():
+        logger.warning("%s: the picture has one color, so its labels are read from its transparency.", path)
+        pixels = alpha
+    if (pixels != pixels[:1]).any():
+        raise InputError(f"{path}: the label picture is in colour, expected grey. Save it in grey values.")
+    labels = pixels[:1]
+    white = next((value for value in WHITE if labels.max() <= value), None)
+    if white is None:
+        return labels
+    labels = labels if picture.mode == "P" else without_soft_edges(labels, white, path)
+    only_black_and_white = labels.max() == white and np.isin(labels, (0, white)).all()
+    return (labels > 0).astype(np.float32) if only_black_and_white else labels
+
+
+def write_label_picture(path: str | Path, labels: np.ndarray) -> None:
+    """Write labels (1, W, H, 1), 0..255, as a grey PNG whose pixels are the labels' values.
+
+    `read_label_picture` reads it. It looks black, because the values are small.
+    """
+    with replacing(path) as unfinished:
+        Image.fromarray(np.ascontiguousarray(labels[0, ..., 0].T.astype(np.uint8))).save(unfinished)
+
+
+def _upright(path: Path) -> Image.Image:
+    # By handle: given a path, Pillow 13 maps an uncompressed TIFF into memory and scrambles one that is to be turned.
+    with path.open("rb") as content, Image.open(content) as file:
+        pages = getattr(file, "n_frames", 1)
+        if pages > 1:
+            raise InputError(f"{path}: the picture has {pages} pages, expected one. Save one page a file.")
+        picture = ImageOps.exif_transpose(file)
+        picture.load()
+        return picture
+
+
+def _pixels(picture: Image.Image, *, palette_indices: bool = False) -> np.ndarray:
+    grey = picture.mode.split(";")[0] in GREY_MODES or (palette_indices and picture.mode == "P")
+    picture = picture if grey else picture.convert("L" if picture.mode in ("1", "LA") else "RGB")
+    pixels = np.asarray(picture, dtype=np.float32)
+    channels_last = pixels.reshape(*pixels.shape[:2], -1)  # H x W x C
+    return channels_last.transpose(2, 1, 0)[..., None]

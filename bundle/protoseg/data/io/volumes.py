@@ -1,0 +1,257 @@
+"""Volumes and pictures in, label maps out.
+
+Everything read is a `MetaTensor` (C, X, Y, Z) on its native grid whose affine maps a voxel index to
+RAS+ mm; `meta["filename_or_obj"]` is the path, `meta["kind"]` is "volume" or "picture", and `meta["modality"]` is
+what a DICOM series says of itself, such as "CT".
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn, cast
+
+import numpy as np
+import SimpleITK
+import torch
+from monai.config import NdarrayOrTensor, PathLike
+from monai.data import MetaTensor
+
+from protoseg.data.io.dicom import LPS_TO_RAS, dicom_files, read_series, series_modality
+from protoseg.data.io.label_sources.masks import NamedLabels
+from protoseg.data.io.label_sources.source import Grid, read_label_source
+from protoseg.data.io.label_values import whole_voxels
+from protoseg.data.io.nifti_files import NIFTI_SUFFIXES, read_nifti, write_nifti
+from protoseg.data.io.nifti_forms import NIFTI_FORMS, placement
+from protoseg.data.io.pictures import PICTURE_SUFFIXES, read_label_picture, read_picture
+from protoseg.engine.slice_axes import GUESSED, is_oriented
+from protoseg.errors import InputError
+from protoseg.files import to_path
+
+__all__ = ["EXPECTED", "check_image_file", "query_id", "read_image", "read_labels", "write_image", "write_label_map"]
+
+logger = logging.getLogger(__name__)
+
+ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+IMAGE_SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES + PICTURE_SUFFIXES
+EXPECTED = f"Give a {', '.join(IMAGE_SUFFIXES)} file, or a folder that holds one DICOM series."
+
+SMALLEST_SLICE = 8  # pixels each way
+FLAT = 1e-6  # volume that three axes of length 1 span
+
+
+class _Grid(NamedTuple):
+    """Voxels (C, X, Y, Z), their affine to RAS+ mm, "volume" or "picture", and more that the file says."""
+
+    voxels: np.ndarray
+    affine: np.ndarray
+    kind: str = "volume"
+    details: Mapping[str, str] = {}
+
+
+def read_image(path: PathLike) -> MetaTensor:
+    """Read a volume, a DICOM series (a folder) or a picture: float32 (C, X, Y, Z), intensities as stored.
+
+    C is 1, or 3 for a colour picture, whose axes are (3, W, H, 1) with pixels of 1 mm.
+
+    Raises:
+        InputError: the file is missing, damaged, of another format, not 3D, constant, smaller than
+            8 x 8 pixels, or holds NaN or infinity; the DICOM folder is not one complete series.
+    """
+    grid = _read(Path(path), read_picture)
+    voxels = grid.voxels
+    if grid.kind == "volume" and len(voxels) > 1:
+        _refuse_channels(path, (*voxels.shape[1:], len(voxels)))
+    unusable = int(voxels.size - np.isfinite(voxels).sum())
+    if unusable:
+        raise InputError(
+            f"{path}: {unusable} of {voxels.size} voxels are NaN or infinite, expected finite intensities. "
+            "Replace them, for example with numpy.nan_to_num, and save the image again."
+        )
+    size = voxels.shape[1:]
+    if sorted(size)[1] < SMALLEST_SLICE:
+        raise InputError(
+            f"{path}: the image has {_times(size)} voxels, expected slices of at least "
+            f"{SMALLEST_SLICE} x {SMALLEST_SLICE} pixels. Give an image with its slices whole."
+        )
+    if voxels.min() == voxels.max():
+        raise InputError(
+            f"{path}: every voxel is {voxels.min():g}, expected an image with contrast. "
+            "Export the image again from its source."
+        )
+    image = _meta_tensor(grid, path, torch.float32)
+    if grid.kind == "volume" and not is_oriented(image):
+        logger.warning(
+            "%s says nothing about where left and right are (qform and sform codes are 0): they are a guess. Convert "
+            "the scan again from its source to be sure.",
+            path,
+        )
+    if Path(path).is_dir():
+        image.meta["modality"] = series_modality(Path(path))
+    return image
+
+
+def read_labels(path: PathLike, image: MetaTensor | PathLike | None = None) -> MetaTensor:
+    """Read labels as one label map: int16 (1, X, Y, Z), 0 is background.
+
+    A label map, a mask a channel (4D), a folder with a mask a structure, a DICOM SEG or RTSTRUCT. Label pictures keep
+    their grey values or palette indices; a black-and-white mask becomes 0 and 1. `meta["label_names"]` is name -> value
+    where the file names its labels, `meta["label_values"]` lists the values there are.
+
+    Args:
+        path: a file or a folder.
+        image: what the labels belong to, read or not; needed for RTSTRUCT, whose contours have no voxels.
+
+    Raises:
+        InputError: as `read_image` for files and formats; a value is further than 0.001 from an integer in 0..32767;
+            the picture is in colour or a JPEG.
+    """
+
+    def read(file: Path) -> NamedLabels:
+        grid = _read(file, read_label_picture)
+        return NamedLabels(grid.voxels, grid.affine, kind=grid.kind, details=grid.details)
+
+    def image_grid() -> Grid:
+        known = image if isinstance(image, MetaTensor) else read_image(cast(PathLike, image))
+        return tuple(known.shape[1:]), known.affine.cpu().numpy()
+
+    found = read_label_source(to_path(path, "label"), read, query_id, None if image is None else image_grid)
+    voxels = whole_voxels(found.voxels, path)
+    labels = _meta_tensor(_Grid(voxels, found.affine, found.kind, found.details), path, torch.int16)
+    labels.meta["label_values"] = [int(value) for value in np.unique(voxels) if value]
+    if found.names is not None:
+        labels.meta["label_names"] = found.names
+    return labels
+
+
+def write_label_map(path: PathLike, labels: NdarrayOrTensor, place: NdarrayOrTensor) -> None:
+    """Write labels (X, Y, Z) or (1, X, Y, Z) as a uint8 NIfTI at the place of an image, see `write_nifti`.
+
+    Raises:
+        InputError: the file name does not end in .nii or .nii.gz, or a value is outside 0..255.
+    """
+    values = torch.as_tensor(labels).cpu().numpy()
+    if values.min() < 0 or values.max() > 255:
+        raise InputError(
+            f"{path}: the label values run from {values.min():g} to {values.max():g}, expected 0 to 255. "
+            "Renumber the labels."
+        )
+    write_nifti(Path(path), _three_axes(values.astype(np.uint8)), place)
+
+
+def write_image(path: PathLike, image: NdarrayOrTensor, place: NdarrayOrTensor) -> None:
+    """Write an image (X, Y, Z) or (1, X, Y, Z) as a NIfTI, int16 if that holds every value and float32 if not.
+
+    The file is placed as in `write_nifti`.
+
+    Raises:
+        InputError: the file name does not end in .nii or .nii.gz.
+    """
+    values = torch.as_tensor(image).cpu().numpy()
+    shortened = values.clip(-32768, 32767).astype(np.int16)
+    voxels = shortened if (shortened == values).all() else values.astype(np.float32)
+    write_nifti(Path(path), _three_axes(voxels), place)
+
+
+def query_id(path: PathLike) -> str:
+    """Name of a query without its image suffix: "scan.nii.gz" -> "scan"; a DICOM folder's own name."""
+    path = Path(path).absolute()
+    suffix = _suffix(path, IMAGE_SUFFIXES)
+    return path.name[: -len(suffix)] if suffix else path.name
+
+
+def check_image_file(path: Path) -> None:
+    """Refuse a path where no file is, or one whose suffix is of no image format.
+
+    Raises:
+        InputError: so it is.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist. Check the path. {EXPECTED}")
+    if _suffix(path, IMAGE_SUFFIXES) is None:
+        raise InputError(f"{path}: no image format has the suffix {path.suffix!r}. {EXPECTED}")
+
+
+def _is_flat(affine: np.ndarray) -> bool:
+    """Whether an affine has no depth, whatever its unit."""
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    return not lengths.all() or abs(np.linalg.det(affine[:3, :3] / lengths)) < FLAT
+
+
+def _three_axes(voxels: np.ndarray) -> np.ndarray:
+    return voxels[0] if voxels.ndim == 4 else voxels
+
+
+def _times(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _suffix(path: Path, suffixes: tuple[str, ...]) -> str | None:
+    return next((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), None)
+
+
+def _read(path: Path, read_picture_file: Callable[[Path], np.ndarray]) -> _Grid:
+    if not path.is_dir():
+        check_image_file(path)
+    elif not dicom_files(path):
+        raise InputError(f"{path} holds no DICOM files. {EXPECTED}")
+    try:
+        if path.is_dir():
+            voxels, affine = read_series(path)
+            grid = _volume(voxels, LPS_TO_RAS @ affine, path)
+        elif _suffix(path, NIFTI_SUFFIXES):
+            voxels, forms = read_nifti(path)
+            guessed = {} if forms.oriented else {GUESSED: "yes"}
+            grid = _volume(voxels, forms.affine, path, **{NIFTI_FORMS: forms.to_json(), **guessed})
+        elif _suffix(path, ITK_SUFFIXES):
+            grid = _read_itk(path)
+        else:
+            # An axial slice as radiology shows it: columns run to the patient's left, rows to the back.
+            grid = _Grid(read_picture_file(path), LPS_TO_RAS.copy(), "picture")
+    except InputError:
+        raise
+    except Exception as error:  # a decoder raises whatever a damaged file makes it stumble over
+        raise InputError(
+            f"{path} cannot be read: it is damaged, incomplete, or not in the format of its name. Get a fresh copy."
+        ) from error
+    if not np.isfinite(grid.affine).all() or _is_flat(grid.affine):
+        raise InputError(
+            f"{path}: the affine {grid.affine.tolist()} cannot be inverted, expected spacings above 0 mm. "
+            "Export the image again with its geometry."
+        )
+    return grid
+
+
+def _meta_tensor(grid: _Grid, path: PathLike, dtype: torch.dtype) -> MetaTensor:
+    return MetaTensor(
+        torch.as_tensor(np.ascontiguousarray(grid.voxels), dtype=dtype),
+        affine=torch.as_tensor(grid.affine, dtype=torch.float64),
+        meta={"filename_or_obj": str(path), "kind": grid.kind, **grid.details},
+    )
+
+
+def _volume(voxels: np.ndarray, affine: np.ndarray, path: Path, **details: str) -> _Grid:
+    while voxels.ndim > 3 and voxels.shape[-1] == 1:
+        voxels = voxels[..., 0]
+    if voxels.ndim == 5 and voxels.shape[3] == 1:  # NIfTI keeps the fourth for time
+        voxels = voxels[:, :, :, 0]
+    if voxels.ndim > 4:
+        _refuse_channels(path, voxels.shape)
+    if voxels.ndim == 4:  # masks, or images of several times
+        return _Grid(np.moveaxis(voxels, 3, 0), affine, details=details)
+    voxels = voxels.reshape(voxels.shape + (1,) * (3 - voxels.ndim))
+    return _Grid(voxels[None].astype(np.float32, copy=False), affine, details=details)
+
+
+def _refuse_channels(path: PathLike, shape: Sequence[int]) -> NoReturn:
+    raise InputError(
+        f"{path}: the image has {_times(shape)} voxels in {len(shape)} dimensions, expected one 3D volume. Extract "
+        "one, such as the first, [..., 0], into a file of its own."
+    )
+
+
+def _read_itk(path: Path) -> _Grid:
+    image = SimpleITK.ReadImage(str(path))
+    values = image.GetNumberOfComponentsPerPixel()
+    if values > 1:
+        raise InputError(f"{path}: each voxel has {values} values, expected one. Extract one channel.")
+    return _volume(SimpleITK.GetArrayFromImage(image).T, placement(image), path)

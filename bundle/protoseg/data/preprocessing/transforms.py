@@ -1,0 +1,167 @@
+"""What every config begins and ends with: files to tensors, and label maps to files."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+from monai.config import KeysCollection, PathLike
+from monai.data import MetaTensor
+from monai.transforms import Compose, MapTransform, Transform
+
+from protoseg.data.io.grids import LabelGrid, align_labels
+from protoseg.data.io.pictures import write_label_picture
+from protoseg.data.io.volumes import query_id, read_image, read_labels, write_label_map
+from protoseg.data.preprocessing.padding import without_padding
+from protoseg.data.scan_cache import fingerprint
+from protoseg.errors import input_errors_unwrapped
+from protoseg.files import to_path
+
+__all__ = [
+    "LoadLabels",
+    "LoadLabelsd",
+    "LoadVolume",
+    "LoadVolumed",
+    "Preprocessing",
+    "SaveLabelMap",
+    "SaveLabelMapd",
+    "transform_key",
+]
+
+FORMAT = 2  # raise it when the code changes what a transform makes of a scan: what was stored is made again then
+
+
+class Preprocessing(Compose):
+    """MONAI's `Compose` with a key, except that an `InputError` reaches the user as it was raised.
+
+    MONAI wraps whatever a transform raises in a RuntimeError that names the transform; the sentence that
+    tells the user what is wrong with the file would be buried under it.
+
+    `key` stands for the transforms and their parameters, in every process alike.
+    """
+
+    def __init__(self, transforms: Sequence[Callable]) -> None:
+        super().__init__(transforms)
+        # Now, because MONAI's transforms note in themselves what they last did.
+        self.key = fingerprint(FORMAT, self.transforms)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Apply the transforms in order."""
+        with input_errors_unwrapped():
+            return super().__call__(*args, **kwargs)
+
+
+def transform_key(transform: Callable) -> str:
+    """Key of a `Preprocessing`, or fingerprint of another callable as it is now, which use may change."""
+    return transform.key if isinstance(transform, Preprocessing) else fingerprint(transform)
+
+
+class LoadVolume(Transform):
+    """Read an image by `read_image`, its padding filled by the lowest of the other values.
+
+    Example::
+
+        LoadVolume()("scan.nii.gz").shape  # (1, 512, 512, 90)
+        LoadVolume()("photo.png").shape  # (3, 640, 480, 1)
+    """
+
+    def __call__(self, path: PathLike) -> MetaTensor:
+        """Read the image at `path`."""
+        return _without_padding(read_image(path))
+
+
+class LoadVolumed(MapTransform):
+    """Dictionary form of `LoadVolume`: each key's path becomes its image."""
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Read the image at each key's path."""
+        return {**data, **{key: _without_padding(read_image(data[key])) for key in self.key_iterator(data)}}
+
+
+def _without_padding(image: MetaTensor) -> MetaTensor:
+    """Fill padding before anything is interpolated, which would blur its edges into values that tell nothing."""
+    return MetaTensor(without_padding(image.as_tensor()), meta=image.meta)
+
+
+class LoadLabels(Transform):
+    """Array form of `read_labels`.
+
+    Example::
+
+        LoadLabels()("organs.nii.gz").unique()  # [0, 1, 4]
+        LoadLabels()("black_and_white.png").unique()  # [0, 1]
+    """
+
+    def __call__(self, path: PathLike) -> MetaTensor:
+        """Read the label map at `path`."""
+        return read_labels(path)
+
+
+class LoadLabelsd(MapTransform):
+    """Dictionary form of `LoadLabels`: each key's path becomes its label map, on the grid of an image.
+
+    Args:
+        keys: the label maps' paths.
+        image_key: an image that is already loaded, as by `LoadVolumed`.
+        label_grid: see `align_labels`.
+        allow_missing_keys: pass over a key that is not there.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        image_key: str = "image",
+        label_grid: LabelGrid = "affine",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.image_key = image_key
+        self.label_grid = label_grid
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Read the label map at each key's path and align it."""
+        image = data[self.image_key]
+        labels = {
+            key: align_labels(read_labels(data[key], image), image, self.label_grid) for key in self.key_iterator(data)
+        }
+        return {**data, **labels}
+
+
+class SaveLabelMap(Transform):
+    """Write a label map (1, X, Y, Z) into a folder, named after the image it came from.
+
+    The name comes from `meta["filename_or_obj"]`. That of a picture is written as a picture too.
+
+    Example::
+
+        labels.meta["filename_or_obj"]  # "scans/anna.nii.gz", or "photos/anna.jpg"
+        SaveLabelMap("out")(labels)  # writes out/anna_seg.nii.gz, and out/anna_seg_labels.png for the photo
+    """
+
+    def __init__(self, output_dir: PathLike, postfix: str = "_seg") -> None:
+        self.output_dir = to_path(output_dir, "output_dir")
+        self.postfix = postfix
+
+    def __call__(self, labels: MetaTensor) -> MetaTensor:
+        """Write the label map and return it."""
+        target = self.output_dir / f"{query_id(labels.meta['filename_or_obj'])}{self.postfix}"
+        write_label_map(target.with_name(f"{target.name}.nii.gz"), labels, labels)
+        if labels.meta.get("kind") == "picture":
+            write_label_picture(target.with_name(f"{target.name}_labels.png"), labels.cpu().numpy())
+        return labels
+
+
+class SaveLabelMapd(MapTransform):
+    """Dictionary form of `SaveLabelMap`."""
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: PathLike,
+        postfix: str = "_seg",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.saver = SaveLabelMap(output_dir, postfix)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write the label map of each key."""
+        return {**data, **{key: self.saver(data[key]) for key in self.key_iterator(data)}}

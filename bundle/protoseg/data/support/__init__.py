@@ -1,0 +1,1 @@
+"""Supports from files, and the library of them that a server keeps."""

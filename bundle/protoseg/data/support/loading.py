@@ -1,0 +1,127 @@
+"""Supports in files: read from a labelled scan, kept in a file of their own."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from protoseg.data.io.datalists import is_legend
+from protoseg.data.io.grids import decode_label_names, parse_label_names
+from protoseg.data.io.volumes import read_labels
+from protoseg.data.preprocessing.planes import SLICE_AXES
+from protoseg.data.preprocessing.transforms import transform_key
+from protoseg.data.scan_cache import fingerprint
+from protoseg.engine.slice_axes import SliceAxes
+from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet, support_from_scan
+from protoseg.errors import InputError
+from protoseg.files import replacing
+
+__all__ = ["load_support", "read_support", "save_support"]
+
+logger = logging.getLogger(__name__)
+
+TENSORS = ("images", "masks")
+DETAILS = ("labels", "components", "origins", "preprocessing", "encoder", "slice_axes")
+
+
+def load_support(
+    image: str | Path,
+    label: str | Path,
+    *,
+    transform: Callable[[dict[str, Any]], Mapping[Any, Any]],
+    image_size: int,
+    label_names: Mapping | Sequence[str] | str | None = None,
+    slices: SliceSelection | int | Sequence[int] = "largest",
+    adjacent_slices: bool = False,
+    slice_axes: SliceAxes | None = None,
+) -> SupportSet:
+    """Read one labelled scan and build a support from it.
+
+    Args:
+        image: a volume, picture or DICOM folder.
+        label: its labels, see `read_labels`.
+        transform: {"image": path, "label": path} -> tensors of `support_from_scan`.
+        image_size: edge of the network's input in pixels.
+        label_names: see `parse_label_names`.
+        slices: see `choose_slices`.
+        adjacent_slices: the network's three channels are a slice and its neighbours.
+        slice_axes: directions that its slices are to follow, such as another support's; None for those of its plane.
+
+    Raises:
+        InputError: of reading, of the label names, or of the slice selection; a label that was chosen, or every
+            label, lies outside the body.
+    """
+    making = fingerprint(transform_key(transform), image_size, adjacent_slices)  # before use, which may change it
+    data = transform({"image": str(image), "label": str(label), SLICE_AXES: slice_axes})
+    names = decode_label_names(label_names)
+    # The values of the file: what the crop to the body took away must not be said to be missing from it.
+    meta = getattr(data["label"], "meta", {})
+    in_file = MetaTensor(meta["label_values"], meta=meta) if "label_values" in meta else read_labels(label, image)
+    labels = parse_label_names(names, in_file, str(label))
+    chosen = names is not None and not is_legend(names)
+    labels = _labels_inside(labels, data["label"], required=chosen, place=f"{label} on {image}")
+    return support_from_scan(
+        data["image"],
+        data["label"],
+        labels,
+        image_size=image_size,
+        slices=slices,
+        adjacent_slices=adjacent_slices,
+        scan=str(image),
+        preprocessing=making,
+    )
+
+
+def save_support(path: str | Path, support: SupportSet) -> None:
+    """Write a support as one safetensors file: tensors, and the rest as JSON in its header."""
+    details = {name: json.dumps(getattr(support, name)) for name in DETAILS}
+    tensors = {name: getattr(support, name).contiguous() for name in TENSORS}
+    with replacing(path) as unfinished:
+        save_file(tensors, unfinished, metadata=details)
+
+
+def read_support(path: str | Path) -> SupportSet:
+    """Read what `save_support` wrote.
+
+    Raises:
+        InputError: the file is missing, damaged, or no support.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} does not exist. Give a support that was saved before.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in TENSORS}
+            # Supports of before 0.2 do not say how their slices are directed.
+            details = {name: json.loads({"slice_axes": "null", **file.metadata()}[name]) for name in DETAILS}
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} ({path.stat().st_size} bytes) is damaged or no support that was saved here. Save it again."
+        ) from error
+    details["origins"] = tuple(SliceOrigin(*origin) for origin in details["origins"])
+    details["slice_axes"] = details["slice_axes"] and tuple(map(tuple, details["slice_axes"]))
+    return SupportSet(**tensors, **details)
+
+
+def _labels_inside(labels: dict[str, int], drawn: torch.Tensor, *, required: bool, place: str) -> dict[str, int]:
+    """Leave out labels that the transform took away, with a warning; refuse if they are required, or all."""
+    left = torch.unique(drawn).tolist()
+    lost = [name for name, value in labels.items() if value not in left]
+    if not lost:
+        return labels
+    found = f"{place}: {', '.join(lost)} lies outside the body that was found"
+    if required or len(lost) == len(labels):
+        raise InputError(
+            f"{found}. Check that the two belong together; if they do, set modality, which decides how the body is "
+            "found."
+        )
+    logger.warning("%s; left out.", found)
+    return {name: value for name, value in labels.items() if name not in lost}

@@ -1,0 +1,82 @@
+"""Watches over an adaptation that learns from its own predictions: wrong ones must not corrupt the network."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from protoseg.engine.quality import reverse_dice
+from protoseg.engine.support import SupportSet
+from protoseg.networks.alpnet import ALPNet
+from protoseg.ops.upsampling import CellsToPixels, winning_class
+
+__all__ = ["ReverseGuard"]
+
+BATCH = 8  # slices encoded together
+FALL = 0.01  # of a label's estimated Dice, beyond which the network is being corrupted
+AGREEMENT = 0.98  # mean Dice of the predictions before and after: the estimate is to be trusted near the start only
+
+
+class ReverseGuard:
+    """Compares a network in adaptation with the one that it began as, on some slices of the query.
+
+    Both segment the slices, and the support in reverse from what they found (`reverse_dice`).
+
+    Args:
+        network: before the adaptation.
+        images: (B, 3, size, size), network input, slices that show the labels well.
+        support: the truth; a slice for every label is enough, and quick.
+    """
+
+    def __init__(self, network: ALPNet, images: Tensor, support: SupportSet) -> None:
+        self.images, self.support = images, support
+        self._masks, estimates = self._segment(network)
+        found = self._masks.unique().tolist()
+        self._estimates = {name: dice for k, (name, dice) in enumerate(estimates.items(), start=1) if k in found}
+        self.start = _mean(self._estimates)
+
+    def check(self, network: ALPNet) -> float | None:
+        """Mean estimated Dice, with a network, of the labels that were found before; None where it does worse.
+
+        Worse is: the estimate of any label fell by more than 0.01, or the predictions have moved away (mean Dice of
+        old and new below 0.98).
+        """
+        masks, estimates = self._segment(network)
+        estimates = {name: estimates[name] for name in self._estimates}
+        fell = any(estimates[name] < before - FALL for name, before in self._estimates.items())
+        if fell or self._agreement(masks) < AGREEMENT:
+            return None
+        return _mean(estimates)
+
+    @torch.no_grad()
+    def _segment(self, network: ALPNet) -> tuple[Tensor, dict[str, float]]:
+        """Predicted masks (B, size, size) and estimated Dice by label."""
+        network.eval()
+        device = next(network.parameters()).device
+        query, support = (
+            torch.cat([network.encode(batch.to(device)) for batch in images.split(BATCH)])
+            for images in (self.images, self.support.images)
+        )
+        masks = self.support.one_hot().to(device)
+        prototypes = network.matching.build(support[None], masks[None])
+        size = self.images.shape[-1]
+        to_pixels = CellsToPixels((query.shape[-2], query.shape[-1]), size, size, device)
+        scores = (network.matching.match(features[None, None], prototypes)[0, 0] for features in query)
+        winners = [winning_class(score.log_softmax(0), to_pixels).label for score in scores]
+        found = torch.from_numpy(np.stack(winners))
+        estimates = reverse_dice(network.matching, query, found, support, self.support)
+        return found, estimates
+
+    def _agreement(self, masks: Tensor) -> float:
+        """Mean Dice, over the labels that were found before, of two predictions of the same slices."""
+        dice = []
+        for label in self._masks.unique().tolist():
+            if label:
+                before, after = self._masks == label, masks == label
+                dice.append(float(2 * (before & after).sum() / (before.sum() + after.sum())))
+        return sum(dice) / max(len(dice), 1)
+
+
+def _mean(estimates: dict[str, float]) -> float:
+    return sum(estimates.values()) / max(len(estimates), 1)

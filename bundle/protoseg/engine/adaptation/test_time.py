@@ -1,0 +1,234 @@
+"""Adaptation: the network learns a little from the support or from its own predictions before it has the last word.
+
+Source: DINOv2-ALPNet (arXiv 2403.03273), test-time training, which is the scope "slice" here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from threading import Lock
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from monai.transforms import Compose
+from scipy.ndimage import find_objects
+from torch import Tensor
+from tqdm import tqdm
+
+from protoseg.engine.adaptation.episodes import LabelledSlices, draw_episodes
+from protoseg.engine.adaptation.guard import ReverseGuard
+from protoseg.engine.adaptation.training import ShortTraining
+from protoseg.engine.clicks.click import Click
+from protoseg.engine.component_filter import keep_components
+from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.one_shot import OneShotSettings, segment
+from protoseg.engine.prediction import Prediction
+from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation, Refiner
+from protoseg.engine.support import SupportSet
+from protoseg.errors import InputError
+from protoseg.networks.alpnet import ALPNet
+from protoseg.ops.fingerprint import tensor_digest, weights_fingerprint
+from protoseg.ops.slices import axial_slices, fit_slices, network_input, volume_from_slices
+
+__all__ = ["Adaptation", "AdaptationScope", "segment_with_adaptation"]
+
+AdaptationScope = Literal["slice", "volume", "support"]
+
+CONFIDENT_SHARE = 0.5  # of the slices that hold a label: the others are not learned from
+MOST_SLICES = 16  # of a volume are learned from
+PRIVATE_BYTES = 2**28  # of features made by weights that no other volume will use
+
+
+class Adaptation:
+    """How a network is adapted; it always works on a copy of the weights.
+
+    Args:
+        scope: "slice", to each slice's own prediction, and forgotten after the slice (published); "volume", once to
+            the confident slices of a volume, watched by a `ReverseGuard`; "support", once to the support, whatever
+            the query.
+        augmentation: of {"image": (3, H, W), "mask": (L, H, W)}, that makes episodes of a slice.
+        seed: of the episodes and of LoRA's first weights.
+        training: arguments of `ShortTraining`.
+
+    Raises:
+        InputError: for an unknown scope.
+    """
+
+    def __init__(self, *, scope: AdaptationScope, augmentation: Compose, seed: int = 0, **training: Any) -> None:
+        if scope not in ("slice", "volume", "support"):
+            raise InputError(f"The scope of adaptation is '{scope}'; choose 'slice', 'volume' or 'support'.")
+        self.scope = scope
+        self.augmentation = augmentation
+        self.seed = seed
+        self.training = ShortTraining(seed=seed, **training)
+        self._kept: tuple[str, ALPNet] | None = None  # the last support's network: a copy of the weights each
+        self._lock = Lock()
+
+    def to_slices(self, network: ALPNet, slices: LabelledSlices, guard: ReverseGuard | None = None) -> ALPNet:
+        """A copy of the network that learned from labelled slices, or the network itself where a guard saw no gain."""
+        return self.training.adapted(network, draw_episodes(slices, self.augmentation, seed=self.seed), guard)
+
+    def to_support(self, network: ALPNet, support: SupportSet) -> ALPNet:
+        """A copy of the network that learned from the support; made once for the same support and network."""
+        parts = (weights_fingerprint(network), *(tensor_digest(t).hex() for t in (support.images, support.masks)))
+        key = "-".join(parts) + str(next(network.parameters()).device)
+        with self._lock:
+            if self._kept is None or self._kept[0] != key:
+                self._kept = key, self.to_slices(network, LabelledSlices(support.images, support.masks))
+            return self._kept[1]
+
+    def to_volume(self, network: ALPNet, slices: Tensor, coarse: CoarseSegmentation, support: SupportSet) -> ALPNet:
+        """A copy of the network that learned from the confident slices (S, C, H, W) of a volume under their masks.
+
+        The network itself comes back where nothing was found or the guard saw no gain.
+        """
+        confident = _confident_slices(coarse)
+        if not confident:
+            return network
+        watched = _labelled(
+            slices, coarse, _largest(torch.from_numpy(coarse.label_map), len(coarse.labels)), network, support
+        )
+        guard = ReverseGuard(network, watched.images, _one_slice_a_label(support))
+        return self.to_slices(network, _labelled(slices, coarse, confident, network, support), guard)
+
+
+def segment_with_adaptation(
+    volume: Tensor,
+    support: SupportSet,
+    network: ALPNet,
+    settings: OneShotSettings | None = None,
+    cache: FeatureCache | None = None,
+    *,
+    adaptation: Adaptation | None,
+    refiner: Refiner | None = None,
+    clicks: Sequence[Click] = (),
+) -> Prediction:
+    """Segment a volume by a network that was adapted to it, or is as it was (None); arguments as in `segment`.
+
+    Features of a network adapted to the support go into the cache, which tells weights apart: the next query is
+    segmented by the same ones. Features of weights that live for a volume would only drive others out of it.
+    """
+    if adaptation is None:
+        return segment(volume, support, network, settings, cache, refiner=refiner, clicks=clicks)
+    settings = settings or OneShotSettings()
+    cache = cache or FeatureCache()
+    support.check_encoder(network)
+    support = replace(support, encoder="")  # adapted weights are others than those that the support is meant for
+    if adaptation.scope == "slice":
+        refiner = _SliceBySlice(adaptation, support, network, settings, refiner)
+    elif adaptation.scope == "support":
+        network = adaptation.to_support(network, support)
+    else:
+        coarse = _coarse_segmentation(volume, support, network, settings, cache)
+        adapted = adaptation.to_volume(network, axial_slices(volume), coarse, support)
+        if adapted is not network:
+            network, cache = adapted, FeatureCache(PRIVATE_BYTES)
+    return segment(volume, support, network, settings, cache, refiner=refiner, clicks=clicks)
+
+
+class _SliceBySlice(Refiner):
+    """Adapts the network to one slice after the other, and segments each again with it.
+
+    As a refiner, because it begins with what the matching found. The refinement proper comes after it.
+    """
+
+    def __init__(
+        self,
+        adaptation: Adaptation,
+        support: SupportSet,
+        network: ALPNet,
+        settings: OneShotSettings,
+        refiner: Refiner | None,
+    ) -> None:
+        self.adaptation, self.support, self.network, self.settings = adaptation, support, network, settings
+        self.refiner = refiner
+
+    def refine(
+        self,
+        slices: Tensor,
+        coarse: CoarseSegmentation,
+        *,
+        spacing: tuple[float, float, float],
+        clicks: Sequence[Click] = (),
+    ) -> RefinedSegmentation:
+        """Segment every slice that holds a label by a network of its own."""
+        label_map, log_probability = coarse.label_map.copy(), coarse.log_probability.clone()
+        certainty = np.zeros_like(label_map)
+        settings = replace(self.settings, components="none", progress=False)
+        held = np.flatnonzero(coarse.label_map.any((1, 2))).tolist()
+        for index in tqdm(held, "Adapting", unit="slice", disable=not self.settings.progress, leave=None):
+            one = _labelled(slices, coarse, [index], self.network, self.support)
+            adapted = self.adaptation.to_slices(self.network, one)
+            first = max(index - 1, 0)  # its neighbours come along for the slice adapter
+            around = volume_from_slices(slices[first : index + 2])
+            again = _coarse_segmentation(around, self.support, adapted, settings, FeatureCache(0))
+            label_map[index] = again.label_map[index - first]
+            log_probability[index] = again.log_probability[index - first]
+            certainty[index] = (again.probability(index - first).amax(0) * 255).byte().numpy()
+        boxes = find_objects(label_map, max_label=len(coarse.labels))
+        keep_components(label_map, certainty, boxes, self.support.component_counts(), self.settings.components)
+        if self.refiner is None:
+            return RefinedSegmentation(label_map)
+        adapted_coarse = CoarseSegmentation(label_map, log_probability, coarse.labels)
+        return self.refiner.refine(slices, adapted_coarse, spacing=spacing, clicks=clicks)
+
+
+class _Recorder(Refiner):
+    """Refines nothing, and keeps what there was to refine."""
+
+    coarse: CoarseSegmentation
+
+    def refine(
+        self,
+        slices: Tensor,
+        coarse: CoarseSegmentation,
+        *,
+        spacing: tuple[float, float, float],
+        clicks: Sequence[Click] = (),
+    ) -> RefinedSegmentation:
+        """Keep the coarse segmentation as it is."""
+        self.coarse = coarse
+        return RefinedSegmentation(coarse.label_map)
+
+
+def _coarse_segmentation(
+    volume: Tensor, support: SupportSet, network: ALPNet, settings: OneShotSettings, cache: FeatureCache
+) -> CoarseSegmentation:
+    recorder = _Recorder()
+    segment(volume, support, network, replace(settings, estimate_quality=False), cache, refiner=recorder)
+    return recorder.coarse
+
+
+def _labelled(
+    slices: Tensor, coarse: CoarseSegmentation, indices: list[int], network: ALPNet, support: SupportSet
+) -> LabelledSlices:
+    """Some slices as the network takes them, under what was found on them."""
+    size = support.images.shape[-1]
+    images = network_input(slices, indices, size=size, adjacent=network.slice_adapter is not None)
+    masks = fit_slices(torch.from_numpy(coarse.label_map[indices])[:, None], size, "nearest")[:, 0]
+    return LabelledSlices(images, masks)
+
+
+def _confident_slices(coarse: CoarseSegmentation) -> list[int]:
+    """The more confident half, by the mean probability of the cells found, of the slices that hold a label."""
+    held = np.flatnonzero(coarse.label_map.any((1, 2))).tolist()
+    confidence = {}
+    for index in held:
+        best, winner = coarse.log_probability[index].float().max(0)
+        confidence[index] = float(best.exp()[winner > 0].mean()) if (winner > 0).any() else 0.0
+    count = min(round(CONFIDENT_SHARE * len(held) + 0.5), MOST_SLICES)
+    return sorted(sorted(held, key=lambda index: -confidence[index])[:count])
+
+
+def _largest(masks: Tensor, labels: int) -> list[int]:
+    """For every label that is there the slice of masks (B, H, W) on which it is largest."""
+    areas = [(masks == label).flatten(1).sum(1) for label in range(1, 1 + labels)]
+    return sorted({int(area.argmax()) for area in areas if area.any()})
+
+
+def _one_slice_a_label(support: SupportSet) -> SupportSet:
+    chosen = _largest(support.masks, len(support.labels))
+    origins = tuple(support.origins[index] for index in chosen)
+    return replace(support, images=support.images[chosen], masks=support.masks[chosen], origins=origins)

@@ -1,0 +1,150 @@
+"""Following a label from the slices where it is known to their neighbours, and on from there.
+
+Neighbouring slices of one person show almost the same, so the slice that was done last serves as support for the next
+one. Errors would add up that way: the label must be found by the known slices on both sides too, and it ends where it
+is not. Source of the idea: propagation with a memory of earlier frames, as in video object segmentation (Oh et al.,
+ICCV 2019).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from protoseg.engine.clicks.working_grid import WorkingGrid
+from protoseg.matching.matching import Matching
+from protoseg.ops.graph_cut import cut
+from protoseg.ops.slices import fit_slices
+from protoseg.ops.upsampling import CellsToPixels
+
+__all__ = ["SliceTracker", "Tracked"]
+
+Mask = NDArray[np.bool_]
+
+REACH = 20.0  # mm; what lies farther from the label on the slice before is a look-alike
+POSSIBLE = 0.1  # probability from which a pixel takes part in the cut
+UNSURE = 0.01  # a probability is no nearer to 0 or 1 than this, so that the cut may overrule it
+SMOOTHNESS = 4.0  # mm, of the cut
+MASK_SIZE = 256  # edge in pixels of the squares on which masks meet feature cells
+
+
+class Tracked(NamedTuple):
+    """Where a label was found, on a slice or in a volume."""
+
+    mask: Mask
+    certainty: NDArray[np.uint8]  # its probability in 1/255; 0 outside the mask
+
+
+class SliceTracker:
+    """Follows one label through one volume.
+
+    What lies between two known slices depends on these two alone, and is kept until one of them changes.
+
+    Args:
+        slices: (S, C, H, W), normalised.
+        features: (S, D, h, w) of all of them.
+        matching: of a slice with its support.
+        spacing: of rows and columns in mm.
+    """
+
+    def __init__(self, slices: Tensor, features: Tensor, matching: Matching, *, spacing: tuple[float, float]) -> None:
+        self.slices, self.features, self.matching, self.spacing = slices, features, matching, spacing
+        cells = (features.shape[-2], features.shape[-1])
+        self.to_pixels = CellsToPixels(cells, slices.shape[-2], slices.shape[-1], features.device)
+        self._stretches: dict[tuple[object, ...], dict[int, Tracked]] = {}
+
+    @torch.no_grad()
+    def follow(self, known: Mapping[int, Mask]) -> Tracked:
+        """Find the label in the whole volume (S, H, W).
+
+        Args:
+            known: masks (H, W) by slice; at least one.
+        """
+        shape = (len(self.slices), *self.slices.shape[-2:])
+        found = Tracked(np.zeros(shape, bool), np.zeros(shape, np.uint8))
+        stretches = {}
+        indices = sorted(known)
+        for first, last in zip([-1, *indices], [*indices, len(self.slices)]):
+            limits = {index: known[index] for index in (first, last) if index in known}
+            key = (first, last, *(mask.tobytes() for mask in limits.values()))
+            stretches[key] = self._stretches.get(key) or self._fill(first, last, limits)
+            certain = {index: Tracked(mask, np.where(mask, 255, 0).astype(np.uint8)) for index, mask in limits.items()}
+            for index, (mask, certainty) in (stretches[key] | certain).items():
+                found.mask[index], found.certainty[index] = mask, certainty
+        self._stretches = stretches
+        return found
+
+    def _fill(self, first: int, last: int, limits: dict[int, Mask]) -> dict[int, Tracked]:
+        """The slices between two, each from the nearer side; one of the two may lie just outside the volume."""
+        turn = (first + last) // 2
+        if first not in limits:
+            turn = first
+        elif last not in limits:
+            turn = last - 1
+        known = {index: self._square(mask) for index, mask in limits.items()}
+        filled: dict[int, Tracked] = {}
+        for start, stop, step in ((first, turn, 1), (last, turn + 1, -1)):
+            if start not in known:
+                continue
+            before = known[start]
+            for index in range(start + step, stop + step, step):
+                filled[index] = self._next(index, known, {index - step: before})
+                before = self._square(filled[index].mask)
+        return filled
+
+    def _square(self, mask: Mask) -> Tensor:
+        """A mask (size, size) float32 in the centred square of the features."""
+        return (
+            fit_slices(torch.from_numpy(mask)[None, None], MASK_SIZE, "nearest")[0, 0].float().to(self.features.device)
+        )
+
+    def _next(self, index: int, known: dict[int, Tensor], before: dict[int, Tensor]) -> Tracked:
+        """One slice, from the masks (size, size) of known slices and of the slice before."""
+        supports = [known] if before.keys() <= known.keys() else [known, before]
+        cells = self._match(index, supports, self._near(*before.values()))
+        found = np.zeros(self.slices.shape[-2:], bool)
+        certainty = np.zeros(found.shape, np.uint8)
+        window = self.to_pixels.window(cells > POSSIBLE)
+        if window is not None:
+            probability = self.to_pixels(cells, window).cpu().numpy()
+            found[window] = self._cut(self.slices[index][:, *window].float().cpu().numpy(), probability)
+            certainty[window] = (probability * found[window] * 255).round().astype(np.uint8)
+        return Tracked(found, certainty)
+
+    def _near(self, before: Tensor) -> Tensor:
+        """The cells (h, w) within reach of a mask (size, size)."""
+        height, width = self.features.shape[-2:]
+        cell = max(self.slices.shape[-2:]) * max(self.spacing) / max(height, width)  # mm
+        radius = math.ceil(REACH / cell)
+        held = F.adaptive_max_pool2d(before[None, None], (height, width))
+        return F.max_pool2d(held, 2 * radius + 1, stride=1, padding=radius)[0, 0] > 0
+
+    def _match(self, index: int, supports: list[dict[int, Tensor]], near: Tensor) -> Tensor:
+        """Probability (h, w) of the label where it is near: geometric mean of those by each support."""
+        probability = torch.zeros(near.shape, device=self.features.device)
+        rows, columns = (near.any(axis).nonzero()[:, 0] for axis in (1, 0))
+        if not len(rows):
+            return probability
+        box = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+        agreed = torch.ones((), device=self.features.device)
+        for support in supports:
+            masks = torch.stack(list(support.values()))  # S x size x size
+            prototypes = self.matching.build(self.features[list(support)][None], masks[None, None])
+            scores = self.matching.match(self.features[index][None, None, :, *box], prototypes)[0, 0]
+            agreed = agreed * scores.softmax(0)[1]
+        probability[box] = agreed ** (1 / len(supports))
+        return probability * near
+
+    def _cut(self, image: NDArray[np.float32], probability: NDArray[np.float32]) -> Mask:
+        """Cut the label out of a window of a slice."""
+        grid = WorkingGrid((probability.shape[0], probability.shape[1]), self.spacing)
+        *channels, likely = grid.shrink(np.concatenate([image, probability[None]]))
+        likely = likely.clip(UNSURE, 1 - UNSURE)
+        return grid.enlarge(cut(np.stack(channels), likely, spacing=grid.spacing, smoothness=SMOOTHNESS))

@@ -1,0 +1,55 @@
+"""The clicks that a user has set on a volume, and which of them still count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from protoseg.engine.clicks.click import Click
+
+__all__ = ["ClickRecord"]
+
+Point = tuple[int, int]
+
+
+class ClickRecord:
+    """Clicks in the order in which they were set, without those that later ones contradict."""
+
+    def __init__(self) -> None:
+        self.seen: set[Click] = set()  # contradicted ones too
+        self.valid: list[Click] = []
+
+    def add(self, clicks: Sequence[Click]) -> list[Click]:
+        """Append clicks, and give the earlier ones that no longer count.
+
+        Of two on one pixel that cannot both be right the later one counts.
+        """
+        settled = {(*click[:3], click.label) for click in clicks}
+        taken = {click[:3] for click in clicks if click.positive}
+        self.seen.update(clicks)
+        contradicted = [
+            click
+            for click in self.valid
+            if (*click[:3], click.label) in settled or (click.positive and click[:3] in taken)
+        ]
+        self.valid = [click for click in self.valid if click not in contradicted]
+        self.valid += clicks
+        return contradicted
+
+    def points(self, index: int, label: int) -> tuple[list[Point], list[Point]]:
+        """(row, column) of the points of a slice that are on a label, and of those that are not.
+
+        A positive click on another label is a negative one.
+        """
+        here = [click for click in self.valid if click.slice_index == index]
+        positive = [(click.row, click.column) for click in here if click.label == label and click.positive]
+        negative = [(click.row, click.column) for click in here if click.label == label and not click.positive]
+        others = [(click.row, click.column) for click in here if click.label != label and click.positive]
+        return positive, negative + others
+
+    def slices(self) -> dict[int, list[int]]:
+        """Sorted indices of the slices with positive clicks, by label."""
+        found: dict[int, set[int]] = {}
+        for click in self.valid:
+            if click.positive:
+                found.setdefault(click.label, set()).add(click.slice_index)
+        return {label: sorted(found[label]) for label in sorted(found)}

@@ -1,0 +1,181 @@
+"""From a few clicks on a slice to the mask of that slice.
+
+Every pixel is compared with the clicks: by the cosine of its features, which tell organs apart, and by its intensity,
+which is sharper. It belongs to the label where it is more like a positive click than like a negative one, and more like
+it than pixels of two organs usually are. A graph cut then draws the border along the image's edges.
+
+The constants were chosen on drawn CT and MR slices and on two real CT examinations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.special import expit
+from torch import Tensor
+
+from protoseg.engine.clicks.working_grid import WorkingGrid
+from protoseg.matching.matching import unit
+from protoseg.ops.components import connected_components
+from protoseg.ops.graph_cut import cut
+from protoseg.ops.upsampling import CellsToPixels, Window
+
+__all__ = ["slice_mask"]
+
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Point = tuple[int, int]
+
+UNLIKE = 0.4  # likeness below which a pixel is taken for something else, where 1 is the click itself
+TEMPERATURE = 0.3  # likeness to log odds
+INTENSITY_WEIGHT = 0.5  # likeness lost by a difference of one standard deviation of the volume's intensities
+LARGEST_DIFFERENCE = 2.0  # in these; bone and air are equally unlike tissue
+DISTANCE_WEIGHT = 0.015  # likeness lost by 1 mm: a correction speaks for its surroundings
+BLUR = 1.5  # mm; noise is no difference of intensity
+SMOOTHNESS = 4.0  # mm, of the cut
+PRIOR_TRUST = 0.15  # likeness by which an earlier mask leads: less than that of a click nearby
+PRIOR_BLUR = 3.0  # mm; borders of an earlier mask are not exact
+UNSURE = 0.01  # a probability nearer to 0 or 1 than this only clicks give
+MOST_POINTS = 16  # that a slice is compared with; of a scribble's hundreds the ones that lie farthest apart
+POSSIBLE = 0.2  # probability from which the cut looks at a pixel
+MARGIN = 8  # pixels around these
+
+
+def slice_mask(
+    image: Image,
+    features: Tensor,
+    positive: Sequence[Point],
+    negative: Sequence[Point] = (),
+    *,
+    spacing: tuple[float, float] = (1.0, 1.0),
+    prior: Mask | None = None,
+) -> Mask:
+    """Mask (H, W) of what was clicked on.
+
+    The first positive click speaks for the whole slice, further ones and negative ones mostly for what is near. With
+    an earlier mask all clicks are corrections. The mask holds every positive click and no negative one.
+
+    Args:
+        image: (C, H, W), normalised.
+        features: (D, h, w) of the slice in its centred square (see `fit_slices`).
+        positive: (row, column) of points on the label.
+        negative: (row, column) of points beside it.
+        spacing: of rows and columns in mm.
+        prior: (H, W), what was thought to be the label before these clicks; an empty one says nothing.
+    """
+    if not positive and (prior is None or not negative):
+        return np.zeros(image.shape[1:], bool) if prior is None else prior.copy()
+    grid = WorkingGrid((image.shape[1], image.shape[2]), spacing)
+    before = None if prior is None or not prior.any() else grid.shrink(prior[None].astype(np.float32))[0]
+    if before is None and not positive:
+        return np.zeros(image.shape[1:], bool)
+    found = _mask(grid.shrink(image), features, grid.points(positive), grid.points(negative), grid.spacing, before)
+    mask = grid.enlarge(found)
+    _set(mask, positive, 1)
+    _set(mask, negative, 0)
+    return mask
+
+
+def _mask(
+    image: Image,
+    features: Tensor,
+    positive: Sequence[Point],
+    negative: Sequence[Point],
+    spacing: tuple[float, float],
+    prior: Image | None,
+) -> Mask:
+    """As `slice_mask`, on pixels that are not too fine; the prior is a share of each pixel."""
+    lead = _lead(image, features, positive, negative, spacing, prior)
+    probability = expit(lead / TEMPERATURE).clip(UNSURE, 1 - UNSURE).astype(np.float32)
+    _set(probability, positive, 1)
+    _set(probability, negative, 0)
+    box = _window(probability > POSSIBLE)
+    mask = np.zeros(lead.shape, bool)
+    mask[box] = cut(image[:, *box], probability[box], spacing=spacing, smoothness=SMOOTHNESS)
+    anchors = np.zeros_like(mask) if prior is None else prior > 0.5
+    _set(anchors, positive, 1)
+    components = connected_components(mask)
+    return mask & np.isin(components, np.unique(components[anchors & mask]))
+
+
+def _lead(
+    image: Image,
+    features: Tensor,
+    positive: Sequence[Point],
+    negative: Sequence[Point],
+    spacing: tuple[float, float],
+    prior: Image | None,
+) -> NDArray[np.float64]:
+    """How much more each pixel (H, W) is like the label than like anything else."""
+    positive, negative = _far_apart(positive), _far_apart(negative)
+    likeness = _likeness(image, features, [*positive, *negative], spacing)
+    near = DISTANCE_WEIGHT * _distances(image.shape[1:], [*positive, *negative], spacing)
+    if prior is None:
+        near[0] = 0
+    likeness -= near
+    inside = likeness[: len(positive)].max(0, initial=-np.inf)
+    outside = likeness[len(positive) :].max(0, initial=UNLIKE)
+    if prior is not None:
+        blur = [PRIOR_BLUR / step for step in spacing]
+        trust = PRIOR_TRUST * (2 * gaussian_filter(prior, blur) - 1)
+        inside, outside = np.maximum(inside, UNLIKE + trust), np.maximum(outside, UNLIKE - trust)
+    return inside - outside
+
+
+def _likeness(
+    image: Image, features: Tensor, points: Sequence[Point], spacing: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Likeness (points, H, W) of every pixel to each point, 1 in the point itself."""
+    height, width = image.shape[1:]
+    to_pixels = CellsToPixels((features.shape[-2], features.shape[-1]), height, width, features.device)
+    cells = unit(features.float(), dim=0)
+    rows, columns = torch.tensor(points, device=features.device).unbind(1)
+    clicked = torch.einsum("ph,pw,dhw->pd", to_pixels.rows[rows], to_pixels.columns[columns], cells)
+    cosines = torch.einsum("pd,dhw->phw", unit(clicked), cells)
+    alike = to_pixels(cosines, Window(slice(0, height), slice(0, width))).cpu().numpy()
+    smooth = gaussian_filter(image, (0, *(BLUR / step for step in spacing)))
+    likeness = np.empty(alike.shape)
+    for one, (row, column), cosine in zip(likeness, points, alike):
+        difference = np.abs(smooth - smooth[:, row, column, None, None]).mean(0)
+        one[:] = 1 + cosine - cosine[row, column] - INTENSITY_WEIGHT * difference.clip(max=LARGEST_DIFFERENCE)
+    return likeness
+
+
+def _distances(shape: tuple[int, ...], points: Sequence[Point], spacing: tuple[float, float]) -> NDArray[np.float64]:
+    """Distance (points, H, W) of every pixel to each point in mm."""
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return np.stack([np.hypot((rows - row) * spacing[0], (columns - column) * spacing[1]) for row, column in points])
+
+
+def _far_apart(points: Sequence[Point]) -> list[Point]:
+    """The first point and those farthest from all before, at most `MOST_POINTS`, in their own order."""
+    if len(points) <= MOST_POINTS:
+        return list(points)
+    places = np.asarray(points, float)
+    chosen = [0]
+    nearest = np.full(len(points), np.inf)
+    while len(chosen) < MOST_POINTS:
+        nearest = np.minimum(nearest, ((places - places[chosen[-1]]) ** 2).sum(1))
+        chosen.append(int(nearest.argmax()))
+    return [points[index] for index in sorted(chosen)]
+
+
+def _window(possible: Mask) -> Window:
+    """Where the cut has to look: around what may belong to the label."""
+    sides = []
+    for axis, size in zip((1, 0), possible.shape):
+        places = np.flatnonzero(possible.any(axis))
+        first, last = (places[0], places[-1]) if len(places) else (0, size - 1)
+        sides.append(slice(max(int(first) - MARGIN, 0), min(int(last) + MARGIN + 1, size)))
+    return Window(*sides)
+
+
+def _set(values: NDArray[Any], points: Sequence[Point], value: int) -> None:
+    """Set the pixels of some points."""
+    if points:
+        values[tuple(np.transpose(points))] = value

@@ -1,0 +1,1 @@
+"""From the coarse segmentation of the matching to borders on the image's edges."""

@@ -1,0 +1,107 @@
+"""What speaks for one label in and around it: the matching, the label's own appearance in this scan, and clicks."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import find_objects
+from scipy.special import expit, logit
+from torch import Tensor
+
+from protoseg.engine.clicks.click import Click
+from protoseg.engine.refiners.click_evidence import PixelClick, with_clicks
+from protoseg.engine.refiners.refiner import CoarseSegmentation
+from protoseg.ops.appearance import log_likelihood_ratio
+from protoseg.ops.components import Box
+from protoseg.ops.upsampling import CellsToPixels, Window
+
+__all__ = ["LabelEvidence", "gather_evidence", "label_boxes"]
+
+MARGIN = 10.0  # mm around a coarse mask within which its border may move: about a feature cell
+CERTAIN = 12.0  # log odds; surer are clicks alone
+
+
+@dataclass(frozen=True)
+class LabelEvidence:
+    """A label's surroundings, S x H x W voxels of the volume."""
+
+    image: NDArray[np.float32]  # C x S x H x W
+    log_odds: NDArray[np.float32]  # S x H x W; above 0 where the label is likelier than not, infinite on clicks
+    coarse: NDArray[np.bool_]  # S x H x W, what the matching found
+    spacing: tuple[float, float, float]  # of slices, rows and columns in mm
+
+
+def label_boxes(
+    coarse: CoarseSegmentation, spacing: tuple[float, float, float], clicks: Sequence[Click]
+) -> Iterator[tuple[int, Box]]:
+    """Position and padded bounding box of every label that was found, its positive clicks included."""
+    for position, box in enumerate(find_objects(coarse.label_map, max_label=len(coarse.labels)), start=1):
+        if box is None:
+            continue
+        clicked = np.array([click[:3] for click in clicks if click.positive and click.label == position], int)
+        places = clicked.reshape(-1, 3).T
+        yield position, tuple(_padded(*side) for side in zip(box, places, spacing, coarse.label_map.shape))
+
+
+def gather_evidence(
+    slices: Tensor,
+    coarse: CoarseSegmentation,
+    position: int,
+    box: Box,
+    spacing: tuple[float, float, float],
+    clicks: Sequence[Click],
+) -> LabelEvidence:
+    """Collect what speaks for a label in a box.
+
+    Args:
+        slices: (S, C, H, W) of the volume.
+        coarse: what the matching found.
+        position: of the label, from 1.
+        box: of the volume.
+        spacing: of slices, rows and columns in mm.
+        clicks: of the user.
+    """
+    image = slices[box[0], :, box[1], box[2]].transpose(0, 1).float().cpu().contiguous().numpy()
+    mask = coarse.label_map[box] == position
+    log_odds = _lead(coarse, position, box)
+    dropped = (log_odds > 0) & ~mask  # by the component filter
+    log_odds[dropped] *= -1
+    log_odds = (log_odds + log_likelihood_ratio(image, mask)).clip(-CERTAIN, CERTAIN)
+    for index, here in _clicks_in(box, position, clicks).items():
+        log_odds[index] = logit(with_clicks(image[:, index], expit(log_odds[index]), here, spacing=spacing[1:]))
+    return LabelEvidence(image, log_odds, mask, spacing)
+
+
+def _lead(coarse: CoarseSegmentation, position: int, box: Box) -> NDArray[np.float32]:
+    """How far a label is ahead of the best other class by the matching, in log odds, on the pixels of a box."""
+    log_probability = coarse.log_probability[box[0]].float()  # S x (1 + L) x h x w
+    others = log_probability.clone()
+    others[:, position] = -torch.inf
+    lead = (log_probability[:, position] - others.amax(1)).clamp(-CERTAIN, CERTAIN)
+    height, width = coarse.label_map.shape[1:]
+    to_pixels = CellsToPixels((lead.shape[-2], lead.shape[-1]), height, width, lead.device)
+    return to_pixels(lead, Window(box[1], box[2])).cpu().numpy()
+
+
+def _clicks_in(box: Box, position: int, clicks: Sequence[Click]) -> dict[int, list[PixelClick]]:
+    """Clicks by slice of a box, as they concern a label: what is on another label is beside this one."""
+    inside = defaultdict(list)
+    for click in clicks:
+        mine = click.label == position
+        if (mine or click.positive) and all(axis.start <= place < axis.stop for place, axis in zip(click, box)):
+            index, row, column = (place - axis.start for place, axis in zip(click[:3], box))
+            inside[index].append((row, column, mine and click.positive))
+    return inside
+
+
+def _padded(side: slice, places: NDArray[np.int64], spacing: float, size: int) -> slice:
+    """One side of a box of a grid of `size` voxels, made to hold some places, with a margin."""
+    margin = math.ceil(MARGIN / spacing)
+    first, last = min([side.start, *places]), max([side.stop - 1, *places])
+    return slice(max(int(first) - margin, 0), min(int(last) + margin + 1, size))

@@ -1,0 +1,1 @@
+"""From a support's features to a query's probabilities: kernel matching, adaptive prototypes, coresets."""

@@ -1,0 +1,59 @@
+"""How well some slices stand for others: descriptors of whole slices, and which few of them cover the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from protoseg.matching.matching import unit
+
+__all__ = ["farthest_first", "rank", "slice_descriptors", "uncovered"]
+
+DESCRIPTOR_GRID = 4  # coarse enough to compare the slices of two people
+
+
+def slice_descriptors(features: Tensor) -> Tensor:
+    """Unit-length descriptors (N, 16 C) of whole slices, from features (N, C, h, w): averages of 4 x 4 fields."""
+    pooled = F.adaptive_avg_pool2d(unit(features, dim=1), DESCRIPTOR_GRID)
+    return unit(pooled.flatten(1))
+
+
+def uncovered(descriptors: Tensor, covering: Tensor) -> Tensor:
+    """Distance (N,) of each descriptor to the nearest one that covers; infinite where none does.
+
+    Args:
+        descriptors: (N, D), unit length.
+        covering: (M, D), unit length.
+    """
+    if not len(covering):
+        return torch.full((len(descriptors),), torch.inf)
+    return 1 - (descriptors @ covering.T).amax(1)
+
+
+def farthest_first(descriptors: Tensor, *, start: int, limit: int) -> list[int]:
+    """Up to `limit` indices that cover all descriptors: each next one is the farthest from those before it.
+
+    The largest distance of any descriptor to its nearest chosen one is at most twice the best possible. Descriptors
+    that equal a chosen one are not chosen. Source: Gonzalez, Theoretical Computer Science 1985 (k-centre).
+
+    Args:
+        descriptors: (N, D), unit length.
+        start: index of the first.
+        limit: at least 1.
+    """
+    chosen = [start]
+    distance = uncovered(descriptors, descriptors[chosen])
+    while len(chosen) < limit and distance.max() > 1e-6:
+        chosen.append(int(distance.argmax()))
+        distance = torch.minimum(distance, uncovered(descriptors, descriptors[chosen[-1:]]))
+    return chosen
+
+
+def rank(*orders: Sequence[int]) -> list[int]:
+    """Take in turn from several orders, each item once."""
+    longest = max(map(len, orders), default=0)
+    taken = (order[turn] for turn in range(longest) for order in orders if turn < len(order))
+    return list(dict.fromkeys(taken))

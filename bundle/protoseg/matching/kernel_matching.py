@@ -1,0 +1,128 @@
+"""Cell voting: every support cell votes for the labels drawn in it.
+
+A query cell asks all cells of the support; each answers with the share of every label in it, weighted by
+``exp(scale * selectivity * cosine)``. Labels and background share one normalization, so a look-alike cell of one
+organ is counter-evidence for the others. Unlike pooled prototypes no cell is discarded, boundary cells count by
+their share, and organs too small for a pooled prototype keep their vote.
+
+The sum of a class is raised to the power of ``1 / selectivity``. A class that is drawn in few cells would be outvoted
+by one that is drawn in many; a selective vote is decided by the cells that are most alike, of which every class has
+some, and its probabilities stay as soft as those of ``exp(scale * cosine)``. More support adds cells that are more
+alike, and does not dilute those that are.
+
+What the support does not show has to be taken for something, too. One more vote for the background, as of a cell of
+a certain cosine, outvotes the support where nothing in it looks like the query. On slices that look less like the
+support than others of the volume more is new, and the bound is higher.
+
+It is a Nadaraya-Watson estimate, the attention read-out of matching networks (Vinyals et al., NeurIPS 2016) on
+dense features.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from protoseg.errors import InputError
+from protoseg.matching.matching import Matching, Prototypes, unit
+
+__all__ = ["CellVoting"]
+
+PROBABILITY_FLOOR = 1e-4  # keeps the logarithm finite; below it a label is out of the question anyway
+
+
+class CellVoting(Matching):
+    """Matching by a weighted vote of all support cells.
+
+    Args:
+        scale: inverse temperature of the cosine similarity, at most 60; higher makes probabilities more certain.
+        novelty: cosine of the vote for the background that does not come from the support, -1 to 1; None: no such
+            vote.
+        selectivity: by how much more than `scale` says the votes of one class favor the cells that are most alike, 1
+            to 4.
+        novelty_slope: how much `novelty` rises with the unlikeness of a slice, see `decide`.
+        novelty_rise: by how much it rises at most.
+
+    Raises:
+        InputError: one is out of its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: float = 30.0,
+        novelty: float | None = None,
+        selectivity: float = 1.0,
+        novelty_slope: float = 0.0,
+        novelty_rise: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if not 0 < scale <= 60:
+            raise InputError(f"scale of CellVoting is {scale}; it must lie between 0 and 60.")
+        if novelty is not None and not -1 <= novelty <= 1:
+            raise InputError(f"novelty of CellVoting is {novelty}; it must lie between -1 and 1, or be null.")
+        if not 1 <= selectivity <= 4:
+            raise InputError(f"selectivity of CellVoting is {selectivity}; it must lie between 1 and 4.")
+        if novelty_slope < 0 or novelty_rise < 0:
+            raise InputError(
+                f"novelty_slope and novelty_rise of CellVoting are {novelty_slope} and {novelty_rise}; they must not "
+                "be below 0."
+            )
+        self.scale = scale
+        self.novelty = novelty
+        self.selectivity = selectivity
+        self.novelty_slope = novelty_slope
+        self.novelty_rise = novelty_rise
+
+    @property
+    def novel_vote(self) -> float:
+        """Weight of the vote that does not come from the support."""
+        return 0.0 if self.novelty is None else math.exp(self.scale * self.selectivity * (self.novelty - 1))
+
+    def build(self, features: Tensor, masks: Tensor) -> Prototypes:
+        """One prototype a feature cell; a class owns the share of the cell that its mask covers."""
+        size = (features.shape[-2], features.shape[-1])
+        features = features.float()
+        shares = F.adaptive_avg_pool2d(masks.flatten(0, 2)[:, None].float(), size).reshape(*masks.shape[:3], *size)
+        background = (1 - shares.sum(1, keepdim=True)).clamp(min=0)
+        return Prototypes(
+            cells=unit(features.flatten(-2).transpose(-1, -2)),
+            membership=torch.cat([background, shares], dim=1).flatten(-2),
+            present=shares.flatten(-2).any(-1),
+        )
+
+    def evidence(self, query: Tensor, prototypes: Prototypes) -> Tensor:
+        """Sums of the votes (E, Q, 1 + L, h, w) of query cells (E, Q, C, h, w); one of cosine 1 has the weight 1."""
+        sharpness = self.scale * self.selectivity
+        vectors = sharpness * unit(query.float().flatten(-2), dim=2)
+        votes = torch.zeros((), device=query.device)
+        for part in prototypes.parts():
+            weights = torch.einsum("esnc,eqcx->eqsnx", part.cells, vectors).sub_(sharpness).exp_()
+            votes = votes + torch.einsum("eksn,eqsnx->eqkx", part.membership, weights)
+        return votes.unflatten(-1, query.shape[-2:])
+
+    def decide(self, evidence: Tensor, unlikeness: Tensor | None = None) -> Tensor:
+        """Log-probabilities (E, Q, 1 + L, h, w) of what `evidence` gave.
+
+        Args:
+            evidence: (E, Q, 1 + L, h, w).
+            unlikeness: (E, Q), by how much the cosine of each slice to the support is below that of the slice of the
+                same volume that is most like the support; 0 when left out.
+        """
+        novel = torch.full(evidence.shape[:2], self.novel_vote, device=evidence.device)
+        if unlikeness is not None:
+            rise = (self.novelty_slope * unlikeness).clamp(max=self.novelty_rise)
+            novel = novel * (self.scale * self.selectivity * rise.to(novel)).exp()
+        first = F.one_hot(torch.tensor(0, device=evidence.device), evidence.shape[2])[:, None, None]
+        votes = evidence + novel[..., None, None, None] * first
+        # A root has no gradient at 0, where exp underflows.
+        roots = votes.clamp(min=torch.finfo(votes.dtype).tiny) ** (1 / self.selectivity)
+        shares = roots / roots.sum(2, keepdim=True)
+        return (shares + PROBABILITY_FLOOR).log()
+
+    def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:
+        """Log-probabilities (E, Q, 1 + L, h, w) of query cells (E, Q, C, h, w)."""
+        return self.decide(self.evidence(query, prototypes))

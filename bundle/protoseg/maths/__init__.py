@@ -1,1 +1,0 @@
-"""Tensors in, tensors out; knows no file, no MONAI engine and no server."""

@@ -1,0 +1,208 @@
+"""The contract that every image encoder keeps, and the encoder that wraps any timm model."""
+
+import difflib
+import re
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, Self
+
+import timm
+import torch
+from timm.models import checkpoint_seq
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from protoseg.errors import InputError
+from protoseg.networks.dinov2 import PositionEmbedding, is_official, official_interpolation, official_to_timm
+from protoseg.networks.vit_blocks import transform
+from protoseg.networks.weights import load_strict, read_state
+
+__all__ = ["Encoder", "TimmEncoder"]
+
+_ATTENTION = re.compile(r"attn\.(qkv|[qkv]_proj|proj)$")
+
+
+class Encoder(nn.Module, ABC):
+    """Encode images (B, 3, H, W) to feature maps (B, channels, H / stride, W / stride).
+
+    A subclass sets `channels` and `stride` and implements `encode`.
+    While `base_frozen` is set, `train()` leaves the encoder in evaluation mode, so that neither dropout nor
+    the running statistics of batch normalisation change features that are not being trained.
+    """
+
+    channels: int
+    stride: int
+    base_frozen: bool = False
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Encode (B, 3, H, W); raises InputError unless H and W are multiples of the stride."""
+        self._check(image)
+        return self.encode(image)
+
+    @abstractmethod
+    def encode(self, image: Tensor) -> Tensor:
+        """Encode (B, 3, H, W), whose sizes are multiples of the stride."""
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training mode, unless the encoder is frozen."""
+        return super().train(mode and not self.base_frozen)
+
+    @property
+    def lora_targets(self) -> list[str]:
+        """Names of the layers that LoRA adapts.
+
+        The attention projections where there are any (as in arXiv 2106.09685), otherwise every linear layer
+        and every ungrouped convolution.
+        """
+        layers = [
+            name
+            for name, layer in self.named_modules()
+            # Subclasses such as same-padded convolutions compute differently from what peft assumes.
+            if type(layer) is nn.Linear or (type(layer) is nn.Conv2d and layer.groups == 1)
+        ]
+        return [name for name in layers if _ATTENTION.search(name)] or layers
+
+    def _check(self, image: Tensor) -> None:
+        if image.ndim != 4 or image.shape[1] != 3:
+            raise InputError(f"The encoder got the shape {tuple(image.shape)}; expected (B, 3, H, W).")
+        height, width = image.shape[-2:]
+        if height % self.stride or width % self.stride or not height or not width:
+            nearest = [max(1, round(size / self.stride)) * self.stride for size in (height, width)]
+            raise InputError(
+                f"The image is {height} x {width} pixels (H x W), but the encoder takes multiples of "
+                f"{self.stride}: the nearest size is {nearest[0]} x {nearest[1]}. Set image_size accordingly."
+            )
+
+
+class TimmEncoder(Encoder):
+    """Any timm model that has a feature map, by its timm name.
+
+    A vision transformer (DINOv2, DINOv3, DINO, MAE, CLIP, ...) gives the normalised patch tokens of its last
+    block; a hierarchical model gives the feature map whose stride is closest to `closest_stride`.
+
+    `weights` is a local checkpoint in timm's layout or the official DINOv2 one; `pretrained` fetches timm's.
+    `grad_checkpointing` computes activations again in the backward pass, to save memory.
+    `options` go to `timm.create_model`.
+    Raises InputError for an unknown name, a model without feature map, and absent or unfitting weights.
+    """
+
+    model: Any  # what timm's models have in common has no type
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        weights: str | Path | None = None,
+        pretrained: bool = False,
+        closest_stride: int = 16,
+        grad_checkpointing: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        _check_name(name)
+        # Read first: a large model takes long to build only to find the file missing.
+        state = None if weights is None else read_state(weights, origin=_published_file(name)[1])
+        model = _create(name, pretrained=pretrained and state is None, options=options)
+        if state is not None:
+            load_strict(model, _timm_layout(state, model), source=str(weights), target=name)
+        self._index = _closest_feature(model, closest_stride)
+        self._is_last = self._index == len(model.feature_info) - 1
+        # Layers past the feature map would waste memory and never get a gradient.
+        model.prune_intermediate_layers([self._index], prune_norm=not self._is_last, prune_head=True)
+        model.set_grad_checkpointing(grad_checkpointing)
+        self.model = model
+        self.channels = model.feature_info[self._index]["num_chs"]
+        self.stride = model.feature_info[self._index]["reduction"]
+        self._positions = _position_embedding(model, name)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Encode (B, 3, H, W) to (B, channels, H / stride, W / stride)."""
+        if self._positions is not None:
+            return self._encode_vit(image, self._positions)
+        maps = self.model.forward_intermediates(
+            image, indices=[self._index], norm=self._is_last, stop_early=True, intermediates_only=True
+        )
+        return maps[0]
+
+    def _encode_vit(self, image: Tensor, positions: PositionEmbedding) -> Tensor:
+        """Do what timm's forward pass does, but for the positions: official, and resampled once per size."""
+        vit = self.model
+        patches = vit.patch_embed(image)  # B x h x w x C
+        batch, h, w, _ = patches.shape
+        prefix = (token.expand(batch, -1, -1) for token in (vit.cls_token, vit.reg_token) if token is not None)
+        tokens = torch.cat([*prefix, patches.flatten(1, 2)], dim=1)  # B x (prefix + h * w) x C
+        tokens = vit.norm_pre(vit.pos_drop(tokens + positions(vit.pos_embed, (h, w))))
+        recompute = vit.grad_checkpointing and torch.is_grad_enabled()
+        transformed = checkpoint_seq(vit.blocks, tokens) if recompute else transform(vit.blocks, tokens)
+        patches = transformed[:, vit.num_prefix_tokens :].narrow(1, 0, h * w)
+        return vit.norm(patches).transpose(1, 2).unflatten(2, (h, w))
+
+
+def _check_name(name: str) -> None:
+    known = {*timm.list_models(), *timm.list_models(pretrained=True)}
+    if name not in known:
+        close = difflib.get_close_matches(name, sorted(known), n=3)
+        hint = f"Did you mean {', '.join(close)}?" if close else "timm.list_models() lists the names."
+        raise InputError(f"timm {timm.__version__} has no model named '{name}'. {hint}")
+
+
+def _create(name: str, *, pretrained: bool, options: dict[str, Any]) -> Any:
+    arguments = {"pretrained": pretrained, "num_classes": 0, **options}
+    try:
+        try:
+            model = timm.create_model(name, dynamic_img_size=True, **arguments)
+        except TypeError:  # only transformers have to be told to take images of any size
+            model = timm.create_model(name, **arguments)
+    except Exception as error:
+        if not pretrained or isinstance(error, TypeError):
+            raise
+        # What an unreachable hub raises differs from release to release of its client.
+        file, origin = _published_file(name)
+        raise InputError(
+            f"The weights of {name} could not be fetched. Get {origin}, save it as bundle/models/{file}, "
+            f"and pass weights='bundle/models/{file}' instead of pretrained."
+        ) from error
+    if not hasattr(model, "forward_intermediates") or not hasattr(model, "prune_intermediate_layers"):
+        raise InputError(f"timm's model '{name}' offers no feature map. Choose one with forward_intermediates().")
+    return model
+
+
+def _timm_layout(state: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
+    """Return the state dict in timm's layout and without the classifier, which the encoder does not have."""
+    if is_official(state):
+        state = official_to_timm(state)
+    heads = model.pretrained_cfg.get("classifier") or ()
+    prefixes = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
+    return {name: tensor for name, tensor in state.items() if not name.startswith(prefixes)}
+
+
+def _published_file(name: str) -> tuple[str, str]:
+    """Return a file name for the weights of a timm model, and where its publisher offers them."""
+    published = timm.get_pretrained_cfg(name)
+    url = str(published.url or "") if published else ""
+    if name.startswith("vit_") and url.endswith(".pth"):
+        return Path(url).name, url
+    # Other publishers' own layouts differ from timm's, which is on the hub.
+    hub = (published and published.hf_hub_id) or f"timm/{name}"
+    return f"{name}.safetensors", f"model.safetensors of {hub} on the Hugging Face hub"
+
+
+def _closest_feature(model: Any, stride: int) -> int:
+    """Return the index of the feature map whose stride is closest in ratio; the deepest of several."""
+    reductions = [info["reduction"] for info in model.feature_info]
+    return min(range(len(reductions)), key=lambda i: (max(reductions[i] / stride, stride / reductions[i]), -i))
+
+
+def _position_embedding(model: Any, name: str) -> PositionEmbedding | None:
+    """Return how a plain vision transformer embeds positions; None for models that see to it themselves."""
+    if type(model) is not VisionTransformer or model.pos_embed is None:
+        return None
+    prefix = model.num_prefix_tokens
+    offset, antialias = official_interpolation(name)
+    return PositionEmbedding(
+        grid=model.patch_embed.grid_size,
+        prefix=prefix,
+        embedded_prefix=0 if model.no_embed_class else prefix,
+        offset=offset,
+        antialias=antialias,
+    )

@@ -1,0 +1,1 @@
+"""Dice, surface Dice and Hausdorff distances by case, label and protocol, with intervals and a report."""

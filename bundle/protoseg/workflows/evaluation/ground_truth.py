@@ -1,0 +1,38 @@
+"""The truth that predictions are scored against."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+from protoseg.data.io.grids import LabelGrid, align_labels
+from protoseg.data.io.volumes import read_labels
+
+__all__ = ["ReloadTruthd"]
+
+
+class ReloadTruthd(MapTransform):
+    """Read true label maps anew, whole: cropping a scan to the body may have cut them.
+
+    Args:
+        keys: label maps that were read from files.
+        prediction_key: prediction on the grid of the scan's file; the truth comes on the same grid.
+        label_grid: see `align_labels`.
+    """
+
+    def __init__(self, keys: KeysCollection, prediction_key: str = "pred", label_grid: LabelGrid = "affine") -> None:
+        super().__init__(keys)
+        self.prediction_key = prediction_key
+        self.label_grid = label_grid
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Read the file of each key's label map."""
+        prediction = data[self.prediction_key]
+        files = {key: data[key].meta["filename_or_obj"] for key in self.key_iterator(dict(data))}
+        truth = {
+            key: align_labels(read_labels(file, prediction), prediction, self.label_grid) for key, file in files.items()
+        }
+        return {**data, **truth}

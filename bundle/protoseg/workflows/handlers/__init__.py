@@ -1,0 +1,1 @@
+"""Ignite handlers: checkpoints, progress, averages, what several processes share."""

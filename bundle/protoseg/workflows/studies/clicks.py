@@ -1,0 +1,87 @@
+"""How good a segmentation gets with every click of a careful, simulated user."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from protoseg.engine.clicks.click import Click
+from protoseg.engine.clicks.segmentation import ClickSegmentation
+from protoseg.engine.clicks.simulation import next_click
+from protoseg.networks.alpnet import ALPNet
+from protoseg.ops.slices import axial_slices
+from protoseg.workflows.studies.study import StudyRow
+
+__all__ = ["ClickRow", "click_rows", "study_clicks"]
+
+
+class ClickRow(NamedTuple):
+    """What one label of one scan is like after some clicks."""
+
+    scan: str
+    label: str
+    clicks: int
+    dice: float
+    seconds: float  # from the click to the result
+
+
+def study_clicks(
+    volume: Tensor,
+    label_map: Tensor,
+    labels: Mapping[str, int],
+    network: ALPNet,
+    *,
+    scan: str,
+    clicks: int = 5,
+    **arguments: Any,
+) -> Iterator[ClickRow]:
+    """Click on each label of a scan, alone, until it is right or the clicks are used up.
+
+    Dice is over the whole volume. A label that is right before gets no more rows; one that the scan lacks gets none.
+
+    Args:
+        volume: (C, X, Y, Z), normalised, slices along Z.
+        label_map: (1, X, Y, Z), the truth.
+        labels: name -> value in `label_map`.
+        network: what to look with.
+        scan: name of the scan.
+        clicks: how many each label gets.
+        **arguments: of `ClickSegmentation`.
+    """
+    drawn = axial_slices(label_map)[:, 0].cpu().numpy()
+    for name, value in labels.items():
+        truth = drawn == value
+        found = np.zeros_like(truth)
+        session = ClickSegmentation(volume, network, labels={name: value}, scan=scan, **arguments)
+        set_so_far: list[Click] = []
+        while len(set_so_far) < clicks and (click := next_click(truth, found)) is not None:
+            set_so_far.append(click)
+            start = time.perf_counter()
+            found = session.segment(set_so_far).label_map == value
+            seconds = time.perf_counter() - start
+            dice = 2 * float((found & truth).sum()) / float(found.sum() + truth.sum())
+            yield ClickRow(scan, name, len(set_so_far), dice, seconds)
+
+
+def click_rows(*scan_and_network: Any, clicks: int, **arguments: Any) -> Iterator[StudyRow]:
+    """A row of a study for every label and number of clicks; arguments of `study_clicks`.
+
+    A label that was right before keeps its Dice, so that means over labels are of the same labels after every click.
+    """
+    for _, rows in groupby(study_clicks(*scan_and_network, clicks=clicks, **arguments), lambda row: row.label):
+        for row in rows:
+            yield _row(row)
+        for further in range(row.clicks + 1, 1 + clicks):
+            yield _row(row._replace(clicks=further, seconds=math.nan))
+
+
+def _row(row: ClickRow) -> StudyRow:
+    method = f"{row.clicks} click{'' if row.clicks == 1 else 's'}"
+    figures = {"dice": round(row.dice, 4), "seconds": round(row.seconds, 3)}
+    return {"scan": row.scan, "method": method, "label": row.label, **figures}

@@ -1,0 +1,99 @@
+"""What an encoder sees: the first three principal components of its features as colours, beside the slices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from monai.bundle import ConfigParser
+from torch import Tensor
+
+from protoseg import bundle_root
+from protoseg.data.io.volumes import query_id
+from protoseg.matching.matching import unit
+from protoseg.ops.slices import axial_slices, network_input
+
+__all__ = ["draw_features", "principal_colours"]
+
+CONFIGS = Path(bundle_root()) / "configs"
+LEVELS = (0.15, 0.85)  # of a scan, between which slices are shown
+SHARPEST = 0.02  # share of the cells whose colours are cut off, at either end
+DARK = 0.02  # cells so little brighter than the darkest are air, in shares of the slice's range
+
+
+def draw_features(
+    scans: Sequence[Path], *, overlays: Sequence[str] = (), overrides: Mapping[str, Any], columns: int = 4
+) -> Figure:
+    """Draw slices of scans and under them their features, in colours that mean the same in all of them.
+
+    Args:
+        scans: volumes, pictures or DICOM folders; of these a row of slices each.
+        overlays: names of files in bundle/configs to be laid over inference.yaml.
+        overrides: of single settings there, such as "weights".
+        columns: slices of a scan.
+
+    Raises:
+        InputError: a scan or the weights cannot be read.
+    """
+    config = ConfigParser()
+    config.read_config([str(CONFIGS / name) for name in ("inference.yaml", *overlays)])
+    config.update(dict(overrides))
+    network, preprocessing = (config.get_parsed_content(name) for name in ("network", "preprocessing"))
+    network.eval()
+    size, adjacent = config["image_size"], config.get_parsed_content("adjacent_slices")
+    device = config.get_parsed_content("device")
+    images = []
+    for scan in scans:
+        slices = axial_slices(preprocessing({"image": scan})["image"])
+        levels = np.linspace(*LEVELS, columns) if len(slices) > 1 else np.zeros(columns)
+        chosen = [round(level * (len(slices) - 1)) for level in levels]
+        images.append(network_input(slices, chosen, size=size, adjacent=adjacent))
+    batch = torch.cat(images)
+    with torch.inference_mode():
+        features = torch.cat([network.encode(part.to(device)).cpu() for part in batch.split(8)])
+    colours = principal_colours(features, _shown(batch, (features.shape[-2], features.shape[-1])))
+    return _figure(batch, colours, [query_id(scan) for scan in scans], columns)
+
+
+def principal_colours(features: Tensor, shown: Tensor) -> Tensor:
+    """Red, green and blue (B, h, w, 3), 0 to 1: principal components of the unit-length features (B, C, h, w).
+
+    Fitted to the cells that are `shown` (B, h, w), of all slices together; the others are black.
+    """
+    vectors = unit(features.float(), dim=1).movedim(1, 3)
+    fitted = vectors[shown]
+    centre = fitted.mean(0)
+    *_, directions = torch.linalg.svd(fitted - centre, full_matrices=False)
+    largest = directions[:3].gather(1, directions[:3].abs().argmax(1, keepdim=True))
+    components = (vectors - centre) @ (directions[:3] * largest.sign()).T  # or the sign would be of no meaning
+    ends = torch.quantile(components[shown], torch.tensor([SHARPEST, 1 - SHARPEST]), dim=0)
+    return ((components - ends[0]) / (ends[1] - ends[0])).clamp(0, 1) * shown[..., None]
+
+
+def _shown(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """True in cells (B, h, w) that are not air or padding."""
+    cells = torch.nn.functional.adaptive_avg_pool2d(images, size).mean(1)
+    low, high = images.mean(1).flatten(1).aminmax(dim=1)
+    return cells > (low + DARK * (high - low))[:, None, None]
+
+
+def _figure(images: Tensor, colours: Tensor, names: Sequence[str], columns: int) -> Figure:
+    rows = 2 * len(names)
+    figure = Figure(figsize=(2.2 * columns, 2.2 * rows), dpi=80, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for index, (image, colour) in enumerate(zip(images, colours)):
+        row, column = divmod(index, columns)
+        low, high = image.min(), image.max()
+        axes[2 * row, column].imshow(((image - low) / (high - low).clamp(min=1e-6)).movedim(0, 2).numpy())
+        axes[2 * row + 1, column].imshow(colour.numpy(), interpolation="nearest")
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for row, name in enumerate(names):
+        axes[2 * row, 0].set_title(name, loc="left", fontsize=9)
+    return figure

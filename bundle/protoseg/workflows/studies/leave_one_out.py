@@ -1,0 +1,95 @@
+"""How well a network segments each of some labelled scans from the others."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from protoseg.data.io.grids import parse_label_names
+from protoseg.data.preprocessing.planes import SLICE_AXES
+from protoseg.data.support.label_registry import LabelLegend
+from protoseg.data.support.library import LabelledScan
+from protoseg.engine.one_shot import OneShotSettings, segment
+from protoseg.engine.slice_axes import SliceAxes
+from protoseg.engine.support import SupportSet, support_from_scan
+from protoseg.networks.alpnet import ALPNet
+from protoseg.ops.slices import axial_slices
+
+__all__ = ["LabelledVolume", "leave_one_out_dice", "read_labelled_volume"]
+
+
+class LabelledVolume(NamedTuple):
+    """A preprocessed scan and its labels."""
+
+    scan: str
+    image: Tensor  # C x X x Y x Z, normalised, slices along Z
+    label_map: Tensor  # 1 x X x Y x Z
+    labels: Mapping[str, int]  # name -> value, the same for all scans
+
+
+def read_labelled_volume(
+    scan: LabelledScan,
+    transform: Callable[[dict[str, Any]], Mapping[Any, Any]],
+    legend: LabelLegend,
+    axes: SliceAxes | None = None,
+) -> LabelledVolume:
+    """Read a labelled scan, its labels numbered by a legend that all scans share.
+
+    Args:
+        scan: files and names.
+        transform: see `load_support`.
+        legend: values of the labels.
+        axes: directions that its slices are to follow; None for those of its plane.
+
+    Raises:
+        InputError: of reading, or no label is left of it.
+    """
+    data = transform({"image": str(scan.image), "label": str(scan.label), SLICE_AXES: axes})
+    names = parse_label_names(scan.legend, data["label"], str(scan.label))
+    values = legend.values(names)
+    numbered = torch.zeros_like(data["label"].as_tensor())
+    for name, value in names.items():
+        numbered[data["label"].as_tensor() == value] = values[name]
+    return LabelledVolume(scan.scan, data["image"], numbered, values)
+
+
+def leave_one_out_dice(
+    volumes: Sequence[LabelledVolume], network: ALPNet, settings: OneShotSettings, *, image_size: int
+) -> float | None:
+    """Mean Dice over scans and labels, each scan being segmented from three slices a label of each other one.
+
+    Args:
+        volumes: at least two scans that share a label; None is returned for fewer.
+        network: to be judged.
+        settings: how to segment.
+        image_size: edge of the network's input in pixels.
+    """
+    adjacent = network.slice_adapter is not None
+    supports = [
+        support_from_scan(
+            image, drawn, labels, image_size=image_size, scan=scan, slices="thirds", adjacent_slices=adjacent
+        )
+        for scan, image, drawn, labels in volumes
+    ]
+    scores: list[float] = []
+    for index, volume in enumerate(volumes):
+        others = supports[:index] + supports[index + 1 :]
+        if others:
+            scores += _dice(volume, reduce(SupportSet.merge, others), network, settings)
+    return statistics.fmean(scores) if scores else None
+
+
+def _dice(volume: LabelledVolume, support: SupportSet, network: ALPNet, settings: OneShotSettings) -> list[float]:
+    predicted = torch.from_numpy(segment(volume.image, support, network, settings).label_map)
+    true = axial_slices(volume.label_map)[:, 0]
+    scores = []
+    for name, value in volume.labels.items():
+        if name in support.labels:
+            mine, drawn = predicted == value, true == value
+            scores.append(2 * float((mine & drawn).sum()) / max(float(mine.sum() + drawn.sum()), 1))
+    return scores

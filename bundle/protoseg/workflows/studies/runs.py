@@ -1,0 +1,142 @@
+"""Runs the variants of a study on the scans of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from monai.data import Dataset, MetaTensor
+
+from protoseg.data.io.datalists import names_to_values
+from protoseg.data.scan_cache import fingerprint
+from protoseg.engine.adaptation.test_time import Adaptation, segment_with_adaptation
+from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.one_shot import OneShotSettings
+from protoseg.engine.prediction import Prediction
+from protoseg.engine.refiners.refiner import Refiner
+from protoseg.engine.support import SupportSet
+from protoseg.errors import InputError
+from protoseg.networks.alpnet import ALPNet
+from protoseg.ops.fingerprint import tensor_digest, weights_fingerprint
+from protoseg.workflows.studies.clicks import click_rows
+from protoseg.workflows.studies.label_noise import deform_labels
+from protoseg.workflows.studies.study import Study
+from protoseg.workflows.studies.variants import CONFIGS, Variant
+
+__all__ = ["run_click_study", "run_study"]
+
+SETTINGS = (
+    "choice",
+    "contrast",
+    "components",
+    "refiner",
+    "adaptation",
+)  # config entries that, with its parts, make a method
+
+
+def run_study(study: Study, variants: Mapping[str, Variant], *, limit: int | None = None, **overrides: Any) -> None:
+    """Segment and measure the same scans by one variant after another; the files are written after each.
+
+    Args:
+        study: where the rows go.
+        variants: by name.
+        limit: of scans; all when left out.
+        **overrides: of config entries, for all variants, which may override them again: "dataset_dir", "section",
+            "weights".
+
+    Raises:
+        InputError: the limit is below 1, or the configs cannot be used.
+    """
+    for name, variant in variants.items():
+        opened = _open(variant, overrides)
+        scans = opened.scans[: _checked(limit)]
+        study.measure(name, opened.segment, scans, opened.support.labels, made_with=opened.fingerprint())
+        study.write()
+
+
+def run_click_study(study: Study, *, clicks: int, limit: int | None = None, **overrides: Any) -> None:
+    """Click on every label of scans, up to so many times; arguments and errors as of `run_study`."""
+    if clicks < 1:
+        raise InputError(f"clicks is {clicks}; it must be at least 1.")
+    opened = _open(Variant(), overrides)
+    size = opened.support.images.shape[-1]
+    for scan in opened.scans[: _checked(limit)]:
+        content = scan["image"], scan["label"], opened.support.labels, opened.network
+        measure = partial(click_rows, *content, clicks=clicks, image_size=size)
+        study.keep(scan, f"{clicks} clicks", opened.fingerprint(), measure)
+        study.write()
+
+
+@dataclass(frozen=True)
+class _OpenVariant:
+    """What a variant segments with, and what."""
+
+    support: SupportSet
+    network: ALPNet
+    scans: Dataset
+    refiner: Refiner | None
+    adaptation: Adaptation | None
+    settings: OneShotSettings
+    described: Mapping[str, Any]  # `SETTINGS` as the configs have them
+    cache: FeatureCache
+
+    def segment(self, volume: MetaTensor) -> Prediction:
+        return segment_with_adaptation(
+            volume,
+            self.support,
+            self.network,
+            self.settings,
+            self.cache,
+            adaptation=self.adaptation,
+            refiner=self.refiner,
+        )
+
+    def fingerprint(self) -> str:
+        """Stands for all that the result depends on, but for the volume."""
+        support = (tensor_digest(self.support.images), tensor_digest(self.support.masks))
+        names = (self.support.labels, self.support.components)
+        return fingerprint(weights_fingerprint(self.network), *support, *names, self.described)
+
+
+def _open(variant: Variant, overrides: Mapping[str, Any]) -> _OpenVariant:
+    config = ConfigParser()
+    config.read_config([str(CONFIGS / file) for file in ("train.yaml", "evaluate.yaml", *variant.overlays)])
+    config.update({**overrides, **variant.overrides})
+    torch.manual_seed(config["seed"])  # an untrained network is the same each time
+    network = config.get_parsed_content("network")
+    legend = names_to_values(config.get_parsed_content("label_names"), "label_names")
+    support = _with_values(config.get_parsed_content("validate#support"), legend)
+    return _OpenVariant(
+        support=deform_labels(support, variant.label_noise),
+        network=network,
+        scans=config.get_parsed_content("validate#dataset"),
+        refiner=config.get_parsed_content("refiner"),
+        adaptation=config.get_parsed_content("adaptation"),
+        settings=OneShotSettings(
+            **{name: config[name] for name in ("choice", "contrast", "components")}, estimate_quality=False
+        ),
+        described={name: config[name] for name in SETTINGS},
+        cache=FeatureCache(),
+    )
+
+
+def _with_values(support: SupportSet, values: Mapping[str, int]) -> SupportSet:
+    """The support with the values that labels have in the queries' data set, without those that it does not know."""
+    if not support.labels.keys() & values.keys():
+        raise InputError(
+            f"The support has the labels {', '.join(support.labels)} and the queries {', '.join(values)}; they need "
+            "a name in common. Give the same names to the same organs in both."
+        )
+    for name in support.labels.keys() - values.keys():
+        support = support.without_label(name)
+    return replace(support, labels={name: values[name] for name in support.labels})
+
+
+def _checked(limit: int | None) -> int | None:
+    if limit is not None and limit < 1:
+        raise InputError(f"--limit is {limit}; it must be at least 1 scan.")
+    return limit
