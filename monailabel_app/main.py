@@ -61,9 +61,9 @@ class ProtosegApp(MONAILabelApp):
         library = SupportLibrary(
             folder / "supports",
             legend,
-            transform=engine.preprocessing,
+            transform=engine.parts.preprocessing,
             image_size=engine.image_size,
-            adjacent_slices=engine.adjacent_slices,
+            adjacent_slices=engine.parts.adjacent_slices,
             slices=self.options.support_slices,
             limit=self.options.max_support_slices,
             limits=self.options.max_label_slices,

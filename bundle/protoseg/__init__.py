@@ -8,11 +8,18 @@ Rooms, from the inside out; an import only ever points inwards:
 - `synthesis`: synthetic people, pictures and patterns.
 - `data`: images and labels in and out, preprocessing, supports, episodes.
 - `workflows`: what the bundle's configs assemble for training, evaluation and inference.
+- `api`: `Segmenter`, `Segmentation` and `Session`, the way in from Python.
 """
 
-from pathlib import Path
+from __future__ import annotations
 
-__all__ = ["__version__", "bundle_root"]
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from protoseg.api import Segmentation, Segmenter, Session
+
+__all__ = ["Segmentation", "Segmenter", "Session", "__version__", "bundle_root"]
 
 __version__ = "0.1.0"
 
@@ -20,3 +27,12 @@ __version__ = "0.1.0"
 def bundle_root() -> str:
     """Folder of the bundle that this package belongs to: the one with `configs/` and `models/`."""
     return str(Path(__file__).resolve().parents[1])
+
+
+def __getattr__(name: str) -> Any:
+    """Import the way in when it is asked for: it takes seconds, which `protoseg.__version__` should not."""
+    if name in ("Segmentation", "Segmenter", "Session"):
+        from protoseg import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'protoseg' has no attribute '{name}'")

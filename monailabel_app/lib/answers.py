@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK
 import torch
 from monai.data import MetaTensor
 from numpy.typing import NDArray
@@ -18,15 +17,11 @@ from numpy.typing import NDArray
 from lib.engine import Scan
 from lib.server.anatomy_codes import segment_colour, segment_type
 from lib.server.segmentation_objects import MODEL_NAME
-from protoseg.data.io.dicom import LPS_TO_RAS
-from protoseg.data.io.nifti_forms import itk_placed
-from protoseg.data.io.volumes import write_label_map
-from protoseg.engine.prediction import Prediction
+from protoseg.data.io.label_files import write_labels
+from protoseg.engine.prediction import Prediction, describe_label
 from protoseg.workflows.evaluation.measures import volume_ml
 
 __all__ = ["Latencies", "describe", "write_answer"]
-
-NIFTI = (".nii.gz", ".nii")
 
 
 class Latencies:
@@ -66,16 +61,8 @@ def describe(
     voxel_ml = volume_ml(torch.ones(1), affine)
     labels = {}
     for name, value in values.items():
-        finding = prediction.findings[name]
-        estimate, origin = finding.estimated_dice, finding.support_slice
-        labels[name] = {
-            "value": value,
-            "volume_ml": round(float(voxels[value]) * voxel_ml, 2),
-            "confidence": round(finding.confidence, 3),
-            "estimated_dice": None if estimate is None else round(estimate, 3),
-            "support_slice": None if origin is None else origin._asdict(),
-            "warning": finding.warning,
-        }
+        volume = round(float(voxels[value]) * voxel_ml, 2)
+        labels[name] = describe_label(prediction.findings[name], value, volume)
     present = {name: value for name, value in values.items() if voxels[value]}
     return {
         # Slicer names what it gets by position among the values in the label map: only these may be listed.
@@ -97,24 +84,14 @@ def _label_info(name: str, value: int) -> dict[str, Any]:
 
 
 def write_answer(label_map: NDArray[np.uint8], source: MetaTensor, suffix: str) -> Path:
-    """Write a label map to a temporary file: `.nii.gz` or `.nii`, or one of ITK's formats, uncompressed.
+    """Write a label map to a temporary file in the format of a suffix, uncompressed where the format allows.
 
     Args:
         label_map: on the image's own voxels.
-        source: the image as it was read. A NIfTI gets all that its file says of its place; the others get the place
-            at which ITK, hence the viewers, read it.
-        suffix: of the format.
+        source: the image as it was read.
+        suffix: of the format, see `write_labels`.
     """
     with tempfile.NamedTemporaryFile(suffix=suffix, delete=False) as file:
         path = Path(file.name)
-    if suffix in NIFTI:
-        write_label_map(path, label_map, source)
-        return path
-    image = SimpleITK.GetImageFromArray(label_map.T)
-    affine = LPS_TO_RAS @ itk_placed(source)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
-    image.SetOrigin(affine[:3, 3].tolist())
-    SimpleITK.WriteImage(image, str(path), useCompression=False)
+    write_labels(path, label_map, source, compress=False)
     return path

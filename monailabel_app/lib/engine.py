@@ -10,14 +10,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
-import numpy as np
-from monai.bundle import ConfigParser
-from monai.data import MetaTensor
-
 from lib.options import Options
-from protoseg.data.io.source_grid import SourceGrid
-from protoseg.data.preprocessing.planes import SLICE_AXES
-from protoseg.data.preprocessing.transforms import Preprocessing
+from protoseg.data.prepared_scan import PreparedScan, prepare_scan
 from protoseg.data.scan_cache import ScanCache, source_state
 from protoseg.data.support.library import LibraryState
 from protoseg.engine.clicks.sam_slice_segmenter import SamSliceSegmenter
@@ -25,12 +19,12 @@ from protoseg.engine.clicks.slice_segmenter import SliceSegmenter
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.prediction import Prediction
-from protoseg.engine.refiners.refiner import Refiner
 from protoseg.engine.refiners.sam import SamRefiner
 from protoseg.engine.slice_axes import SliceAxes, same_plane, slice_axes
-from protoseg.errors import InputError, input_errors_unwrapped
+from protoseg.errors import InputError
 from protoseg.networks.alpnet import ALPNet
 from protoseg.networks.weights import load_weights
+from protoseg.workflows.engine_parts import open_config, open_parts
 
 __all__ = ["Engine", "Scan"]
 
@@ -40,18 +34,10 @@ SEGMENTED_BYTES = 2**28  # of label maps kept in memory
 
 
 @dataclass(frozen=True)
-class Scan:
-    """A scan, prepared for the engine."""
+class Scan(PreparedScan):
+    """A prepared scan that is known by the content of its file."""
 
-    key: Hashable  # stands for the file's content
-    image: MetaTensor  # C x X x Y x Z, slices along Z
-    source: MetaTensor  # of no voxels: affine and metadata of the file, as it was read
-    grid: SourceGrid
-
-    @property
-    def nbytes(self) -> int:
-        """Memory that it takes."""
-        return self.image.nbytes
+    key: Hashable
 
 
 class _Segmented(NamedTuple):
@@ -71,16 +57,11 @@ class Engine:
     """
 
     def __init__(self, options: Options, folder: Path) -> None:
-        self.config = ConfigParser()
-        self.config.read_config(list(options.files))
-        self.config.update(dict(options.overrides))
-        self.preprocessing: Preprocessing = self._parse("preprocessing")
-        self.image_size: int = self._parse("image_size")
-        self.adjacent_slices: bool = self._parse("adjacent_slices")
-        self.settings = OneShotSettings(**{name: self._parse(name) for name in ("choice", "contrast", "components")})
-        self._as_configured: ALPNet = self._parse("network").eval()
+        self.config = open_config(options.files, **options.overrides)
+        self.parts = open_parts(self.config)
+        self.image_size, self.settings, self.refiner = self.parts.image_size, self.parts.settings, self.parts.refiner
+        self._as_configured = self.parts.network
         self.cache = FeatureCache(options.feature_cache_mb * 2**20)
-        self.refiner: Refiner | None = self._parse("refiner")
         self.slice_segmenter: SliceSegmenter | None = None
         if isinstance(self.refiner, SamRefiner):
             self.refiner.cache = self.cache  # one for all
@@ -93,10 +74,6 @@ class Engine:
         self._network = self._as_configured
         self._loaded: Any = []
         self._lock = Lock()
-
-    def _parse(self, key: str) -> Any:
-        with input_errors_unwrapped():
-            return self.config.get_parsed_content(key)
 
     def network(self) -> ALPNet:
         """The network with the newest complete weights. Keep it for a whole request: the next call may give another."""
@@ -140,17 +117,8 @@ class Engine:
         return self.scan(path, serving.support.slice_axes), serving
 
     def _prepare(self, path: str | Path, key: Hashable, axes: SliceAxes | None) -> Scan:
-        read, *others = self.preprocessing.transforms
-        source = read({"image": str(path)})["image"]
-        image = Preprocessing(others)({"image": source, SLICE_AXES: axes})["image"]
-        grid = SourceGrid(
-            shape=tuple(source.shape[1:]),
-            affine=np.asarray(source.affine, float),
-            volume_shape=tuple(image.shape[1:]),
-            volume_affine=np.asarray(image.affine, float),
-        )
-        without_voxels = MetaTensor(source.as_tensor()[:0].clone(), meta=source.meta)
-        return Scan(key, image, without_voxels, grid)
+        scan = prepare_scan(path, self.parts.preprocessing, axes)
+        return Scan(scan.image, scan.source, scan.grid, key)
 
     def segment(
         self, scan: Scan, labelled: LibraryState, settings: OneShotSettings, *, refined: bool = True

@@ -9,7 +9,7 @@ import pytest
 
 from protoseg.data.preparation.synthetic import write_dataset
 from protoseg.errors import InputError
-from protoseg.workflows.studies import runs as study_runs
+from protoseg.workflows import engine_parts
 from protoseg.workflows.studies import views as study_views
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "study"
@@ -43,13 +43,13 @@ def study(scans, tmp_path, monkeypatch):
 def supports(monkeypatch):
     """The supports that scans were segmented from, in turn."""
     used = []
-    segment = study_runs.segment_with_adaptation
+    segment = engine_parts.segment_with_adaptation
 
     def spy(volume, support, *args, **arguments):
         used.append(support)
         return segment(volume, support, *args, **arguments)
 
-    monkeypatch.setattr(study_runs, "segment_with_adaptation", spy)
+    monkeypatch.setattr(engine_parts, "segment_with_adaptation", spy)
     return used
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protoseg.engine.support import SliceOrigin
 
-__all__ = ["LabelFinding", "Prediction", "findings_from_json", "findings_to_json"]
+__all__ = ["LabelFinding", "Prediction", "describe_label", "findings_from_json", "findings_to_json"]
 
 LOW_ESTIMATE = 0.5  # an estimated Dice below this deserves a second look
 
@@ -49,6 +50,19 @@ class Prediction:
             for name, finding in self.findings.items()
         }
         return replace(self, findings=findings)
+
+
+def describe_label(finding: LabelFinding, value: int, volume: float) -> dict[str, Any]:
+    """Tell what is known about a label, as JSON: its value, volume in ml, and what the engine found."""
+    estimate, origin = finding.estimated_dice, finding.support_slice
+    return {
+        "value": value,
+        "volume_ml": round(volume, 2),
+        "confidence": round(finding.confidence, 3),
+        "estimated_dice": None if estimate is None else round(estimate, 3),
+        "support_slice": None if origin is None else origin._asdict(),
+        "warning": finding.warning,
+    }
 
 
 def findings_to_json(findings: Mapping[str, LabelFinding]) -> str:

@@ -10,7 +10,7 @@ from protoseg.data.io.soft_masks import without_soft_edges
 from protoseg.errors import InputError
 from protoseg.files import replacing
 
-__all__ = ["PICTURE_SUFFIXES", "read_label_picture", "read_picture", "write_label_picture"]
+__all__ = ["PICTURE_SUFFIXES", "picture_pixels", "read_label_picture", "read_picture", "write_label_picture"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def read_picture(path: Path, *, palette_indices: bool = False) -> np.ndarray:
     Raises:
         InputError: the file has several pages.
     """
-    return _pixels(_upright(path), palette_indices=palette_indices)
+    return picture_pixels(_upright(path), palette_indices=palette_indices)
 
 
 def read_label_picture(path: Path) -> np.ndarray:
@@ -42,10 +42,10 @@ def read_label_picture(path: Path) -> np.ndarray:
         InputError: the picture is a JPEG, in colour, an image rather than labels, or has several pages.
     """
     picture = _upright(path)
-    pixels = _pixels(picture, palette_indices=True)
+    pixels = picture_pixels(picture, palette_indices=True)
     if path.suffix.lower() in (".jpg", ".jpeg"):
         raise InputError(f"{path}: JPEG changes the values of labels. Save the label picture as PNG.")
-    alpha = _pixels(picture.getchannel("A")) if "A" in picture.getbands() else None
+    alpha = picture_pixels(picture.getchannel("A")) if "A" in picture.getbands() else None
     if alpha is not None and (pixels == pixels[:, :1, :1]).all() and alpha.min() < alpha.max():
         logger.warning("%s: the picture has one color, so its labels are read from its transparency.", path)
         pixels = alpha
@@ -80,7 +80,8 @@ def _upright(path: Path) -> Image.Image:
         return picture
 
 
-def _pixels(picture: Image.Image, *, palette_indices: bool = False) -> np.ndarray:
+def picture_pixels(picture: Image.Image, *, palette_indices: bool = False) -> np.ndarray:
+    """Give the pixels of a picture, see `read_picture`."""
     grey = picture.mode.split(";")[0] in GREY_MODES or (palette_indices and picture.mode == "P")
     picture = picture if grey else picture.convert("L" if picture.mode in ("1", "LA") else "RGB")
     pixels = np.asarray(picture, dtype=np.float32)

@@ -17,8 +17,8 @@ from monai.config import NdarrayOrTensor, PathLike
 from monai.data import MetaTensor
 
 from protoseg.data.io.dicom import LPS_TO_RAS, dicom_files, read_series, series_modality
+from protoseg.data.io.label_sources import source
 from protoseg.data.io.label_sources.masks import NamedLabels
-from protoseg.data.io.label_sources.source import Grid, read_label_source
 from protoseg.data.io.label_values import whole_voxels
 from protoseg.data.io.nifti_files import NIFTI_SUFFIXES, read_nifti, write_nifti
 from protoseg.data.io.nifti_forms import NIFTI_FORMS, placement
@@ -27,7 +27,18 @@ from protoseg.engine.slice_axes import GUESSED, is_oriented
 from protoseg.errors import InputError
 from protoseg.files import to_path
 
-__all__ = ["EXPECTED", "check_image_file", "query_id", "read_image", "read_labels", "write_image", "write_label_map"]
+__all__ = [
+    "EXPECTED",
+    "Grid",
+    "check_image_file",
+    "checked_image",
+    "checked_labels",
+    "query_id",
+    "read_image",
+    "read_labels",
+    "write_image",
+    "write_label_map",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +50,7 @@ SMALLEST_SLICE = 8  # pixels each way
 FLAT = 1e-6  # volume that three axes of length 1 span
 
 
-class _Grid(NamedTuple):
+class Grid(NamedTuple):
     """Voxels (C, X, Y, Z), their affine to RAS+ mm, "volume" or "picture", and more that the file says."""
 
     voxels: np.ndarray
@@ -48,16 +59,29 @@ class _Grid(NamedTuple):
     details: Mapping[str, str] = {}
 
 
-def read_image(path: PathLike) -> MetaTensor:
+def read_image(path: PathLike | MetaTensor) -> MetaTensor:
     """Read a volume, a DICOM series (a folder) or a picture: float32 (C, X, Y, Z), intensities as stored.
 
-    C is 1, or 3 for a colour picture, whose axes are (3, W, H, 1) with pixels of 1 mm.
+    C is 1, or 3 for a colour picture, whose axes are (3, W, H, 1) with pixels of 1 mm. What was read before comes back.
 
     Raises:
         InputError: the file is missing, damaged, of another format, not 3D, constant, smaller than
             8 x 8 pixels, or holds NaN or infinity; the DICOM folder is not one complete series.
     """
-    grid = _read(Path(path), read_picture)
+    if isinstance(path, MetaTensor):
+        return path
+    image = checked_image(_read(Path(path), read_picture), path)
+    if Path(path).is_dir():
+        image.meta["modality"] = series_modality(Path(path))
+    return image
+
+
+def checked_image(grid: Grid, path: PathLike) -> MetaTensor:
+    """Make the image of what a file or an object in memory holds, see `read_image`.
+
+    Raises:
+        InputError: it is not 3D, constant, smaller than 8 x 8 pixels, or holds NaN or infinity.
+    """
     voxels = grid.voxels
     if grid.kind == "volume" and len(voxels) > 1:
         _refuse_channels(path, (*voxels.shape[1:], len(voxels)))
@@ -85,17 +109,15 @@ def read_image(path: PathLike) -> MetaTensor:
             "the scan again from its source to be sure.",
             path,
         )
-    if Path(path).is_dir():
-        image.meta["modality"] = series_modality(Path(path))
     return image
 
 
-def read_labels(path: PathLike, image: MetaTensor | PathLike | None = None) -> MetaTensor:
+def read_labels(path: PathLike | MetaTensor, image: MetaTensor | PathLike | None = None) -> MetaTensor:
     """Read labels as one label map: int16 (1, X, Y, Z), 0 is background.
 
     A label map, a mask a channel (4D), a folder with a mask a structure, a DICOM SEG or RTSTRUCT. Label pictures keep
     their grey values or palette indices; a black-and-white mask becomes 0 and 1. `meta["label_names"]` is name -> value
-    where the file names its labels, `meta["label_values"]` lists the values there are.
+    where the file names its labels, `meta["label_values"]` lists the values there are. What was read before comes back.
 
     Args:
         path: a file or a folder.
@@ -105,18 +127,29 @@ def read_labels(path: PathLike, image: MetaTensor | PathLike | None = None) -> M
         InputError: as `read_image` for files and formats; a value is further than 0.001 from an integer in 0..32767;
             the picture is in colour or a JPEG.
     """
+    if isinstance(path, MetaTensor):
+        return path
 
     def read(file: Path) -> NamedLabels:
         grid = _read(file, read_label_picture)
         return NamedLabels(grid.voxels, grid.affine, kind=grid.kind, details=grid.details)
 
-    def image_grid() -> Grid:
+    def image_grid() -> source.Grid:
         known = image if isinstance(image, MetaTensor) else read_image(cast(PathLike, image))
         return tuple(known.shape[1:]), known.affine.cpu().numpy()
 
-    found = read_label_source(to_path(path, "label"), read, query_id, None if image is None else image_grid)
+    found = source.read_label_source(to_path(path, "label"), read, query_id, None if image is None else image_grid)
+    return checked_labels(found, path)
+
+
+def checked_labels(found: NamedLabels, path: PathLike) -> MetaTensor:
+    """Make the label map of what a file or an object in memory holds, see `read_labels`.
+
+    Raises:
+        InputError: a value is further than 0.001 from an integer in 0..32767.
+    """
     voxels = whole_voxels(found.voxels, path)
-    labels = _meta_tensor(_Grid(voxels, found.affine, found.kind, found.details), path, torch.int16)
+    labels = _meta_tensor(Grid(voxels, found.affine, found.kind, found.details), path, torch.int16)
     labels.meta["label_values"] = [int(value) for value in np.unique(voxels) if value]
     if found.names is not None:
         labels.meta["label_names"] = found.names
@@ -189,7 +222,7 @@ def _suffix(path: Path, suffixes: tuple[str, ...]) -> str | None:
     return next((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), None)
 
 
-def _read(path: Path, read_picture_file: Callable[[Path], np.ndarray]) -> _Grid:
+def _read(path: Path, read_picture_file: Callable[[Path], np.ndarray]) -> Grid:
     if not path.is_dir():
         check_image_file(path)
     elif not dicom_files(path):
@@ -206,7 +239,7 @@ def _read(path: Path, read_picture_file: Callable[[Path], np.ndarray]) -> _Grid:
             grid = _read_itk(path)
         else:
             # An axial slice as radiology shows it: columns run to the patient's left, rows to the back.
-            grid = _Grid(read_picture_file(path), LPS_TO_RAS.copy(), "picture")
+            grid = Grid(read_picture_file(path), LPS_TO_RAS.copy(), "picture")
     except InputError:
         raise
     except Exception as error:  # a decoder raises whatever a damaged file makes it stumble over
@@ -221,7 +254,7 @@ def _read(path: Path, read_picture_file: Callable[[Path], np.ndarray]) -> _Grid:
     return grid
 
 
-def _meta_tensor(grid: _Grid, path: PathLike, dtype: torch.dtype) -> MetaTensor:
+def _meta_tensor(grid: Grid, path: PathLike, dtype: torch.dtype) -> MetaTensor:
     return MetaTensor(
         torch.as_tensor(np.ascontiguousarray(grid.voxels), dtype=dtype),
         affine=torch.as_tensor(grid.affine, dtype=torch.float64),
@@ -229,7 +262,7 @@ def _meta_tensor(grid: _Grid, path: PathLike, dtype: torch.dtype) -> MetaTensor:
     )
 
 
-def _volume(voxels: np.ndarray, affine: np.ndarray, path: Path, **details: str) -> _Grid:
+def _volume(voxels: np.ndarray, affine: np.ndarray, path: Path, **details: str) -> Grid:
     while voxels.ndim > 3 and voxels.shape[-1] == 1:
         voxels = voxels[..., 0]
     if voxels.ndim == 5 and voxels.shape[3] == 1:  # NIfTI keeps the fourth for time
@@ -237,9 +270,9 @@ def _volume(voxels: np.ndarray, affine: np.ndarray, path: Path, **details: str) 
     if voxels.ndim > 4:
         _refuse_channels(path, voxels.shape)
     if voxels.ndim == 4:  # masks, or images of several times
-        return _Grid(np.moveaxis(voxels, 3, 0), affine, details=details)
+        return Grid(np.moveaxis(voxels, 3, 0), affine, details=details)
     voxels = voxels.reshape(voxels.shape + (1,) * (3 - voxels.ndim))
-    return _Grid(voxels[None].astype(np.float32, copy=False), affine, details=details)
+    return Grid(voxels[None].astype(np.float32, copy=False), affine, details=details)
 
 
 def _refuse_channels(path: PathLike, shape: Sequence[int]) -> NoReturn:
@@ -249,7 +282,7 @@ def _refuse_channels(path: PathLike, shape: Sequence[int]) -> NoReturn:
     )
 
 
-def _read_itk(path: Path) -> _Grid:
+def _read_itk(path: Path) -> Grid:
     image = SimpleITK.ReadImage(str(path))
     values = image.GetNumberOfComponentsPerPixel()
     if values > 1:

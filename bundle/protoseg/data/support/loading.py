@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from monai.config import PathLike
 from monai.data import MetaTensor
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from protoseg.data.io.datalists import is_legend
 from protoseg.data.io.grids import decode_label_names, parse_label_names
+from protoseg.data.io.in_memory import source_name
 from protoseg.data.io.volumes import read_labels
 from protoseg.data.preprocessing.planes import SLICE_AXES
 from protoseg.data.preprocessing.transforms import transform_key
@@ -33,8 +35,8 @@ DETAILS = ("labels", "components", "origins", "preprocessing", "encoder", "slice
 
 
 def load_support(
-    image: str | Path,
-    label: str | Path,
+    image: PathLike | MetaTensor,
+    label: PathLike | MetaTensor,
     *,
     transform: Callable[[dict[str, Any]], Mapping[Any, Any]],
     image_size: int,
@@ -46,8 +48,8 @@ def load_support(
     """Read one labelled scan and build a support from it.
 
     Args:
-        image: a volume, picture or DICOM folder.
-        label: its labels, see `read_labels`.
+        image: a volume, picture or DICOM folder; or what was read of one.
+        label: its labels, see `read_labels`; or what was read of them.
         transform: {"image": path, "label": path} -> tensors of `support_from_scan`.
         image_size: edge of the network's input in pixels.
         label_names: see `parse_label_names`.
@@ -60,14 +62,15 @@ def load_support(
             label, lies outside the body.
     """
     making = fingerprint(transform_key(transform), image_size, adjacent_slices)  # before use, which may change it
-    data = transform({"image": str(image), "label": str(label), SLICE_AXES: slice_axes})
+    data = transform({"image": image, "label": label, SLICE_AXES: slice_axes})
+    scan, drawn_in = source_name(image, "the image"), source_name(label, "the labels")
     names = decode_label_names(label_names)
     # The values of the file: what the crop to the body took away must not be said to be missing from it.
     meta = getattr(data["label"], "meta", {})
     in_file = MetaTensor(meta["label_values"], meta=meta) if "label_values" in meta else read_labels(label, image)
-    labels = parse_label_names(names, in_file, str(label))
+    labels = parse_label_names(names, in_file, drawn_in)
     chosen = names is not None and not is_legend(names)
-    labels = _labels_inside(labels, data["label"], required=chosen, place=f"{label} on {image}")
+    labels = _labels_inside(labels, data["label"], required=chosen, place=f"{drawn_in} on {scan}")
     return support_from_scan(
         data["image"],
         data["label"],
@@ -75,7 +78,7 @@ def load_support(
         image_size=image_size,
         slices=slices,
         adjacent_slices=adjacent_slices,
-        scan=str(image),
+        scan=scan,
         preprocessing=making,
     )
 

@@ -14,7 +14,7 @@ from monai.transforms import MapTransform
 from protoseg.data.io.results import report_file
 from protoseg.data.io.volumes import query_id
 from protoseg.engine.inferer import FINDINGS
-from protoseg.engine.prediction import findings_from_json
+from protoseg.engine.prediction import describe_label, findings_from_json
 from protoseg.engine.slice_axes import plane_of
 from protoseg.engine.support import SupportSet
 from protoseg.files import to_path, write_json
@@ -59,7 +59,11 @@ class SaveReportd(MapTransform):
 
     def _write(self, label_map: Any) -> None:
         query = label_map.meta["filename_or_obj"]
-        report = {name: _describe(label_map, value, name) for name, value in self.labels.items()}
+        findings = findings_from_json(label_map.meta[FINDINGS])
+        report = {
+            name: describe_label(findings[name], value, volume_ml(label_map == value, label_map.affine))
+            for name, value in self.labels.items()
+        }
         content = {"query": str(query), "labels": report, "settings": self.settings}
         write_json(report_file(self.output_dir, query_id(query)), content)
         warnings = [f"{name} {entry['warning']}" for name, entry in report.items() if entry["warning"]]
@@ -83,17 +87,4 @@ def report_settings(network: ALPNet, support: SupportSet, **options: Any) -> dic
         "plane": plane_of(support.slice_axes),
         "weights": network.encoding_fingerprint(),
         **json.loads(json.dumps(options)),
-    }
-
-
-def _describe(label_map: Any, value: int, name: str) -> dict[str, Any]:
-    finding = findings_from_json(label_map.meta[FINDINGS])[name]
-    estimate, origin = finding.estimated_dice, finding.support_slice
-    return {
-        "value": value,
-        "volume_ml": round(volume_ml(label_map == value, label_map.affine), 2),
-        "confidence": round(finding.confidence, 3),
-        "estimated_dice": None if estimate is None else round(estimate, 3),
-        "support_slice": None if origin is None else origin._asdict(),
-        "warning": finding.warning,
     }

@@ -10,17 +10,15 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from monai.bundle import ConfigParser
 from torch import Tensor
 
-from protoseg import bundle_root
 from protoseg.data.io.volumes import query_id
 from protoseg.matching.matching import unit
 from protoseg.ops.slices import axial_slices, network_input
+from protoseg.workflows.engine_parts import open_config, open_parts
 
 __all__ = ["draw_features", "principal_colours"]
 
-CONFIGS = Path(bundle_root()) / "configs"
 LEVELS = (0.15, 0.85)  # of a scan, between which slices are shown
 SHARPEST = 0.02  # share of the cells whose colours are cut off, at either end
 DARK = 0.02  # cells so little brighter than the darkest are air, in shares of the slice's range
@@ -40,21 +38,18 @@ def draw_features(
     Raises:
         InputError: a scan or the weights cannot be read.
     """
-    config = ConfigParser()
-    config.read_config([str(CONFIGS / name) for name in ("inference.yaml", *overlays)])
-    config.update(dict(overrides))
-    network, preprocessing = (config.get_parsed_content(name) for name in ("network", "preprocessing"))
-    network.eval()
-    size, adjacent = config["image_size"], config.get_parsed_content("adjacent_slices")
-    device = config.get_parsed_content("device")
+    config = open_config(("inference.yaml", *overlays), **overrides)
+    parts = open_parts(config)
+    network, size = parts.network, parts.image_size
     images = []
     for scan in scans:
-        slices = axial_slices(preprocessing({"image": scan})["image"])
+        slices = axial_slices(parts.preprocessing({"image": scan})["image"])
         levels = np.linspace(*LEVELS, columns) if len(slices) > 1 else np.zeros(columns)
         chosen = [round(level * (len(slices) - 1)) for level in levels]
-        images.append(network_input(slices, chosen, size=size, adjacent=adjacent))
+        images.append(network_input(slices, chosen, size=size, adjacent=parts.adjacent_slices))
     batch = torch.cat(images)
     with torch.inference_mode():
+        device = next(network.parameters()).device
         features = torch.cat([network.encode(part.to(device)).cpu() for part in batch.split(8)])
     colours = principal_colours(features, _shown(batch, (features.shape[-2], features.shape[-1])))
     return _figure(batch, colours, [query_id(scan) for scan in scans], columns)

@@ -8,24 +8,20 @@ from functools import partial
 from typing import Any
 
 import torch
-from monai.bundle import ConfigParser
 from monai.data import Dataset, MetaTensor
 
 from protoseg.data.io.datalists import names_to_values
 from protoseg.data.scan_cache import fingerprint
-from protoseg.engine.adaptation.test_time import Adaptation, segment_with_adaptation
 from protoseg.engine.feature_cache import FeatureCache
-from protoseg.engine.one_shot import OneShotSettings
 from protoseg.engine.prediction import Prediction
-from protoseg.engine.refiners.refiner import Refiner
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
-from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.fingerprint import tensor_digest, weights_fingerprint
+from protoseg.workflows.engine_parts import EngineParts, open_config, open_parts
 from protoseg.workflows.studies.clicks import click_rows
 from protoseg.workflows.studies.label_noise import deform_labels
 from protoseg.workflows.studies.study import Study
-from protoseg.workflows.studies.variants import CONFIGS, Variant
+from protoseg.workflows.studies.variants import Variant
 
 __all__ = ["run_click_study", "run_study"]
 
@@ -63,9 +59,9 @@ def run_click_study(study: Study, *, clicks: int, limit: int | None = None, **ov
     if clicks < 1:
         raise InputError(f"clicks is {clicks}; it must be at least 1.")
     opened = _open(Variant(), overrides)
-    size = opened.support.images.shape[-1]
+    size = opened.parts.image_size
     for scan in opened.scans[: _checked(limit)]:
-        content = scan["image"], scan["label"], opened.support.labels, opened.network
+        content = scan["image"], scan["label"], opened.support.labels, opened.parts.network
         measure = partial(click_rows, *content, clicks=clicks, image_size=size)
         study.keep(scan, f"{clicks} clicks", opened.fingerprint(), measure)
         study.write()
@@ -75,50 +71,32 @@ def run_click_study(study: Study, *, clicks: int, limit: int | None = None, **ov
 class _OpenVariant:
     """What a variant segments with, and what."""
 
+    parts: EngineParts
     support: SupportSet
-    network: ALPNet
     scans: Dataset
-    refiner: Refiner | None
-    adaptation: Adaptation | None
-    settings: OneShotSettings
     described: Mapping[str, Any]  # `SETTINGS` as the configs have them
     cache: FeatureCache
 
     def segment(self, volume: MetaTensor) -> Prediction:
-        return segment_with_adaptation(
-            volume,
-            self.support,
-            self.network,
-            self.settings,
-            self.cache,
-            adaptation=self.adaptation,
-            refiner=self.refiner,
-        )
+        return self.parts.segment(volume, self.support, self.cache)
 
     def fingerprint(self) -> str:
         """Stands for all that the result depends on, but for the volume."""
         support = (tensor_digest(self.support.images), tensor_digest(self.support.masks))
         names = (self.support.labels, self.support.components)
-        return fingerprint(weights_fingerprint(self.network), *support, *names, self.described)
+        return fingerprint(weights_fingerprint(self.parts.network), *support, *names, self.described)
 
 
 def _open(variant: Variant, overrides: Mapping[str, Any]) -> _OpenVariant:
-    config = ConfigParser()
-    config.read_config([str(CONFIGS / file) for file in ("train.yaml", "evaluate.yaml", *variant.overlays)])
-    config.update({**overrides, **variant.overrides})
+    config = open_config(("train.yaml", "evaluate.yaml", *variant.overlays), **{**overrides, **variant.overrides})
     torch.manual_seed(config["seed"])  # an untrained network is the same each time
-    network = config.get_parsed_content("network")
+    parts = open_parts(config, estimate_quality=False)
     legend = names_to_values(config.get_parsed_content("label_names"), "label_names")
     support = _with_values(config.get_parsed_content("validate#support"), legend)
     return _OpenVariant(
+        parts=parts,
         support=deform_labels(support, variant.label_noise),
-        network=network,
         scans=config.get_parsed_content("validate#dataset"),
-        refiner=config.get_parsed_content("refiner"),
-        adaptation=config.get_parsed_content("adaptation"),
-        settings=OneShotSettings(
-            **{name: config[name] for name in ("choice", "contrast", "components")}, estimate_quality=False
-        ),
         described={name: config[name] for name in SETTINGS},
         cache=FeatureCache(),
     )

@@ -26,13 +26,13 @@ from protoseg.engine.inferer import FINDINGS
 from protoseg.engine.prediction import LabelFinding, findings_from_json
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError, input_errors_unwrapped
+from protoseg.workflows.engine_parts import open_config
 from protoseg.workflows.evaluation.measures import volume_ml
 from protoseg.workflows.invert import InvertLabelMapd
 from protoseg.workflows.suite.index import LabelledScan, ScanPair
 
 __all__ = ["PairSegmenter", "SegmentedPair"]
 
-CONFIGS = Path(protoseg.bundle_root()) / "configs"
 BY_PAIR = {"support": ("image", "label", "transform", "label_names"), "inferer": ("support",)}  # not of the config
 REFERENCE = re.compile(r"@(?:::)?(\w+)")
 
@@ -68,7 +68,7 @@ class PairSegmenter:
     """
 
     def __init__(self, overlays: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> None:
-        config = _read_config(overlays, overrides or {})
+        config = open_config(("inference.yaml", *overlays), **(overrides or {}))
         for name, arguments in BY_PAIR.items():
             kept = {key: value for key, value in config[name].items() if key not in arguments}
             config[name] = {**kept, "_mode_": "callable"}
@@ -150,21 +150,6 @@ class PairSegmenter:
             config["modality"] = modality
             self._preprocessings[modality] = config.get_parsed_content("preprocessing")
         return self._preprocessings[modality]
-
-
-def _read_config(overlays: Sequence[str], overrides: Mapping[str, Any]) -> ConfigParser:
-    files = [CONFIGS / file for file in ("inference.yaml", *overlays)]
-    for file in files:
-        if not file.is_file():
-            raise InputError(f"{file} does not exist. Name a file of {CONFIGS}, such as refiners/guided.yaml.")
-    config = ConfigParser()
-    config.read_config([str(file) for file in files])
-    for name in overrides:
-        parent = name.replace("::", "#").rpartition("#")[0] or name
-        if parent not in config:
-            raise InputError(f"--{name}: inference.yaml has no entry '{parent}'. Check the name of the option.")
-    config.update(dict(overrides))
-    return config
 
 
 def _reachable(config: ConfigParser, roots: Sequence[str]) -> list[str]:

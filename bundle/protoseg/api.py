@@ -1,0 +1,203 @@
+"""The way in from Python: label one scan, get the rest.
+
+Example::
+
+    from protoseg import Segmenter
+
+    segmenter = Segmenter.from_pretrained()
+    segmenter.add_support("anna.nii.gz", "anna_labels.nii.gz")
+    found = segmenter.segment("bert.nii.gz")
+    print(found)
+    found.save("bert_labels.nii.gz")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from monai.config import PathLike
+
+from protoseg.data.io.in_memory import Source, image_source, label_source, source_name
+from protoseg.data.io.volumes import query_id
+from protoseg.data.prepared_scan import PreparedScan, prepare_scan
+from protoseg.data.support.loading import load_support, read_support, save_support
+from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.support import SliceSelection, SupportSet
+from protoseg.errors import InputError
+from protoseg.segmentation import Segmentation
+from protoseg.session import Session
+from protoseg.workflows.engine_parts import EngineParts, open_config, open_parts
+
+__all__ = ["Segmentation", "Segmenter", "Session"]
+
+MEBIBYTE = 2**20
+
+
+class Segmenter:
+    """Segments scans by what is labelled in others. Not safe between threads.
+
+    Images and labels are paths (a NIfTI, NRRD or MetaImage volume, a folder with a DICOM series, a picture; labels also
+    as DICOM SEG, RTSTRUCT or a folder of masks) or objects of nibabel, SimpleITK, Pillow or MONAI.
+
+    Args:
+        parts: network, preprocessing, and how to segment.
+        feature_cache_mb: bound of the features that are kept in memory; a scan that was seen before is not encoded
+            again.
+    """
+
+    def __init__(self, parts: EngineParts, *, feature_cache_mb: int = 1024) -> None:
+        self.parts = parts
+        self.cache = FeatureCache(feature_cache_mb * MEBIBYTE)
+        self.support: SupportSet | None = None
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        weights: PathLike | None = None,
+        *,
+        configs: Sequence[str] = (),
+        feature_cache_mb: int = 1024,
+        progress: bool = False,
+        **options: Any,
+    ) -> Segmenter:
+        """Make a segmenter of the weights that ship, or of others.
+
+        Args:
+            weights: checkpoint of the whole network; the one that ships when left out.
+            configs: files to lay over the inference config, by path or by name in the bundle, such as
+                "refiners/guided.yaml" or "encoders/dinov2_vits14.yaml".
+            feature_cache_mb: bound of the features that are kept in memory.
+            progress: show a progress bar over the slices.
+            **options: of the inference config, such as device="cuda", precision="float32", modality="MR",
+                plane="sagittal" or choice="all".
+
+        Raises:
+            InputError: an option does not exist, or the weights cannot be read or do not fit.
+        """
+        chosen = options if weights is None else {**options, "weights": str(weights)}
+        config = open_config(("inference.yaml", *configs), **chosen)
+        return cls(open_parts(config, progress=progress), feature_cache_mb=feature_cache_mb)
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Name -> value of what is looked for."""
+        return dict(self.support.labels) if self.support else {}
+
+    def add_support(
+        self,
+        image: Source,
+        labels: Source,
+        *,
+        names: Mapping[str, int] | Sequence[str] | None = None,
+        slices: SliceSelection | int | Sequence[int] = "largest",
+        name: str | None = None,
+    ) -> Segmenter:
+        """Add a labelled scan to what serves; a scan that was added before is labelled anew.
+
+        A label of a new name whose value is taken gets the lowest free one: see `labels`.
+
+        Args:
+            image: a scan.
+            labels: its label map, on the image's grid or on one that can be brought to it.
+            names: {"liver": 6}, or ["liver"] where the labels came with names; all labels when left out.
+            slices: which slices serve: "largest", for every label the one where it is largest; "thirds"; "all"; or
+                indices, counted from the feet.
+            name: of the scan, in what is said of the results; the path when left out.
+
+        Returns:
+            The segmenter.
+
+        Raises:
+            InputError: image or labels cannot be read, or do not fit together.
+        """
+        name = name or source_name(image, f"support {1 + self._scans()}")
+        taken = self.support
+        new = load_support(
+            image_source(image, name),
+            label_source(labels, f"labels of {name}"),
+            transform=self.parts.preprocessing,
+            image_size=self.parts.image_size,
+            label_names=names,
+            slices=slices,
+            adjacent_slices=self.parts.adjacent_slices,
+            slice_axes=taken.slice_axes if taken else None,
+        )
+        self.support = taken.merge(_with_free_values(new, taken.labels)) if taken else new
+        return self
+
+    def save_support(self, path: PathLike) -> None:
+        """Write all that serves into one file, which `load_support` reads.
+
+        Raises:
+            InputError: there is nothing to write.
+        """
+        save_support(Path(path), self._served())
+
+    def load_support(self, path: PathLike) -> Segmenter:
+        """Take what `save_support` wrote in place of what served so far; returns the segmenter.
+
+        Raises:
+            InputError: the file is missing, damaged, or was made for another encoder or preprocessing.
+        """
+        support = read_support(Path(path))
+        support.check_encoder(self.parts.network)
+        self.support = support
+        return self
+
+    def segment(self, image: Source, *, name: str | None = None) -> Segmentation:
+        """Segment a scan or picture.
+
+        Args:
+            image: to be segmented.
+            name: of the image, in messages; the path when left out.
+
+        Raises:
+            InputError: the image cannot be read, or nothing serves yet.
+        """
+        support = self._served()
+        scan = self._prepare(image, name)
+        prediction = self.parts.segment(scan.image, support, self.cache)
+        return Segmentation.of(prediction, scan, support.labels)
+
+    def session(self, image: Source, *, labels: Sequence[str] = (), name: str | None = None) -> Session:
+        """Begin to click on a scan; what serves is found in it, too.
+
+        Args:
+            image: to be clicked on.
+            labels: names that may be clicked on, beside those that serve.
+            name: of the image, in messages; the path when left out.
+
+        Raises:
+            InputError: the image cannot be read, or there are no labels.
+        """
+        return Session(self.parts, self._prepare(image, name), self.cache, support=self.support, labels=labels)
+
+    def _prepare(self, image: Source, name: str | None) -> PreparedScan:
+        axes = self.support.slice_axes if self.support else None
+        source = image_source(image, name or source_name(image, "the image"))
+        return prepare_scan(source, self.parts.preprocessing, axes)
+
+    def _served(self) -> SupportSet:
+        if self.support is None:
+            raise InputError("Nothing is labelled yet: add a labelled scan by add_support(image, labels).")
+        return self.support
+
+    def _scans(self) -> int:
+        return len({origin.scan for origin in self.support.origins}) if self.support else 0
+
+    def __repr__(self) -> str:
+        scans = sorted({query_id(origin.scan) for origin in self.support.origins}) if self.support else []
+        return f"Segmenter of {', '.join(self.labels) or 'nothing yet'}, labelled in {', '.join(scans) or 'no scan'}"
+
+
+def _with_free_values(support: SupportSet, taken: Mapping[str, int]) -> SupportSet:
+    """The support with the values that its labels have already, and others' values that are free."""
+    values: dict[str, int] = {name: taken[name] for name in support.labels if name in taken}
+    for name, value in support.labels.items():
+        used = {*taken.values(), *values.values()}
+        if name not in values:
+            values[name] = value if value not in used else next(k for k in range(1, 256) if k not in used)
+    return replace(support, labels={name: values[name] for name in support.labels})

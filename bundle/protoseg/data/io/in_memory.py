@@ -1,0 +1,105 @@
+"""Images and labels that are in memory, as if they had been read from a file."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import SimpleITK
+import torch
+from monai.config import PathLike
+from monai.data import MetaTensor
+from nibabel.nifti1 import Nifti1Image
+from nibabel.spatialimages import SpatialImage
+from PIL.Image import Image as Picture
+
+from protoseg.data.io.dicom import LPS_TO_RAS
+from protoseg.data.io.label_sources.masks import NamedLabels
+from protoseg.data.io.nifti_forms import NIFTI_FORMS, NiftiForms, placement
+from protoseg.data.io.pictures import picture_pixels
+from protoseg.data.io.volumes import Grid, checked_image, checked_labels
+from protoseg.engine.slice_axes import GUESSED
+from protoseg.errors import InputError
+
+__all__ = ["InMemory", "Source", "image_source", "label_source", "source_name"]
+
+InMemory: TypeAlias = MetaTensor | SpatialImage | SimpleITK.Image | Picture
+Source: TypeAlias = PathLike | InMemory
+
+
+def source_name(source: Source, default: str) -> str:
+    """Name what an image comes from: its path, that of the file an object was read from, or a default."""
+    if isinstance(source, MetaTensor):
+        return str(source.meta.get("filename_or_obj", default))
+    if isinstance(source, SpatialImage):
+        return str(source.get_filename() or default)
+    return str(source) if isinstance(source, PathLike) else default
+
+
+def image_source(source: Source, name: str) -> PathLike | MetaTensor:
+    """Give a path as it is, and an image in memory as `read_image` gives one.
+
+    Args:
+        source: a path, an image of nibabel, SimpleITK or Pillow, or a `MetaTensor` (C, X, Y, Z).
+        name: to know it by, in messages and results.
+
+    Raises:
+        InputError: it is of none of these types, or cannot be used as an image.
+    """
+    grid = _grid(source, name)
+    return grid if not isinstance(grid, Grid) else checked_image(grid, name)
+
+
+def label_source(source: Source, name: str) -> PathLike | MetaTensor:
+    """Give a path as it is, and a label map in memory as `read_labels` gives one; arguments as of `image_source`.
+
+    Raises:
+        InputError: it is of another type, or cannot be used as a label map.
+    """
+    grid = _grid(source, name, palette_indices=True)
+    if not isinstance(grid, Grid):
+        return grid
+    if len(grid.voxels) > 1:
+        raise InputError(f"{name}: the label map has {len(grid.voxels)} values a voxel, expected one.")
+    return checked_labels(NamedLabels(grid.voxels, grid.affine, kind=grid.kind, details=grid.details), name)
+
+
+def _grid(source: Any, name: str, *, palette_indices: bool = False) -> PathLike | Grid:
+    if isinstance(source, MetaTensor):
+        if source.ndim != 4:
+            raise InputError(f"{name}: the MetaTensor has {source.ndim} dimensions, expected (C, X, Y, Z).")
+        details = {key: value for key, value in source.meta.items() if key in (NIFTI_FORMS, GUESSED)}
+        kind = str(source.meta.get("kind", "volume"))
+        voxels = torch.as_tensor(source.as_tensor()).cpu().numpy()
+        return Grid(voxels, source.affine.cpu().numpy().astype(float), kind, details)
+    if isinstance(source, SpatialImage):
+        return _of_nibabel(source)
+    if isinstance(source, SimpleITK.Image):
+        if source.GetNumberOfComponentsPerPixel() > 1 or source.GetDimension() != 3:
+            raise InputError(f"{name}: expected a SimpleITK image of three dimensions and one value a voxel.")
+        return Grid(SimpleITK.GetArrayFromImage(source).T[None].astype(np.float32), placement(source))
+    if isinstance(source, Picture):
+        return Grid(picture_pixels(source, palette_indices=palette_indices), LPS_TO_RAS.copy(), "picture")
+    if isinstance(source, np.ndarray | torch.Tensor):
+        raise InputError(
+            f"{name}: an array does not say where its voxels are. Wrap it: nibabel.Nifti1Image(array, affine) for a "
+            "volume (X, Y, Z), PIL.Image.fromarray(array) for a picture (H, W)."
+        )
+    if not isinstance(source, PathLike):
+        raise InputError(
+            f"{name} is of the type {type(source).__name__}; expected a path, or an image of nibabel, SimpleITK, "
+            "Pillow or MONAI."
+        )
+    return source
+
+
+def _of_nibabel(image: SpatialImage) -> Grid:
+    voxels = np.asarray(image.dataobj)
+    voxels = voxels.reshape(voxels.shape + (1,) * (3 - voxels.ndim))
+    channels = np.moveaxis(voxels, 3, 0) if voxels.ndim == 4 else voxels[None]
+    affine, details = np.asarray(image.affine, float), {}
+    if isinstance(image, Nifti1Image):
+        forms = NiftiForms.of(image.header)
+        affine = forms.affine
+        details = {NIFTI_FORMS: forms.to_json()} | ({} if forms.oriented else {GUESSED: "yes"})
+    return Grid(channels.astype(np.float32), affine, details=details)

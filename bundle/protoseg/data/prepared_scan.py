@@ -1,0 +1,55 @@
+"""A scan as the engine takes it, and the way back to its own voxels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from monai.config import PathLike
+from monai.data import MetaTensor
+
+from protoseg.data.io.source_grid import SourceGrid
+from protoseg.data.preprocessing.planes import SLICE_AXES
+from protoseg.data.preprocessing.transforms import Preprocessing
+from protoseg.engine.slice_axes import SliceAxes
+
+__all__ = ["PreparedScan", "prepare_scan"]
+
+
+@dataclass(frozen=True)
+class PreparedScan:
+    """A scan, prepared for the engine."""
+
+    image: MetaTensor  # C x X x Y x Z, slices along Z
+    source: MetaTensor  # of no voxels: affine and metadata of the file, as it was read
+    grid: SourceGrid
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return self.image.nbytes
+
+
+def prepare_scan(
+    image: PathLike | MetaTensor, preprocessing: Preprocessing, axes: SliceAxes | None = None
+) -> PreparedScan:
+    """Read and preprocess a scan.
+
+    Args:
+        image: a volume, picture or DICOM folder; or what was read of one.
+        preprocessing: whose first transform reads.
+        axes: directions that its slices are to follow; None for those of the plane in which it was acquired.
+
+    Raises:
+        InputError: of reading.
+    """
+    read, *others = preprocessing.transforms
+    source = read({"image": image})["image"]
+    prepared = Preprocessing(others)({"image": source, SLICE_AXES: axes})["image"]
+    grid = SourceGrid(
+        shape=tuple(source.shape[1:]),
+        affine=np.asarray(source.affine, float),
+        volume_shape=tuple(prepared.shape[1:]),
+        volume_affine=np.asarray(prepared.affine, float),
+    )
+    return PreparedScan(prepared, MetaTensor(source.as_tensor()[:0].clone(), meta=source.meta), grid)

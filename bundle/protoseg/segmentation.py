@@ -1,0 +1,89 @@
+"""What comes back to the user: a label map on the image's own voxels, and what is known about each label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import PathLike
+from monai.data import MetaTensor
+from numpy.typing import NDArray
+
+from protoseg.data.io.label_files import write_labels
+from protoseg.data.io.volumes import query_id
+from protoseg.data.prepared_scan import PreparedScan
+from protoseg.engine.prediction import LabelFinding, Prediction, describe_label
+from protoseg.errors import InputError
+from protoseg.workflows.evaluation.measures import volume_ml
+
+__all__ = ["Segmentation"]
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A segmented scan."""
+
+    label_map: NDArray[np.uint8]  # X x Y x Z, as the file's own voxels lie; 0 is background
+    labels: Mapping[str, int]  # name -> value
+    findings: Mapping[str, LabelFinding]  # by name
+    source: MetaTensor  # of no voxels: affine and metadata of the image, as it was read
+
+    @classmethod
+    def of(cls, prediction: Prediction, scan: PreparedScan, labels: Mapping[str, int]) -> Segmentation:
+        """Bring what the engine predicted for a scan back to the scan's own voxels."""
+        label_map = scan.grid.label_map(prediction.label_map)
+        return cls(label_map, dict(labels), dict(prediction.findings), scan.source)
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """Voxel index -> RAS+ mm, 4 x 4."""
+        return np.asarray(self.source.affine, float)
+
+    def mask(self, name: str) -> NDArray[np.bool_]:
+        """Voxels (X, Y, Z) of a label.
+
+        Raises:
+            InputError: there is no such label.
+        """
+        if name not in self.labels:
+            raise InputError(f"There is no label '{name}'; there are {', '.join(self.labels)}.")
+        mask: NDArray[np.bool_] = self.label_map == self.labels[name]
+        return mask
+
+    def volume_ml(self, name: str) -> float:
+        """Volume of a label in ml; errors as of `mask`."""
+        return volume_ml(torch.from_numpy(self.mask(name)), torch.as_tensor(self.affine))
+
+    def report(self) -> dict[str, dict[str, Any]]:
+        """Tell what is known about each label, as `<query>_seg.json` of an inference run has it."""
+        return {
+            name: describe_label(self.findings[name], value, self.volume_ml(name))
+            for name, value in self.labels.items()
+        }
+
+    def save(self, path: PathLike) -> Path:
+        """Write the label map in the format of the file's name: .nii.gz, .nii, .nrrd, .mha or, of a picture, .png.
+
+        A NIfTI carries both forms, codes and units of the image's file.
+
+        Returns:
+            The path.
+
+        Raises:
+            InputError: the name has another ending, or the file cannot be written.
+        """
+        write_labels(Path(path), self.label_map, self.source)
+        return Path(path)
+
+    def __str__(self) -> str:
+        lines = [f"{query_id(str(self.source.meta['filename_or_obj']))}:"]
+        for name, entry in self.report().items():
+            estimate = entry["estimated_dice"]
+            told = "" if estimate is None else f", estimated Dice {estimate:.2f}"
+            warning = f" ({entry['warning']})" if entry["warning"] else ""
+            lines.append(f"  {name}: {entry['volume_ml']:.1f} ml{told}{warning}")
+        return "\n".join(lines)

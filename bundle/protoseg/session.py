@@ -1,0 +1,138 @@
+"""Clicks on one scan, each answered with a segmentation, each of which can be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protoseg.data.prepared_scan import PreparedScan
+from protoseg.engine.clicks.click import Click
+from protoseg.engine.clicks.segmentation import ClickSegmentation
+from protoseg.engine.clicks.slice_segmenter import SliceSegmenter
+from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.support import SupportSet
+from protoseg.errors import InputError
+from protoseg.segmentation import Segmentation
+from protoseg.workflows.engine_parts import EngineParts
+
+__all__ = ["Session"]
+
+Place = tuple[float, float, float]
+
+
+class Session:
+    """A scan that is clicked on. Not safe between threads.
+
+    Args:
+        parts: network, and how to segment.
+        scan: to be clicked on.
+        cache: of features.
+        support: what serves from other scans; its labels are found, too.
+        labels: names that may be clicked on beside those of the support.
+        slice_segmenter: what makes masks from clicks; by the network's features when left out.
+
+    Raises:
+        InputError: there is neither a support nor a label.
+    """
+
+    def __init__(
+        self,
+        parts: EngineParts,
+        scan: PreparedScan,
+        cache: FeatureCache,
+        *,
+        support: SupportSet | None = None,
+        labels: Sequence[str] = (),
+        slice_segmenter: SliceSegmenter | None = None,
+    ) -> None:
+        self.labels = dict(support.labels) if support else {}
+        for name in labels:
+            free = (value for value in range(1, 256) if value not in self.labels.values())
+            self.labels.setdefault(name, next(free))
+        if not self.labels:
+            raise InputError("There is nothing to click on: name labels, or add a labelled scan before.")
+        self.scan = scan
+        self._clicks: list[Click] = []
+        self._segmentation = ClickSegmentation(
+            scan.image,
+            parts.network,
+            labels=self.labels,
+            scan=str(scan.source.meta["filename_or_obj"]),
+            image_size=parts.image_size,
+            support=support,
+            cache=cache,
+            settings=parts.settings,
+            refiner=parts.refiner,
+            slice_segmenter=slice_segmenter,
+        )
+
+    @property
+    def clicks(self) -> tuple[Click, ...]:
+        """The clicks so far, on the prepared volume."""
+        return tuple(self._clicks)
+
+    def click(
+        self, at: Place, label: str | None = None, *, positive: bool = True, millimeters: bool = False
+    ) -> Segmentation:
+        """Say that a place belongs to a label, or that it does not, and segment the scan anew.
+
+        Args:
+            at: voxel index (x, y, z) of the image's file; or RAS+ mm.
+            label: name; may be left out where there is one alone.
+            positive: whether the place belongs to it.
+            millimeters: `at` is in mm.
+
+        Raises:
+            InputError: the place lies outside the image, or the label is unknown.
+        """
+        self._clicks.append(Click(*self._place(at, millimeters), positive, self._position(label)))
+        try:
+            return self.segment()
+        except InputError:
+            self._clicks.pop()
+            raise
+
+    def undo(self) -> Segmentation | None:
+        """Take the last click back and give what was found before it; None where that was nothing.
+
+        Raises:
+            InputError: there is no click.
+        """
+        if not self._clicks:
+            raise InputError("There is no click to take back.")
+        self._clicks.pop()
+        return self.segment() if self._clicks or self._segmentation.support else None
+
+    def segment(self) -> Segmentation:
+        """Segment the scan by the clicks so far.
+
+        Raises:
+            InputError: there is neither a click on a label nor a support.
+        """
+        return Segmentation.of(self._segmentation.segment(self._clicks), self.scan, self.labels)
+
+    def _place(self, at: Place, millimeters: bool) -> tuple[int, int, int]:
+        index: NDArray[np.float64] = np.asarray(at, float)
+        if index.shape != (3,):
+            raise InputError(f"A click is at {at}, expected three numbers x, y, z.")
+        if millimeters:
+            to_index = np.linalg.inv(self.scan.grid.affine)
+            index = to_index[:3, :3] @ index + to_index[:3, 3]
+        voxel = self.scan.grid.voxel((index[0], index[1], index[2]))
+        if voxel is None:
+            found = ", ".join(f"{i:g}" for i in index.round(1))
+            size = " x ".join(map(str, self.scan.grid.shape))
+            raise InputError(f"A click is at the voxel {found}, outside of the image of {size} voxels.")
+        x, y, z = voxel
+        return z, y, x
+
+    def _position(self, label: str | None) -> int:
+        names = list(self.labels)
+        if label is None and len(names) == 1:
+            return 1
+        if label not in names:
+            asked = "no label" if label is None else f"the label '{label}'"
+            raise InputError(f"A click is on {asked}; name one of {', '.join(names)}.")
+        return names.index(label) + 1

@@ -1,0 +1,109 @@
+"""What the bundle's configs make of the engine: the one place where they are opened outside of MONAI's workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+
+from protoseg import bundle_root
+from protoseg.data.preprocessing.transforms import Preprocessing
+from protoseg.engine.adaptation.test_time import Adaptation, segment_with_adaptation
+from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.one_shot import OneShotSettings
+from protoseg.engine.prediction import Prediction
+from protoseg.engine.refiners.refiner import Refiner
+from protoseg.engine.support import SupportSet
+from protoseg.errors import InputError, input_errors_unwrapped
+from protoseg.networks.alpnet import ALPNet
+
+__all__ = ["CONFIGS", "EngineParts", "open_config", "open_parts"]
+
+CONFIGS = Path(bundle_root()) / "configs"
+SETTINGS = ("choice", "contrast", "components")  # ids of a config that are fields of `OneShotSettings`
+
+
+@dataclass(frozen=True)
+class EngineParts:
+    """Network, preprocessing, and how to segment."""
+
+    network: ALPNet
+    preprocessing: Preprocessing
+    image_size: int
+    settings: OneShotSettings
+    refiner: Refiner | None
+    adaptation: Adaptation | None
+
+    @property
+    def adjacent_slices(self) -> bool:
+        """Whether the network's three channels are a slice and its neighbours."""
+        return self.network.slice_adapter is not None
+
+    def segment(self, volume: MetaTensor, support: SupportSet, cache: FeatureCache) -> Prediction:
+        """Segment a prepared volume, see `segment_with_adaptation`."""
+        return segment_with_adaptation(
+            volume,
+            support,
+            self.network,
+            self.settings,
+            cache,
+            adaptation=self.adaptation,
+            refiner=self.refiner,
+        )
+
+
+def open_config(files: Sequence[str | Path] = ("inference.yaml",), **overrides: Any) -> ConfigParser:
+    """Read config files, one laid over the other.
+
+    Args:
+        files: paths, or names of files in the bundle's folder of configs.
+        **overrides: id of an entry -> value.
+
+    Raises:
+        InputError: a file or an entry does not exist.
+    """
+    paths = [_config_file(file) for file in files]
+    config = ConfigParser()
+    config.read_config([str(path) for path in paths])
+    for name in overrides:
+        parent = name.replace("::", "#").rpartition("#")[0] or name
+        if parent not in config:
+            raise InputError(f"--{name}: {paths[0].name} has no entry '{parent}'. Check the name of the option.")
+    config.update(overrides)
+    return config
+
+
+def open_parts(config: ConfigParser, **settings: Any) -> EngineParts:
+    """Make the engine's parts as a config says.
+
+    Args:
+        config: from inference.yaml, or from train.yaml and evaluate.yaml.
+        **settings: of `OneShotSettings`, beside those of the config.
+
+    Raises:
+        InputError: an entry cannot be used, such as weights that do not fit.
+    """
+
+    def make(name: str) -> Any:
+        with input_errors_unwrapped():
+            return config.get_parsed_content(name)
+
+    return EngineParts(
+        network=make("network").eval(),
+        preprocessing=make("preprocessing"),
+        image_size=make("image_size"),
+        settings=OneShotSettings(**{name: make(name) for name in SETTINGS}, **settings),
+        refiner=make("refiner"),
+        adaptation=make("adaptation"),
+    )
+
+
+def _config_file(file: str | Path) -> Path:
+    for path in (CONFIGS / file, Path(file)):
+        if path.is_file():
+            return path
+    raise InputError(f"{file} does not exist. Name one of {CONFIGS}, such as refiners/guided.yaml.")
