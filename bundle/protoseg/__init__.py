@@ -25,8 +25,10 @@ __version__ = "0.1.0"
 
 
 def bundle_root() -> str:
-    """Folder of the bundle that this package belongs to: the one with `configs/` and `models/`."""
-    return str(Path(__file__).resolve().parents[1])
+    """Folder of the bundle that this package belongs to, with `configs/` and `models/`: a checkout's, or a wheel's."""
+    package = Path(__file__).resolve().parent
+    installed = package / "_bundle"
+    return str(installed if installed.is_dir() else package.parent)
 
 
 def __getattr__(name: str) -> Any:

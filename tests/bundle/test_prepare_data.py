@@ -18,7 +18,7 @@ from protoseg.data.episodes.superpixels import CT_THRESHOLD, superpixel_intensit
 from protoseg.data.io.datalists import load_datalist
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "scripts" / "prepare_data"
+SCRIPT = ROOT / "bundle" / "protoseg" / "commands" / "prepare.py"
 CONFIGS = ROOT / "bundle" / "configs"
 GOLDEN = np.load(ROOT / "tests" / "data" / "superpixels_ct.npz")
 FEW = {"device": "cpu", "workers": 0, "batch_size": 2, "epochs": 1, "epoch_length": 2}

@@ -12,7 +12,7 @@ from protoseg.errors import InputError
 from protoseg.workflows import engine_parts
 from protoseg.workflows.studies import views as study_views
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "study"
+SCRIPT = Path(__file__).parents[2] / "bundle" / "protoseg" / "commands" / "study.py"
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def scans(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def study(scans, tmp_path, monkeypatch):
-    """Run scripts/study in this process; the rows that it wrote."""
+    """Run protoseg study in this process; the rows that it wrote."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # the script sets its own
 
     def run(name: str, *arguments: str) -> list[dict[str, str]]:

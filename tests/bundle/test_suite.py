@@ -15,7 +15,7 @@ from protoseg.errors import InputError
 from protoseg.workflows.suite import run as suite_run
 from protoseg.workflows.suite.segmenter import PairSegmenter
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "suite"
+SCRIPT = Path(__file__).parents[2] / "bundle" / "protoseg" / "commands" / "suite.py"
 RAS = np.diag([10.0, -10.0, 10.0, 1.0])  # as LPS, mirrored
 
 
@@ -54,7 +54,7 @@ def index(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def suite(index, tmp_path, monkeypatch, surroundings):
-    """Run scripts/suite in this process; the rows that it wrote."""
+    """Run protoseg suite in this process; the rows that it wrote."""
 
     def run(*arguments: str, listed: Path = index, folder: str = "run") -> list[dict[str, str]]:
         command = ["suite", str(listed), "--output_dir", str(tmp_path / folder), "--image_size", "64", *arguments]

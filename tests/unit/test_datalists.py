@@ -171,4 +171,4 @@ def test_a_list_without_folds(tmp_path: Path) -> None:
     path.write_text(json.dumps({key: value for key, value in FOLDED.items() if key != "folds"}))
     with pytest.raises(InputError) as caught:
         load_datalist(path, "test", fold=0)
-    assert str(caught.value) == f"{path}: it has no folds. Leave out fold, or make the list by scripts/prepare_data."
+    assert str(caught.value) == f"{path}: it has no folds. Leave out fold, or make the list by protoseg prepare."

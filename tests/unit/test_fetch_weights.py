@@ -15,7 +15,7 @@ from protoseg.data.preparation.published_weights import PUBLISHED, PublishedFile
 from protoseg.errors import InputError
 
 CONTENT = bytes(range(256)) * 64
-SCRIPT = Path(__file__).parents[2] / "scripts" / "fetch_weights"
+SCRIPT = Path(__file__).parents[2] / "bundle" / "protoseg" / "commands" / "fetch.py"
 CONFIGS = Path(__file__).parents[2] / "bundle" / "configs"
 
 

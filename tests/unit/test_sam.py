@@ -198,7 +198,7 @@ def test_medsam_takes_boxes_only(name):
 def test_checkpoints_that_do_not_fit(tmp_path, monkeypatch):
     monkeypatch.setitem(load_sam.__globals__["sam_model_registry"], "vit_b", stock_sam)
     path = tmp_path / "sam_vit_b_01ec64.pth"
-    with pytest.raises(InputError, match=r"does not exist.*scripts/fetch_weights sam_vit_b"):
+    with pytest.raises(InputError, match=r"does not exist.*protoseg fetch sam_vit_b"):
         load_sam(path, "sam_vit_b")
     torch.save(stock_sam(5).state_dict(), path)
     for variant in ("sam_vit_b", "medsam_vit_b"):

@@ -43,7 +43,7 @@ def load_sam(
     """
     if variant not in get_args(SamVariant):
         raise InputError(f"The SAM variant is '{variant}'; choose one of {', '.join(get_args(SamVariant))}.")
-    state = read_state(path, origin=f"the published file with scripts/fetch_weights {variant}")
+    state = read_state(path, origin=f"the published file with protoseg fetch {variant}")
     stock = sam_model_registry[variant.partition("sam_")[2]]()
     load_strict(stock, state, source=path, target=variant)
     return Sam(stock.to(device), medsam=variant.startswith("medsam"), precision=precision)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError, input_errors_unwrapped
 from protoseg.networks.alpnet import ALPNet
 
-__all__ = ["CONFIGS", "EngineParts", "open_config", "open_parts"]
+__all__ = ["CONFIGS", "EngineParts", "config_files", "open_config", "open_parts"]
 
 CONFIGS = Path(bundle_root()) / "configs"
 SETTINGS = ("choice", "contrast", "components")  # ids of a config that are fields of `OneShotSettings`
@@ -57,24 +57,30 @@ class EngineParts:
 
 
 def open_config(files: Sequence[str | Path] = ("inference.yaml",), **overrides: Any) -> ConfigParser:
-    """Read config files, one laid over the other.
+    """Read config files with overrides, see `config_files`."""
+    config = ConfigParser()
+    config.read_config([str(path) for path in config_files(files, overrides)])
+    config.update(overrides)
+    return config
+
+
+def config_files(files: Sequence[str | Path], overrides: Iterable[str] = ()) -> list[Path]:
+    """Find config files, which are laid one over the other, and check that overrides are of entries in them.
 
     Args:
         files: paths, or names of files in the bundle's folder of configs.
-        **overrides: id of an entry -> value.
+        overrides: ids of entries.
 
     Raises:
         InputError: a file or an entry does not exist.
     """
     paths = [_config_file(file) for file in files]
-    config = ConfigParser()
-    config.read_config([str(path) for path in paths])
+    config = ConfigParser(ConfigParser.load_config_files([str(path) for path in paths]))
     for name in overrides:
         parent = name.replace("::", "#").rpartition("#")[0] or name
         if parent not in config:
             raise InputError(f"--{name}: {paths[0].name} has no entry '{parent}'. Check the name of the option.")
-    config.update(overrides)
-    return config
+    return paths
 
 
 def open_parts(config: ConfigParser, **settings: Any) -> EngineParts:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
 
-from protoseg import __version__
+import torch
 
-__all__ = ["library_versions"]
+from protoseg import __version__, bundle_root
 
+__all__ = ["library_versions", "system_info"]
+
+LICENSES = {"protoseg": "Apache-2.0", "weights": "Apache-2.0; trained on synthetic people, pictures and patterns alone"}
 LIBRARIES = ("torch", "monai", "pytorch-ignite", "timm", "numpy")
 
 
@@ -16,3 +22,23 @@ def library_versions() -> dict[str, str]:
     """Tell the versions of the package, of Python, and of the libraries that figures depend on."""
     versions = {"protoseg": __version__, "python": platform.python_version()}
     return {**versions, **{library: version(library) for library in LIBRARIES}}
+
+
+def system_info() -> dict[str, Any]:
+    """Tell versions, devices, the weights that are there, and licenses."""
+    extras = {}
+    for library in ("monailabel", "segment-anything", "nibabel", "SimpleITK", "pydicom"):
+        try:
+            extras[library] = version(library)
+        except PackageNotFoundError:
+            extras[library] = "not installed"
+    devices = [f"cpu, {os.cpu_count()} cores, {torch.get_num_threads()} threads"]
+    devices += [f"cuda:{k}, {torch.cuda.get_device_name(k)}" for k in range(torch.cuda.device_count())]
+    devices += ["mps"] if torch.backends.mps.is_available() else []
+    models = sorted((Path(bundle_root()) / "models").glob("*.*"))
+    return {
+        "versions": {**library_versions(), **extras},
+        "devices": devices,
+        "weights": {str(file): f"{file.stat().st_size / 1e6:.1f} MB" for file in models},
+        "licenses": LICENSES,
+    }

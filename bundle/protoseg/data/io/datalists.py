@@ -150,7 +150,7 @@ def _fold(content: dict[str, Any], fold: int, dataset_json: PathLike) -> dict[st
     """Sections of one fold, with the cases that its ids name."""
     folds = content.get("folds", [])
     if not folds:
-        raise InputError(f"{dataset_json}: it has no folds. Leave out fold, or make the list by scripts/prepare_data.")
+        raise InputError(f"{dataset_json}: it has no folds. Leave out fold, or make the list by protoseg prepare.")
     if not 0 <= fold < len(folds):
         raise InputError(
             f"{dataset_json}: there is no fold {fold}, it has {len(folds)} folds, counted from 0. Choose another fold."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from monai.config import PathLike
 
@@ -24,9 +24,16 @@ logger = logging.getLogger(__name__)
 MOST_NAMES = 3  # in a message
 
 
-def query_list(query: PathLike | int, support: SupportSet | None = None) -> list[dict[str, Any]]:
-    """List the images at a path, see `find_queries`, as cases {"image": path}, in the slices of a support."""
-    return follow_slices([{"image": str(path)} for path in find_queries(query)], support)
+def query_list(query: PathLike | int | Sequence[PathLike], support: SupportSet | None = None) -> list[dict[str, Any]]:
+    """List the images at a path or several, see `find_queries`, as cases {"image": path}, in the slices of a support.
+
+    Raises:
+        InputError: nothing is there, or two images would give one name of result.
+    """
+    paths: Sequence[PathLike | int] = query if isinstance(query, list | tuple) else [cast(PathLike | int, query)]
+    found = [image for path in paths for image in find_queries(path)]
+    _check_names(found, ", ".join(map(str, paths)))
+    return follow_slices([{"image": str(path)} for path in dict.fromkeys(found)], support)
 
 
 def follow_slices(cases: Sequence[Mapping[str, Any]], support: SupportSet | None) -> list[dict[str, Any]]:
@@ -66,15 +73,19 @@ def find_queries(path: PathLike | int) -> list[Path]:
         return [path]
     if not found:
         raise InputError(f"{path} holds no image and no DICOM series. {EXPECTED}")
+    _check_names(found, str(path))
+    return found
+
+
+def _check_names(images: Sequence[Path], place: str) -> None:
     first: dict[str, Path] = {}
-    for query in found:
-        same = first.setdefault(query_id(query), query)
-        if same != query:
+    for image in images:
+        same = first.setdefault(query_id(image), image)
+        if same != image:
             raise InputError(
-                f"{path}: the results of {same.name} and {query.name} would be named {query_id(query)!r}. "
+                f"{place}: the results of {same.name} and {image.name} would be named {query_id(image)!r}. "
                 "Rename one of them."
             )
-    return found
 
 
 def _is_image(path: Path) -> bool:

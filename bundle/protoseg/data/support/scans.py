@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
+
+from monai.config import PathLike
+from monai.data import MetaTensor
 
 from protoseg.data.support.loading import load_support
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 
-__all__ = ["SplitCases", "load_support_scans", "split_cases"]
+__all__ = ["SplitCases", "load_support_scans", "load_supports", "split_cases"]
+
+
+Labelled: TypeAlias = PathLike | MetaTensor | Sequence[PathLike | MetaTensor]
 
 
 class SplitCases(NamedTuple):
@@ -45,6 +51,26 @@ def load_support_scans(cases: Sequence[Mapping[str, Any]], **options: Any) -> Su
     """
     support = load_support(cases[0]["image"], cases[0]["label"], **options)
     for case in cases[1:]:
-        more = load_support(case["image"], case["label"], slice_axes=support.slice_axes, **options)
+        more = load_support(case["image"], case["label"], **{**options, "slice_axes": support.slice_axes})
         support = support.merge(more)
     return support
+
+
+def load_supports(image: Labelled, label: Labelled, **options: Any) -> SupportSet:
+    """Read one labelled scan, or several with their labels in the same order, and build one support of them all.
+
+    Args:
+        image: of one scan, or a list.
+        label: of one scan, or a list as long.
+        **options: of `load_support`.
+
+    Raises:
+        InputError: the lists are of different lengths, or empty; or of `load_support`, for any of the scans.
+    """
+    images, labels = (list(given) if isinstance(given, list | tuple) else [given] for given in (image, label))
+    if len(images) != len(labels) or not images:
+        raise InputError(
+            f"support_image names {len(images)} scans and support_label {len(labels)} label maps; expected a label map "
+            "for each scan, in the same order."
+        )
+    return load_support_scans([{"image": image, "label": label} for image, label in zip(images, labels)], **options)

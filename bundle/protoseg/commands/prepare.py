@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Prepare a data set: scans, labels and superpixels as files, and the list of them, dataset.json.
 
 Give the same command again to go on where it was stopped. The source is only read.

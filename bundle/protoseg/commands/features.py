@@ -1,8 +1,7 @@
-#!/usr/bin/env python
 """Draw what the encoder sees in scans: slices, and under them the principal components of their features as colours.
 
 Cells of one colour are alike to the encoder, in whichever scan they lie. For scans of synthetic people:
-scripts/synthetic_data data/synthetic
+protoseg synthesize data/synthetic
 """
 
 import argparse

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Write a data set of synthetic scans with exact labels."""
 
 import argparse

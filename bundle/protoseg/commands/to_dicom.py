@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Write volumes as DICOM series, one folder each, for a DICOM server such as Orthanc."""
 
 import argparse

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Fetch weights from their publishers into bundle/models, where the configs look for them.
 
 Give the same command again to go on where it was stopped.

@@ -1,8 +1,7 @@
-#!/usr/bin/env python
 """Study what a part of the method is worth on a data set with labels.
 
 Writes STUDY.csv, a row for each scan, method and label, and STUDY.png, their means. Give the same command again to go
-on where it was stopped. Without scans of your own: scripts/synthetic_data data/synthetic --test 12
+on where it was stopped. Without scans of your own: protoseg synthesize data/synthetic --test 12
 """
 
 import argparse

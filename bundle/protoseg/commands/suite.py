@@ -1,12 +1,11 @@
-#!/usr/bin/env python
 """Judge the product on labelled scans: an index of sets and pairs in, Dice by set, group and label out.
 
 Segments the query of every pair from its support by bundle/configs/inference.yaml, without knowing the query's labels,
 and writes rows.csv, summary.json, summary.csv and report.html. Give the same command again to go on where it was
 stopped, or beside it to share the work. Any entry of the config is one `--id value` away, as in the bundle:
 
-    scripts/suite INDEX.json --output_dir runs/suite
-    scripts/suite INDEX.json --output_dir runs/suite_all --slices thirds --choice all --against runs/suite
+    protoseg suite INDEX.json --output_dir runs/suite
+    protoseg suite INDEX.json --output_dir runs/suite_all --slices thirds --choice all --against runs/suite
 
 bundle/docs/suite.md describes the index.
 """

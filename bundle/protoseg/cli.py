@@ -1,0 +1,290 @@
+"""The command `protoseg`: label one scan, get the rest.
+
+Nothing heavy is imported before a sub-command needs it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from protoseg import __version__, bundle_root
+from protoseg.errors import InputError
+
+__all__ = ["main"]
+
+BAD_INPUT, INTERRUPTED = 2, 130  # exit statuses
+
+overlays = click.option(
+    "--config",
+    "configs",
+    multiple=True,
+    metavar="FILE",
+    help="Lay a config over the job's: refiners/guided.yaml.",
+)
+settings = click.option(
+    "--set", "options", multiple=True, metavar="ID=VALUE", help="Set an entry of the config, such as choice=all."
+)
+output = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default="results",
+    show_default=True,
+    help="Folder of results.",
+)
+device = click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps, or auto.")
+data = click.option("--data", required=True, metavar="FOLDER", help="Data set with a dataset.json.")
+weights = click.option("--weights", metavar="FILE", help="Weights of the network; those that ship when left out.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__)
+@click.option("-v", "--verbose", is_flag=True, help="Tell more on the way.")
+def protoseg(verbose: bool) -> None:
+    """Label one slice or scan, get the rest: one-shot segmentation of CT, MRI and pictures."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+
+
+@protoseg.command()
+@click.argument("queries", nargs=-1, required=True)
+@click.option("--like", nargs=2, multiple=True, required=True, metavar="IMAGE LABELS", help="A labelled scan.")
+@output
+@click.option("--labels", help="Which labels: liver,spleen or liver=6,spleen=1. All when left out.")
+@click.option(
+    "--slices", default="largest", show_default=True, help="Slices that serve: largest, thirds, all, or such as 12,15."
+)
+@click.option("--fast", is_flag=True, help="Without refined borders and estimated Dice.")
+@click.option("--resume", is_flag=True, help="Leave out what has a result of the same settings.")
+@device
+@weights
+@overlays
+@settings
+@as_json
+def segment(queries: tuple[str, ...], like: tuple[tuple[str, str], ...], output: Path, **chosen: Any) -> None:
+    """Segment scans, pictures, DICOM folders, or folders of these, by what is labelled in others.
+
+    For each there will be QUERY_seg.nii.gz, QUERY_seg.png to look at, and QUERY_seg.json.
+    """
+    from protoseg.data.io.queries import query_list
+    from protoseg.workflows.bundle_runs import run_bundle
+    from protoseg.workflows.reports.tables import read_reports, report_table
+
+    images, label_maps = (list(paths) for paths in zip(*like))
+    slices = chosen["slices"]
+    overrides: dict[str, Any] = {
+        "support_image": images,
+        "support_label": label_maps,
+        "query": list(queries),
+        "output_dir": str(output),
+        "label_names": _labels(chosen["labels"]),
+        "support_slices": [int(k) for k in slices.split(",")] if slices[:1].isdigit() else slices,
+        "resume": chosen["resume"],
+        **({"refiner": "$None", "inferer#estimate_quality": False} if chosen["fast"] else {}),
+    }
+    run_bundle("inference", chosen["configs"], overrides | _common(chosen))
+    reports = read_reports(output, [case["image"] for case in query_list(list(queries))])
+    click.echo(json.dumps(reports, indent=2) if chosen["as_json"] else report_table(reports, output))
+
+
+@protoseg.command("click")
+@click.argument("image")
+@click.option("--at", multiple=True, required=True, metavar="X,Y,Z", help="A place inside the structure; repeatable.")
+@click.option("--not", "outside", multiple=True, metavar="X,Y,Z", help="A place outside of it; repeatable.")
+@click.option("--mm", is_flag=True, help="Places are in RAS+ mm, not voxels counted from 0.")
+@click.option("--label", default="structure", show_default=True, help="Name of the structure.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Label map; IMAGE_seg.nii.gz when left out.")
+@device
+@weights
+@overlays
+@settings
+@as_json
+def click_on(image: str, at: tuple[str, ...], outside: tuple[str, ...], output: Path | None, **chosen: Any) -> None:
+    """Segment a structure by clicks on it."""
+    from protoseg.api import Segmenter
+    from protoseg.data.io.volumes import query_id
+
+    places = [(_place(text), True) for text in at] + [(_place(text), False) for text in outside]
+    options = _common(chosen)
+    segmenter = Segmenter.from_pretrained(configs=chosen["configs"], progress=True, **options)
+    session = segmenter.session(image, labels=[chosen["label"]])
+    for place, positive in places:
+        found = session.click(place, positive=positive, millimeters=chosen["mm"])
+    saved = found.save(output or f"{query_id(image)}_seg.nii.gz")
+    click.echo(json.dumps({"labels": found.report(), "file": str(saved)}) if chosen["as_json"] else f"{found}\n{saved}")
+
+
+@protoseg.command()
+@data
+@output
+@device
+@weights
+@overlays
+@settings
+def evaluate(**chosen: Any) -> None:
+    """Measure Dice and surfaces on scans whose labels are known."""
+    shipped = str(Path(bundle_root()) / "models" / "model.pt")
+    _run("evaluating", {**chosen, "weights": chosen["weights"] or shipped})
+
+
+@protoseg.command()
+@data
+@output
+@device
+@weights
+@overlays
+@settings
+def train(**chosen: Any) -> None:
+    """Train the network by superpixels, without labels; a stopped run goes on."""
+    _run("training", chosen)
+
+
+@protoseg.command()
+@data
+@output
+@device
+@weights
+@overlays
+@settings
+def adapt(**chosen: Any) -> None:
+    """Adapt the weights that ship to scans without labels."""
+    _run("training", {**chosen, "configs": ("adapt.yaml", *chosen["configs"])})
+
+
+@protoseg.command()
+@click.option("--studies", required=True, help="Folder of scans, or address of a DICOMweb server.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+@click.option("--conf", nargs=2, multiple=True, metavar="KEY VALUE", help="Option of the app; repeatable.")
+def serve(studies: str, host: str, port: int, conf: tuple[tuple[str, str], ...]) -> None:
+    """Start the MONAI Label server for OHIF and 3D Slicer."""
+    from importlib.util import find_spec
+
+    if find_spec("monailabel") is None:
+        raise InputError("The server is not installed. Install it: pip install 'protoseg[label]' (Python 3.11).")
+    app = next(
+        path
+        for path in (Path(bundle_root()) / "monailabel_app", Path(bundle_root()).parent / "monailabel_app")
+        if path.is_dir()
+    )
+    options = [word for pair in conf for word in ("--conf", *pair)]
+    command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(app), "--studies", studies]
+    os.execv(sys.executable, [*command, "--host", host, "--port", str(port), *options])
+
+
+@protoseg.command()
+@as_json
+def info(as_json: bool) -> None:
+    """Tell versions, devices, weights and licenses."""
+    from protoseg.workflows.versions import system_info
+
+    found = system_info()
+    click.echo(
+        json.dumps(found, indent=2) if as_json else "\n".join(f"{key:10} {value}" for key, value in found.items())
+    )
+
+
+def _own_arguments(name: str, summary: str) -> None:
+    """Add a sub-command that reads its arguments itself."""
+
+    @protoseg.command(
+        name,
+        help=summary,
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
+    )
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def command(arguments: tuple[str, ...]) -> None:
+        sys.argv = [f"protoseg {name}", *arguments]
+        import_module(f"protoseg.commands.{name.replace('-', '_')}").main()
+
+
+for _name, _summary in (
+    ("prepare", "Turn public data sets, or a list of scans, into a dataset.json."),
+    ("suite", "Judge the product on many sets of labelled scans."),
+    ("study", "Compare methods, or simulate a user who clicks."),
+    ("fetch", "Fetch published weights: DINOv2, SAM, MedSAM."),
+    ("synthesize", "Draw synthetic people with labels."),
+    ("features", "Show what the encoder makes of scans."),
+    ("to-dicom", "Write volumes as DICOM series."),
+):
+    _own_arguments(_name, _summary)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; bad input ends it with one sentence and the status 2.
+
+    Args:
+        arguments: of the command line; the process's own when left out.
+    """
+    try:
+        status = protoseg.main(arguments, prog_name="protoseg", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except InputError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(BAD_INPUT)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        sys.exit(INTERRUPTED)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _run(job: Any, chosen: Mapping[str, Any]) -> None:
+    from protoseg.workflows.bundle_runs import run_bundle
+
+    common = {"dataset_dir": chosen["data"], "output_dir": str(chosen["output"])}
+    run_bundle(job, chosen["configs"], common | _common(chosen))
+    click.echo(chosen["output"])
+
+
+def _common(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides of what all jobs share."""
+    from protoseg.ops.device import best_device
+
+    given = {"weights": chosen["weights"]} if chosen["weights"] else {}
+    # As text: MONAI's parser takes it for a value, and the report can hold it.
+    return {"device": str(best_device(chosen["device"])), **given, **_options(chosen["options"])}
+
+
+def _options(texts: tuple[str, ...]) -> dict[str, Any]:
+    import yaml
+
+    pairs = [text.partition("=") for text in texts]
+    for name, sign, _ in pairs:
+        if not sign:
+            raise InputError(f"--set {name}: expected ID=VALUE, such as choice=all.")
+    return {name: yaml.safe_load(value) for name, _, value in pairs}
+
+
+def _labels(text: str | None) -> Any:
+    if text is None or text.endswith(".json"):
+        return text
+    pairs = [part.strip().partition("=") for part in text.split(",")]
+    if not any(sign for _, sign, _ in pairs):
+        return [name for name, _, _ in pairs]
+    if not all(value.isdigit() for _, _, value in pairs):
+        raise InputError(f"--labels is '{text}'; expected names, liver,spleen, or values, liver=6,spleen=1.")
+    return {name: int(value) for name, _, value in pairs}
+
+
+def _place(text: str) -> tuple[float, float, float]:
+    try:
+        x, y, z = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"A click is at '{text}'; expected three numbers, X,Y,Z, such as 120,96,14.") from None
+    return x, y, z

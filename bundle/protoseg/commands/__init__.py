@@ -1,0 +1,1 @@
+"""Sub-commands of `protoseg` that have arguments of their own."""

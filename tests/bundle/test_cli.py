@@ -1,0 +1,141 @@
+"""The command `protoseg`, run in this process."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from two_organs import ct, nifti, organs
+
+from protoseg.cli import main
+
+SMALL = ["--device", "cpu", "--set", "image_size=64", "--set", "precision=float32", "--set", "components=none"]
+
+
+@pytest.fixture
+def protoseg(tmp_path, monkeypatch, capsys, surroundings):
+    """Run the command in a folder with a labelled scan; give its exit status, what it printed, and its complaints."""
+    nifti(tmp_path / "scan.nii.gz", ct())
+    nifti(tmp_path / "labels.nii.gz", organs())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out, printed.err
+
+    return run
+
+
+LIKE = ["--like", "scan.nii.gz", "labels.nii.gz"]
+
+
+def dice(file: Path, value: int) -> float:
+    found = np.asarray(nibabel.load(file).dataobj) == value
+    return 2 * (found & (organs() == value)).sum() / (found.sum() + (organs() == value).sum())
+
+
+def test_label_one_get_the_rest(protoseg):
+    nifti(Path("more/again.nii.gz"), ct())
+    named = ["--labels", "liver=1,spleen=2", *SMALL]
+    status, printed, _ = protoseg("segment", "scan.nii.gz", "more", *LIKE, "-o", "out", *named)
+    assert status == 0
+    assert [line.split()[:2] for line in printed.splitlines()[1:-1]] == [
+        [query, label] for query in ("scan", "again") for label in ("liver", "spleen")
+    ]
+    for query in ("scan", "again"):
+        assert dice(Path(f"out/{query}_seg.nii.gz"), 1) > 0.7
+        assert Path(f"out/{query}_seg.png").exists()
+
+
+def test_results_as_json_and_a_second_run_that_resumes(protoseg):
+    command = ["segment", "scan.nii.gz", *LIKE, "-o", "out", "--json", "--resume", *SMALL]
+    status, printed, _ = protoseg(*command)
+    [report] = json.loads(printed)
+    assert (status, report["query"], list(report["labels"])) == (0, "scan.nii.gz", ["label_1", "label_2"])
+    written = Path("out/scan_seg.nii.gz").stat().st_mtime_ns
+    assert json.loads(protoseg(*command)[1]) == [report]
+    assert Path("out/scan_seg.nii.gz").stat().st_mtime_ns == written
+
+
+def test_several_labelled_scans_serve_together(protoseg):
+    nifti(Path("b.nii.gz"), ct())
+    nifti(Path("b_labels.nii.gz"), organs())
+    like = [*LIKE, "--like", "b.nii.gz", "b_labels.nii.gz"]
+    _, printed, _ = protoseg("segment", "scan.nii.gz", *like, "--json", "--fast", *SMALL)
+    [report] = json.loads(printed)
+    assert report["settings"]["support"] == ["b", "scan"]
+    assert report["settings"]["refiner"] is None
+    assert report["labels"]["label_1"]["estimated_dice"] is None
+
+
+def test_clicks(protoseg):
+    command = ["click", "scan.nii.gz", "--at", "10,12,1", "--not", "22,12,1", "--label", "liver", "-o", "organ.nii.gz"]
+    status, printed, _ = protoseg(*command, *SMALL)
+    found = np.asarray(nibabel.load("organ.nii.gz").dataobj)
+    assert (status, found[10, 12, 1], found[22, 12, 1]) == (0, 1, 0)
+    assert "liver: " in printed
+    assert printed.splitlines()[-1] == "organ.nii.gz"
+
+
+def test_info_as_json(protoseg):
+    status, printed, _ = protoseg("info", "--json")
+    assert (status, set(json.loads(printed))) == (0, {"versions", "devices", "weights", "licenses"})
+
+
+@pytest.mark.parametrize("command", ["prepare", "suite", "study", "fetch", "synthesize", "features", "to-dicom"])
+def test_sub_commands_with_arguments_of_their_own_tell_them(protoseg, command):
+    status, printed, _ = protoseg(command, "--help")
+    assert status == 0
+    assert printed.startswith(f"usage: protoseg {command} ")
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["segment"], "Error: Missing argument 'QUERIES...'."),
+        (["segment", "scan.nii.gz"], "Error: Missing option '--like'."),
+        (["segment", "scan.nii.gz", "--like", "scan.nii.gz"], "Error: Option '--like' requires 2 arguments."),
+        (["frobnicate"], "Error: No such command 'frobnicate'."),
+        (["segment", "absent.nii.gz", *LIKE, *SMALL], "Error: absent.nii.gz does not exist. Check the path."),
+        (["segment", "scan.nii.gz", "--like", "a", "b", *SMALL], "Error: a does not exist. Check the path."),
+        (
+            ["segment", "scan.nii.gz", *LIKE, "--device", "tpu"],
+            "Error: The device 'tpu' is not there; choose 'auto' or",
+        ),
+        (["segment", "scan.nii.gz", *LIKE, "--set", "choice"], "Error: --set choice: expected ID=VALUE"),
+        (["segment", "scan.nii.gz", *LIKE, "--set", "choise=all"], "Error: --choise: inference.yaml has no entry"),
+        (
+            ["segment", "scan.nii.gz", *LIKE, "--config", "absent.yaml"],
+            "Error: absent.yaml does not exist. Name one of",
+        ),
+        (["segment", "scan.nii.gz", *LIKE, "--weights", "absent.pt"], "Error: Weights file absent.pt does not exist."),
+        (["segment", "scan.nii.gz", *LIKE, "--slices", "9", *SMALL], "Error: support_slices names slice 9, but the"),
+        (["segment", "scan.nii.gz", *LIKE, "--slices", "some", *SMALL], "Error: support_slices is 'some'; expected"),
+        (["segment", "scan.nii.gz", *LIKE, "--labels", "liver=x"], "Error: --labels is 'liver=x'; expected names"),
+        (["segment", "scan.nii.gz", *LIKE, "-o", "scan.nii.gz", *SMALL], "scan.nii.gz is a file, expected a folder"),
+        (["click", "scan.nii.gz", "--at", "1,2"], "Error: A click is at '1,2'; expected three numbers, X,Y,Z"),
+        (["click", "scan.nii.gz", "--at", "1,2,40", *SMALL], "Error: A click is at the voxel 1, 2, 40, outside of the"),
+        (["evaluate", "--data", "absent", *SMALL[:2]], "absent"),
+        (["train", "--data", "absent", *SMALL[:2]], "absent"),
+        (["adapt", "--data", "absent", *SMALL[:2]], "absent"),
+        (["serve"], "Error: Missing option '--studies'."),
+    ],
+)
+def test_bad_input_is_one_sentence_and_the_status_2(protoseg, command, message):
+    status, printed, complaint = protoseg(*command)
+    assert (status, printed) == (2, "")
+    assert message in complaint
+    assert "Traceback" not in complaint
+    assert not Path("results").exists() or not list(Path("results").iterdir())
+
+
+def test_help_does_not_import_the_engine():
+    command = "import sys; from protoseg.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, encoding="utf-8", check=True)
+    assert not {"torch", "monai", "numpy"} & set(run.stdout.split())
