@@ -6,8 +6,6 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from protoseg.networks.hybrid import HybridEncoder
-
 CONFIGS = Path(__file__).parents[2] / "bundle" / "configs"
 TINY = {"encoder#encoder": {"_target_": "protoseg.networks.fpn.PyramidEncoder", "channels": 16}}
 OVERLAYS = sorted(path.name for path in (CONFIGS / "pretraining").glob("*.yaml"))
@@ -22,10 +20,9 @@ def parse(*overlays, **overrides):
     return parser
 
 
-@pytest.mark.parametrize("overlay", [*OVERLAYS, "matching.yaml self_distillation.yaml"])
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_an_override_file_gives_a_loss_that_the_encoder_learns_from(overlay):
-    encoder = {} if {"hybrid.yaml", "vit14.yaml", "wide.yaml"} & set(overlay.split()) else TINY
-    parser = parse(*overlay.split(), **encoder)
+    parser = parse(overlay, **({} if overlay == "vit14.yaml" else TINY))
     network, encode, loss = (
         parser.get_parsed_content(name) for name in ("network", "train#inferer", "train#trainer#loss_function")
     )
@@ -36,16 +33,6 @@ def test_an_override_file_gives_a_loss_that_the_encoder_learns_from(overlay):
     images = torch.randn(2, 1, 3, size, size)
     loss(encode(images, network, support_images=images, support_masks=labels[:, None]), labels).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
-
-
-def test_the_teacher_is_kept_with_the_checkpoint():
-    handler = parse("self_distillation.yaml")["train#handlers#3"]
-    assert handler["_target_"].endswith(".TrainingCheckpoint")
-    assert handler["loss"] == "@train#taught"
-
-
-def test_the_hybrid_is_built():
-    assert isinstance(parse("hybrid.yaml").get_parsed_content("encoder"), HybridEncoder)
 
 
 def test_the_second_stage_goes_on_where_the_first_ends():

@@ -11,19 +11,14 @@ from torch import Tensor, nn
 
 from protoseg.errors import InputError
 from protoseg.losses.contrastive_pair import ContrastivePairLoss, contrast, draw_cells
-from protoseg.losses.episodic_pair import EpisodicPairLoss
 from protoseg.losses.loss_sum import LossSum
 from protoseg.losses.matching import MatchingLoss, PairFeatures, label_shares
-from protoseg.losses.self_distillation import SelfDistillation, TaughtPairFeatures, other_view
 from protoseg.matching.kernel_matching import CellVoting
-from protoseg.networks.alpnet import ALPNet
-from protoseg.networks.fpn import PyramidEncoder
 
 LABELS = 3
 CELLS, STRIDE = 8, 4
 LOSSES: dict[str, Callable[[], nn.Module]] = {
     "matching": lambda: MatchingLoss(labels=LABELS, backdrop=[0]),
-    "episodic": lambda: EpisodicPairLoss(labels=LABELS),
     "contrastive": lambda: ContrastivePairLoss(labels=LABELS),
 }
 
@@ -198,77 +193,3 @@ def test_contrast_of_three_cells_by_hand() -> None:
     first, second = (torch.tensor(entropy).exp().log1p() for entropy in (-2.0, -1.0))  # -log(e^2 / (e^2 + e^0)), ...
     torch.testing.assert_close(contrast(similarity, labels, counted), (first + second) / 2)
     assert contrast(similarity, torch.zeros_like(labels), counted) == 0
-
-
-def new_taught() -> tuple[ALPNet, SelfDistillation]:
-    network = ALPNet(encoder=PyramidEncoder(channels=16, widths=(8, 8, 16, 16, 16)))
-    matching = MatchingLoss(labels=LABELS)
-    return network, SelfDistillation(loss=matching, network=network, channels=16, prototypes=32, momentum=0.5)
-
-
-@pytest.fixture
-def taught() -> tuple[ALPNet, SelfDistillation]:
-    torch.manual_seed(0)
-    return new_taught()
-
-
-def step(network: ALPNet, loss: SelfDistillation) -> Tensor:
-    labels, images = quarters()[:, None], torch.randn(2, 1, 3, 32, 32)
-    features = loss.encode(images, network, support_images=images, support_masks=labels[:, None])
-    network.zero_grad()
-    value = loss(features, labels)
-    value.backward()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if parameter.grad is not None:
-                parameter -= 0.01 * parameter.grad
-    return value
-
-
-def test_the_teacher_follows_the_network_and_learns_nothing_itself(taught: tuple[ALPNet, SelfDistillation]) -> None:
-    network, loss = taught
-    first = network.encoder.out.weight.detach().clone()
-    step(network, loss)
-    second = network.encoder.out.weight.detach().clone()
-    step(network, loss)
-    assert not torch.equal(first, second)
-    torch.testing.assert_close(loss.teacher.module.encoder.out.weight, (first + second) / 2)
-    assert all(parameter.grad is None for parameter in loss.parameters())
-    assert loss.centre.abs().max() > 0
-
-
-def test_a_resumed_run_goes_on_as_the_whole_one(taught: tuple[ALPNet, SelfDistillation]) -> None:
-    network, loss = taught
-    step(network, loss)
-    state, weights, random = loss.state_dict(), network.state_dict(), torch.get_rng_state()
-    state, weights = ({name: tensor.clone() for name, tensor in part.items()} for part in (state, weights))
-    expected = step(network, loss)
-    resumed, again = new_taught()
-    resumed.load_state_dict(weights)
-    again.load_state_dict(state)
-    torch.set_rng_state(random)
-    assert torch.equal(step(resumed, again), expected)
-
-
-def test_self_distillation_is_added_to_the_loss(taught: tuple[ALPNet, SelfDistillation]) -> None:
-    _, loss = taught
-    labels = quarters()
-    features = torch.randn(4, 16, CELLS, CELLS)
-    pairs = PairFeatures(*features.chunk(2), labels)
-    alike = loss.distillation(features, features)
-    assert alike < loss.distillation(features, features.flip(0))
-    loss.centre.zero_()
-    whole = loss(TaughtPairFeatures(pairs, features), labels[:, None])
-    torch.testing.assert_close(whole, loss.loss(pairs, labels[:, None]) + 0.1 * alike)
-
-
-def test_another_view_is_another_image_of_the_same_slice() -> None:
-    torch.manual_seed(0)
-    image = torch.linspace(-1, 2, 64 * 64).view(1, 1, 64, 64).expand(5, 3, -1, -1)
-    view = other_view(image)
-    assert torch.equal(view[:, 0], view[:, 2])
-    torch.testing.assert_close(view.mean((1, 2, 3)), torch.zeros(5), atol=1e-5, rtol=0)
-    torch.testing.assert_close(view.std((1, 2, 3)), torch.ones(5), atol=1e-3, rtol=0)
-    rows = view[:, 0].mean(2)
-    assert (rows[:, 32:].mean(1) > rows[:, :32].mean(1) + 1).all()
-    assert not torch.allclose(view[0], view[1], atol=0.1)

@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("scans", type=Path, nargs="+", help="volumes, pictures or DICOM folders")
     parser.add_argument("picture", type=Path, help="PNG to write")
     parser.add_argument("--weights", help="of the network; those that ship when left out")
-    parser.add_argument("--configs", nargs="+", default=[], help="such as encoders/dinov2_vits14.yaml, shallow.yaml")
+    parser.add_argument("--configs", nargs="+", default=[], help="such as encoders/dinov2_vits14.yaml")
     parser.add_argument("--columns", type=int, default=4, help="slices of a scan (4)")
     arguments = parser.parse_args()
     overrides = {"weights": arguments.weights} if arguments.weights else {}

@@ -50,7 +50,7 @@ class TrainingCheckpoint:
         network: to be trained.
         optimizer: its optimiser.
         lr_scheduler: its learning-rate schedule.
-        loss: with what it keeps from step to step, such as the teacher of `SelfDistillation`.
+        loss: with what it keeps from step to step.
         sampler: numbers the episodes; told where to go on.
         batch_size: episodes an iteration takes, over all processes.
         evaluator: whose key metric decides about `best.pt`, higher being better.
