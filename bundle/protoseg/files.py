@@ -26,6 +26,8 @@ __all__ = [
     "write_json",
 ]
 
+# What torch, safetensors and ITK say, in exceptions of their own, when the operating system does not let them write.
+REFUSED = ("unexpected pos", "PytorchStreamWriter failed", "I/O error", "IoError", "Error writing", "No space left")
 UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.(.+)")  # the names that `unfinished_path` gives
 
 
@@ -109,6 +111,13 @@ def write_errors(path: Path) -> Iterator[None]:
         failure = WriteError(_reason(path, error))
         failure.errno = error.errno
         raise failure from error
+    except Exception as error:
+        if not any(words in str(error) for words in REFUSED):
+            raise
+        raise WriteError(
+            f"{path} cannot be written: the disk is full, or another limit is reached. Free some space, or choose "
+            "another folder."
+        ) from error
 
 
 def _reason(path: Path, error: OSError) -> str:

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,38 @@ def test_a_folder_for_results_is_checked_before_the_work(tmp_path, monkeypatch):
     assert str(error.value) == (
         f"{tmp_path / 'absent'} cannot be written: Permission denied. Choose a folder that you may write to."
     )
+
+
+LIMITED = """
+import resource, signal, sys
+import numpy, SimpleITK, torch
+from safetensors.torch import save_file
+from protoseg.errors import InputError
+from protoseg.files import replacing
+
+noise = numpy.random.default_rng(0).integers(0, 255, (64, 64, 64)).astype(numpy.uint8)
+WRITERS = {
+    "a.pt": lambda path: torch.save({"a": torch.zeros(100000)}, path),
+    "a.safetensors": lambda path: save_file({"a": torch.zeros(100000)}, path),
+    "a.nrrd": lambda path: SimpleITK.WriteImage(SimpleITK.GetImageFromArray(noise), str(path)),
+    "a.npy": lambda path: numpy.save(path, noise),
+}
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # stands for a full disk
+for name, write in WRITERS.items():
+    try:
+        with replacing(name) as unfinished:
+            write(unfinished)
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_a_full_disk_is_one_sentence_whoever_writes(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-c", LIMITED], cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=True
+    )
+    lines = run.stdout.splitlines()
+    assert [line.split(" cannot be written: ")[0] for line in lines] == ["a.pt", "a.safetensors", "a.nrrd", "a.npy"]
+    assert all(line.endswith("Free some space, or choose another folder.") for line in lines)
+    assert list(tmp_path.iterdir()) == []
