@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from lib.options import Options
 from protoseg.data.prepared_scan import PreparedScan, prepare_scan
-from protoseg.data.scan_cache import ScanCache, source_state
+from protoseg.ops.caching import ScanCache, source_state
 from protoseg.data.support.library import LibraryState
 from protoseg.engine.clicks.sam_slice_segmenter import SamSliceSegmenter
 from protoseg.engine.clicks.slice_segmenter import SliceSegmenter

@@ -13,7 +13,7 @@ from monailabel.datastore.local import LocalDatastore
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from lib.context import Context
-from protoseg.data.scan_cache import ScanCache, fingerprint, source_state
+from protoseg.ops.caching import ScanCache, fingerprint, source_state
 from protoseg.engine.scan_coverage import scan_descriptors
 from protoseg.errors import InputError
 from protoseg.matching.coreset import uncovered

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.transforms import Compose, NormalizeIntensityd, RandGaussianNoised, ScaleIntensityRanged
 
-from protoseg.data.scan_cache import ScanCache, array_file, cached_array, fingerprint, source_state
+from protoseg.ops.caching import ScanCache, array_file, cached_array, fingerprint, source_state
 
 
 def item(key: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from protoseg.data.preprocessing.intensity import CT_WINDOW
+from protoseg.ops.windows import CT_WINDOW
 from protoseg.synthesis.anatomy.rendering import ENHANCEMENT, HOUNSFIELD, MAGNETIC
 from protoseg.synthesis.anatomy.shapes import Array
 from protoseg.synthesis.anatomy.tissues import Tissue

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protoseg.data.scan_cache import array_file, cached_array, fingerprint
+from protoseg.ops.caching import array_file, cached_array, fingerprint
 from protoseg.synthesis.patterns.branches import paint_branches
 from protoseg.synthesis.patterns.cells import paint_cells
 from protoseg.synthesis.people import BLOCKS, Places, find_places, paint_volume

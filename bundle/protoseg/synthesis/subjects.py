@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from protoseg.data.scan_cache import array_file, cached_array, fingerprint
 from protoseg.errors import InputError
+from protoseg.ops.caching import array_file, cached_array, fingerprint
 from protoseg.ops.parallel import map_in_processes
 from protoseg.synthesis.anatomy.canvas import Canvas
 from protoseg.synthesis.anatomy.region import Region

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from protoseg.data.episodes.prepared_scans import PreparedScan, ScanPreparation, prepare_scans
-from protoseg.data.scan_cache import ScanCache
 from protoseg.errors import InputError
+from protoseg.ops.caching import ScanCache
 from protoseg.ops.slices import fit_slices, neighbour_indices, three_channels
 
 __all__ = ["SuperpixelEpisodes"]

@@ -15,8 +15,9 @@ from skimage.transform import resize
 
 from protoseg.data.io.volumes import SMALLEST_SLICE
 from protoseg.data.preparation.scans import LabelledScan
-from protoseg.data.preprocessing.intensity import CT_WINDOW, MR_UPPER_PERCENTILE
+from protoseg.data.preprocessing.intensity import MR_UPPER_PERCENTILE
 from protoseg.errors import InputError
+from protoseg.ops.windows import CT_WINDOW
 
 __all__ = ["PublishedCT", "PublishedGeometry", "PublishedMR"]
 

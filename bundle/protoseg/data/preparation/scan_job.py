@@ -18,9 +18,9 @@ from PIL import Image
 from protoseg.data.io.volumes import write_image, write_label_map
 from protoseg.data.preparation.scans import Case, LabelledScan, SourceScan
 from protoseg.data.preprocessing.intensity import ModalityChoice, modality_of
-from protoseg.data.scan_cache import fingerprint, source_state
 from protoseg.errors import InputError
 from protoseg.files import replacing, write_json
+from protoseg.ops.caching import fingerprint, source_state
 
 __all__ = ["ScanJob"]
 

@@ -24,6 +24,7 @@ from skimage.filters import threshold_otsu
 from protoseg.data.preprocessing.hounsfield import warn_unless_hounsfield
 from protoseg.data.preprocessing.padding import without_padding
 from protoseg.errors import InputError
+from protoseg.ops.windows import CT_WINDOW
 
 __all__ = ["CropBody", "CropBodyd", "Modality", "NormaliseIntensity", "NormaliseIntensityd", "modality_of"]
 
@@ -31,7 +32,6 @@ Modality = Literal["ct", "mr", "picture"]
 ModalityChoice = Literal["auto", "ct", "mr", "picture"]
 
 TAGS: dict[str, Modality] = {"CT": "ct", "MR": "mr"}  # DICOM (0008,0060)
-CT_WINDOW = (-125.0, 275.0)  # HU, published for abdominal CT
 MR_UPPER_PERCENTILE = 99.5  # published: the top 0.5 % is cut
 AIR_BELOW = -500.0  # HU; only CT, which has air near -1000, goes so low
 

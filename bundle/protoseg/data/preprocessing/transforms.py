@@ -11,9 +11,9 @@ from protoseg.data.io.grids import LabelGrid, align_labels
 from protoseg.data.io.pictures import write_label_picture
 from protoseg.data.io.volumes import query_id, read_image, read_labels, write_label_map
 from protoseg.data.preprocessing.padding import without_padding
-from protoseg.data.scan_cache import fingerprint
 from protoseg.errors import input_errors_unwrapped
 from protoseg.files import to_path
+from protoseg.ops.caching import fingerprint
 
 __all__ = [
     "LoadLabels",

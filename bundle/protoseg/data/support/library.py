@@ -12,7 +12,6 @@ from threading import Lock
 from typing import Any
 
 from protoseg.data.preprocessing.transforms import transform_key
-from protoseg.data.scan_cache import fingerprint, source_state
 from protoseg.data.support.label_registry import LabelLegend
 from protoseg.data.support.loading import load_support, read_support, save_support
 from protoseg.engine.feature_cache import FeatureCache
@@ -21,6 +20,7 @@ from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet
 from protoseg.engine.support_selection import keep_most_useful
 from protoseg.errors import InputError
 from protoseg.networks.alpnet import ALPNet
+from protoseg.ops.caching import fingerprint, source_state
 
 __all__ = ["LabelledScan", "LibraryState", "SupportLibrary"]
 

@@ -20,11 +20,11 @@ from protoseg.data.io.in_memory import source_name
 from protoseg.data.io.volumes import read_labels
 from protoseg.data.preprocessing.planes import SLICE_AXES
 from protoseg.data.preprocessing.transforms import transform_key
-from protoseg.data.scan_cache import fingerprint
 from protoseg.engine.slice_axes import SliceAxes
 from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet, support_from_scan
 from protoseg.errors import InputError
 from protoseg.files import replacing
+from protoseg.ops.caching import fingerprint
 
 __all__ = ["load_support", "read_support", "save_support"]
 

@@ -11,11 +11,11 @@ import torch
 from monai.data import Dataset, MetaTensor
 
 from protoseg.data.io.datalists import names_to_values
-from protoseg.data.scan_cache import fingerprint
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.prediction import Prediction
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
+from protoseg.ops.caching import fingerprint
 from protoseg.ops.fingerprint import tensor_digest, weights_fingerprint
 from protoseg.workflows.engine_parts import EngineParts, open_config, open_parts
 from protoseg.workflows.studies.clicks import click_rows
