@@ -1,7 +1,10 @@
 """The bundle's description of itself."""
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -48,7 +51,7 @@ def test_one_version_everywhere(metadata):
 def test_required_packages_are_dependencies(metadata):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert {name.lower() for name in metadata["required_packages_version"]} <= {
-        requirement.split(">=")[0].lower() for requirement in project["dependencies"]
+        re.split("[<>=]", requirement)[0].lower() for requirement in project["dependencies"]
     }
 
 
@@ -61,3 +64,32 @@ def test_network_takes_and_gives_what_the_metadata_says(configs, config):
         device="cpu",
         n=8,
     )
+
+
+INFERENCE = """
+import ast, json, sys
+from importlib.metadata import packages_distributions
+from protoseg.workflows.engine_parts import open_config
+
+config = open_config(("inference.yaml",), device="cpu")
+text = json.dumps(config.get())
+for target in {word for word in text.split('"') if word.startswith("protoseg.")}:
+    __import__(target.rpartition(".")[0] or target)
+imported = set()
+for name, module in list(sys.modules.items()):
+    if name.split(".")[0] == "protoseg" and getattr(module, "__file__", None):
+        for node in ast.walk(ast.parse(open(module.__file__, encoding="utf-8").read())):
+            names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            imported |= {name.split(".")[0] for name in names}
+found = packages_distributions()
+print(json.dumps(sorted({found[name][0].lower() for name in imported if name in found})))
+"""
+
+
+def test_every_package_that_inference_imports_is_listed(metadata):
+    run = subprocess.run(
+        [sys.executable, "-c", INFERENCE], capture_output=True, text=True, encoding="utf-8", check=True
+    )
+    listed = {name.lower() for name in metadata["required_packages_version"]} | {"monai", "torch", "numpy"}
+    assert set(json.loads(run.stdout.splitlines()[-1])) - {"protoseg"} <= listed
