@@ -121,6 +121,31 @@ def test_an_unlike_slice_must_look_more_like_the_support():
     torch.testing.assert_close(*bounded)
 
 
+def test_a_slice_that_was_not_labelled_for_a_label_says_nothing_against_it():
+    """Slice 0 shows both and was labelled for the first label, slice 1 shows both and was labelled for the second."""
+    first, second, other = torch.eye(3)
+    cells = torch.stack([first, second, other]).T  # 3 x 3 cells
+    support = cells[None, None, :, None].expand(1, 2, 3, 1, 3)
+    masks = torch.zeros(1, 2, 2, 1, 3)
+    masks[0, 0, 0, 0, 0] = masks[0, 1, 1, 0, 1] = 1
+    query = cells[None, None, :, None]
+    matching = CellVoting(scale=30.0, selectivity=3.0, novelty=0.76)
+    known = torch.tensor([[[True, False], [False, True]]])
+    found = matching.match(query, matching.build(support, masks, known))[0, 0, :, 0]
+    assert found.argmax(0).tolist() == [1, 2, 0]
+    assert found.exp().amax(0).min() > 0.99
+    doubted = matching.match(query, matching.build(support, masks))[0, 0, :, 0].exp()
+    assert doubted[0, :2].min() > 0.49, "as if both slices were labelled for both"
+
+
+def test_to_know_all_labels_is_the_ordinary_vote():
+    support, query, masks = random_episode(5, shots=3)
+    matching = CellVoting(selectivity=3.0, novelty=0.76)
+    ordinary = matching.match(query, matching.build(support, masks))
+    known = torch.ones(masks.shape[:3], dtype=torch.bool)
+    torch.testing.assert_close(ordinary, matching.match(query, matching.build(support, masks, known)))
+
+
 def test_votes_stay_finite_where_nothing_is_alike():
     support, query = torch.ones(1, 1, 2, 1, 2), -torch.ones(1, 1, 2, 1, 1)
     matching = CellVoting(scale=60.0, selectivity=4.0)

@@ -154,7 +154,8 @@ class _Pass:
         batches = support.images.split(settings.batch_size)
         self.support_features = torch.cat([cache.encode(network, images) for images in batches])
         masks = support.one_hot().to(self.support_features.device)
-        self.prototypes = network.matching.build(self.support_features[None], masks[None])
+        known = None if support.known is None else support.known.T[None].to(self.support_features.device)
+        self.prototypes = network.matching.build(self.support_features[None], masks[None], known)
         self.descriptors = slice_descriptors(self.support_features)
         cells = (self.support_features.shape[-2], self.support_features.shape[-1])
         height, width = self.slices.shape[-2:]
@@ -165,7 +166,7 @@ class _Pass:
         self.certainty = np.zeros(shape, np.uint8)
         self.boxes: list[Box | None] = [None] * len(support.labels)  # outside of which a label is nowhere
         classes = (len(self.slices), 1 + len(support.labels), *cells)
-        self.evidence = torch.zeros(classes)
+        self.evidence: dict[int, Tensor] = {}  # by slice
         self.log_probability = torch.zeros(classes, dtype=torch.float16)
         self.likeness = torch.zeros(len(self.slices))  # cosine of each slice to the support slice most like it
         self.serving = np.zeros((len(self.slices), len(support.labels)), int)  # support slice by query slice and label
@@ -177,14 +178,15 @@ class _Pass:
         """Encode a few slices and match them with the support."""
         for index, features in zip(batch, self._encode(self.seen, batch)):
             prototypes, self.serving[index], self.likeness[index] = self._choose(features)
-            self.evidence[index] = self.network.matching.evidence(features[None, None], prototypes)[0, 0]
+            self.evidence[index] = self.network.matching.evidence(features[None, None], prototypes)[0, 0].cpu()
 
     def decide(self) -> None:
         """Bring the classes that win to the grid, slice by slice; what is like the support is known by now."""
         unlikeness = self.likeness.max() - self.likeness
         device = self.support_features.device
-        for index, (evidence, distance) in enumerate(zip(self.evidence, unlikeness)):
-            logits = self.network.matching.decide(evidence[None, None].to(device), distance[None, None].to(device))
+        for index, distance in enumerate(unlikeness):
+            evidence = self.evidence.pop(index)[None, None].to(device)
+            logits = self.network.matching.decide(evidence, distance[None, None].to(device))
             scores = logits[0, 0].log_softmax(0)
             self.log_probability[index] = scores
             best = winning_class(scores, self.to_pixels)

@@ -10,6 +10,10 @@ by one that is drawn in many; a selective vote is decided by the cells that are 
 some, and its probabilities stay as soft as those of ``exp(scale * cosine)``. More support adds cells that are more
 alike, and does not dilute those that are.
 
+A slice that was labelled for some labels only says nothing against the others: each label is held against the
+background of those slices alone on which it would be drawn. The odds of all labels then share one normalization; where
+every slice knows every label, this is the vote above.
+
 What the support does not show has to be taken for something, too. One more vote for the background, as of a cell of
 a certain cosine, outvotes the support where nothing in it looks like the query. On slices that look less like the
 support than others of the volume more is new, and the bound is higher.
@@ -82,7 +86,7 @@ class CellVoting(Matching):
         """Weight of the vote that does not come from the support."""
         return 0.0 if self.novelty is None else math.exp(self.scale * self.selectivity * (self.novelty - 1))
 
-    def build(self, features: Tensor, masks: Tensor) -> Prototypes:
+    def build(self, features: Tensor, masks: Tensor, known: Tensor | None = None) -> Prototypes:
         """One prototype a feature cell; a class owns the share of the cell that its mask covers."""
         size = (features.shape[-2], features.shape[-1])
         features = features.float()
@@ -92,23 +96,33 @@ class CellVoting(Matching):
             cells=unit(features.flatten(-2).transpose(-1, -2)),
             membership=torch.cat([background, shares], dim=1).flatten(-2),
             present=shares.flatten(-2).any(-1),
+            known=known,
         )
 
     def evidence(self, query: Tensor, prototypes: Prototypes) -> Tensor:
-        """Sums of the votes (E, Q, 1 + L, h, w) of query cells (E, Q, C, h, w); one of cosine 1 has the weight 1."""
+        """Sum the votes of the support about query cells (E, Q, C, h, w); one of cosine 1 has the weight 1.
+
+        Returns:
+            (E, Q, 2 L, h, w): for every label the background's votes against it, then those for every label.
+        """
         sharpness = self.scale * self.selectivity
         vectors = sharpness * unit(query.float().flatten(-2), dim=2)
-        votes = torch.zeros((), device=query.device)
+        against, votes = torch.zeros((), device=query.device), torch.zeros((), device=query.device)
         for part in prototypes.parts():
             weights = torch.einsum("esnc,eqcx->eqsnx", part.cells, vectors).sub_(sharpness).exp_()
             votes = votes + torch.einsum("eksn,eqsnx->eqkx", part.membership, weights)
-        return votes.unflatten(-1, query.shape[-2:])
+            if part.known is not None:
+                by_slice = torch.einsum("esn,eqsnx->eqsx", part.membership[:, 0], weights)
+                against = against + torch.einsum("els,eqsx->eqlx", part.known.to(by_slice), by_slice)
+        background, labels = votes.split([1, votes.shape[2] - 1], dim=2)
+        against = background.expand_as(labels) if prototypes.known is None else against
+        return torch.cat([against, labels], dim=2).unflatten(-1, query.shape[-2:])
 
     def decide(self, evidence: Tensor, unlikeness: Tensor | None = None) -> Tensor:
         """Log-probabilities (E, Q, 1 + L, h, w) of what `evidence` gave.
 
         Args:
-            evidence: (E, Q, 1 + L, h, w).
+            evidence: (E, Q, 2 L, h, w).
             unlikeness: (E, Q), by how much the cosine of each slice to the support is below that of the slice of the
                 same volume that is most like the support; 0 when left out.
         """
@@ -116,13 +130,18 @@ class CellVoting(Matching):
         if unlikeness is not None:
             rise = (self.novelty_slope * unlikeness).clamp(max=self.novelty_rise)
             novel = novel * (self.scale * self.selectivity * rise.to(novel)).exp()
-        first = F.one_hot(torch.tensor(0, device=evidence.device), evidence.shape[2])[:, None, None]
-        votes = evidence + novel[..., None, None, None] * first
-        # A root has no gradient at 0, where exp underflows.
-        roots = votes.clamp(min=torch.finfo(votes.dtype).tiny) ** (1 / self.selectivity)
-        shares = roots / roots.sum(2, keepdim=True)
+        against, votes = evidence.chunk(2, dim=2)
+        background, labels = self._root(against + novel[..., None, None, None]), self._root(votes)
+        # Odds of every label against its own background, times one background: 1 where all have the same.
+        background, labels = background[:, :, :1], labels * (background[:, :, :1] / background)
+        shares = torch.cat([background, labels], dim=2)
+        shares = shares / shares.sum(2, keepdim=True)
         return (shares + PROBABILITY_FLOOR).log()
 
     def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:
         """Log-probabilities (E, Q, 1 + L, h, w) of query cells (E, Q, C, h, w)."""
         return self.decide(self.evidence(query, prototypes))
+
+    def _root(self, votes: Tensor) -> Tensor:
+        # A root has no gradient at 0, where exp underflows.
+        return votes.clamp(min=torch.finfo(votes.dtype).tiny) ** (1 / self.selectivity)
