@@ -8,7 +8,7 @@ resolution and are brought to the volume's own grid slice by slice.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -44,7 +44,9 @@ UNKNOWN_SIDES = "may be on the wrong side: the scan or the support does not say 
 
 SupportChoice = Literal["similar", "nearest", "all"]
 
-SIMILAR = 16  # support slices that serve a slice by "similar", besides the nearest ones; see docs/engine_defaults.md
+# Support slices that serve a slice by "similar", and those that do so for the sake of one label; see
+# docs/engine_defaults.md.
+SIMILAR, SIMILAR_OF_LABEL = 16, 5
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class OneShotSettings:
     Args:
         batch_size: slices encoded together.
         choice: which support slices serve a query slice, decided from the images alone: "nearest", for every label
-            the slice that looks most like the query's; "similar", these and the sixteen that look most like it; "all".
+            the slice that looks most like the query's; "similar", for every label five of them, and the sixteen of all
+            that look most like it; "all".
         contrast: "auto" negates the grey values where the support explains the volume better then; "as_is" never does.
         components: which 3D components of a label to keep: "support" (as many as the support has, and more that are
             as large and sure), "one" or "none" (no filter).
@@ -250,13 +253,17 @@ class _Pass:
         """Prototypes for one query slice, the support slice nearest to it for every label, and the highest cosine."""
         similarity = (self.descriptors @ slice_descriptors(features[None])[0]).cpu()
         present = self.prototypes.present[0].cpu()  # L x N
-        nearest = similarity.expand(len(present), -1).masked_fill(~present, -torch.inf).argmax(1)
+        by_label = similarity.expand(len(present), -1).masked_fill(~present, -torch.inf)
+        nearest = by_label.argmax(1)
         chosen = nearest[present.any(1)]
         if self.settings.choice == "all":
             chosen = torch.arange(len(similarity))
         elif self.settings.choice == "similar":
+            likest = by_label.topk(min(SIMILAR_OF_LABEL, len(similarity)))
+            chosen = likest.indices[likest.values.isfinite()]
             chosen = torch.cat([chosen, similarity.topk(min(SIMILAR, len(similarity))).indices])
-        return self.prototypes.select(chosen.unique().to(features.device)), nearest.numpy(), similarity.max()
+        prototypes = replace(self.prototypes, likeness=similarity[None].to(features.device))
+        return prototypes.select(chosen.unique().to(features.device)), nearest.numpy(), similarity.max()
 
     def _estimate(self, label_map: NDArray[np.uint8], indices: list[int]) -> dict[str, float]:
         """Estimated Dice by label, from the slices where the labels are largest."""

@@ -22,6 +22,7 @@ class Prototypes:
     cells: Tensor  # E x S x N x C
     membership: Tensor  # E x (1 + L) x S x N, the share of each prototype that counts for the class
     present: Tensor  # E x L x S, True where the label is drawn on the slice
+    likeness: Tensor | None = None  # E x S, cosine of each slice to the query's; None: not known
     known: Tensor | None = None  # E x L x S, False where the label was left out, there or not; None: all True
 
     def select(self, slices: Tensor) -> Prototypes:
@@ -33,6 +34,7 @@ class Prototypes:
             cells=self.cells[:, slices],
             membership=self.membership[:, :, slices],
             present=self.present[:, :, slices],
+            likeness=None if self.likeness is None else self.likeness[:, slices],
             known=None if self.known is None else self.known[:, :, slices],
         )
 

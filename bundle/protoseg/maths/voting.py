@@ -7,8 +7,10 @@ their share, and organs too small for a pooled prototype keep their vote.
 
 The sum of a class is raised to the power of ``1 / selectivity``. A class that is drawn in few cells would be outvoted
 by one that is drawn in many; a selective vote is decided by the cells that are most alike, of which every class has
-some, and its probabilities stay as soft as those of ``exp(scale * cosine)``. More support adds cells that are more
-alike, and does not dilute those that are.
+some, and its probabilities stay as soft as those of ``exp(scale * cosine)``.
+
+The votes of a class are averaged over the slices that show it: more support adds cells that are more alike, and neither
+outvotes a label that few slices show nor the bound below. Slices that look like the query's count for more.
 
 A slice that was labelled for some labels only says nothing against the others: each label is held against the
 background of those slices alone on which it would be drawn. The odds of all labels then share one normalization; where
@@ -49,6 +51,8 @@ class CellVoting(Matching):
             to 4.
         novelty_slope: how much `novelty` rises with the unlikeness of a slice, see `decide`.
         novelty_rise: by how much it rises at most.
+        slice_scale: inverse temperature of the cosine between whole slices: the votes of a support slice count
+            ``exp(slice_scale * (cosine - largest cosine))`` times; 0: all the same.
 
     Raises:
         InputError: one is out of its range.
@@ -62,6 +66,7 @@ class CellVoting(Matching):
         selectivity: float = 1.0,
         novelty_slope: float = 0.0,
         novelty_rise: float = 0.0,
+        slice_scale: float = 0.0,
     ) -> None:
         super().__init__()
         if not 0 < scale <= 60:
@@ -70,16 +75,17 @@ class CellVoting(Matching):
             raise InputError(f"novelty of CellVoting is {novelty}; it must lie between -1 and 1, or be null.")
         if not 1 <= selectivity <= 4:
             raise InputError(f"selectivity of CellVoting is {selectivity}; it must lie between 1 and 4.")
-        if novelty_slope < 0 or novelty_rise < 0:
+        if min(novelty_slope, novelty_rise, slice_scale) < 0:
             raise InputError(
-                f"novelty_slope and novelty_rise of CellVoting are {novelty_slope} and {novelty_rise}; they must not "
-                "be below 0."
+                f"novelty_slope, novelty_rise and slice_scale of CellVoting are {novelty_slope}, {novelty_rise} and "
+                f"{slice_scale}; they must not be below 0."
             )
         self.scale = scale
         self.novelty = novelty
         self.selectivity = selectivity
         self.novelty_slope = novelty_slope
         self.novelty_rise = novelty_rise
+        self.slice_scale = slice_scale
 
     @property
     def novel_vote(self) -> float:
@@ -100,22 +106,31 @@ class CellVoting(Matching):
         )
 
     def evidence(self, query: Tensor, prototypes: Prototypes) -> Tensor:
-        """Sum the votes of the support about query cells (E, Q, C, h, w); one of cosine 1 has the weight 1.
+        """Average the votes of the support about query cells (E, Q, C, h, w); one of cosine 1 has the weight 1.
 
         Returns:
-            (E, Q, 2 L, h, w): for every label the background's votes against it, then those for every label.
+            (E, Q, 2 L, h, w): for every label the background's votes against it by slice that knows the label, then for
+            every label the votes by slice that shows it.
         """
         sharpness = self.scale * self.selectivity
         vectors = sharpness * unit(query.float().flatten(-2), dim=2)
         against, votes = torch.zeros((), device=query.device), torch.zeros((), device=query.device)
         for part in prototypes.parts():
-            weights = torch.einsum("esnc,eqcx->eqsnx", part.cells, vectors).sub_(sharpness).exp_()
+            weights = torch.einsum("esnc,eqcx->eqsnx", part.cells, vectors).sub_(sharpness)
+            if part.likeness is not None and prototypes.likeness is not None:
+                unlike = prototypes.likeness.amax(1, keepdim=True) - part.likeness
+                weights.sub_(self.slice_scale * unlike[:, None, :, None, None])
+            weights.exp_()
             votes = votes + torch.einsum("eksn,eqsnx->eqkx", part.membership, weights)
             if part.known is not None:
                 by_slice = torch.einsum("esn,eqsnx->eqsx", part.membership[:, 0], weights)
                 against = against + torch.einsum("els,eqsx->eqlx", part.known.to(by_slice), by_slice)
         background, labels = votes.split([1, votes.shape[2] - 1], dim=2)
-        against = background.expand_as(labels) if prototypes.known is None else against
+        if prototypes.known is None:
+            against = background.expand_as(labels) / prototypes.cells.shape[1]
+        else:
+            against = against / prototypes.known.sum(2).clamp(min=1)[:, None, :, None]
+        labels = labels / prototypes.present.sum(2).clamp(min=1)[:, None, :, None]
         return torch.cat([against, labels], dim=2).unflatten(-1, query.shape[-2:])
 
     def decide(self, evidence: Tensor, unlikeness: Tensor | None = None) -> Tensor:
