@@ -67,12 +67,13 @@ def describe(
     labels = {}
     for name, value in values.items():
         finding = prediction.findings[name]
-        estimate, origin = finding.estimated_dice, finding.support_slice
+        estimate, interval, origin = finding.estimated_dice, finding.estimated_dice_interval, finding.support_slice
         labels[name] = {
             "value": value,
             "volume_ml": round(float(voxels[value]) * voxel_ml, 2),
             "confidence": round(finding.confidence, 3),
             "estimated_dice": None if estimate is None else round(estimate, 3),
+            "estimated_dice_interval": interval and [round(end, 3) for end in interval],
             "support_slice": None if origin is None else origin._asdict(),
             "warning": finding.warning,
         }

@@ -23,9 +23,9 @@ from tqdm import tqdm
 from protoseg.engine.clicks import Click
 from protoseg.engine.component_filter import keep_components
 from protoseg.engine.contrast import is_inverted
+from protoseg.engine.cues import Cues, gather_cues
 from protoseg.engine.feature_cache import FeatureCache
-from protoseg.engine.prediction import LabelFinding, Prediction
-from protoseg.engine.quality import reverse_dice
+from protoseg.engine.prediction import LabelFinding, Prediction, describe_label
 from protoseg.engine.refinement import CoarseSegmentation, RefinedSegmentation, Refiner
 from protoseg.engine.slice_axes import slice_axes
 from protoseg.engine.support import SupportSet
@@ -234,7 +234,7 @@ class _Pass:
                 probable += int(self.certainty[here].sum(where=mask, dtype=int))
             if any(areas):
                 found[name] = probable / max(matched, 1) / 255, box[0].start + int(np.argmax(areas))
-        estimates = self._estimate(refined.label_map, sorted({largest for _, largest in found.values()}))
+        cues = self._cues(refined.label_map, {name: largest for name, (_, largest) in found.items()})
         findings = {}
         for column, name in enumerate(self.support.labels):
             if name not in found:
@@ -242,7 +242,7 @@ class _Pass:
                 continue
             confidence, largest = found[name]
             origin = self.support.origins[self.serving[largest, column]]
-            findings[name] = LabelFinding(confidence, estimates.get(name), origin, refined.notes.get(name, ""))
+            findings[name] = describe_label(confidence, cues.get(name), origin, refined.notes.get(name, ""))
         return Prediction(label_map, findings)
 
     def _encode(self, slices: Tensor, indices: Sequence[int]) -> Tensor:
@@ -265,13 +265,15 @@ class _Pass:
         prototypes = replace(self.prototypes, likeness=similarity[None].to(features.device))
         return prototypes.select(chosen.unique().to(features.device)), nearest.numpy(), similarity.max()
 
-    def _estimate(self, label_map: NDArray[np.uint8], indices: list[int]) -> dict[str, float]:
-        """Estimated Dice by label, from the slices where the labels are largest."""
+    def _cues(self, label_map: NDArray[np.uint8], largest: dict[str, int]) -> dict[str, Cues]:
+        """Tell what the Dice of each label is estimated from, by the slices on which they are largest."""
+        indices = sorted(set(largest.values()))
         if not indices or not self.settings.estimate_quality:
             return {}
         masks = fit_slices(torch.from_numpy(label_map[indices])[:, None], self.size, "nearest")[:, 0]
         features = self._encode(self.seen, indices)
-        return reverse_dice(self.network.matching, features, masks, self.support_features, self.support)
+        places = {name: indices.index(index) for name, index in largest.items()}
+        return gather_cues(self.network.matching, features, masks, places, self.support_features, self.support)
 
 
 def _grown(box: Box | None, index: int, window: Window | None) -> Box | None:

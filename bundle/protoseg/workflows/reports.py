@@ -88,12 +88,13 @@ def report_settings(network: ALPNet, support: SupportSet, **options: Any) -> dic
 
 def _describe(label_map: Any, value: int, name: str) -> dict[str, Any]:
     finding = findings_from_json(label_map.meta[FINDINGS])[name]
-    estimate, origin = finding.estimated_dice, finding.support_slice
+    estimate, interval, origin = finding.estimated_dice, finding.estimated_dice_interval, finding.support_slice
     return {
         "value": value,
         "volume_ml": round(volume_ml(label_map == value, label_map.affine), 2),
         "confidence": round(finding.confidence, 3),
         "estimated_dice": None if estimate is None else round(estimate, 3),
+        "estimated_dice_interval": interval and [round(end, 3) for end in interval],
         "support_slice": None if origin is None else origin._asdict(),
         "warning": finding.warning,
     }
