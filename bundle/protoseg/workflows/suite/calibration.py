@@ -103,7 +103,7 @@ def _weights(sets: NDArray[Any]) -> Array:
 def _quantile(values: Array, weights: Array, share: float) -> float:
     order = np.argsort(values)
     reached = np.cumsum(weights[order])
-    return float(values[order][min(np.searchsorted(reached, share), len(values) - 1)])
+    return float(values[order][min(int(np.searchsorted(reached, share)), len(values) - 1)])
 
 
 def _cues(row: SuiteRow) -> dict[str, float]:
