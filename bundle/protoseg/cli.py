@@ -215,6 +215,7 @@ def _own_arguments(name: str, summary: str) -> None:
 for _name, _summary in (
     ("prepare", "Turn public data sets, or a list of scans, into a dataset.json."),
     ("suite", "Judge the product on many sets of labelled scans."),
+    ("calibrate", "Fit the estimated Dice to runs of the suite anew."),
     ("study", "Compare methods, or simulate a user who clicks."),
     ("fetch", "Fetch published weights: DINOv2, SAM, MedSAM."),
     ("synthesize", "Draw synthetic people with labels."),

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from lib.options import Options
 from protoseg.data.prepared_scan import PreparedScan, prepare_scan
-from protoseg.ops.caching import ScanCache, source_state
 from protoseg.data.support.library import LibraryState
 from protoseg.engine.clicks.sam_slice_segmenter import SamSliceSegmenter
 from protoseg.engine.clicks.slice_segmenter import SliceSegmenter
@@ -24,6 +23,7 @@ from protoseg.engine.slice_axes import SliceAxes, same_plane, slice_axes
 from protoseg.errors import InputError
 from protoseg.networks.alpnet import ALPNet
 from protoseg.networks.weights import load_weights
+from protoseg.ops.caching import ScanCache, source_state
 from protoseg.workflows.engine_parts import open_config, open_parts
 
 __all__ = ["Engine", "Scan"]

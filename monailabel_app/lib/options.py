@@ -19,9 +19,6 @@ __all__ = ["Options", "read_options"]
 
 CONFIGS = Path(bundle_root()) / "configs"
 SERVER_KEYS = {"server_mode", "remote_access", "upload_limit_mb"}  # read elsewhere
-# Of the bundle's ids, where the app's default is another. Its scans may be labelled in part, each in another: the more
-# slices serve, the more of them call background what was only left out.
-DEFAULTS = {"choice": "nearest"}
 OVERRIDE_FILES = {"encoder": "encoders", "refiner": "refiners"}  # folders of override files
 
 
@@ -74,7 +71,7 @@ def read_options(conf: Mapping[str, str]) -> Options:
         own["max_label_slices"] = _limits(values.pop("max_label_slices"))
     chosen = [(folder, values.pop(key)) for key, folder in OVERRIDE_FILES.items() if key in values]
     files = (str(CONFIGS / "inference.yaml"), *(_override_file(folder, name) for folder, name in chosen))
-    overrides = DEFAULTS | {key: value for key, value in values.items() if key not in SERVER_KEYS}
+    overrides = {key: value for key, value in values.items() if key not in SERVER_KEYS}
     _check_ids(files, overrides)
     return Options(**own, files=files, overrides=overrides)
 

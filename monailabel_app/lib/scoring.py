@@ -13,10 +13,10 @@ from monailabel.datastore.local import LocalDatastore
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from lib.context import Context
-from protoseg.ops.caching import ScanCache, fingerprint, source_state
 from protoseg.engine.scan_coverage import scan_descriptors
 from protoseg.errors import InputError
 from protoseg.matching.coreset import uncovered
+from protoseg.ops.caching import ScanCache, fingerprint, source_state
 
 __all__ = ["Certainty", "Novelty"]
 

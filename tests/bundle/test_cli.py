@@ -88,7 +88,9 @@ def test_info_as_json(protoseg):
     assert (status, set(json.loads(printed))) == (0, {"versions", "devices", "weights", "licenses"})
 
 
-@pytest.mark.parametrize("command", ["prepare", "suite", "study", "fetch", "synthesize", "features", "to-dicom"])
+@pytest.mark.parametrize(
+    "command", ["prepare", "suite", "calibrate", "study", "fetch", "synthesize", "features", "to-dicom"]
+)
 def test_sub_commands_with_arguments_of_their_own_tell_them(protoseg, command):
     status, printed, _ = protoseg(command, "--help")
     assert status == 0

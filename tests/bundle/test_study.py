@@ -1,4 +1,4 @@
-"""scripts/study on a tiny data set."""
+"""protoseg study on a tiny data set."""
 
 import csv
 import runpy

@@ -1,4 +1,4 @@
-"""scripts/suite on tiny sets of scans and pictures."""
+"""protoseg suite on tiny sets of scans and pictures."""
 
 import csv
 import json

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -101,12 +103,37 @@ def test_a_selective_vote_goes_by_the_most_alike_cell_and_not_by_how_many_there_
         assert found[0, 0].argmax(0).item() == winner
 
 
-def test_more_of_the_same_support_changes_nothing_at_the_border_between_labels():
+def test_more_of_the_same_support_changes_nothing():
     support, query, masks = random_episode(5, shots=1)
-    matching = CellVoting(selectivity=3.0)
+    matching = CellVoting(selectivity=3.0, novelty=0.76)
     once = matching.match(query, matching.build(support, masks))
     twice = matching.match(query, matching.build(support.repeat(1, 3, 1, 1, 1), masks.repeat(1, 1, 3, 1, 1)))
     torch.testing.assert_close(once, twice, atol=1e-4, rtol=1e-4)
+
+
+def test_slices_without_a_label_do_not_outvote_it():
+    """A cell between label and background; one slice shows the label, and more and more background alone."""
+    label, other = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    query = torch.tensor([0.72, 0.69]).view(1, 1, 2, 1, 1)
+    matching = CellVoting(selectivity=3.0)
+    for more in (0, 3, 30):
+        support = torch.stack([torch.stack([label, other], dim=1), *[torch.stack([other, other], dim=1)] * more])
+        masks = torch.zeros(1, 1, 1 + more, 1, 2)
+        masks[0, 0, 0, 0, 0] = 1
+        found = matching.match(query, matching.build(support[None, :, :, None], masks))
+        assert found[0, 0].argmax(0).item() == 1, more
+
+
+def test_slices_that_look_like_the_query_count_for_more():
+    """The same cell is the label on one slice and background on the other."""
+    support = torch.eye(2).T.view(1, 1, 2, 1, 2).expand(1, 2, 2, 1, 2)
+    masks = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])[None, None]
+    query = torch.tensor([1.0, 0.0]).view(1, 1, 2, 1, 1)
+    matching = CellVoting(selectivity=3.0, slice_scale=20.0)
+    prototypes = matching.build(support, masks)
+    for likeness, winner in (((0.9, 0.7), 1), ((0.7, 0.9), 0)):
+        found = matching.match(query, replace(prototypes, likeness=torch.tensor([likeness])))
+        assert found[0, 0].argmax(0).item() == winner
 
 
 def test_an_unlike_slice_must_look_more_like_the_support():
@@ -119,6 +146,31 @@ def test_an_unlike_slice_must_look_more_like_the_support():
     torch.testing.assert_close(matching.decide(evidence), matching.decide(evidence, torch.zeros(1, 1)), atol=0, rtol=0)
     bounded = (matching.decide(evidence, torch.tensor([[unlikeness]])) for unlikeness in (0.06, 9.0))
     torch.testing.assert_close(*bounded)
+
+
+def test_a_slice_that_was_not_labelled_for_a_label_says_nothing_against_it():
+    """Slice 0 shows both and was labelled for the first label, slice 1 shows both and was labelled for the second."""
+    first, second, other = torch.eye(3)
+    cells = torch.stack([first, second, other]).T  # 3 x 3 cells
+    support = cells[None, None, :, None].expand(1, 2, 3, 1, 3)
+    masks = torch.zeros(1, 2, 2, 1, 3)
+    masks[0, 0, 0, 0, 0] = masks[0, 1, 1, 0, 1] = 1
+    query = cells[None, None, :, None]
+    matching = CellVoting(scale=30.0, selectivity=3.0, novelty=0.76)
+    known = torch.tensor([[[True, False], [False, True]]])
+    found = matching.match(query, matching.build(support, masks, known))[0, 0, :, 0]
+    assert found.argmax(0).tolist() == [1, 2, 0]
+    assert found.exp().amax(0).min() > 0.99
+    doubted = matching.match(query, matching.build(support, masks))[0, 0, :, 0].exp()
+    assert doubted[0, :2].min() > 0.4, "as if both slices were labelled for both"
+
+
+def test_to_know_all_labels_is_the_ordinary_vote():
+    support, query, masks = random_episode(5, shots=3)
+    matching = CellVoting(selectivity=3.0, novelty=0.76)
+    ordinary = matching.match(query, matching.build(support, masks))
+    known = torch.ones(masks.shape[:3], dtype=torch.bool)
+    torch.testing.assert_close(ordinary, matching.match(query, matching.build(support, masks, known)))
 
 
 def test_votes_stay_finite_where_nothing_is_alike():
@@ -221,7 +273,8 @@ def test_a_selectivity_that_is_out_of_range_is_refused(selectivity):
 
 
 def test_a_novelty_that_falls_with_unlikeness_is_refused():
-    with pytest.raises(InputError, match=r"^novelty_slope and novelty_rise of CellVoting are -1\.0 and 0\.1; "):
+    message = r"^novelty_slope, novelty_rise and slice_scale of CellVoting are -1\.0, 0\.1 and 0\.0; "
+    with pytest.raises(InputError, match=message):
         CellVoting(novelty_slope=-1.0, novelty_rise=0.1)
 
 

@@ -280,3 +280,14 @@ def test_unknown_choices_are_refused(arguments, message):
     with pytest.raises(InputError) as error:
         OneShotInferer(support=support, **arguments)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("choice", ["similar", "nearest", "all"])
+def test_scans_that_were_labelled_for_other_labels_are_no_counter_evidence(choice):
+    image, labels = scene()
+    disc = support_from_scan(image, labels, {"disc": 7}, scan="a", image_size=SIZE, slices="all")
+    square = support_from_scan(image, labels, {"square": 3}, scan="b", image_size=SIZE, slices="all")
+    found = segment(image, disc.merge(square), network(), OneShotSettings(choice=choice))
+    assert dice(found.label_map, labels, 3) > 0.9
+    assert dice(found.label_map, labels, 7) > 0.85
+    assert not found.label_map[[0, 5]].any(), "an empty slice stays empty"

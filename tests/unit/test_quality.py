@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from protoseg.engine.cues import gather_cues
 from protoseg.engine.quality import reverse_dice
 from protoseg.engine.support import SupportSet
 from protoseg.matching.kernel_matching import CellVoting
@@ -54,3 +56,16 @@ def test_a_prediction_in_the_wrong_place_does_not():
 def test_a_label_that_was_predicted_nowhere_gets_nothing():
     seen = drawn({1: [(2, 0)], 2: [(0, 3)]})
     assert estimate(drawn({2: [(0, 3)]}), seen)["liver"] == 0
+
+
+def test_cues_tell_where_and_of_what_shape_a_label_was_found():
+    def cues(query):
+        features = features_of(TRUTH), features_of(query)
+        found = gather_cues(CellVoting(scale=30), features[1], query, {"liver": 0}, features[0], SUPPORT)
+        assert list(found) == ["liver"]
+        return found["liver"]["place"], found["liver"]["shape"]
+
+    assert cues(TRUTH[:1]) == (1, 1)
+    assert cues(drawn({1: [(2, 2), (2, 3), (3, 2), (3, 3)]})) == (0, 1)
+    larger = drawn({1: [(row, column) for row in range(4) for column in range(2)]})
+    assert cues(larger) == pytest.approx((2 * 4 / 12, 2 * 4 / 12))

@@ -23,7 +23,7 @@ from protoseg.workflows.suite.summary import figures_table, summarize, summary_t
 
 RUN = {
     "date": "2026-01-02T03:04:05+00:00",
-    "command": "scripts/suite index.json --output_dir run",
+    "command": "protoseg suite index.json --output_dir run",
     "index": "index.json",
     "overlays": [],
     "overrides": {"choice": "all"},
@@ -260,18 +260,26 @@ def test_rows_come_back_from_the_file(tmp_path):
 
 def test_a_finding_has_a_column_for_each_of_its_numbers():
     columns = suite_rows.finding_columns(LabelFinding(0.5, None, SliceOrigin("a.nii", 3)))
-    assert columns == {"confidence": 0.5, "estimated_dice": None, "warning": ""}
+    assert columns == {
+        "confidence": 0.5,
+        "estimated_dice": None,
+        "estimated_dice_low": None,
+        "estimated_dice_high": None,
+        "warning": "",
+    }
     assert suite_rows.finding_columns(None)["warning"] == "not found"
-    fields = [("dice_interval", tuple), ("margin", float), ("polarity", str)]
+    fields = [("margin", float), ("polarity", str)]
     richer = make_dataclass("Finding", fields, bases=(LabelFinding,), kw_only=True, frozen=True)
+    told = {"estimated_dice_interval": (0.6, 0.8), "cues": {"reverse": 0.9}}
     columns = suite_rows.finding_columns(
-        richer(0.5, 0.7, SliceOrigin("a.nii", 3), dice_interval=(0.6, 0.8), margin=2.0, polarity="negated")
+        richer(0.5, 0.7, SliceOrigin("a.nii", 3), **told, margin=2.0, polarity="negated")
     )
     assert columns == {
         "confidence": 0.5,
         "estimated_dice": 0.7,
         "estimated_dice_low": 0.6,
         "estimated_dice_high": 0.8,
+        "cue_reverse": 0.9,
         "margin": 2.0,
         "warning": "",
     }

@@ -109,3 +109,28 @@ def test_thirds_of_a_label_with_gaps_are_slices_that_show_it():
     drawn = torch.zeros(7, 4, 4)
     drawn[[0, 5, 6], 0, 0] = 1
     assert choose_slices(drawn, {"bowel": 1}, "thirds") == [0, 5]
+
+
+def test_a_scan_knows_the_labels_that_it_came_with():
+    image, drawn = scan()
+    liver = support_from_scan(image, drawn, {"liver": 4}, scan="a", image_size=16, slices=[3, 4])
+    spleen = support_from_scan(image, drawn, {"spleen": 1}, scan="b", image_size=16, slices=[4, 5])
+    assert liver.known is None
+    together = liver.merge(spleen)
+    assert together.known.tolist() == [[True, False]] * 2 + [[False, True]] * 2
+    assert together.take([3, 0]).known.tolist() == [[False, True], [True, False]]
+    assert together.without_label("spleen").known.tolist() == [[True]] * 2
+    assert together.without_scan("b").known.tolist() == [[True]] * 2
+    both = support_from_scan(image, drawn, LABELS, scan="c", image_size=16, slices=[4])
+    assert together.merge(both).known.tolist() == [*together.known.tolist(), [True, True]]
+    assert both.merge(both).known is None
+
+
+def test_labels_drawn_one_after_the_other_are_both_known():
+    image, drawn = scan()
+    liver = support_from_scan(image, drawn, {"liver": 4}, scan="a", image_size=16, slices=[3, 4])
+    spleen = support_from_scan(image, drawn, {"spleen": 1}, scan="a", image_size=16, slices=[4])
+    together = liver.merge(spleen)
+    assert [origin.slice_index for origin in together.origins] == [3, 4]
+    assert together.known.tolist() == [[True, False], [True, True]]
+    assert together.with_all_known(together.origins[:1]).known is None

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -35,6 +36,17 @@ def test_a_support_comes_back_as_it_was_saved(tmp_path):
     for name in ("labels", "components", "origins", "preprocessing", "encoder"):
         assert getattr(read, name) == getattr(saved, name)
     assert list(read.labels) == list(saved.labels), "the order numbers the masks"
+
+
+def test_which_labels_a_slice_knows_is_kept_and_files_without_it_know_all(tmp_path):
+    liver, both = support().without_label("spleen"), support()
+    other = replace(both, origins=tuple(origin._replace(scan="b.nii.gz") for origin in both.origins))
+    for saved in (liver.merge(other), both):
+        save_support(tmp_path / "a.support", saved)
+        read = read_support(tmp_path / "a.support")
+        assert (read.known is None) == (saved.known is None)
+        if saved.known is not None:
+            assert read.known.tolist() == saved.known.tolist() == [[True, False]] * 2 + [[True, True]] * 2
 
 
 @pytest.mark.parametrize(

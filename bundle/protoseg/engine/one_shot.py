@@ -8,7 +8,7 @@ resolution and are brought to the volume's own grid slice by slice.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -23,9 +23,9 @@ from tqdm import tqdm
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.component_filter import keep_components
 from protoseg.engine.contrast import is_inverted
+from protoseg.engine.cues import Cues, gather_cues
 from protoseg.engine.feature_cache import FeatureCache
-from protoseg.engine.prediction import LabelFinding, Prediction
-from protoseg.engine.quality import reverse_dice
+from protoseg.engine.prediction import LabelFinding, Prediction, label_finding
 from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation, Refiner
 from protoseg.engine.slice_axes import slice_axes
 from protoseg.engine.support import SupportSet
@@ -44,7 +44,9 @@ UNKNOWN_SIDES = "may be on the wrong side: the scan or the support does not say 
 
 SupportChoice = Literal["similar", "nearest", "all"]
 
-SIMILAR = 16  # support slices that serve a slice by "similar", besides the nearest ones; see docs/engine_defaults.md
+# Support slices that serve a slice by "similar", and those that do so for the sake of one label; see
+# docs/engine_defaults.md.
+SIMILAR, SIMILAR_OF_LABEL = 16, 5
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class OneShotSettings:
     Args:
         batch_size: slices encoded together.
         choice: which support slices serve a query slice, decided from the images alone: "nearest", for every label
-            the slice that looks most like the query's; "similar", these and the sixteen that look most like it; "all".
+            the slice that looks most like the query's; "similar", for every label five of them, and the sixteen of all
+            that look most like it; "all".
         contrast: "auto" negates the grey values where the support explains the volume better then; "as_is" never does.
         components: which 3D components of a label to keep: "support" (as many as the support has, and more that are
             as large and sure), "one" or "none" (no filter).
@@ -154,7 +157,8 @@ class _Pass:
         batches = support.images.split(settings.batch_size)
         self.support_features = torch.cat([cache.encode(network, images) for images in batches])
         masks = support.one_hot().to(self.support_features.device)
-        self.prototypes = network.matching.build(self.support_features[None], masks[None])
+        known = None if support.known is None else support.known.T[None].to(self.support_features.device)
+        self.prototypes = network.matching.build(self.support_features[None], masks[None], known)
         self.descriptors = slice_descriptors(self.support_features)
         cells = (self.support_features.shape[-2], self.support_features.shape[-1])
         height, width = self.slices.shape[-2:]
@@ -165,7 +169,7 @@ class _Pass:
         self.certainty = np.zeros(shape, np.uint8)
         self.boxes: list[Box | None] = [None] * len(support.labels)  # outside of which a label is nowhere
         classes = (len(self.slices), 1 + len(support.labels), *cells)
-        self.evidence = torch.zeros(classes)
+        self.evidence: dict[int, Tensor] = {}  # by slice
         self.log_probability = torch.zeros(classes, dtype=torch.float16)
         self.likeness = torch.zeros(len(self.slices))  # cosine of each slice to the support slice most like it
         self.serving = np.zeros((len(self.slices), len(support.labels)), int)  # support slice by query slice and label
@@ -177,14 +181,15 @@ class _Pass:
         """Encode a few slices and match them with the support."""
         for index, features in zip(batch, self._encode(self.seen, batch)):
             prototypes, self.serving[index], self.likeness[index] = self._choose(features)
-            self.evidence[index] = self.network.matching.evidence(features[None, None], prototypes)[0, 0]
+            self.evidence[index] = self.network.matching.evidence(features[None, None], prototypes)[0, 0].cpu()
 
     def decide(self) -> None:
         """Bring the classes that win to the grid, slice by slice; what is like the support is known by now."""
         unlikeness = self.likeness.max() - self.likeness
         device = self.support_features.device
-        for index, (evidence, distance) in enumerate(zip(self.evidence, unlikeness)):
-            logits = self.network.matching.decide(evidence[None, None].to(device), distance[None, None].to(device))
+        for index, distance in enumerate(unlikeness):
+            evidence = self.evidence.pop(index)[None, None].to(device)
+            logits = self.network.matching.decide(evidence, distance[None, None].to(device))
             scores = logits[0, 0].log_softmax(0)
             self.log_probability[index] = scores
             best = winning_class(scores, self.to_pixels)
@@ -229,7 +234,7 @@ class _Pass:
                 probable += int(self.certainty[here].sum(where=mask, dtype=int))
             if any(areas):
                 found[name] = probable / max(matched, 1) / 255, box[0].start + int(np.argmax(areas))
-        estimates = self._estimate(refined.label_map, sorted({largest for _, largest in found.values()}))
+        cues = self._cues(refined.label_map, {name: largest for name, (_, largest) in found.items()})
         findings = {}
         for column, name in enumerate(self.support.labels):
             if name not in found:
@@ -237,7 +242,7 @@ class _Pass:
                 continue
             confidence, largest = found[name]
             origin = self.support.origins[self.serving[largest, column]]
-            findings[name] = LabelFinding(confidence, estimates.get(name), origin, refined.notes.get(name, ""))
+            findings[name] = label_finding(confidence, cues.get(name), origin, refined.notes.get(name, ""))
         return Prediction(label_map, findings)
 
     def _encode(self, slices: Tensor, indices: Sequence[int]) -> Tensor:
@@ -248,21 +253,27 @@ class _Pass:
         """Prototypes for one query slice, the support slice nearest to it for every label, and the highest cosine."""
         similarity = (self.descriptors @ slice_descriptors(features[None])[0]).cpu()
         present = self.prototypes.present[0].cpu()  # L x N
-        nearest = similarity.expand(len(present), -1).masked_fill(~present, -torch.inf).argmax(1)
+        by_label = similarity.expand(len(present), -1).masked_fill(~present, -torch.inf)
+        nearest = by_label.argmax(1)
         chosen = nearest[present.any(1)]
         if self.settings.choice == "all":
             chosen = torch.arange(len(similarity))
         elif self.settings.choice == "similar":
+            likest = by_label.topk(min(SIMILAR_OF_LABEL, len(similarity)))
+            chosen = likest.indices[likest.values.isfinite()]
             chosen = torch.cat([chosen, similarity.topk(min(SIMILAR, len(similarity))).indices])
-        return self.prototypes.select(chosen.unique().to(features.device)), nearest.numpy(), similarity.max()
+        prototypes = replace(self.prototypes, likeness=similarity[None].to(features.device))
+        return prototypes.select(chosen.unique().to(features.device)), nearest.numpy(), similarity.max()
 
-    def _estimate(self, label_map: NDArray[np.uint8], indices: list[int]) -> dict[str, float]:
-        """Estimated Dice by label, from the slices where the labels are largest."""
+    def _cues(self, label_map: NDArray[np.uint8], largest: dict[str, int]) -> dict[str, Cues]:
+        """Tell what the Dice of each label is estimated from, by the slices on which they are largest."""
+        indices = sorted(set(largest.values()))
         if not indices or not self.settings.estimate_quality:
             return {}
         masks = fit_slices(torch.from_numpy(label_map[indices])[:, None], self.size, "nearest")[:, 0]
         features = self._encode(self.seen, indices)
-        return reverse_dice(self.network.matching, features, masks, self.support_features, self.support)
+        places = {name: indices.index(index) for name, index in largest.items()}
+        return gather_cues(self.network.matching, features, masks, places, self.support_features, self.support)
 
 
 def _grown(box: Box | None, index: int, window: Window | None) -> Box | None:

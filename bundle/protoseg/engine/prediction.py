@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from protoseg.engine.cues import Cues
+from protoseg.engine.estimate import estimate_dice
 from protoseg.engine.support import SliceOrigin
 
-__all__ = ["LabelFinding", "Prediction", "describe_label", "findings_from_json", "findings_to_json"]
+__all__ = ["LabelFinding", "Prediction", "describe_label", "findings_from_json", "findings_to_json", "label_finding"]
 
 LOW_ESTIMATE = 0.5  # an estimated Dice below this deserves a second look
 
@@ -22,9 +24,11 @@ class LabelFinding:
     """One label of a segmented volume."""
 
     confidence: float  # mean probability of its voxels; 0 where it was not found
-    estimated_dice: float | None  # by reverse segmentation; None where it was not found or not asked for
+    estimated_dice: float | None  # see `estimate_dice`; None where it was not found or not asked for
     support_slice: SliceOrigin | None  # the one that served where the label is largest
     note: str = ""  # of the refinement
+    estimated_dice_interval: tuple[float, float] | None = None  # within which it is in nine of ten cases
+    cues: Mapping[str, float] | None = None  # that the estimate was made from
 
     @property
     def warning(self) -> str:
@@ -32,7 +36,9 @@ class LabelFinding:
         if self.support_slice is None:
             return "not found"
         if self.estimated_dice is not None and self.estimated_dice < LOW_ESTIMATE:
-            return f"may be wrong (estimated Dice {self.estimated_dice:.2f}): check it, or label a slice of this scan"
+            between = "{:.2f} to {:.2f}".format(*self.estimated_dice_interval) if self.estimated_dice_interval else ""
+            estimate = ", ".join(filter(None, [f"estimated Dice {self.estimated_dice:.2f}", between]))
+            return f"may be wrong ({estimate}): check it, or label a slice of this scan"
         return self.note
 
 
@@ -46,7 +52,9 @@ class Prediction:
     def without_estimates(self, note: str) -> Prediction:
         """The same without estimates, for the reason that a note gives of each label that was found."""
         findings = {
-            name: replace(finding, estimated_dice=None, note=note) if finding.support_slice else finding
+            name: replace(finding, estimated_dice=None, estimated_dice_interval=None, note=note)
+            if finding.support_slice
+            else finding
             for name, finding in self.findings.items()
         }
         return replace(self, findings=findings)
@@ -54,15 +62,24 @@ class Prediction:
 
 def describe_label(finding: LabelFinding, value: int, volume: float) -> dict[str, Any]:
     """Tell what is known about a label, as JSON: its value, volume in ml, and what the engine found."""
-    estimate, origin = finding.estimated_dice, finding.support_slice
+    estimate, interval, origin = finding.estimated_dice, finding.estimated_dice_interval, finding.support_slice
     return {
         "value": value,
         "volume_ml": round(volume, 2),
         "confidence": round(finding.confidence, 3),
         "estimated_dice": None if estimate is None else round(estimate, 3),
+        "estimated_dice_interval": interval and [round(end, 3) for end in interval],
         "support_slice": None if origin is None else origin._asdict(),
         "warning": finding.warning,
     }
+
+
+def label_finding(confidence: float, cues: Cues | None, origin: SliceOrigin, note: str = "") -> LabelFinding:
+    """Make a finding of a label that was found, with an estimate where there are cues for one."""
+    if cues is None:
+        return LabelFinding(confidence, None, origin, note)
+    dice, low, high = estimate_dice(cues)
+    return LabelFinding(confidence, dice, origin, note, (low, high), cues)
 
 
 def findings_to_json(findings: Mapping[str, LabelFinding]) -> str:
@@ -75,5 +92,7 @@ def findings_from_json(text: str) -> dict[str, LabelFinding]:
     findings = {}
     for name, fields in json.loads(text).items():
         origin = fields.pop("support_slice")
+        interval = fields.pop("estimated_dice_interval", None)
+        fields["estimated_dice_interval"] = None if interval is None else tuple(interval)
         findings[name] = LabelFinding(**fields, support_slice=None if origin is None else SliceOrigin(*origin))
     return findings

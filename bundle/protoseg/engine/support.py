@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -32,7 +32,7 @@ class SliceOrigin(NamedTuple):
 
 @dataclass(frozen=True)
 class SupportSet:
-    """N support slices with L labels. Every label that is visible on a slice is drawn on it.
+    """N support slices with L labels. Every label that is known on a slice and visible there is drawn on it.
 
     Slices are kept whole and shared by all labels: what is one label's foreground is counter-evidence for the rest.
     """
@@ -45,6 +45,8 @@ class SupportSet:
     preprocessing: str = ""  # what made the images, so that others are not mixed in; empty when it is not known
     encoder: str = ""  # fingerprint of the weights it is meant for; empty for any
     slice_axes: SliceAxes | None = None  # directions of the slices, which those of a query follow; None for any
+    # N x L, whether the label was labelled on the slice: where it was not, it may be there and is not drawn. None: all.
+    known: Tensor | None = None
 
     def check_encoder(self, network: ALPNet) -> None:
         """Refuse a network other than the one that the support is meant for.
@@ -69,7 +71,9 @@ class SupportSet:
     def merge(self, other: SupportSet) -> SupportSet:
         """A support of the slices of both, of the labels of both by name.
 
-        On a slice that both hold, the labels of `other`, the newer drawing, replace those of the same names.
+        The slices of each know the labels that they came with: what one was labelled for and the other was not is not
+        background on the other's slices. On a slice that both hold, the labels of `other`, the newer drawing, replace
+        those of the same names.
 
         Raises:
             InputError: when a name stands for two values, a value for two names, or the two were made for other
@@ -80,13 +84,16 @@ class SupportSet:
         clashes = [name for name in self.labels if labels[name] != self.labels[name]]
         if clashes or len(set(labels.values())) < len(labels):
             raise InputError(f"Supports disagree about label values: {self.labels} and {other.labels}; rename one.")
-        masks = _renumber(other.masks, other.labels, labels)
+        masks, known = _renumber(other.masks, other.labels, labels), other._known_of(labels)
         kept = {name: value for name, value in self.labels.items() if name not in other.labels}
-        for mask, origin in zip(masks, other.origins):
+        for mask, knows, origin in zip(masks, known, other.origins):
             if origin in self.origins:
-                older = _renumber(self.masks[self.origins.index(origin)], self.labels, labels, only=kept)
-                mask[:] = torch.where(mask > 0, mask, older)
-        alone = self._take([k for k, origin in enumerate(self.origins) if origin not in other.origins])
+                older = self.origins.index(origin)
+                drawn = _renumber(self.masks[older], self.labels, labels, only=kept)
+                mask[:] = torch.where(mask > 0, mask, drawn)
+                knows |= self._known_of(labels)[older]
+        alone = self.take([k for k, origin in enumerate(self.origins) if origin not in other.origins])
+        known = torch.cat([alone._known_of(labels), known])
         return replace(
             self,
             labels=labels,
@@ -95,7 +102,16 @@ class SupportSet:
             components={name: max(self.components.get(name, 0), other.components.get(name, 0)) for name in labels},
             origins=alone.origins + other.origins,
             slice_axes=self.slice_axes or other.slice_axes,
+            known=None if known.all() else known,
         )
+
+    def with_all_known(self, origins: Collection[SliceOrigin]) -> SupportSet:
+        """Say of some slices that every label was labelled on them."""
+        if self.known is None:
+            return self
+        known = self.known.clone()
+        known[[origin in origins for origin in self.origins]] = True
+        return replace(self, known=None if known.all() else known)
 
     def without_label(self, name: str) -> SupportSet:
         """The support with one label less; slices that show no other label go too.
@@ -111,8 +127,9 @@ class SupportSet:
             labels=labels,
             masks=_renumber(self.masks, self.labels, labels),
             components={other: self.components[other] for other in labels},
+            known=None if self.known is None else self._known_of(labels),
         )
-        return left._take([k for k, mask in enumerate(left.masks) if mask.any()])
+        return left.take([k for k, mask in enumerate(left.masks) if mask.any()])
 
     def without_scan(self, scan: str) -> SupportSet:
         """The support without the slices of one scan; labels that were drawn on no other scan go too.
@@ -124,19 +141,31 @@ class SupportSet:
         if len(kept) == len(self.origins):
             scans = sorted({origin.scan for origin in self.origins})
             raise InputError(f"The support has no slice of {scan}; it has slices of {', '.join(scans) or 'none'}.")
-        left = self._take(kept)
+        left = self.take(kept)
         unseen = [name for number, name in enumerate(self.labels, start=1) if not (left.masks == number).any()]
         for name in unseen:
             left = left.without_label(name)
         return left
 
-    def _take(self, indices: list[int]) -> SupportSet:
+    def take(self, indices: Sequence[int]) -> SupportSet:
+        """Keep some slices only, in the order of their indices."""
+        indices = list(indices)
         return replace(
             self,
             images=self.images[indices],
             masks=self.masks[indices],
             origins=tuple(self.origins[index] for index in indices),
+            known=None if self.known is None else self.known[indices],
         )
+
+    def _known_of(self, labels: Mapping[str, int]) -> Tensor:
+        """Tell (N, labels) which of other labels are known on each slice."""
+        mine = torch.ones(len(self.images), len(self.labels), dtype=torch.bool) if self.known is None else self.known
+        known = torch.zeros(len(self.images), len(labels), dtype=torch.bool)
+        for column, name in enumerate(labels):
+            if name in self.labels:
+                known[:, column] = mine[:, list(self.labels).index(name)]
+        return known
 
     def _check_same_making(self, other: SupportSet) -> None:
         for what, mine, theirs in (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -57,12 +56,7 @@ def keep_most_useful(
         for number, name in enumerate(support.labels, start=1)
     ]
     kept = sorted(rank(*orders)[: max(limit, len(support.labels))])
-    return replace(
-        support,
-        images=support.images[kept],
-        masks=support.masks[kept],
-        origins=tuple(support.origins[index] for index in kept),
-    )
+    return support.take(kept)
 
 
 def _order(descriptors: Tensor, area: Tensor, limit: int) -> list[int]:

@@ -33,6 +33,8 @@ ABSENT = -SCALE  # the score of a class without any prototype: the lowest a cosi
 class AdaptivePrototypes(Matching):
     """The published matching: local prototypes of label and background, and a global one of each label.
 
+    It has one background for all labels: all that is not drawn, whether it was labelled or not.
+
     Args:
         grid: local prototypes along each side of the feature map in training: the pooling window is h / grid.
         validation_window: pooling window, in feature cells, in evaluation.
@@ -43,7 +45,7 @@ class AdaptivePrototypes(Matching):
         self.grid = grid
         self.validation_window = validation_window
 
-    def build(self, features: Tensor, masks: Tensor) -> Prototypes:
+    def build(self, features: Tensor, masks: Tensor, known: Tensor | None = None) -> Prototypes:
         """Pool a support (E, S, C, h, w) with masks (E, L, S, H, W) into prototypes."""
         size = (features.shape[-2], features.shape[-1])
         window = self._window(size)

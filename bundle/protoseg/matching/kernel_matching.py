@@ -7,8 +7,14 @@ their share, and organs too small for a pooled prototype keep their vote.
 
 The sum of a class is raised to the power of ``1 / selectivity``. A class that is drawn in few cells would be outvoted
 by one that is drawn in many; a selective vote is decided by the cells that are most alike, of which every class has
-some, and its probabilities stay as soft as those of ``exp(scale * cosine)``. More support adds cells that are more
-alike, and does not dilute those that are.
+some, and its probabilities stay as soft as those of ``exp(scale * cosine)``.
+
+The votes of a class are averaged over the slices that show it: more support adds cells that are more alike, and neither
+outvotes a label that few slices show nor the bound below. Slices that look like the query's count for more.
+
+A slice that was labelled for some labels only says nothing against the others: each label is held against the
+background of those slices alone on which it would be drawn. The odds of all labels then share one normalization; where
+every slice knows every label, this is the vote above.
 
 What the support does not show has to be taken for something, too. One more vote for the background, as of a cell of
 a certain cosine, outvotes the support where nothing in it looks like the query. On slices that look less like the
@@ -45,6 +51,8 @@ class CellVoting(Matching):
             to 4.
         novelty_slope: how much `novelty` rises with the unlikeness of a slice, see `decide`.
         novelty_rise: by how much it rises at most.
+        slice_scale: inverse temperature of the cosine between whole slices: the votes of a support slice count
+            ``exp(slice_scale * (cosine - largest cosine))`` times; 0: all the same.
 
     Raises:
         InputError: one is out of its range.
@@ -58,6 +66,7 @@ class CellVoting(Matching):
         selectivity: float = 1.0,
         novelty_slope: float = 0.0,
         novelty_rise: float = 0.0,
+        slice_scale: float = 0.0,
     ) -> None:
         super().__init__()
         if not 0 < scale <= 60:
@@ -66,23 +75,24 @@ class CellVoting(Matching):
             raise InputError(f"novelty of CellVoting is {novelty}; it must lie between -1 and 1, or be null.")
         if not 1 <= selectivity <= 4:
             raise InputError(f"selectivity of CellVoting is {selectivity}; it must lie between 1 and 4.")
-        if novelty_slope < 0 or novelty_rise < 0:
+        if min(novelty_slope, novelty_rise, slice_scale) < 0:
             raise InputError(
-                f"novelty_slope and novelty_rise of CellVoting are {novelty_slope} and {novelty_rise}; they must not "
-                "be below 0."
+                f"novelty_slope, novelty_rise and slice_scale of CellVoting are {novelty_slope}, {novelty_rise} and "
+                f"{slice_scale}; they must not be below 0."
             )
         self.scale = scale
         self.novelty = novelty
         self.selectivity = selectivity
         self.novelty_slope = novelty_slope
         self.novelty_rise = novelty_rise
+        self.slice_scale = slice_scale
 
     @property
     def novel_vote(self) -> float:
         """Weight of the vote that does not come from the support."""
         return 0.0 if self.novelty is None else math.exp(self.scale * self.selectivity * (self.novelty - 1))
 
-    def build(self, features: Tensor, masks: Tensor) -> Prototypes:
+    def build(self, features: Tensor, masks: Tensor, known: Tensor | None = None) -> Prototypes:
         """One prototype a feature cell; a class owns the share of the cell that its mask covers."""
         size = (features.shape[-2], features.shape[-1])
         features = features.float()
@@ -92,23 +102,42 @@ class CellVoting(Matching):
             cells=unit(features.flatten(-2).transpose(-1, -2)),
             membership=torch.cat([background, shares], dim=1).flatten(-2),
             present=shares.flatten(-2).any(-1),
+            known=known,
         )
 
     def evidence(self, query: Tensor, prototypes: Prototypes) -> Tensor:
-        """Sums of the votes (E, Q, 1 + L, h, w) of query cells (E, Q, C, h, w); one of cosine 1 has the weight 1."""
+        """Average the votes of the support about query cells (E, Q, C, h, w); one of cosine 1 has the weight 1.
+
+        Returns:
+            (E, Q, 2 L, h, w): for every label the background's votes against it by slice that knows the label, then for
+            every label the votes by slice that shows it.
+        """
         sharpness = self.scale * self.selectivity
         vectors = sharpness * unit(query.float().flatten(-2), dim=2)
-        votes = torch.zeros((), device=query.device)
+        against, votes = torch.zeros((), device=query.device), torch.zeros((), device=query.device)
         for part in prototypes.parts():
-            weights = torch.einsum("esnc,eqcx->eqsnx", part.cells, vectors).sub_(sharpness).exp_()
+            weights = torch.einsum("esnc,eqcx->eqsnx", part.cells, vectors).sub_(sharpness)
+            if part.likeness is not None and prototypes.likeness is not None:
+                unlike = prototypes.likeness.amax(1, keepdim=True) - part.likeness
+                weights.sub_(self.slice_scale * unlike[:, None, :, None, None])
+            weights.exp_()
             votes = votes + torch.einsum("eksn,eqsnx->eqkx", part.membership, weights)
-        return votes.unflatten(-1, query.shape[-2:])
+            if part.known is not None:
+                by_slice = torch.einsum("esn,eqsnx->eqsx", part.membership[:, 0], weights)
+                against = against + torch.einsum("els,eqsx->eqlx", part.known.to(by_slice), by_slice)
+        background, labels = votes.split([1, votes.shape[2] - 1], dim=2)
+        if prototypes.known is None:
+            against = background.expand_as(labels) / prototypes.cells.shape[1]
+        else:
+            against = against / prototypes.known.sum(2).clamp(min=1)[:, None, :, None]
+        labels = labels / prototypes.present.sum(2).clamp(min=1)[:, None, :, None]
+        return torch.cat([against, labels], dim=2).unflatten(-1, query.shape[-2:])
 
     def decide(self, evidence: Tensor, unlikeness: Tensor | None = None) -> Tensor:
         """Log-probabilities (E, Q, 1 + L, h, w) of what `evidence` gave.
 
         Args:
-            evidence: (E, Q, 1 + L, h, w).
+            evidence: (E, Q, 2 L, h, w).
             unlikeness: (E, Q), by how much the cosine of each slice to the support is below that of the slice of the
                 same volume that is most like the support; 0 when left out.
         """
@@ -116,13 +145,18 @@ class CellVoting(Matching):
         if unlikeness is not None:
             rise = (self.novelty_slope * unlikeness).clamp(max=self.novelty_rise)
             novel = novel * (self.scale * self.selectivity * rise.to(novel)).exp()
-        first = F.one_hot(torch.tensor(0, device=evidence.device), evidence.shape[2])[:, None, None]
-        votes = evidence + novel[..., None, None, None] * first
-        # A root has no gradient at 0, where exp underflows.
-        roots = votes.clamp(min=torch.finfo(votes.dtype).tiny) ** (1 / self.selectivity)
-        shares = roots / roots.sum(2, keepdim=True)
+        against, votes = evidence.chunk(2, dim=2)
+        background, labels = self._root(against + novel[..., None, None, None]), self._root(votes)
+        # Odds of every label against its own background, times one background: 1 where all have the same.
+        background, labels = background[:, :, :1], labels * (background[:, :, :1] / background)
+        shares = torch.cat([background, labels], dim=2)
+        shares = shares / shares.sum(2, keepdim=True)
         return (shares + PROBABILITY_FLOOR).log()
 
     def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:
         """Log-probabilities (E, Q, 1 + L, h, w) of query cells (E, Q, C, h, w)."""
         return self.decide(self.evidence(query, prototypes))
+
+    def _root(self, votes: Tensor) -> Tensor:
+        # A root has no gradient at 0, where exp underflows.
+        return votes.clamp(min=torch.finfo(votes.dtype).tiny) ** (1 / self.selectivity)

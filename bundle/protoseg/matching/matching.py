@@ -22,6 +22,8 @@ class Prototypes:
     cells: Tensor  # E x S x N x C
     membership: Tensor  # E x (1 + L) x S x N, the share of each prototype that counts for the class
     present: Tensor  # E x L x S, True where the label is drawn on the slice
+    likeness: Tensor | None = None  # E x S, cosine of each slice to the query's; None: not known
+    known: Tensor | None = None  # E x L x S, False where the label was left out, there or not; None: all True
 
     def select(self, slices: Tensor) -> Prototypes:
         """The prototypes of some support slices only, given by their indices, in order and each once."""
@@ -32,6 +34,8 @@ class Prototypes:
             cells=self.cells[:, slices],
             membership=self.membership[:, :, slices],
             present=self.present[:, :, slices],
+            likeness=None if self.likeness is None else self.likeness[:, slices],
+            known=None if self.known is None else self.known[:, :, slices],
         )
 
     def only(self, label: int) -> Prototypes:
@@ -40,6 +44,7 @@ class Prototypes:
             self,
             membership=self.membership[:, [0, 1 + label]],
             present=self.present[:, [label]],
+            known=None if self.known is None else self.known[:, [label]],
         )
 
     def parts(self) -> Iterator[Prototypes]:
@@ -55,22 +60,29 @@ class Matching(nn.Module, ABC):
     """
 
     @abstractmethod
-    def build(self, features: Tensor, masks: Tensor) -> Prototypes:
-        """Prototypes of support features (E, S, C, h, w) under masks (E, L, S, H, W), 0 or 1, at image resolution."""
+    def build(self, features: Tensor, masks: Tensor, known: Tensor | None = None) -> Prototypes:
+        """Make prototypes of a support.
+
+        Args:
+            features: (E, S, C, h, w).
+            masks: (E, L, S, H, W), 0 or 1, at image resolution.
+            known: (E, L, S), False where a label was not labelled: the slice may show it all the same. None: True
+                everywhere.
+        """
 
     @abstractmethod
     def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:
         """Logits (E, Q, 1 + L, h, w) of query features (E, Q, C, h, w); class 0 is the background."""
 
     def evidence(self, query: Tensor, prototypes: Prototypes) -> Tensor:
-        """What `decide` makes logits of, of the same shape: a volume's slices are matched before they are compared."""
+        """Collect what `decide` makes logits of: a volume's slices are matched before they are compared."""
         return self.match(query, prototypes)
 
     def decide(self, evidence: Tensor, unlikeness: Tensor | None = None) -> Tensor:
-        """Logits of what `evidence` gave.
+        """Make logits (E, Q, 1 + L, h, w) of what `evidence` gave.
 
         Args:
-            evidence: (E, Q, 1 + L, h, w).
+            evidence: (E, Q, any, h, w).
             unlikeness: (E, Q), by how much the cosine of each slice to the support is below that of the slice of the
                 same volume that is most like the support; 0 when left out.
         """

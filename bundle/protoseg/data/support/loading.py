@@ -31,6 +31,7 @@ __all__ = ["load_support", "read_support", "save_support"]
 logger = logging.getLogger(__name__)
 
 TENSORS = ("images", "masks")
+OPTIONAL_TENSORS = ("known",)
 DETAILS = ("labels", "components", "origins", "preprocessing", "encoder", "slice_axes")
 
 
@@ -86,7 +87,8 @@ def load_support(
 def save_support(path: str | Path, support: SupportSet) -> None:
     """Write a support as one safetensors file: tensors, and the rest as JSON in its header."""
     details = {name: json.dumps(getattr(support, name)) for name in DETAILS}
-    tensors = {name: getattr(support, name).contiguous() for name in TENSORS}
+    tensors = {name: getattr(support, name) for name in TENSORS + OPTIONAL_TENSORS}
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items() if tensor is not None}
     with replacing(path) as unfinished:
         save_file(tensors, unfinished, metadata=details)
 
@@ -102,7 +104,8 @@ def read_support(path: str | Path) -> SupportSet:
         raise InputError(f"{path} does not exist. Give a support that was saved before.")
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in TENSORS}
+            there = [name for name in OPTIONAL_TENSORS if name in file.keys()]  # noqa: SIM118, it has no other way
+            tensors = {name: file.get_tensor(name) for name in (*TENSORS, *there)}
             # Supports of before 0.2 do not say how their slices are directed.
             details = {name: json.loads({"slice_axes": "null", **file.metadata()}[name]) for name in DETAILS}
     except (SafetensorError, KeyError, TypeError, ValueError) as error:

@@ -229,6 +229,4 @@ def _largest(masks: Tensor, labels: int) -> list[int]:
 
 
 def _one_slice_a_label(support: SupportSet) -> SupportSet:
-    chosen = _largest(support.masks, len(support.labels))
-    origins = tuple(support.origins[index] for index in chosen)
-    return replace(support, images=support.images[chosen], masks=support.masks[chosen], origins=origins)
+    return support.take(_largest(support.masks, len(support.labels)))

@@ -60,4 +60,5 @@ def with_drawn_slices(
         encoder=support.encoder,
         slice_axes=support.slice_axes,
     )
-    return support.merge(own)
+    # All that was found on these slices has been seen.
+    return support.merge(own).with_all_known(own.origins)

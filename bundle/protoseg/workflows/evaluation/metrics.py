@@ -39,7 +39,7 @@ class Details(TypedDict):
     slice_dice: float  # mean of the Dice of single slices; NaN but for the legacy protocol
     slices: int | None  # that count; None for all
     confidence: float  # mean probability, see `LabelFinding`; NaN where it was not asked for
-    estimated_dice: float | None  # by reverse segmentation, see `LabelFinding`
+    estimated_dice: float | None  # see `LabelFinding`
 
 
 class CaseRow(Case, Measures, Details):

@@ -15,7 +15,7 @@ from protoseg.workflows.evaluation.measures import measure_label
 from protoseg.workflows.suite.index import ScanPair, ScanSet
 from protoseg.workflows.suite.segmenter import SegmentedPair
 
-__all__ = ["INTERVAL", "SuiteRow", "finding_columns", "measured_rows", "read_suite_rows", "write_suite_rows"]
+__all__ = ["CUE", "INTERVAL", "SuiteRow", "finding_columns", "measured_rows", "read_suite_rows", "write_suite_rows"]
 
 SuiteRow = dict[str, Any]
 """One label of one pair; None stands for what is not defined.
@@ -27,6 +27,7 @@ SuiteRow = dict[str, Any]
 TEXTS = ("set", "modality", "region", "dim", "support", "query", "label", "warning")
 MEASURES = ("dice", "precision", "recall", "hd95_mm", "surface_dice_3mm")
 INTERVAL = ("estimated_dice_low", "estimated_dice_high")
+CUE = "cue_"  # begins the columns of what the estimate is made from
 
 
 def measured_rows(one: ScanSet, pair: ScanPair, segmented: SegmentedPair) -> list[SuiteRow]:
@@ -85,6 +86,8 @@ def finding_columns(finding: LabelFinding | None) -> dict[str, Any]:
         value = getattr(finding, field.name)
         if field.name.endswith("interval"):
             columns |= dict(zip(INTERVAL, value or (None, None)))
+        elif field.name == "cues":
+            columns |= {f"{CUE}{cue}": _number(number) for cue, number in (value or {}).items()}
         elif field.name != "support_slice" and (value is None or isinstance(value, int | float)):
             columns[field.name] = None if value is None else _number(value)
     return {**columns, "warning": finding.warning}
