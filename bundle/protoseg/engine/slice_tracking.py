@@ -16,9 +16,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from protoseg.maths.cells_to_pixels import CellsToPixels
+from protoseg.maths.components import connected_components
 from protoseg.maths.graph_cut import cut
 from protoseg.maths.matching import Matching
 from protoseg.maths.slices import fit_slices
@@ -32,6 +34,7 @@ REACH = 20.0  # mm; what lies farther from the label on the slice before is a lo
 POSSIBLE = 0.1  # probability from which a pixel takes part in the cut
 UNSURE = 0.01  # a probability is no nearer to 0 or 1 than this, so that the cut may overrule it
 SMOOTHNESS = 4.0  # mm, of the cut
+STEP = 5.0  # mm that the border of a correction may move from one slice to the next
 MASK_SIZE = 256  # edge in pixels of the squares on which masks meet feature cells
 
 
@@ -81,6 +84,36 @@ class SliceTracker:
         self._stretches = stretches
         return found
 
+    @torch.no_grad()
+    def spread(
+        self, start: int, stop: int, change: Mask, known: Mapping[int, Mask], domain: Mask, label: Mask | None = None
+    ) -> dict[int, Mask]:
+        """Follow a part of a slice towards another slice, within a domain, until it ends.
+
+        Args:
+            start: index of the slice on which it is known.
+            stop: index of the last slice to look at.
+            change: (H, W), the part.
+            known: masks (H, W) by slice of what looks like it.
+            domain: (S, H, W), where it may be.
+            label: (S, H, W), what looks like the part too, if there is anything.
+        """
+        squares = {index: self._square(mask) for index, mask in known.items()}
+        found: dict[int, Mask] = {}
+        last = change
+        step = 1 if stop > start else -1
+        before = known[start]
+        for index in range(start + step, stop + step, step):
+            near = distance_transform_edt(~last, sampling=self.spacing) <= STEP
+            here = self._next(index, squares, {index - step: self._square(before)}, near).mask & domain[index] & near
+            components = connected_components(here)
+            here &= np.isin(components, np.unique(components[last & here]))
+            if not here.any():
+                break
+            found[index] = last = here
+            before = here if label is None else here | label[index]
+        return found
+
     def _fill(self, first: int, last: int, limits: dict[int, Mask]) -> dict[int, Tracked]:
         """The slices between two, each from the nearer side; one of the two may lie just outside the volume."""
         turn = (first + last) // 2
@@ -105,10 +138,13 @@ class SliceTracker:
             fit_slices(torch.from_numpy(mask)[None, None], MASK_SIZE, "nearest")[0, 0].float().to(self.features.device)
         )
 
-    def _next(self, index: int, known: dict[int, Tensor], before: dict[int, Tensor]) -> Tracked:
+    def _next(
+        self, index: int, known: dict[int, Tensor], before: dict[int, Tensor], near: Mask | None = None
+    ) -> Tracked:
         """One slice, from the masks (size, size) of known slices and of the slice before."""
         supports = [known] if before.keys() <= known.keys() else [known, before]
-        cells = self._match(index, supports, self._near(*before.values()))
+        around = self._near(*before.values()) if near is None else self._held(self._square(near))
+        cells = self._match(index, supports, around)
         found = np.zeros(self.slices.shape[-2:], bool)
         certainty = np.zeros(found.shape, np.uint8)
         window = self.to_pixels.window(cells > POSSIBLE)
@@ -123,8 +159,12 @@ class SliceTracker:
         height, width = self.features.shape[-2:]
         cell = max(self.slices.shape[-2:]) * max(self.spacing) / max(height, width)  # mm
         radius = math.ceil(REACH / cell)
-        held = F.adaptive_max_pool2d(before[None, None], (height, width))
-        return F.max_pool2d(held, 2 * radius + 1, stride=1, padding=radius)[0, 0] > 0
+        held = self._held(before).float()
+        return F.max_pool2d(held[None, None], 2 * radius + 1, stride=1, padding=radius)[0, 0] > 0
+
+    def _held(self, mask: Tensor) -> Tensor:
+        """The cells (h, w) that hold a part of a mask (size, size)."""
+        return F.adaptive_max_pool2d(mask[None, None], self.features.shape[-2:])[0, 0] > 0
 
     def _match(self, index: int, supports: list[dict[int, Tensor]], near: Tensor) -> Tensor:
         """Probability (h, w) of the label where it is near: geometric mean of those by each support."""
