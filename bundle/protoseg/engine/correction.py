@@ -23,10 +23,13 @@ __all__ = ["Corrector"]
 
 SURE = 0.9  # share of the way from a click to the label's border that is as wrong as the click itself
 LARGEST_DISC = 15.0  # mm; a click speaks no farther without looking at the image
-SPREAD = 2.0  # times the way from the click to the label's border: how far a correction reaches on its slice
+SPREAD = 3.0  # times the way from the click to the label's border: how far a correction reaches on its slice
+NEW_DEPTH = 0.5
 DEPTH = 1.0  # times its width on the slice: how far a correction reaches through the slices
-SLOPE = 1.0  # mm that the border of a label moves at most from slice to slice, for each mm between them
-LEAST_SPREAD = 10.0  # mm
+SLOPE_OF_CHANGE = 0.7
+MARGIN, SMALLEST_PART = 3.0, 10.0  # mm
+SLOPE = 0.5  # mm that the border of a label moves at most from slice to slice, for each mm between them
+LEAST_SPREAD = 3.0  # mm
 
 
 class Corrector:
@@ -71,7 +74,8 @@ class Corrector:
         changed = np.zeros_like(mask)
         here = self._on_slice(mask, index, complaints, positive, positives, negatives, domain[index])
         changed[index] = here
-        reach = math.ceil(DEPTH * math.sqrt(here.sum() * self.spacing[1] * self.spacing[2]) / self.spacing[0])
+        depth = DEPTH if mask[index].any() else NEW_DEPTH
+        reach = math.ceil(depth * math.sqrt(here.sum() * self.spacing[1] * self.spacing[2]) / self.spacing[0])
         known = {index: here | mask[index]} if positive else {index: here}
         if not positive:
             known |= {other: np.zeros_like(here) for other in kept if mask[other].any()}
@@ -86,7 +90,9 @@ class Corrector:
                 stop += step
             if stop != index:
                 label = mask if positive else None
-                for place, found in self.tracker.spread(index, stop, here, known, domain, label).items():
+                step_mm = SLOPE_OF_CHANGE * self.spacing[0]
+                spread = self.tracker.spread(index, stop, here, known, domain, step=step_mm, label=label)
+                for place, found in spread.items():
                     changed[place] = found
         return changed
 
@@ -105,16 +111,17 @@ class Corrector:
         corrected = self.segmenter(self.slices, index, positives, negatives, spacing=spacing, prior=mask)
         wrong = (corrected != mask) & (corrected == positive) & domain
         if positive and not mask.any():
-            wrong &= self._footprint(volume, index)
+            wrong &= self._likely_place(volume, index, complaints)
         depth = distance_transform_edt(mask != positive, sampling=spacing) if mask.any() else None
         marked = np.zeros_like(mask)
         for point in complaints:
             distance = _distance(mask.shape, point, spacing)
+            largest = max(LARGEST_DISC, .3*math.sqrt(mask.sum()*spacing[0]*spacing[1]))
             if depth is None:
                 near, disc = np.ones_like(mask), np.zeros_like(mask)
             else:
                 near = distance <= max(SPREAD * depth[point], LEAST_SPREAD)
-                disc = distance < min(SURE * depth[point], LARGEST_DISC)
+                disc = distance < min(SURE * depth[point], largest)
             part = (near & wrong) | (disc & domain)
             part[point] = True
             components = connected_components(part)
@@ -122,13 +129,22 @@ class Corrector:
         return marked
 
 
-    def _footprint(self, volume: Mask, index: int) -> Mask:
-        """Where a label may come on a slice that has nothing of it, by the nearest slice that has."""
-        there = np.flatnonzero(volume.any((1, 2)))
-        nearest = there[np.abs(there - index).argmin()]
-        away = abs(int(nearest) - index) * self.spacing[0]
+    def _likely_place(self, volume: Mask, index: int, points: Sequence[Point]) -> Mask:
+        """Where a label (S, H, W) may be on a slice that has nothing of it: below or above the nearest slice that has.
+
+        Clicks that are not there are about another part, which is no larger than what is known.
+        """
+        areas = volume.sum((1, 2))
+        there = np.flatnonzero(areas)
+        nearest = int(there[np.abs(there - index).argmin()])
+        away = abs(nearest - index) * self.spacing[0]
         distance = distance_transform_edt(~volume[nearest], sampling=self.spacing[1:])
-        return distance <= SLOPE * away + LEAST_SPREAD
+        footprint = distance <= SLOPE * away + MARGIN
+        if all(footprint[point] for point in points):
+            return footprint
+        size = math.sqrt(int(areas.max()) * self.spacing[1] * self.spacing[2])
+        near = [_distance(volume.shape[1:], point, self.spacing[1:]) <= max(size, SMALLEST_PART) for point in points]
+        return np.any(near, axis=0)
 
 
 def _distance(shape: tuple[int, ...], point: Point, spacing: tuple[float, float]) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from protoseg.maths.cells_to_pixels import CellsToPixels
 from protoseg.maths.components import connected_components
+from protoseg.maths.coverage import slice_descriptors
 from protoseg.maths.graph_cut import cut
 from protoseg.maths.matching import Matching
 from protoseg.maths.slices import fit_slices
@@ -30,11 +31,10 @@ __all__ = ["SliceTracker", "Tracked"]
 
 Mask = NDArray[np.bool_]
 
-REACH = 20.0  # mm; what lies farther from the label on the slice before is a look-alike
+REACH = 10.0  # mm; what lies farther from the label on the slice before is a look-alike
 POSSIBLE = 0.1  # probability from which a pixel takes part in the cut
 UNSURE = 0.01  # a probability is no nearer to 0 or 1 than this, so that the cut may overrule it
 SMOOTHNESS = 4.0  # mm, of the cut
-STEP = 5.0  # mm that the border of a correction may move from one slice to the next
 MASK_SIZE = 256  # edge in pixels of the squares on which masks meet feature cells
 
 
@@ -61,6 +61,7 @@ class SliceTracker:
         self.slices, self.features, self.matching, self.spacing = slices, features, matching, spacing
         cells = (features.shape[-2], features.shape[-1])
         self.to_pixels = CellsToPixels(cells, slices.shape[-2], slices.shape[-1], features.device)
+        self.descriptors = slice_descriptors(features)
         self._stretches: dict[tuple[object, ...], dict[int, Tracked]] = {}
 
     @torch.no_grad()
@@ -86,7 +87,7 @@ class SliceTracker:
 
     @torch.no_grad()
     def spread(
-        self, start: int, stop: int, change: Mask, known: Mapping[int, Mask], domain: Mask, label: Mask | None = None
+        self, start: int, stop: int, change: Mask, known: Mapping[int, Mask], domain: Mask, *, step: float, label: Mask | None = None
     ) -> dict[int, Mask]:
         """Follow a part of a slice towards another slice, within a domain, until it ends.
 
@@ -96,16 +97,17 @@ class SliceTracker:
             change: (H, W), the part.
             known: masks (H, W) by slice of what looks like it.
             domain: (S, H, W), where it may be.
+            step: how far its border may move from one slice to the next, in mm.
             label: (S, H, W), what looks like the part too, if there is anything.
         """
         squares = {index: self._square(mask) for index, mask in known.items()}
         found: dict[int, Mask] = {}
         last = change
-        step = 1 if stop > start else -1
+        way = 1 if stop > start else -1
         before = known[start]
-        for index in range(start + step, stop + step, step):
-            near = distance_transform_edt(~last, sampling=self.spacing) <= STEP
-            here = self._next(index, squares, {index - step: self._square(before)}, near).mask & domain[index] & near
+        for index in range(start + way, stop + way, way):
+            near = distance_transform_edt(~last, sampling=self.spacing) <= step
+            here = self._next(index, squares, {index - way: self._square(before)}, near).mask & domain[index] & near
             components = connected_components(here)
             here &= np.isin(components, np.unique(components[last & here]))
             if not here.any():
@@ -177,8 +179,10 @@ class SliceTracker:
         for support in supports:
             masks = torch.stack(list(support.values()))  # S x size x size
             prototypes = self.matching.build(self.features[list(support)][None], masks[None, None])
-            scores = self.matching.match(self.features[index][None, None, :, *box], prototypes)[0, 0]
-            agreed = agreed * scores.softmax(0)[1]
+            evidence = self.matching.evidence(self.features[index][None, None, :, *box], prototypes)
+            similarity = self.descriptors[list(support)] @ self.descriptors[index]
+            unlikeness = (1 - similarity.max()).clamp(min=0)[None, None]
+            agreed = agreed * self.matching.decide(evidence, unlikeness)[0, 0].softmax(0)[1]
         probability[box] = agreed ** (1 / len(supports))
         return probability * near
 
