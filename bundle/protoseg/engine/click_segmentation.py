@@ -19,7 +19,7 @@ from torch import Tensor
 
 from protoseg.engine.click_record import ClickRecord
 from protoseg.engine.clicks import Click, check_clicks
-from protoseg.engine.correction import Corrector
+from protoseg.engine.correction import Complaint, Corrector
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings, segment, slice_spacing
 from protoseg.engine.prediction import LabelFinding, Prediction
@@ -39,11 +39,10 @@ Mask = NDArray[np.bool_]
 
 
 class _Step(NamedTuple):
-    """Clicks that were set at once, and what the voxels that they changed were before."""
+    """Clicks that were set at once, and what the slices that they changed were before."""
 
     clicks: tuple[Click, ...]
-    changed: NDArray[np.intp]  # flat indices
-    before: NDArray[np.uint8]
+    before: dict[int, LabelMap]
 
 
 class ClickSegmentation:
@@ -112,7 +111,7 @@ class ClickSegmentation:
 
     def add(self, clicks: Sequence[Click]) -> None:
         """Work in clicks that were set at once: none of them corrects what came of the others."""
-        before = self._found.copy()
+        self._steps.append(_Step(tuple(clicks), {}))
         self._clicks.add(clicks)
         for label in dict.fromkeys(click.label for click in clicks):
             mine = [click for click in clicks if click.label == label]
@@ -121,8 +120,6 @@ class ClickSegmentation:
             elif any(click.positive for click in mine):
                 self._begin(label, mine)
         self._obey()
-        changed = np.flatnonzero(self._found != before)
-        self._steps.append(_Step(tuple(clicks), changed, before.ravel()[changed]))
 
     def predict(self) -> Prediction:
         """Tell what the clicks that were added have led to.
@@ -145,7 +142,8 @@ class ClickSegmentation:
             valid += 1
         undone = self._steps[valid:]
         for step in reversed(undone):
-            self._found.ravel()[step.changed] = step.before
+            for index, before in step.before.items():
+                self._found[index] = before
         del self._steps[valid:]
         if undone:
             self._clicks = ClickRecord()
@@ -200,55 +198,56 @@ class ClickSegmentation:
         tracked = self._tracker.follow(masks)
         components = connected_components(tracked.mask)
         held = np.unique(components[list(masks)])
-        mask = tracked.mask & np.isin(components, held[held > 0]) & self._domain(label, clicks)
-        self._found[mask] = label
+        mask = tracked.mask & np.isin(components, held[held > 0])
+        free = self._free(clicks)
+        for index in np.flatnonzero(mask.any((1, 2))).tolist():
+            self._write(index, mask[index] & free[self._found[index]], label)
         self._confidence[label] = float(tracked.certainty[mask].mean()) / 255 if mask.any() else 0.0
 
     def _correct(self, label: int, clicks: Sequence[Click]) -> None:
         """Change a label by further clicks on it."""
-        kept = {click.slice_index for step in self._steps for click in step.clicks if click.label == label}
+        earlier = {click.slice_index for step in self._steps[:-1] for click in step.clicks if click.label == label}
         for index, positive in sorted({(click.slice_index, click.positive) for click in clicks}):
             here = [click for click in clicks if (click.slice_index, click.positive) == (index, positive)]
-            complaints = [click for click in here if (self._found[click[:3]] == label) != positive]
-            if not complaints:
+            wrong = [click for click in here if (self._found[click[:3]] == label) != positive]
+            if not wrong:
                 continue
-            mask = self._found == label
-            positives, negatives = self._clicks.points(index, label)
-            changed = self._corrector.change(
-                mask,
-                index,
-                [(click.row, click.column) for click in complaints],
-                positive=positive,
-                positives=positives,
-                negatives=negatives,
-                kept=kept - {index},
-                domain=self._domain(label, complaints) if positive else mask,
+            points = [(click.row, click.column) for click in wrong]
+            complaint = Complaint(
+                label, index, positive, points, *self._clicks.points(index, label), free=self._free(wrong)
             )
-            self._found[changed] = label if positive else 0
+            changes = self._corrector.changes(self._found, complaint, earlier - {index})
+            for place, changed in changes.items():
+                self._write(place, changed, label if positive else 0)
 
-    def _domain(self, label: int, clicks: Sequence[Click]) -> Mask:
-        """Where a label may come: what has no label, and labels that were clicked on."""
+    def _free(self, clicks: Sequence[Click]) -> NDArray[np.bool_]:
+        """By label, whether positive clicks may take its pixels: those of no label, and of labels clicked on."""
         free = np.zeros(1 + len(self.labels), bool)
         free[[0, *(self._found[click[:3]] for click in clicks if click.positive)]] = True
-        free[label] = False
-        return free[self._found]
+        return free
 
     def _obey(self) -> None:
         """Hold every click that counts, and leave no label that has neither a support nor a positive click."""
         clicked = self._clicks.slices()
-        for label, name in enumerate(self.labels, start=1):
-            if label not in clicked and (self.support is None or name not in self.support.labels):
-                self._found[self._found == label] = 0
+        for label in self._confidence.keys() - clicked.keys():
+            mask = self._found == label
+            for index in np.flatnonzero(mask.any((1, 2))).tolist():
+                self._write(index, mask[index], 0)
         for click in self._clicks.valid:
-            if click.positive:
-                self._found[click[:3]] = click.label
-            elif self._found[click[:3]] == click.label:
-                self._found[click[:3]] = 0
+            if (self._found[click[:3]] == click.label) != click.positive:
+                point = np.zeros(self._found.shape[1:], bool)
+                point[click.row, click.column] = True
+                self._write(click.slice_index, point, click.label if click.positive else 0)
+
+    def _write(self, index: int, mask: Mask, label: int) -> None:
+        """Label pixels of a slice, in the latest step."""
+        self._steps[-1].before.setdefault(index, self._found[index].copy())
+        self._found[index][mask] = label
 
     def _finding(self, name: str, finding: LabelFinding) -> LabelFinding:
         """What is known of a label, after the clicks had their say."""
         label = 1 + list(self.labels).index(name)
-        areas = (self._found == label).sum((1, 2))
+        areas = np.array([np.count_nonzero(one == label) for one in self._found])
         if not areas.any():
             return LabelFinding(0.0, None, None, finding.note)
         if finding.support_slice is not None:

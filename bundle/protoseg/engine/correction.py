@@ -3,12 +3,15 @@
 A click complains about one place. What is missing (or too much) there is marked on its slice, and is then followed to
 the slices beside it as a structure of its own. So a positive click only adds and a negative one only removes, all that
 changes is connected to the click, and slices that the user has clicked on before are left as they are.
+
+How the constants were found stands in docs/clicks.md.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +22,30 @@ from protoseg.engine.slice_segmenter import Mask, Point, SliceSegmenter
 from protoseg.engine.slice_tracking import SliceTracker
 from protoseg.maths.components import connected_components
 
-__all__ = ["Corrector"]
+__all__ = ["Complaint", "Corrector"]
+
+LabelMap = NDArray[np.uint8]
 
 SURE = 0.9  # share of the way from a click to the label's border that is as wrong as the click itself
-LARGEST_DISC = 15.0  # mm; a click speaks no farther without looking at the image
-SPREAD = 3.0  # times the way from the click to the label's border: how far a correction reaches on its slice
-NEW_DEPTH = 0.5
-DEPTH = 1.0  # times its width on the slice: how far a correction reaches through the slices
-SLOPE_OF_CHANGE = 0.7
-MARGIN, SMALLEST_PART = 3.0, 10.0  # mm
-SLOPE = 0.5  # mm that the border of a label moves at most from slice to slice, for each mm between them
+LARGEST_DISC = 15.0, 0.3  # mm, and widths of the label: where the border is farther, nothing is sure
+SPREAD = 3.0  # times the way from a click to the label's border: how far a correction reaches on its slice
 LEAST_SPREAD = 3.0  # mm
+DEPTH, NEW_DEPTH = 1.0, 0.5  # times its width: how far it reaches through slices that have the label, or have nothing
+STEEPEST = 0.7  # mm that the border of a correction moves from slice to slice, for each mm between them
+SLOPE, MARGIN = 0.5, 3.0  # the same for a label's end, and mm
+SMALLEST_PART = 10.0  # mm around a click that adds a part
+
+
+class Complaint(NamedTuple):
+    """New clicks on one slice that are all on the wrong side of a label."""
+
+    label: int
+    index: int  # of the slice
+    positive: bool  # whether they are missing from the label
+    points: Sequence[Point]
+    positives: Sequence[Point]  # all on the slice that are on the label
+    negatives: Sequence[Point]  # all on the slice that are not
+    free: NDArray[np.bool_]  # by label, whether its pixels may become this one's
 
 
 class Corrector:
@@ -47,106 +63,116 @@ class Corrector:
     ) -> None:
         self.slices, self.tracker, self.segmenter, self.spacing = slices, tracker, segmenter, spacing
 
-    def change(
-        self,
-        mask: Mask,
-        index: int,
-        complaints: Sequence[Point],
-        *,
-        positive: bool,
-        positives: Sequence[Point],
-        negatives: Sequence[Point],
-        kept: Collection[int],
-        domain: Mask,
-    ) -> Mask:
-        """Voxels (S, H, W) that change sides.
+    def changes(self, label_map: LabelMap, complaint: Complaint, kept: Collection[int]) -> dict[int, Mask]:
+        """Find the pixels (H, W) that change sides, by slice.
 
         Args:
-            mask: (S, H, W), the label so far.
-            index: of the slice that was clicked on.
-            complaints: (row, column) of new clicks on it, on the wrong side of the label.
-            positive: whether they are missing from the label.
-            positives: all points on the slice that are on the label.
-            negatives: all points on the slice that are not.
+            label_map: (S, H, W), what was found so far.
+            complaint: what is wrong.
             kept: slices that stay as they are.
-            domain: (S, H, W), what may change.
         """
-        changed = np.zeros_like(mask)
-        here = self._on_slice(mask, index, complaints, positive, positives, negatives, domain[index])
-        changed[index] = here
-        depth = DEPTH if mask[index].any() else NEW_DEPTH
-        reach = math.ceil(depth * math.sqrt(here.sum() * self.spacing[1] * self.spacing[2]) / self.spacing[0])
-        known = {index: here | mask[index]} if positive else {index: here}
-        if not positive:
-            known |= {other: np.zeros_like(here) for other in kept if mask[other].any()}
-        for step in (-1, 1):
-            stop = index
-            while (
-                0 <= stop + step < len(mask)
-                and stop + step not in kept
-                and abs(stop + step - index) <= reach
-                and domain[stop + step].any()
-            ):
-                stop += step
-            if stop != index:
-                label = mask if positive else None
-                step_mm = SLOPE_OF_CHANGE * self.spacing[0]
-                spread = self.tracker.spread(index, stop, here, known, domain, step=step_mm, label=label)
-                for place, found in spread.items():
-                    changed[place] = found
+        index, positive = complaint.index, complaint.positive
+        mask = label_map[index] == complaint.label
+        here = self._on_slice(label_map, mask, complaint)
+        known = {index: here | mask if positive else here}
+        if not positive:  # what was clicked on as the label looks otherwise
+            known |= {other: np.zeros_like(here) for other in kept if (label_map[other] == complaint.label).any()}
+        depth = DEPTH if mask.any() else NEW_DEPTH
+        changed = {index: here}
+        for way in (-1, 1):
+            places = list(self._slices_beside(label_map, complaint, kept, way, depth * self._width(here)))
+            domain = {place: self._domain(label_map[place], complaint) for place in places}
+            label = {place: label_map[place] == complaint.label for place in places} if positive else {}
+            step = STEEPEST * self.spacing[0]
+            changed |= self.tracker.spread(here, known, places, domain, label, step=step)
         return changed
 
-    def _on_slice(
-        self,
-        mask: Mask,
-        index: int,
-        complaints: Sequence[Point],
-        positive: bool,
-        positives: Sequence[Point],
-        negatives: Sequence[Point],
-        domain: Mask,
-    ) -> Mask:
+    def _slices_beside(
+        self, label_map: LabelMap, complaint: Complaint, kept: Collection[int], way: int, reach: float
+    ) -> Iterator[int]:
+        """Slices beside a complaint that may change, the nearest first; `reach` is in mm."""
+        for count in range(1, 1 + math.ceil(reach / self.spacing[0])):
+            place = complaint.index + way * count
+            if not 0 <= place < len(label_map) or place in kept:
+                return
+            yield place
+
+    def _domain(self, labels: LabelMap, complaint: Complaint) -> Mask:
+        """Pixels of a slice that may change."""
+        return complaint.free[labels] if complaint.positive else labels == complaint.label
+
+    def _on_slice(self, label_map: LabelMap, mask: Mask, complaint: Complaint) -> Mask:
+        """Pixels that change on the slice that was clicked on; the label's mask there is given."""
+        domain = self._domain(label_map[complaint.index], complaint)
+        if not mask.any():
+            place = self._likely_place(label_map == complaint.label, complaint)
+            return _held(self._part(complaint, complaint.points) & place & domain, complaint.points)
         spacing = self.spacing[1:]
-        volume, mask = mask, mask[index]
-        corrected = self.segmenter(self.slices, index, positives, negatives, spacing=spacing, prior=mask)
-        wrong = (corrected != mask) & (corrected == positive) & domain
-        if positive and not mask.any():
-            wrong &= self._likely_place(volume, index, complaints)
-        depth = distance_transform_edt(mask != positive, sampling=spacing) if mask.any() else None
+        depth = distance_transform_edt(mask != complaint.positive, sampling=spacing)
+        largest = max(LARGEST_DISC[0], LARGEST_DISC[1] * self._width(mask))
         marked = np.zeros_like(mask)
-        for point in complaints:
+        for point in complaint.points:
             distance = _distance(mask.shape, point, spacing)
-            largest = max(LARGEST_DISC, .3*math.sqrt(mask.sum()*spacing[0]*spacing[1]))
-            if depth is None:
-                near, disc = np.ones_like(mask), np.zeros_like(mask)
+            if SURE * depth[point] > largest:
+                part = self._part(complaint, [point]) & (distance <= self._part_size(label_map, complaint))
             else:
                 near = distance <= max(SPREAD * depth[point], LEAST_SPREAD)
-                disc = distance < min(SURE * depth[point], largest)
-            part = (near & wrong) | (disc & domain)
-            part[point] = True
-            components = connected_components(part)
-            marked |= components == components[point]
+                part = (self._wrong(mask, complaint) & near) | (distance < SURE * depth[point])
+            marked |= _held(part & domain, [point])
         return marked
 
+    def _wrong(self, mask: Mask, complaint: Complaint) -> Mask:
+        """What is wrong with a label's mask on a slice, by all clicks there."""
+        corrected = self.segmenter(
+            self.slices,
+            complaint.index,
+            complaint.positives,
+            complaint.negatives,
+            spacing=self.spacing[1:],
+            prior=mask,
+        )
+        return (corrected != mask) & (corrected == complaint.positive)
 
-    def _likely_place(self, volume: Mask, index: int, points: Sequence[Point]) -> Mask:
+    def _part(self, complaint: Complaint, points: Sequence[Point]) -> Mask:
+        """Structure that some points are on, far from the label's border: it is missing, or too much, as a whole."""
+        others = complaint.negatives if complaint.positive else complaint.positives
+        nothing = np.zeros(self.slices.shape[-2:], bool)
+        return self.segmenter(self.slices, complaint.index, points, others, spacing=self.spacing[1:], prior=nothing)
+
+    def _likely_place(self, mask: Mask, complaint: Complaint) -> Mask:
         """Where a label (S, H, W) may be on a slice that has nothing of it: below or above the nearest slice that has.
 
-        Clicks that are not there are about another part, which is no larger than what is known.
+        Clicks that are not there are about another part.
         """
-        areas = volume.sum((1, 2))
-        there = np.flatnonzero(areas)
-        nearest = int(there[np.abs(there - index).argmin()])
-        away = abs(nearest - index) * self.spacing[0]
-        distance = distance_transform_edt(~volume[nearest], sampling=self.spacing[1:])
-        footprint = distance <= SLOPE * away + MARGIN
-        if all(footprint[point] for point in points):
+        there = np.flatnonzero([one.any() for one in mask])
+        nearest = int(there[np.abs(there - complaint.index).argmin()])
+        away = abs(nearest - complaint.index) * self.spacing[0]
+        footprint = distance_transform_edt(~mask[nearest], sampling=self.spacing[1:]) <= SLOPE * away + MARGIN
+        if all(footprint[point] for point in complaint.points):
             return footprint
-        size = math.sqrt(int(areas.max()) * self.spacing[1] * self.spacing[2])
-        near = [_distance(volume.shape[1:], point, self.spacing[1:]) <= max(size, SMALLEST_PART) for point in points]
+        size = max(SMALLEST_PART, max(self._width(one) for one in mask))
+        near = [_distance(footprint.shape, point, self.spacing[1:]) <= size for point in complaint.points]
         return np.any(near, axis=0)
+
+    def _part_size(self, label_map: LabelMap, complaint: Complaint) -> float:
+        """How large in mm a part may be that a click adds or removes: as large as what is known of the label."""
+        return max(SMALLEST_PART, max(self._width(one == complaint.label) for one in label_map))
+
+    def _width(self, mask: Mask) -> float:
+        """Edge in mm of a square of the same area."""
+        return math.sqrt(np.count_nonzero(mask) * self.spacing[1] * self.spacing[2])
+
+
+def _held(mask: Mask, points: Sequence[Point]) -> Mask:
+    """Points, and the components of a mask that hold them."""
+    rows, columns = np.transpose(points)
+    mask = mask.copy()
+    mask[rows, columns] = True
+    components = connected_components(mask)
+    return np.isin(components, np.unique(components[rows, columns]))
 
 
 def _distance(shape: tuple[int, ...], point: Point, spacing: tuple[float, float]) -> NDArray[np.float64]:
+    """Distance (H, W) of every pixel to a point in mm."""
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     return np.hypot((rows - point[0]) * spacing[0], (columns - point[1]) * spacing[1])

@@ -9,14 +9,14 @@ ICCV 2019).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, find_objects
 from torch import Tensor
 
 from protoseg.maths.cells_to_pixels import CellsToPixels
@@ -87,33 +87,37 @@ class SliceTracker:
 
     @torch.no_grad()
     def spread(
-        self, start: int, stop: int, change: Mask, known: Mapping[int, Mask], domain: Mask, *, step: float, label: Mask | None = None
+        self,
+        part: Mask,
+        known: Mapping[int, Mask],
+        places: Sequence[int],
+        domain: Mapping[int, Mask],
+        label: Mapping[int, Mask],
+        *,
+        step: float,
     ) -> dict[int, Mask]:
-        """Follow a part of a slice towards another slice, within a domain, until it ends.
+        """Follow a part of a slice to others, one after the other, until it ends.
 
         Args:
-            start: index of the slice on which it is known.
-            stop: index of the last slice to look at.
-            change: (H, W), the part.
-            known: masks (H, W) by slice of what looks like it.
-            domain: (S, H, W), where it may be.
+            part: (H, W).
+            known: masks (H, W) by slice of what looks like it; the first is that of its own slice.
+            places: indices of slices to look at, the nearest first.
+            domain: (H, W) of each, where it may be.
+            label: (H, W) of each, what looks like the part too; may be left empty.
             step: how far its border may move from one slice to the next, in mm.
-            label: (S, H, W), what looks like the part too, if there is anything.
         """
         squares = {index: self._square(mask) for index, mask in known.items()}
         found: dict[int, Mask] = {}
-        last = change
-        way = 1 if stop > start else -1
-        before = known[start]
-        for index in range(start + way, stop + way, way):
-            near = distance_transform_edt(~last, sampling=self.spacing) <= step
-            here = self._next(index, squares, {index - way: self._square(before)}, near).mask & domain[index] & near
+        before = {next(iter(known)): squares[next(iter(known))]}
+        for place in places:
+            near = _grown(part, step, self.spacing) & domain[place]
+            here = self._next(place, squares, before, near).mask & near
             components = connected_components(here)
-            here &= np.isin(components, np.unique(components[last & here]))
+            here &= np.isin(components, np.unique(components[part & here]))
             if not here.any():
                 break
-            found[index] = last = here
-            before = here if label is None else here | label[index]
+            found[place] = part = here
+            before = {place: self._square(here | label[place] if label else here)}
         return found
 
     def _fill(self, first: int, last: int, limits: dict[int, Mask]) -> dict[int, Tracked]:
@@ -192,3 +196,14 @@ class SliceTracker:
         *channels, likely = grid.shrink(np.concatenate([image, probability[None]]))
         likely = likely.clip(UNSURE, 1 - UNSURE)
         return grid.enlarge(cut(np.stack(channels), likely, spacing=grid.spacing, smoothness=SMOOTHNESS))
+
+
+def _grown(mask: Mask, distance: float, spacing: tuple[float, float]) -> Mask:
+    """What lies within some mm of a mask (H, W)."""
+    grown = np.zeros_like(mask)
+    (box,) = find_objects(mask.astype(np.uint8), max_label=1)
+    if box is not None:
+        margins = (math.ceil(distance / side) for side in spacing)
+        box = tuple(slice(max(side.start - more, 0), side.stop + more) for side, more in zip(box, margins))
+        grown[box] = distance_transform_edt(~mask[box], sampling=spacing) <= distance
+    return grown
