@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ from protoseg.errors import InputError
 from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.components import connected_components
 from protoseg.maths.voting import CellVoting
-from protoseg.workflows.click_study import study_clicks
+from protoseg.workflows.click_study import click_figures, study_clicks
 
 SIZE = 64
 LABELS = {"ball": 5, "rod": 9}
@@ -302,3 +304,20 @@ def test_the_study_tells_of_every_click():
     assert [row[:3] for row in rows if row.label == "ball"] == [("a", "ball", 1), ("a", "ball", 2)]
     assert all(row.dice > 0.8 and row.seconds > 0 for row in rows)
     assert not [row for row in rows if row.label == "absent"]
+
+
+def test_the_figures_of_a_study_count_clicks_and_falls():
+    def rows(label, *dice):
+        return [{"scan": "a", "label": label, "dice": value, "seconds": 0.5} for value in dice]
+
+    figures = click_figures([*rows("liver", 0.8, 0.92, 0.9), *rows("spleen", 0.5, 0.495, 0.7)])
+    assert figures == {
+        "dice_after_1": 0.65,
+        "dice_after_3": 0.8,
+        "noc90": 2.5,
+        "reached90": 0.5,
+        "falls": 0.25,
+        "seconds": 0.5,
+    }
+    right_at_once = [*rows("liver", 0.95), {"scan": "a", "label": "liver", "dice": 0.95, "seconds": math.nan}]
+    assert click_figures(right_at_once) == {"dice_after_1": 0.95, "noc90": 1.0, "reached90": 1.0}

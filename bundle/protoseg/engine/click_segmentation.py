@@ -86,7 +86,7 @@ class ClickSegmentation:
         self.slice_segmenter = slice_segmenter or FeatureSliceSegmenter(
             network, image_size=image_size, cache=self.cache
         )
-        self.slices = axial_slices(volume)
+        self.slices = axial_slices(volume).contiguous()  # each is read for itself, at every click
         self.spacing = slice_spacing(volume)
         self._clicks = ClickRecord()
         self._steps: list[_Step] = []
@@ -132,8 +132,11 @@ class ClickSegmentation:
         findings = {} if self._matched is None else dict(self._matched.findings)
         for label in self._clicks.slices():
             findings.setdefault(self._name(label), LabelFinding(self._confidence.get(label, 1.0), None, None))
-        values = np.array([0, *self.labels.values()], np.uint8)
-        return Prediction(values[self._found], {name: self._finding(name, one) for name, one in findings.items()})
+        label_map = self._found.copy()
+        for label, value in enumerate(self.labels.values(), start=1):
+            if value != label:
+                np.copyto(label_map, value, where=self._found == label)
+        return Prediction(label_map, {name: self._finding(name, one) for name, one in findings.items()})
 
     def _take_back(self, clicks: set[Click]) -> list[Click]:
         """Undo the steps since the first that holds other clicks than these; tell which of these were in them."""

@@ -36,7 +36,9 @@ def most_fitting(
         points: (row, column) of the clicks on the label, at least one.
         spacing: of rows and columns in mm.
     """
-    edges = np.mean([gaussian_gradient_magnitude(channel, [EDGE_BLUR / step for step in spacing]) for channel in image], 0)
+    edges = np.mean(
+        [gaussian_gradient_magnitude(channel, [EDGE_BLUR / step for step in spacing]) for channel in image], 0
+    )
     scores = [_score(mask, edges, points, spacing) for mask in masks]
     return masks[int(np.argmax(scores))]
 

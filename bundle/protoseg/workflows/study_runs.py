@@ -20,9 +20,10 @@ from protoseg.engine.prediction import Prediction
 from protoseg.engine.refinement import Refiner
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
+from protoseg.files import write_json
 from protoseg.maths.alpnet import ALPNet
 from protoseg.maths.fingerprint import tensor_digest, weights_fingerprint
-from protoseg.workflows.click_study import click_rows
+from protoseg.workflows.click_study import click_figures, click_rows
 from protoseg.workflows.label_noise import deform_labels
 from protoseg.workflows.study import Study
 from protoseg.workflows.study_variants import CONFIGS, Variant
@@ -59,7 +60,7 @@ def run_study(study: Study, variants: Mapping[str, Variant], *, limit: int | Non
 
 
 def run_click_study(study: Study, *, clicks: int, limit: int | None = None, **overrides: Any) -> None:
-    """Click on every label of scans, up to so many times; arguments and errors as of `run_study`."""
+    """Click on every label of scans, up to so many times, and sum up in a JSON file; as `run_study` otherwise."""
     if clicks < 1:
         raise InputError(f"clicks is {clicks}; it must be at least 1.")
     opened = _open(Variant(), overrides)
@@ -69,6 +70,7 @@ def run_click_study(study: Study, *, clicks: int, limit: int | None = None, **ov
         measure = partial(click_rows, *content, clicks=clicks, image_size=size)
         study.keep(scan, f"{clicks} clicks", opened.fingerprint(), measure)
         study.write()
+        write_json(study.output_dir / f"{study.name}.json", click_figures(study.rows))
 
 
 @dataclass(frozen=True)
