@@ -40,7 +40,7 @@ class Complaint(NamedTuple):
     """New clicks on one slice that are all on the wrong side of a label."""
 
     label: int
-    index: int  # of the slice
+    slice_index: int
     positive: bool  # whether they are missing from the label
     points: Sequence[Point]
     positives: Sequence[Point]  # all on the slice that are on the label
@@ -71,7 +71,7 @@ class Corrector:
             complaint: what is wrong.
             kept: slices that stay as they are.
         """
-        index, positive = complaint.index, complaint.positive
+        index, positive = complaint.slice_index, complaint.positive
         mask = label_map[index] == complaint.label
         here = self._on_slice(label_map, mask, complaint)
         known = {index: here | mask if positive else here}
@@ -92,7 +92,7 @@ class Corrector:
     ) -> Iterator[int]:
         """Slices beside a complaint that may change, the nearest first; `reach` is in mm."""
         for count in range(1, 1 + math.ceil(reach / self.spacing[0])):
-            place = complaint.index + way * count
+            place = complaint.slice_index + way * count
             if not 0 <= place < len(label_map) or place in kept:
                 return
             yield place
@@ -103,7 +103,7 @@ class Corrector:
 
     def _on_slice(self, label_map: LabelMap, mask: Mask, complaint: Complaint) -> Mask:
         """Pixels that change on the slice that was clicked on; the label's mask there is given."""
-        domain = self._domain(label_map[complaint.index], complaint)
+        domain = self._domain(label_map[complaint.slice_index], complaint)
         if not mask.any():
             place = self._likely_place(label_map == complaint.label, complaint)
             return _held(self._part(complaint, complaint.points) & place & domain, complaint.points)
@@ -125,7 +125,7 @@ class Corrector:
         """What is wrong with a label's mask on a slice, by all clicks there."""
         corrected = self.segmenter(
             self.slices,
-            complaint.index,
+            complaint.slice_index,
             complaint.positives,
             complaint.negatives,
             spacing=self.spacing[1:],
@@ -137,7 +137,7 @@ class Corrector:
         """Structure that some points are on, far from the label's border: it is missing, or too much, as a whole."""
         others = complaint.negatives if complaint.positive else complaint.positives
         nothing = np.zeros(self.slices.shape[-2:], bool)
-        return self.segmenter(self.slices, complaint.index, points, others, spacing=self.spacing[1:], prior=nothing)
+        return self.segmenter(self.slices, complaint.slice_index, points, others, spacing=self.spacing[1:], prior=nothing)
 
     def _likely_place(self, mask: Mask, complaint: Complaint) -> Mask:
         """Where a label (S, H, W) may be on a slice that has nothing of it: below or above the nearest slice that has.
@@ -145,8 +145,8 @@ class Corrector:
         Clicks that are not there are about another part.
         """
         there = np.flatnonzero([one.any() for one in mask])
-        nearest = int(there[np.abs(there - complaint.index).argmin()])
-        away = abs(nearest - complaint.index) * self.spacing[0]
+        nearest = int(there[np.abs(there - complaint.slice_index).argmin()])
+        away = abs(nearest - complaint.slice_index) * self.spacing[0]
         footprint = distance_transform_edt(~mask[nearest], sampling=self.spacing[1:]) <= SLOPE * away + MARGIN
         if all(footprint[point] for point in complaint.points):
             return footprint
