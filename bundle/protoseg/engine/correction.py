@@ -137,7 +137,9 @@ class Corrector:
         """Structure that some points are on, far from the label's border: it is missing, or too much, as a whole."""
         others = complaint.negatives if complaint.positive else complaint.positives
         nothing = np.zeros(self.slices.shape[-2:], bool)
-        return self.segmenter(self.slices, complaint.slice_index, points, others, spacing=self.spacing[1:], prior=nothing)
+        return self.segmenter(
+            self.slices, complaint.slice_index, points, others, spacing=self.spacing[1:], prior=nothing
+        )
 
     def _likely_place(self, mask: Mask, complaint: Complaint) -> Mask:
         """Where a label (S, H, W) may be on a slice that has nothing of it: below or above the nearest slice that has.
