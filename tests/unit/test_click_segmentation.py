@@ -1,8 +1,9 @@
+import math
+
 import numpy as np
 import pytest
 import torch
-from monai.data import MetaTensor
-from torch import nn
+from shades_of_grey import LABELS, SIZE, arguments, network, scan
 
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.clicks.scribbles import BACKGROUND_SCRIBBLE, segment_from_scribbles
@@ -11,45 +12,7 @@ from protoseg.engine.clicks.simulation import next_click
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.support import SliceOrigin, support_from_scan
 from protoseg.errors import InputError
-from protoseg.matching.kernel_matching import CellVoting
-from protoseg.networks.alpnet import ALPNet
-from protoseg.workflows.studies.clicks import study_clicks
-
-SIZE = 64
-LABELS = {"ball": 5, "rod": 9}
-
-
-class Shades(nn.Module):
-    """Tells grey values apart: the features of a pixel block are smooth bumps over its mean intensity."""
-
-    def __init__(self):
-        super().__init__()
-        self.centres = nn.Parameter(torch.linspace(0, 2, 9)[:, None, None])
-
-    def forward(self, images):
-        grey = nn.functional.avg_pool2d(images.mean(1, keepdim=True), 4)
-        return torch.exp(-(((grey - self.centres) / 0.2) ** 2))
-
-
-def network():
-    return ALPNet(encoder=Shades(), matching=CellVoting())
-
-
-def scan(shift=0):
-    """A ball on slices 2..8 of 10, a rod of another shade on all, and a look-alike of the ball; truth (S, H, W)."""
-    slices, rows, columns = np.mgrid[:10, :SIZE, :SIZE]
-    ball = (rows - 22 - shift) ** 2 + (columns - 20) ** 2 + (4 * (slices - 5)) ** 2 < 170
-    like = (rows - 22 - shift) ** 2 + (columns - 52) ** 2 < 60
-    rod = (rows - 50 - shift) ** 2 + (columns - 30) ** 2 < 64
-    truth = np.zeros(ball.shape, np.uint8)
-    truth[ball], truth[rod] = LABELS["ball"], LABELS["rod"]
-    image = 1.0 * (ball | like) + 2.0 * rod
-    volume = torch.from_numpy(image).float().permute(2, 1, 0)[None]
-    return MetaTensor(volume, affine=torch.diag(torch.tensor([-3.0, -3.0, 4.0, 1.0]))), truth
-
-
-def arguments(**others):
-    return {"labels": LABELS, "scan": "a", "image_size": SIZE, **others}
+from protoseg.workflows.studies.clicks import click_figures, study_clicks
 
 
 def dice(prediction, truth, name):
@@ -172,7 +135,11 @@ def test_another_slice_segmenter_can_make_the_masks():
 
     clicks = [Click(5, 22, 20), Click(5, 24, 24, False), Click(5, 40, 40)]
     found = segment_from_clicks(volume, clicks, network(), **arguments(slice_segmenter=square)).label_map[5] == 5
-    assert asked[-1] == (5, [(22, 20), (40, 40)], [(24, 24)], (3.0, 3.0), False)
+    assert asked == [
+        (5, [(22, 20)], [], (3.0, 3.0), False),
+        (5, [(22, 20)], [(24, 24)], (3.0, 3.0), True),
+        (5, [(40, 40)], [(24, 24)], (3.0, 3.0), False),  # far away: a part of its own
+    ]
     assert found.sum() == 81 - 1 + 1, "negative clicks are left out and positive ones held, whatever it says"
 
 
@@ -230,3 +197,20 @@ def test_the_study_tells_of_every_click():
     assert [row[:3] for row in rows if row.label == "ball"] == [("a", "ball", 1), ("a", "ball", 2)]
     assert all(row.dice > 0.8 and row.seconds > 0 for row in rows)
     assert not [row for row in rows if row.label == "absent"]
+
+
+def test_the_figures_of_a_study_count_clicks_and_falls():
+    def rows(label, *dice):
+        return [{"scan": "a", "label": label, "dice": value, "seconds": 0.5} for value in dice]
+
+    figures = click_figures([*rows("liver", 0.8, 0.92, 0.9), *rows("spleen", 0.5, 0.495, 0.7)])
+    assert figures == {
+        "dice_after_1": 0.65,
+        "dice_after_3": 0.8,
+        "noc90": 2.5,
+        "reached90": 0.5,
+        "falls": 0.25,
+        "seconds": 0.5,
+    }
+    right_at_once = [*rows("liver", 0.95), {"scan": "a", "label": "liver", "dice": 0.95, "seconds": math.nan}]
+    assert click_figures(right_at_once) == {"dice_after_1": 0.95, "noc90": 1.0, "reached90": 1.0}

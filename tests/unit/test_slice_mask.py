@@ -4,6 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protoseg.engine.clicks.mask_choice import most_fitting
 from protoseg.engine.clicks.simulation import interior_point, next_click
 from protoseg.engine.clicks.slice_mask import MOST_POINTS, _far_apart, slice_mask
 from protoseg.engine.clicks.working_grid import WorkingGrid
@@ -51,6 +52,22 @@ def test_clicks_correct_an_earlier_mask():
     assert dice(corrected, left) > dice(wrong, left) + 0.2
     grown = slice_mask(image, features, [(20, 46)], spacing=SPACING, prior=left)
     assert dice(grown, left | right) > 0.9
+
+
+def test_a_click_on_a_vessel_takes_the_organ_around_it():
+    image, features, left, _, _ = phantom()
+    image[0, 19:22, 15:18] = 1.8
+    mask = slice_mask(image, features, [(20, 16)], spacing=SPACING)
+    assert dice(mask, left) > 0.9
+
+
+def test_of_several_masks_the_one_with_edges_around_the_click_fits():
+    image, _, left, right, _ = phantom()
+    rows, columns = np.mgrid[:64, :64]
+    half = left & (columns < 16)
+    wide = (rows - 20) ** 2 + (columns - 16) ** 2 < 196
+    for masks in ([half, left, left | right], [wide, left], [left, np.zeros_like(left)]):
+        np.testing.assert_array_equal(most_fitting(masks, image, [(20, 16)], SPACING), left)
 
 
 def test_without_a_positive_click_and_an_earlier_mask_there_is_nothing():

@@ -12,6 +12,7 @@ from typing import Any
 from protoseg import bundle_root
 from protoseg.workflows.errors import report_input_errors
 from protoseg.workflows.studies import variants as study_variants
+from protoseg.workflows.studies.clicks import click_figures
 from protoseg.workflows.studies.runs import run_click_study, run_study
 from protoseg.workflows.studies.study import Study, study_table
 from protoseg.workflows.studies.views import view_variants
@@ -41,6 +42,8 @@ def main() -> None:
         }[command](arguments)
         run_study(study, variants, **arguments)
     print(study_table(study.rows))
+    if command == "clicks":
+        print("\n" + "  ".join(f"{name} {value:.3f}" for name, value in click_figures(study.rows).items()) + "\n")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB, of all methods together")
     print(f"written to {study.output_dir / study.name}.csv and .png")
 

@@ -9,17 +9,20 @@ ICCV 2019).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, find_objects
 from torch import Tensor
 
 from protoseg.engine.clicks.working_grid import WorkingGrid
+from protoseg.matching.coreset import slice_descriptors
 from protoseg.matching.matching import Matching
+from protoseg.ops.components import connected_components
 from protoseg.ops.graph_cut import cut
 from protoseg.ops.slices import fit_slices
 from protoseg.ops.upsampling import CellsToPixels
@@ -28,7 +31,7 @@ __all__ = ["SliceTracker", "Tracked"]
 
 Mask = NDArray[np.bool_]
 
-REACH = 20.0  # mm; what lies farther from the label on the slice before is a look-alike
+REACH = 10.0  # mm; what lies farther from the label on the slice before is a look-alike
 POSSIBLE = 0.1  # probability from which a pixel takes part in the cut
 UNSURE = 0.01  # a probability is no nearer to 0 or 1 than this, so that the cut may overrule it
 SMOOTHNESS = 4.0  # mm, of the cut
@@ -58,6 +61,7 @@ class SliceTracker:
         self.slices, self.features, self.matching, self.spacing = slices, features, matching, spacing
         cells = (features.shape[-2], features.shape[-1])
         self.to_pixels = CellsToPixels(cells, slices.shape[-2], slices.shape[-1], features.device)
+        self.descriptors = slice_descriptors(features)
         self._stretches: dict[tuple[object, ...], dict[int, Tracked]] = {}
 
     @torch.no_grad()
@@ -79,6 +83,41 @@ class SliceTracker:
             for index, (mask, certainty) in (stretches[key] | certain).items():
                 found.mask[index], found.certainty[index] = mask, certainty
         self._stretches = stretches
+        return found
+
+    @torch.no_grad()
+    def spread(
+        self,
+        part: Mask,
+        known: Mapping[int, Mask],
+        places: Sequence[int],
+        domain: Mapping[int, Mask],
+        label: Mapping[int, Mask],
+        *,
+        step: float,
+    ) -> dict[int, Mask]:
+        """Follow a part of a slice to others, one after the other, until it ends.
+
+        Args:
+            part: (H, W).
+            known: masks (H, W) by slice of what looks like it; the first is that of its own slice.
+            places: indices of slices to look at, the nearest first.
+            domain: (H, W) of each, where it may be.
+            label: (H, W) of each, what looks like the part too; may be left empty.
+            step: how far its border may move from one slice to the next, in mm.
+        """
+        squares = {index: self._square(mask) for index, mask in known.items()}
+        found: dict[int, Mask] = {}
+        before = {next(iter(known)): squares[next(iter(known))]}
+        for place in places:
+            near = _grown(part, step, self.spacing) & domain[place]
+            here = self._next(place, squares, before, near).mask & near
+            components = connected_components(here)
+            here &= np.isin(components, np.unique(components[part & here]))
+            if not here.any():
+                break
+            found[place] = part = here
+            before = {place: self._square(here | label[place] if label else here)}
         return found
 
     def _fill(self, first: int, last: int, limits: dict[int, Mask]) -> dict[int, Tracked]:
@@ -105,10 +144,13 @@ class SliceTracker:
             fit_slices(torch.from_numpy(mask)[None, None], MASK_SIZE, "nearest")[0, 0].float().to(self.features.device)
         )
 
-    def _next(self, index: int, known: dict[int, Tensor], before: dict[int, Tensor]) -> Tracked:
+    def _next(
+        self, index: int, known: dict[int, Tensor], before: dict[int, Tensor], near: Mask | None = None
+    ) -> Tracked:
         """One slice, from the masks (size, size) of known slices and of the slice before."""
         supports = [known] if before.keys() <= known.keys() else [known, before]
-        cells = self._match(index, supports, self._near(*before.values()))
+        around = self._near(*before.values()) if near is None else self._held(self._square(near))
+        cells = self._match(index, supports, around)
         found = np.zeros(self.slices.shape[-2:], bool)
         certainty = np.zeros(found.shape, np.uint8)
         window = self.to_pixels.window(cells > POSSIBLE)
@@ -123,8 +165,12 @@ class SliceTracker:
         height, width = self.features.shape[-2:]
         cell = max(self.slices.shape[-2:]) * max(self.spacing) / max(height, width)  # mm
         radius = math.ceil(REACH / cell)
-        held = F.adaptive_max_pool2d(before[None, None], (height, width))
-        return F.max_pool2d(held, 2 * radius + 1, stride=1, padding=radius)[0, 0] > 0
+        held = self._held(before).float()
+        return F.max_pool2d(held[None, None], 2 * radius + 1, stride=1, padding=radius)[0, 0] > 0
+
+    def _held(self, mask: Tensor) -> Tensor:
+        """The cells (h, w) that hold a part of a mask (size, size)."""
+        return F.adaptive_max_pool2d(mask[None, None], self.features.shape[-2:])[0, 0] > 0
 
     def _match(self, index: int, supports: list[dict[int, Tensor]], near: Tensor) -> Tensor:
         """Probability (h, w) of the label where it is near: geometric mean of those by each support."""
@@ -137,8 +183,10 @@ class SliceTracker:
         for support in supports:
             masks = torch.stack(list(support.values()))  # S x size x size
             prototypes = self.matching.build(self.features[list(support)][None], masks[None, None])
-            scores = self.matching.match(self.features[index][None, None, :, *box], prototypes)[0, 0]
-            agreed = agreed * scores.softmax(0)[1]
+            evidence = self.matching.evidence(self.features[index][None, None, :, *box], prototypes)
+            similarity = self.descriptors[list(support)] @ self.descriptors[index]
+            unlikeness = (1 - similarity.max()).clamp(min=0)[None, None]
+            agreed = agreed * self.matching.decide(evidence, unlikeness)[0, 0].softmax(0)[1]
         probability[box] = agreed ** (1 / len(supports))
         return probability * near
 
@@ -148,3 +196,14 @@ class SliceTracker:
         *channels, likely = grid.shrink(np.concatenate([image, probability[None]]))
         likely = likely.clip(UNSURE, 1 - UNSURE)
         return grid.enlarge(cut(np.stack(channels), likely, spacing=grid.spacing, smoothness=SMOOTHNESS))
+
+
+def _grown(mask: Mask, distance: float, spacing: tuple[float, float]) -> Mask:
+    """What lies within some mm of a mask (H, W)."""
+    grown = np.zeros_like(mask)
+    (box,) = find_objects(mask.astype(np.uint8), max_label=1)
+    if box is not None:
+        margins = (math.ceil(distance / side) for side in spacing)
+        box = tuple(slice(max(side.start - more, 0), side.stop + more) for side, more in zip(box, margins))
+        grown[box] = distance_transform_edt(~mask[box], sampling=spacing) <= distance
+    return grown

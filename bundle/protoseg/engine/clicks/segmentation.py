@@ -1,25 +1,25 @@
 """From clicks to whole organs.
 
-Clicks on a slice give a mask of that slice, and the clicked slices are the support for the rest of the volume. A click
-on another slice corrects what was found there, and the corrected slice joins the support. Labels that only clicks tell
-of are followed from slice to slice; what other scans tell of too is matched with all that is known of it.
+The first click on a label that no support tells of gives a mask of its slice, which is followed through the volume;
+what other scans tell of is segmented by them. Every further click is a correction: it changes what it is about, and
+nothing else (see `correction`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 from torch import Tensor
 
 from protoseg.engine.clicks.click import Click, check_clicks
-from protoseg.engine.clicks.corrected_slices import with_drawn_slices
-from protoseg.engine.clicks.mask_propagation import SliceTracker, Tracked
+from protoseg.engine.clicks.correction import Complaint, Corrector
+from protoseg.engine.clicks.mask_propagation import SliceTracker
 from protoseg.engine.clicks.record import ClickRecord
 from protoseg.engine.clicks.slice_segmenter import FeatureSliceSegmenter, SliceSegmenter
 from protoseg.engine.feature_cache import FeatureCache
@@ -36,14 +36,20 @@ __all__ = ["ClickSegmentation", "segment_from_clicks"]
 
 LabelMap = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
-SliceLabel = tuple[int, int]  # index of a slice, position of a label
+
+
+class _Step(NamedTuple):
+    """Clicks that were set at once, and what the slices that they changed were before."""
+
+    clicks: tuple[Click, ...]
+    before: dict[int, LabelMap]
 
 
 class ClickSegmentation:
     """A volume that a user clicks on, and what the clicks have led to so far.
 
-    The same clicks in the same order give the same result, whether they come one by one or together; what did not
-    change since the last call is not computed again. Not safe between threads.
+    The same clicks in the same order give the same result, whether they come one by one or together. Clicks that are
+    taken back are undone without computing anything again. Not safe between threads.
 
     Args:
         volume: (C, X, Y, Z), normalised, slices along Z; a `MetaTensor` tells the spacing in mm.
@@ -77,18 +83,14 @@ class ClickSegmentation:
         self.volume, self.network, self.scan, self.image_size = volume, network.eval(), scan, image_size
         self.support, self.settings, self.refiner = support, settings or OneShotSettings(), refiner
         self.cache = cache or FeatureCache()
-        self.adjacent = network.slice_adapter is not None
         self.slice_segmenter = slice_segmenter or FeatureSliceSegmenter(
             network, image_size=image_size, cache=self.cache
         )
-        self.slices = axial_slices(volume)
+        self.slices = axial_slices(volume).contiguous()  # each is read for itself, at every click
         self.spacing = slice_spacing(volume)
         self._clicks = ClickRecord()
-        self._before: dict[int, LabelMap] = {}  # by clicked slice, what was found there when the first click came
-        self._priors: dict[SliceLabel, Mask] = {}  # of the label, when its first click on the slice came
-        self._masks: dict[SliceLabel, Mask] = {}  # by the clicks, the last one drawn being the last
-        self._trackers: dict[int, SliceTracker] = {}  # by label
-        self._prediction: Prediction | None = None
+        self._steps: list[_Step] = []
+        self._confidence: dict[int, float] = {}  # by label that was first found by a click
 
     def segment(self, clicks: Sequence[Click]) -> Prediction:
         """Segment the volume by all clicks so far, in the order in which they were set.
@@ -101,153 +103,161 @@ class ClickSegmentation:
                 support, or the support does not fit to labels or network.
         """
         check_clicks(clicks, (len(self.slices), *self.slices.shape[-2:]), list(self.labels))
-        if not self._clicks.seen <= set(clicks):  # some were taken back
-            self._forget()
-        for click in dict.fromkeys(clicks):
+        undone = self._take_back(set(clicks))
+        for click in dict.fromkeys([*undone, *clicks]):
             if click not in self._clicks.seen:
                 self.add([click])
         return self.predict()
 
     def add(self, clicks: Sequence[Click]) -> None:
-        """Take note of clicks that were set at once: none of them corrects what came of the others."""
-        touched = dict.fromkeys((click.slice_index, click.label) for click in clicks)
-        found = self._found() if touched.keys() - self._priors.keys() else self._nothing()
-        touched |= dict.fromkeys((click.slice_index, click.label) for click in self._clicks.add(clicks))
-        self._prediction = None
-        for index, row, column, positive, label in clicks:
-            # A negative click beside the label says nothing new, as long as the label does not come there.
-            if (index, label) not in self._priors and (positive or found[index, row, column] == label):
-                self._before.setdefault(index, found[index].copy())
-                self._priors[index, label] = found[index] == label
-        for index, label in touched:
-            self._masks.pop((index, label), None)
-            if not any(self._clicks.points(index, label)):
-                self._priors.pop((index, label), None)
-            elif (index, label) in self._priors:
-                self._masks[index, label] = self._mask(index, label, self._priors[index, label])
+        """Work in clicks that were set at once: none of them corrects what came of the others."""
+        self._steps.append(_Step(tuple(clicks), {}))
+        self._clicks.add(clicks)
+        for label in dict.fromkeys(click.label for click in clicks):
+            mine = [click for click in clicks if click.label == label]
+            if (self._found == label).any():
+                self._correct(label, mine)
+            elif any(click.positive for click in mine):
+                self._begin(label, mine)
+        self._obey()
 
     def predict(self) -> Prediction:
-        """Segment the volume by the clicks that were added.
+        """Tell what the clicks that were added have led to.
 
         Raises:
             InputError: as `segment`.
         """
-        if self._prediction is None:
-            self._prediction = self._segment()
-        return self._prediction
+        if self.support is None and not self._clicks.slices():
+            raise InputError("Nothing is clicked on yet: set a positive click on each structure to be segmented.")
+        findings = {} if self._matched is None else dict(self._matched.findings)
+        for label in self._clicks.slices():
+            findings.setdefault(self._name(label), LabelFinding(self._confidence.get(label, 1.0), None, None))
+        label_map = self._found.copy()
+        for label, value in enumerate(self.labels.values(), start=1):
+            if value != label:
+                np.copyto(label_map, value, where=self._found == label)
+        return Prediction(label_map, {name: self._finding(name, one) for name, one in findings.items()})
 
-    def _forget(self) -> None:
-        self._clicks = ClickRecord()
-        for known in (self._before, self._priors, self._masks):
-            known.clear()
-        self._prediction = None
+    def _take_back(self, clicks: set[Click]) -> list[Click]:
+        """Undo the steps since the first that holds other clicks than these; tell which of these were in them."""
+        valid = 0
+        while valid < len(self._steps) and clicks.issuperset(self._steps[valid].clicks):
+            valid += 1
+        undone = self._steps[valid:]
+        for step in reversed(undone):
+            for index, before in step.before.items():
+                self._found[index] = before
+        del self._steps[valid:]
+        if undone:
+            self._clicks = ClickRecord()
+            for step in self._steps:
+                self._clicks.add(step.clicks)
+        return [click for step in undone for click in step.clicks if click in clicks]
 
+    @cached_property
+    def _matched(self) -> Prediction | None:
+        """What the support tells of the volume, without clicks."""
+        if self.support is None:
+            return None
+        return segment(self.volume, self.support, self.network, self.settings, self.cache, refiner=self.refiner)
+
+    @cached_property
     def _found(self) -> LabelMap:
         """Positions of labels (S, H, W) by the clicks so far."""
-        if self.support is None and not self._masks:
-            return self._nothing()
-        return _numbered(self.predict().label_map, list(self.labels.values()))
+        if self._matched is None:
+            return np.zeros((len(self.slices), *self.slices.shape[-2:]), np.uint8)
+        return _numbered(self._matched.label_map, list(self.labels.values()))
 
-    def _mask(self, index: int, label: int, prior: Mask) -> Mask:
-        """Mask (H, W) of a label by the clicks on a slice; those on other labels are negative ones."""
-        positive, negative = self._clicks.points(index, label)
-        mask = self.slice_segmenter(
-            self.slices, index, positive, negative, spacing=self.spacing[1:], prior=prior
-        ).copy()
-        for points, inside in ((positive, True), (negative, False)):
-            for point in points:
-                mask[point] = inside
-        return mask
+    @cached_property
+    def _tracker(self) -> SliceTracker:
+        return SliceTracker(self.slices, self._features(), self.network.matching, spacing=self.spacing[1:])
 
-    def _segment(self) -> Prediction:
-        followed = self._only_clicked()
-        findings: dict[str, LabelFinding] = {}
-        found = self._nothing()
-        if self.support is not None:
-            support = self._with_clicked_slices(self.support)
-            matched = segment(self.volume, support, self.network, self.settings, self.cache, refiner=self.refiner)
-            found = _numbered(matched.label_map, list(self.labels.values()))
-            found[np.isin(found, followed)] = 0
-            findings.update(matched.findings)
-        elif not followed:
-            raise InputError("Nothing is clicked on yet: set a positive click on each structure to be segmented.")
-        best = np.zeros(found.shape, np.uint8)
-        for label in followed:
-            tracked = self._follow(label)
-            claimed = tracked.mask & (tracked.certainty > best)
-            found[claimed] = label
-            best[claimed] = tracked.certainty[claimed]
-            confidence = float(tracked.certainty[tracked.mask].mean()) / 255
-            findings[self._name(label)] = LabelFinding(confidence, None, None)
-        self._obey(found)
-        values = np.array([0, *self.labels.values()], np.uint8)
-        return Prediction(values[found], {name: self._finding(found, name, one) for name, one in findings.items()})
-
-    def _only_clicked(self) -> list[int]:
-        """The labels that only clicks tell of."""
-        elsewhere = {} if self.support is None else self.support.labels
-        return [label for label in self._clicks.slices() if self._name(label) not in elsewhere]
-
-    def _follow(self, label: int) -> Tracked:
-        if label not in self._trackers:
-            spacing = self.spacing[1:]
-            self._trackers[label] = SliceTracker(self.slices, self._features(), self.network.matching, spacing=spacing)
-        return self._trackers[label].follow({index: mask for (index, of), mask in self._masks.items() if of == label})
+    @cached_property
+    def _corrector(self) -> Corrector:
+        return Corrector(self.slices, self._tracker, self.slice_segmenter, self.spacing)
 
     @torch.no_grad()
     def _features(self) -> Tensor:
         """Features (S, D, h, w) of all slices."""
+        adjacent = self.network.slice_adapter is not None
         batches = torch.arange(len(self.slices)).split(self.settings.batch_size)
         features = [
-            self.cache.encode_slices(
-                self.network, self.slices, batch.tolist(), size=self.image_size, adjacent=self.adjacent
-            )
+            self.cache.encode_slices(self.network, self.slices, batch.tolist(), size=self.image_size, adjacent=adjacent)
             for batch in batches
         ]
         return torch.cat(features)
 
-    def _with_clicked_slices(self, support: SupportSet) -> SupportSet:
-        """A support of other scans and of the clicked slices, with all that was found on these."""
-        drawn = {index: before.copy() for index, before in self._before.items()}
-        for (index, label), mask in self._masks.items():
-            _redraw(drawn[index], label, mask)
-        clicked = {self._name(label) for label in self._clicks.slices()}
-        return with_drawn_slices(
-            support, self.slices, drawn, self.labels, scan=self.scan, clicked=clicked, adjacent=self.adjacent
-        )
+    def _begin(self, label: int, clicks: Sequence[Click]) -> None:
+        """Find a label that is not there yet by its first clicks."""
+        empty = np.zeros(self._found.shape[1:], bool)
+        masks = {}
+        for index in sorted({click.slice_index for click in clicks if click.positive}):
+            masks[index] = self.slice_segmenter(
+                self.slices, index, *self._clicks.points(index, label), spacing=self.spacing[1:], prior=empty
+            )
+            for click in clicks:
+                if click.slice_index == index:
+                    masks[index][click.row, click.column] = click.positive
+        tracked = self._tracker.follow(masks)
+        components = connected_components(tracked.mask)
+        held = np.unique(components[list(masks)])
+        mask = tracked.mask & np.isin(components, held[held > 0])
+        free = self._free(clicks)
+        for index in np.flatnonzero(mask.any((1, 2))).tolist():
+            self._write(index, mask[index] & free[self._found[index]], label)
+        self._confidence[label] = float(tracked.certainty[mask].mean()) / 255 if mask.any() else 0.0
 
-    def _obey(self, found: LabelMap) -> None:
-        """Put the clicked slices into a label map, and keep of what was clicked on only what is connected to it."""
-        for (index, label), mask in self._masks.items():
-            _redraw(found[index], label, mask)
-        boxes = find_objects(found, max_label=len(self.labels))
-        for label, indices in self._clicks.slices().items():
-            box = boxes[label - 1]
-            components = connected_components(found[box] == label)
-            clicked = [index - box[0].start for index in indices]
-            held = np.unique(components[clicked])
-            found[box][(components > 0) & ~np.isin(components, held)] = 0
-        for (index, label), mask in self._masks.items():
-            _redraw(found[index], label, mask)
-        for index, row, column, wanted, label in self._clicks.valid:
-            if not wanted and found[index, row, column] == label:
-                _redraw(found[index], label, self._mask(index, label, found[index] == label))
+    def _correct(self, label: int, clicks: Sequence[Click]) -> None:
+        """Change a label by further clicks on it."""
+        earlier = {click.slice_index for step in self._steps[:-1] for click in step.clicks if click.label == label}
+        for index, positive in sorted({(click.slice_index, click.positive) for click in clicks}):
+            here = [click for click in clicks if (click.slice_index, click.positive) == (index, positive)]
+            wrong = [click for click in here if (self._found[click[:3]] == label) != positive]
+            if not wrong:
+                continue
+            points = [(click.row, click.column) for click in wrong]
+            complaint = Complaint(
+                label, index, positive, points, *self._clicks.points(index, label), free=self._free(wrong)
+            )
+            changes = self._corrector.changes(self._found, complaint, earlier - {index})
+            for place, changed in changes.items():
+                self._write(place, changed, label if positive else 0)
 
-    def _finding(self, found: LabelMap, name: str, finding: LabelFinding) -> LabelFinding:
+    def _free(self, clicks: Sequence[Click]) -> NDArray[np.bool_]:
+        """By label, whether positive clicks may take its pixels: those of no label, and of labels clicked on."""
+        free = np.zeros(1 + len(self.labels), bool)
+        free[[0, *(self._found[click[:3]] for click in clicks if click.positive)]] = True
+        return free
+
+    def _obey(self) -> None:
+        """Hold every click that counts, and leave no label that has neither a support nor a positive click."""
+        clicked = self._clicks.slices()
+        for label in self._confidence.keys() - clicked.keys():
+            mask = self._found == label
+            for index in np.flatnonzero(mask.any((1, 2))).tolist():
+                self._write(index, mask[index], 0)
+        for click in self._clicks.valid:
+            if (self._found[click[:3]] == click.label) != click.positive:
+                point = np.zeros(self._found.shape[1:], bool)
+                point[click.row, click.column] = True
+                self._write(click.slice_index, point, click.label if click.positive else 0)
+
+    def _write(self, index: int, mask: Mask, label: int) -> None:
+        """Label pixels of a slice, in the latest step."""
+        self._steps[-1].before.setdefault(index, self._found[index].copy())
+        self._found[index][mask] = label
+
+    def _finding(self, name: str, finding: LabelFinding) -> LabelFinding:
         """What is known of a label, after the clicks had their say."""
         label = 1 + list(self.labels).index(name)
-        areas = (found == label).sum((1, 2))
+        areas = np.array([np.count_nonzero(one == label) for one in self._found])
         if not areas.any():
             return LabelFinding(0.0, None, None, finding.note)
         if finding.support_slice is not None:
             return finding
-        clicked = [index for (index, of), mask in self._masks.items() if of == label and mask.any()]
         largest = int(areas.argmax())
-        nearest = min(clicked, key=lambda index: abs(index - largest))
+        nearest = min(self._clicks.slices()[label], key=lambda index: abs(index - largest))
         return replace(finding, support_slice=SliceOrigin(self.scan, nearest))
-
-    def _nothing(self) -> LabelMap:
-        return np.zeros((len(self.slices), *self.slices.shape[-2:]), np.uint8)
 
     def _name(self, label: int) -> str:
         return list(self.labels)[label - 1]
@@ -256,12 +266,6 @@ class ClickSegmentation:
 def segment_from_clicks(volume: Tensor, clicks: Sequence[Click], network: ALPNet, **arguments: Any) -> Prediction:
     """Segment a volume from clicks; arguments and errors are those of `ClickSegmentation`, which is kept for more."""
     return ClickSegmentation(volume, network, **arguments).segment(clicks)
-
-
-def _redraw(label_map: LabelMap, label: int, mask: Mask) -> None:
-    """Make a label of a slice what a mask says, whatever was there."""
-    label_map[label_map == label] = 0
-    label_map[mask] = label
 
 
 def _numbered(label_map: LabelMap, values: Sequence[int]) -> LabelMap:

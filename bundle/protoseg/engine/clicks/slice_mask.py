@@ -19,6 +19,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 from torch import Tensor
 
+from protoseg.engine.clicks.mask_choice import most_fitting
 from protoseg.engine.clicks.working_grid import WorkingGrid
 from protoseg.matching.matching import unit
 from protoseg.ops.components import connected_components
@@ -38,6 +39,8 @@ LARGEST_DIFFERENCE = 2.0  # in these; bone and air are equally unlike tissue
 DISTANCE_WEIGHT = 0.015  # likeness lost by 1 mm: a correction speaks for its surroundings
 BLUR = 1.5  # mm; noise is no difference of intensity
 SMOOTHNESS = 4.0  # mm, of the cut
+FIRST_CRITERIA = ((0.5, 0.6), (0.25, 0.6), (0.25, 0.8), (1.0, 0.4))  # intensity weight and `UNLIKE` of the first masks
+SURROUNDINGS = (0.0, 4.0, 8.0)  # mm around a first click whose intensities are the label's too
 PRIOR_TRUST = 0.15  # likeness by which an earlier mask leads: less than that of a click nearby
 PRIOR_BLUR = 3.0  # mm; borders of an earlier mask are not exact
 UNSURE = 0.01  # a probability nearer to 0 or 1 than this only clicks give
@@ -90,60 +93,111 @@ def _mask(
     prior: Image | None,
 ) -> Mask:
     """As `slice_mask`, on pixels that are not too fine; the prior is a share of each pixel."""
-    lead = _lead(image, features, positive, negative, spacing, prior)
+    clicks = _Clicks(image, features, _far_apart(positive), _far_apart(negative), spacing)
+    if prior is not None:
+        lead = clicks.lead(INTENSITY_WEIGHT, UNLIKE, prior)
+        return _cut_out(image, lead, positive, negative, spacing, prior > 0.5)
+    nowhere = np.zeros(image.shape[1:], bool)
+    masks = [
+        _cut_out(image, clicks.lead(*criteria), positive, negative, spacing, nowhere) for criteria in FIRST_CRITERIA
+    ]
+    return most_fitting(masks, image, positive, spacing)
+
+
+def _cut_out(
+    image: Image,
+    lead: NDArray[np.float64],
+    positive: Sequence[Point],
+    negative: Sequence[Point],
+    spacing: tuple[float, float],
+    anchors: Mask,
+) -> Mask:
+    """Mask by the lead of its pixels: components that hold anchors or positive clicks."""
     probability = expit(lead / TEMPERATURE).clip(UNSURE, 1 - UNSURE).astype(np.float32)
     _set(probability, positive, 1)
     _set(probability, negative, 0)
     box = _window(probability > POSSIBLE)
     mask = np.zeros(lead.shape, bool)
     mask[box] = cut(image[:, *box], probability[box], spacing=spacing, smoothness=SMOOTHNESS)
-    anchors = np.zeros_like(mask) if prior is None else prior > 0.5
+    anchors = anchors.copy()
     _set(anchors, positive, 1)
     components = connected_components(mask)
     return mask & np.isin(components, np.unique(components[anchors & mask]))
 
 
-def _lead(
-    image: Image,
-    features: Tensor,
-    positive: Sequence[Point],
-    negative: Sequence[Point],
-    spacing: tuple[float, float],
-    prior: Image | None,
-) -> NDArray[np.float64]:
-    """How much more each pixel (H, W) is like the label than like anything else."""
-    positive, negative = _far_apart(positive), _far_apart(negative)
-    likeness = _likeness(image, features, [*positive, *negative], spacing)
-    near = DISTANCE_WEIGHT * _distances(image.shape[1:], [*positive, *negative], spacing)
-    if prior is None:
-        near[0] = 0
-    likeness -= near
-    inside = likeness[: len(positive)].max(0, initial=-np.inf)
-    outside = likeness[len(positive) :].max(0, initial=UNLIKE)
-    if prior is not None:
-        blur = [PRIOR_BLUR / step for step in spacing]
-        trust = PRIOR_TRUST * (2 * gaussian_filter(prior, blur) - 1)
-        inside, outside = np.maximum(inside, UNLIKE + trust), np.maximum(outside, UNLIKE - trust)
-    return inside - outside
+class _Clicks:
+    """Points of a slice, and how like them every pixel is.
+
+    Args:
+        image: (C, H, W), normalised.
+        features: (D, h, w) of the slice.
+        positive: (row, column) of points on the label.
+        negative: (row, column) of points beside it.
+        spacing: of rows and columns in mm.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        features: Tensor,
+        positive: Sequence[Point],
+        negative: Sequence[Point],
+        spacing: tuple[float, float],
+    ) -> None:
+        self.positive, self.spacing = len(positive), spacing
+        points = [*positive, *negative]
+        self.distances = _distances(image.shape[1:], points, spacing)
+        self.cosines = _cosines(features, points, (image.shape[1], image.shape[2]))
+        self.image = gaussian_filter(image, (0, *(BLUR / step for step in spacing)))
+        self.points = points
+
+    def lead(self, intensity_weight: float, unlike: float, prior: Image | None = None) -> NDArray[np.float64]:
+        """How much more each pixel (H, W) is like the label than like anything else.
+
+        Args:
+            intensity_weight: likeness lost by a difference of one standard deviation.
+            unlike: likeness below which a pixel is something else.
+            prior: (H, W), an earlier mask; with one, a click speaks for its surroundings alone.
+        """
+        radii = SURROUNDINGS if prior is None else (0.0,)
+        likeness = self.cosines - intensity_weight * self._differences(radii)
+        near = DISTANCE_WEIGHT * self.distances
+        if prior is None:
+            near[0] = 0
+        likeness -= near
+        inside = likeness[: self.positive].max(0, initial=-np.inf)
+        outside = likeness[self.positive :].max(0, initial=unlike)
+        if prior is not None:
+            blur = [PRIOR_BLUR / step for step in self.spacing]
+            trust = PRIOR_TRUST * (2 * gaussian_filter(prior, blur) - 1)
+            inside, outside = np.maximum(inside, unlike + trust), np.maximum(outside, unlike - trust)
+        return inside - outside
+
+    def _differences(self, radii: Sequence[float]) -> NDArray[np.float64]:
+        """Difference (points, H, W) of intensity to each point, or to the middle of its surroundings if that is less.
+
+        Organs have vessels, and a click may be on one.
+        """
+        differences = np.full(self.distances.shape, LARGEST_DIFFERENCE)
+        for difference, distance, point in zip(differences, self.distances, self.points):
+            for radius in radii:
+                around = distance <= radius
+                around[point] = True
+                reference = np.median(self.image[:, around], axis=1)
+                np.minimum(difference, np.abs(self.image - reference[:, None, None]).mean(0), out=difference)
+        return differences
 
 
-def _likeness(
-    image: Image, features: Tensor, points: Sequence[Point], spacing: tuple[float, float]
-) -> NDArray[np.float64]:
-    """Likeness (points, H, W) of every pixel to each point, 1 in the point itself."""
-    height, width = image.shape[1:]
-    to_pixels = CellsToPixels((features.shape[-2], features.shape[-1]), height, width, features.device)
+def _cosines(features: Tensor, points: Sequence[Point], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Likeness (points, H, W) of features to those of each point, 1 in the point itself."""
+    to_pixels = CellsToPixels((features.shape[-2], features.shape[-1]), *shape, features.device)
     cells = unit(features.float(), dim=0)
     rows, columns = torch.tensor(points, device=features.device).unbind(1)
     clicked = torch.einsum("ph,pw,dhw->pd", to_pixels.rows[rows], to_pixels.columns[columns], cells)
     cosines = torch.einsum("pd,dhw->phw", unit(clicked), cells)
-    alike = to_pixels(cosines, Window(slice(0, height), slice(0, width))).cpu().numpy()
-    smooth = gaussian_filter(image, (0, *(BLUR / step for step in spacing)))
-    likeness = np.empty(alike.shape)
-    for one, (row, column), cosine in zip(likeness, points, alike):
-        difference = np.abs(smooth - smooth[:, row, column, None, None]).mean(0)
-        one[:] = 1 + cosine - cosine[row, column] - INTENSITY_WEIGHT * difference.clip(max=LARGEST_DIFFERENCE)
-    return likeness
+    alike = to_pixels(cosines, Window(slice(0, shape[0]), slice(0, shape[1]))).cpu().numpy()
+    own = np.array([one[point] for one, point in zip(alike, points)])
+    return 1 + alike - own[:, None, None]
 
 
 def _distances(shape: tuple[int, ...], points: Sequence[Point], spacing: tuple[float, float]) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -18,7 +18,10 @@ from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.slices import axial_slices
 from protoseg.workflows.studies.study import StudyRow
 
-__all__ = ["ClickRow", "click_rows", "study_clicks"]
+__all__ = ["ClickRow", "click_figures", "click_rows", "study_clicks"]
+
+GOOD = 0.9  # Dice up to which clicks are counted
+FALL = 0.01  # of the Dice, by a click that was to correct
 
 
 class ClickRow(NamedTuple):
@@ -79,6 +82,37 @@ def click_rows(*scan_and_network: Any, clicks: int, **arguments: Any) -> Iterato
             yield _row(row)
         for further in range(row.clicks + 1, 1 + clicks):
             yield _row(row._replace(clicks=further, seconds=math.nan))
+
+
+def click_figures(rows: Sequence[StudyRow]) -> dict[str, float]:
+    """Sum up the rows of a study: Dice after some clicks, how many clicks it takes, and how often one does harm.
+
+    Args:
+        rows: of `click_rows`.
+
+    Returns:
+        "dice_after_N": mean over labels and scans; "noc90": mean number of clicks up to a Dice of .90, where labels
+        that do not get there count as the largest number of clicks; "reached90": share of labels that do;
+        "falls": share of the clicks after the first that lower the Dice by more than .01; "seconds": median of a click
+        after the first.
+    """
+    dice: dict[tuple[str, str], list[float]] = {}
+    seconds: list[float] = []
+    falls: list[bool] = []
+    for row in rows:
+        mine = dice.setdefault((row["scan"], row["label"]), [])
+        if mine and not math.isnan(row["seconds"]):
+            seconds.append(row["seconds"])
+            falls.append(row["dice"] < mine[-1] - FALL)
+        mine.append(row["dice"])
+    table = np.array(list(dice.values()))
+    reached = (table >= GOOD).any(1)
+    needed = np.where(reached, 1 + (table >= GOOD).argmax(1), table.shape[1])
+    figures = {f"dice_after_{count}": table[:, count - 1].mean() for count in (1, 3, 5) if count <= table.shape[1]}
+    figures |= {"noc90": needed.mean(), "reached90": reached.mean()}
+    if falls:
+        figures |= {"falls": np.mean(falls), "seconds": np.median(seconds)}
+    return {name: round(float(value), 4) for name, value in figures.items()}
 
 
 def _row(row: ClickRow) -> StudyRow:

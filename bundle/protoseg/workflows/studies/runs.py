@@ -15,10 +15,11 @@ from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.prediction import Prediction
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
+from protoseg.files import write_json
 from protoseg.ops.caching import fingerprint
 from protoseg.ops.fingerprint import tensor_digest, weights_fingerprint
 from protoseg.workflows.engine_parts import EngineParts, open_config, open_parts
-from protoseg.workflows.studies.clicks import click_rows
+from protoseg.workflows.studies.clicks import click_figures, click_rows
 from protoseg.workflows.studies.label_noise import deform_labels
 from protoseg.workflows.studies.study import Study
 from protoseg.workflows.studies.variants import Variant
@@ -55,7 +56,7 @@ def run_study(study: Study, variants: Mapping[str, Variant], *, limit: int | Non
 
 
 def run_click_study(study: Study, *, clicks: int, limit: int | None = None, **overrides: Any) -> None:
-    """Click on every label of scans, up to so many times; arguments and errors as of `run_study`."""
+    """Click on every label of scans, up to so many times, and sum up in a JSON file; as `run_study` otherwise."""
     if clicks < 1:
         raise InputError(f"clicks is {clicks}; it must be at least 1.")
     opened = _open(Variant(), overrides)
@@ -65,6 +66,7 @@ def run_click_study(study: Study, *, clicks: int, limit: int | None = None, **ov
         measure = partial(click_rows, *content, clicks=clicks, image_size=size)
         study.keep(scan, f"{clicks} clicks", opened.fingerprint(), measure)
         study.write()
+        write_json(study.output_dir / f"{study.name}.json", click_figures(study.rows))
 
 
 @dataclass(frozen=True)
