@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from protoseg.engine.estimate import Calibration, estimate_dice
-from protoseg.engine.prediction import LabelFinding, describe_label, findings_from_json, findings_to_json
+from protoseg.engine.prediction import LabelFinding, findings_from_json, findings_to_json, label_finding
 from protoseg.engine.support import SliceOrigin
 from protoseg.errors import InputError
 from protoseg.workflows.suite.calibration import calibration_source, fit_calibration, left_out_figures
@@ -69,7 +69,7 @@ def test_two_sets_are_too_few():
 def test_the_script_prints_what_to_put_into_the_engine(tmp_path, monkeypatch, capsys):
     rows = suite_rows(sets=3, labels=20)
     write_suite_rows(tmp_path / "rows.csv", rows)
-    script = Path(__file__).parents[2] / "scripts" / "calibrate"
+    script = Path(__file__).parents[2] / "bundle" / "protoseg" / "commands" / "calibrate.py"
     monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path)])
     runpy.run_path(str(script), run_name="__main__")
     printed = capsys.readouterr().out
@@ -84,9 +84,9 @@ def test_the_script_prints_what_to_put_into_the_engine(tmp_path, monkeypatch, ca
 def test_a_finding_tells_its_interval_and_survives_json():
     origin = SliceOrigin("a.nii", 3)
     findings = {
-        "liver": describe_label(0.8, CUES, origin),
-        "spleen": describe_label(0.4, WORSE, origin),
-        "aorta": describe_label(0.4, None, origin, "a note"),
+        "liver": label_finding(0.8, CUES, origin),
+        "spleen": label_finding(0.4, WORSE, origin),
+        "aorta": label_finding(0.4, None, origin, "a note"),
     }
     assert findings["liver"].warning == ""
     value, low, high = estimate_dice(WORSE)

@@ -20,7 +20,7 @@ from protoseg.engine.prediction import Prediction
 from protoseg.files import replacing, write_json
 from protoseg.ops.fingerprint import tensor_digest
 from protoseg.ops.slices import volume_from_slices
-from protoseg.workflows.evaluation.evaluation.measures import measure_label
+from protoseg.workflows.evaluation.measures import measure_label
 from protoseg.workflows.studies.plot import draw_study
 
 __all__ = ["MEASURES", "Method", "Study", "StudyRow", "study_table"]
