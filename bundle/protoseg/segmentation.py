@@ -31,12 +31,15 @@ class Segmentation:
     labels: Mapping[str, int]  # name -> value
     findings: Mapping[str, LabelFinding]  # by name
     source: MetaTensor  # of no voxels: affine and metadata of the image, as it was read
+    weights: str = ""  # fingerprint of the network's, see `weights_fingerprint`
 
     @classmethod
-    def of(cls, prediction: Prediction, scan: PreparedScan, labels: Mapping[str, int]) -> Segmentation:
+    def of(
+        cls, prediction: Prediction, scan: PreparedScan, labels: Mapping[str, int], weights: str = ""
+    ) -> Segmentation:
         """Bring what the engine predicted for a scan back to the scan's own voxels."""
         label_map = scan.grid.label_map(prediction.label_map)
-        return cls(label_map, dict(labels), dict(prediction.findings), scan.source)
+        return cls(label_map, dict(labels), dict(prediction.findings), scan.source, weights)
 
     @property
     def affine(self) -> NDArray[np.float64]:
@@ -66,17 +69,20 @@ class Segmentation:
         }
 
     def save(self, path: PathLike) -> Path:
-        """Write the label map in the format of the file's name: .nii.gz, .nii, .nrrd, .mha or, of a picture, .png.
+        """Write the labels in the format of the file's name.
 
-        A NIfTI carries both forms, codes and units of the image's file.
+        A NIfTI (.nii.gz, .nii) carries both forms, codes and units of the image's file. NRRD (.nrrd), MetaImage (.mha)
+        and, of a picture, PNG (.png) hold the label map. Of a DICOM series there are DICOM SEG (.seg.dcm) and contours
+        as DICOM RTSTRUCT (.rtstruct.dcm), with the names, SNOMED codes and colors of the labels that have a voxel.
 
         Returns:
             The path.
 
         Raises:
-            InputError: the name has another ending, or the file cannot be written.
+            InputError: the name has another ending, the file cannot be written, or an image that is no DICOM series,
+                or on which nothing was found, is to be written as DICOM.
         """
-        write_labels(Path(path), self.label_map, self.source)
+        write_labels(Path(path), self.label_map, self.source, labels=self.labels, weights=self.weights)
         return Path(path)
 
     def __str__(self) -> str:

@@ -12,7 +12,6 @@ from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, Se
 from highdicom.seg import Segmentation as DicomSeg
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as CodedEntry
 from pydicom.uid import generate_uid
 from skimage.color import rgb2lab
@@ -27,6 +26,7 @@ from protoseg.files import replacing
 __all__ = ["write_dicom_seg"]
 
 SERIES_NUMBER = 300
+ARTIFICIAL_INTELLIGENCE = CodedEntry("123110", "DCM", "Artificial Intelligence")
 UNKNOWN_SERIAL = "0"
 
 
@@ -110,7 +110,7 @@ def _segment(number: int, name: str, value: int, weights: str) -> SegmentDescrip
     category, structure, side = anatomy_codes(name)
     algorithm = AlgorithmIdentificationSequence(
         name="protoseg",
-        family=codes.cid7162.ArtificialIntelligence,
+        family=ARTIFICIAL_INTELLIGENCE,
         version=protoseg.__version__,
         parameters={"weights": weights} if weights else None,
     )

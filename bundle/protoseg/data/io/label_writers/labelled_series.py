@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,10 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import UID, generate_uid
+from scipy.ndimage import find_objects
 
 from protoseg.data.io.dicom import LPS_TO_RAS, SeriesGrid, dicom_files, series_grid
+from protoseg.data.io.label_sources.masks import unique_names
 from protoseg.errors import InputError
 
 __all__ = ["LabelledSeries"]
@@ -34,6 +36,7 @@ class LabelledSeries:
 
     label_map: NDArray[np.uint8]  # X x Y x Z
     labels: dict[str, int]  # name -> value of what is in the label map, names as DICOM can hold them
+    boxes: dict[int, tuple[slice, slice, slice]]  # value -> part of the label map that holds all its voxels
     headers: list[Dataset]  # of the slices, along Z, without pixels
     affine: NDArray[np.float64]  # voxel index -> LPS mm, 4 x 4
 
@@ -58,15 +61,16 @@ class LabelledSeries:
                 f"{series} is no folder with a DICOM series, to whose slices a DICOM SEG or RTSTRUCT refers. Save the "
                 "labels as .nii.gz, .nrrd or .mha instead."
             )
-        present = _present(label_map, labels)
-        if not present:
+        found = enumerate(find_objects(label_map), start=1)
+        boxes = {value: box for value, box in found if box is not None}
+        if not boxes:
             raise InputError(
                 f"{series}: nothing is labelled, expected at least one voxel: DICOM has no empty segments. Save the "
                 "labels as .nii.gz instead."
             )
         grid = series_grid(series)
         _check_grid(label_map.shape, LPS_TO_RAS @ affine, grid, series)
-        return cls(label_map, present, _headers(grid.files), grid.affine)
+        return cls(label_map, _named(boxes, labels), boxes, _headers(grid.files), grid.affine)
 
     @property
     def frame_of_reference(self) -> UID:
@@ -74,11 +78,10 @@ class LabelledSeries:
         return UID(self.headers[0].FrameOfReferenceUID)
 
 
-def _present(label_map: NDArray[np.uint8], labels: Mapping[str, int]) -> dict[str, int]:
-    """Labels that have a voxel, in the order of their values."""
+def _named(values: Iterable[int], labels: Mapping[str, int]) -> dict[str, int]:
     names = {value: name for name, value in labels.items()}
-    values = np.flatnonzero(np.bincount(label_map.ravel(), minlength=1)[1:]) + 1
-    return {_dicom_text(names.get(int(value), f"label_{value}")): int(value) for value in values}
+    values = list(values)
+    return dict(zip(unique_names(_dicom_text(names.get(value, f"label_{value}")) for value in values), values))
 
 
 def _dicom_text(name: str) -> str:
@@ -104,7 +107,7 @@ def _check_grid(size: tuple[int, ...], affine: NDArray[np.float64], grid: Series
 def _headers(files: list[Path]) -> list[Dataset]:
     """Headers with all that a DICOM object which refers to them takes over; what anonymization removed is empty."""
     wanted = [*PATIENT, *STUDY, *IDENTIFIERS, *PLACE, *OTHERS, *LOSSY, "SpecificCharacterSet"]
-    headers = [pydicom.dcmread(file, stop_before_pixels=True, specific_tags=wanted) for file in files]
+    headers: list[Dataset] = [pydicom.dcmread(file, stop_before_pixels=True, specific_tags=wanted) for file in files]
     for header, file in zip(headers, files):
         missing = [key for key in (*IDENTIFIERS, *PLACE) if not header.get(key)]
         if missing:

@@ -5,13 +5,15 @@ rt-utils and DicomRTTool would do it with OpenCV, which moves contours to whole 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.tag import Tag
 from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 import protoseg
@@ -24,6 +26,7 @@ __all__ = ["write_rtstruct"]
 
 SERIES_NUMBER = 301
 STUDY_COMPONENT = "1.2.840.10008.3.1.2.3.1"  # what a referenced study is told by, retired but asked for
+CONTOUR_DATA = Tag("ContourData")
 LONGEST_LABEL = 16  # characters of a DICOM short string
 
 
@@ -121,26 +124,36 @@ def _region(name: str, value: int, made_by: str, labelled: LabelledSeries) -> Da
 def _drawn(name: str, value: int, labelled: LabelledSeries) -> Dataset:
     drawn = Dataset()
     drawn.ReferencedROINumber, drawn.ROIDisplayColor = value, list(label_color(name, value))
-    drawn.ContourSequence = list(_contours(labelled.label_map == value, labelled.headers))
-    for number, contour in enumerate(drawn.ContourSequence, start=1):
-        contour.ContourNumber = number
+    contours: list[Dataset] = []
+    columns, rows, slices = box = labelled.boxes[value]
+    corner = np.array([columns.start, rows.start])
+    mask = labelled.label_map[box] == value
+    for plane, header in zip(np.moveaxis(mask, 2, 0), labelled.headers[slices]):
+        for points in mask_contours(plane):
+            contours.append(_contour(_in_patient(points + corner, header), header, len(contours) + 1))
+    drawn.ContourSequence = contours
     return drawn
 
 
-def _contours(mask: NDArray[np.bool_], headers: list[Dataset]) -> Iterator[Dataset]:
-    for index in np.flatnonzero(mask.any(axis=(0, 1))):
-        header = headers[index]
-        origin = np.array(header.ImagePositionPatient, float)
-        along_row, along_column = np.reshape(header.ImageOrientationPatient, (2, 3)).astype(float)
-        row_spacing, column_spacing = map(float, header.PixelSpacing)
-        for points in mask_contours(mask[..., index]):
-            x, y = points.T[..., None]
-            places = origin + x * column_spacing * along_row + y * row_spacing * along_column
-            contour = Dataset()
-            contour.ContourImageSequence = [_reference(header)]
-            contour.ContourGeometricType, contour.NumberOfContourPoints = "CLOSED_PLANAR", len(places)
-            contour.ContourData = [f"{value:.4f}" for value in places.ravel()]
-            yield contour
+def _in_patient(points: NDArray[np.float64], header: Dataset) -> NDArray[np.float64]:
+    """Bring pixel indices (N, 2) of a slice to LPS mm (N, 3)."""
+    origin = np.array(header.ImagePositionPatient, float)
+    along_row, along_column = np.reshape(header.ImageOrientationPatient, (2, 3)).astype(float)
+    row_spacing, column_spacing = map(float, header.PixelSpacing)
+    x, y = points.T[..., None]
+    places: NDArray[np.float64] = origin + x * column_spacing * along_row + y * row_spacing * along_column
+    return places
+
+
+def _contour(places: NDArray[np.float64], header: Dataset, number: int) -> Dataset:
+    contour = Dataset()
+    contour.ContourImageSequence = [_reference(header)]
+    contour.ContourGeometricType, contour.NumberOfContourPoints = "CLOSED_PLANAR", len(places)
+    contour.ContourNumber = number
+    # As it will be in the file: pydicom would look at each number, which takes longer than all else together.
+    text = "\\".join(f"{value:.4f}" for value in places.ravel())
+    contour.add(DataElement(CONTOUR_DATA, "DS", text, already_converted=True))
+    return contour
 
 
 def _observation(name: str, value: int) -> Dataset:
