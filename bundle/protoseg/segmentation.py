@@ -13,11 +13,13 @@ from monai.config import PathLike
 from monai.data import MetaTensor
 from numpy.typing import NDArray
 
+from protoseg.data.io.in_memory import Source, image_source
 from protoseg.data.io.label_files import write_labels
-from protoseg.data.io.volumes import query_id
+from protoseg.data.io.volumes import query_id, read_image
 from protoseg.data.prepared_scan import PreparedScan
 from protoseg.engine.prediction import LabelFinding, Prediction, describe_label
 from protoseg.errors import InputError
+from protoseg.workflows.evaluation.label_statistics import LabelStatistics, label_statistics
 from protoseg.workflows.evaluation.measures import volume_ml
 
 __all__ = ["Segmentation"]
@@ -67,6 +69,17 @@ class Segmentation:
             name: describe_label(self.findings[name], value, self.volume_ml(name))
             for name, value in self.labels.items()
         }
+
+    def statistics(self, image: Source) -> dict[str, LabelStatistics]:
+        """Measure each label: size, place, shape, and the intensities of the image within it.
+
+        Args:
+            image: that was segmented, as `Segmenter.segment` takes it.
+
+        Raises:
+            InputError: the image cannot be read, or has another size.
+        """
+        return label_statistics(read_image(image_source(image, "the image")), self.label_map, self.labels)
 
     def save(self, path: PathLike) -> Path:
         """Write the labels in the format of the file's name.
