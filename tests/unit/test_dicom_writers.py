@@ -164,11 +164,11 @@ def test_pydicom_seg_reads_the_segments(tmp_path: Path, series: Path) -> None:
 def test_dcmqi_reads_the_segments(tmp_path: Path, series: Path) -> None:
     dcmqi = pytest.importorskip("dcmqi")
     write(write_dicom_seg, tmp_path / "seg.dcm", series)
-    binary = Path(dcmqi.__file__).parent / "bin" / "segimage2itkimage"
-    command = [str(binary) if binary.exists() else "segimage2itkimage", "--inputDICOM", str(tmp_path / "seg.dcm")]
+    program = str(Path(dcmqi.__file__).parent / "bin" / "segimage2itkimage")
     (tmp_path / "read").mkdir()
     options = ["--outputDirectory", str(tmp_path / "read"), "--outputType", "nrrd", "--prefix", "s"]
-    subprocess.run([*command, *options], check=True, capture_output=True)
+    command = [program, "--inputDICOM", str(tmp_path / "seg.dcm"), *options]
+    subprocess.run(command, check=True, capture_output=True)
     described = json.loads((tmp_path / "read" / "s-meta.json").read_text(encoding="utf-8"))["segmentAttributes"]
     segments = [segment for group in described for segment in group]
     assert [segment["SegmentLabel"] for segment in segments] == list(present(series))
