@@ -183,6 +183,23 @@ def test_dcmqi_reads_the_segments(tmp_path: Path, series: Path) -> None:
 
 
 @pytest.mark.parametrize("writer", [write_dicom_seg, write_rtstruct])
+def test_a_tilted_gantry(tmp_path: Path, axial: Path, writer: Writer) -> None:
+    """Each slice lies a row beside the one below it."""
+
+    def shift(dataset: pydicom.Dataset) -> None:
+        dataset.ImagePositionPatient[1] += 1.1 * (dataset.InstanceNumber - 1)
+
+    edit(axial, shift)
+    dataset = write(writer, tmp_path / "labels.dcm", axial)
+    scan = read_image(axial)
+    found = align_labels(read_labels(tmp_path / "labels.dcm", scan), scan)
+    for name, value in found.meta["label_names"].items():
+        np.testing.assert_array_equal(found[0].numpy() == value, label_map() == NAMES[name])
+    if writer is write_dicom_seg:
+        assert dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices == 3
+
+
+@pytest.mark.parametrize("writer", [write_dicom_seg, write_rtstruct])
 def test_dciodvfy_finds_no_error(tmp_path: Path, series: Path, writer: Writer) -> None:
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy, of Debian's dicom3tools, is not installed")

@@ -33,7 +33,7 @@ def read_dicom_seg(dataset: Dataset, path: Path) -> NamedLabels:
         frames = frames >= dataset.MaximumFractionalValue / 2
     try:
         positions = np.array(
-            [_plane(dataset, i).PlanePositionSequence[0].ImagePositionPatient for i in range(len(frames))]
+            [_plane(dataset, i).PlanePositionSequence[0].ImagePositionPatient for i in range(len(frames))], float
         )
         orientation = np.array(_plane(dataset, 0).PlaneOrientationSequence[0].ImageOrientationPatient, float)
         measures = _plane(dataset, 0).PixelMeasuresSequence[0]
@@ -44,13 +44,16 @@ def read_dicom_seg(dataset: Dataset, path: Path) -> NamedLabels:
         ) from error
     rows, columns = orientation[:3], orientation[3:]
     normal = np.cross(rows, columns)
-    places = positions.astype(float) @ normal
+    places = positions @ normal
     step = _step(np.unique(places.round(3)), measures, path)
     indices = np.round((places - places.min()) / step).astype(int)
     affine = np.eye(4)
     row_spacing, column_spacing = map(float, measures.PixelSpacing)
-    affine[:3, :3] = np.stack([rows * column_spacing, columns * row_spacing, normal * step], axis=1)
-    affine[:3, 3] = positions[places.argmin()]
+    first, last = positions[places.argmin()], positions[places.argmax()]
+    # From the first slice to the last: where the gantry was tilted that is not along the normal.
+    through = (last - first) / indices.max() if indices.max() else normal * step
+    affine[:3, :3] = np.stack([rows * column_spacing, columns * row_spacing, through], axis=1)
+    affine[:3, 3] = first
     segments = list(dataset.SegmentSequence)
     numbers = [int(segment.SegmentNumber) for segment in segments]
     values = label_values(segments)

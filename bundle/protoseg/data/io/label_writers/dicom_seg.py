@@ -98,7 +98,8 @@ def _with_spacing(labelled: LabelledSeries) -> list[Dataset]:
 
     Handing it to highdicom as an argument would cost the references from frames to slices.
     """
-    step = float(np.linalg.norm(labelled.affine[:3, 2]))
+    normal = np.cross(*np.reshape(labelled.headers[0].ImageOrientationPatient, (2, 3)).astype(float))
+    step = float(labelled.affine[:3, 2] @ normal)  # along it where the gantry was tilted, too
     for header in labelled.headers:
         header.SliceThickness = header.get("SliceThickness") or f"{step:.6g}"
         if len(labelled.headers) > 1:
