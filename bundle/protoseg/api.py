@@ -160,7 +160,7 @@ class Segmenter:
         support = self._served()
         scan = self._prepare(image, name)
         prediction = self.parts.segment(scan.image, support, self.cache)
-        return Segmentation.of(prediction, scan, support.labels)
+        return Segmentation.of(prediction, scan, support.labels, self.parts.network.encoding_fingerprint())
 
     def session(self, image: Source, *, labels: Sequence[str] = (), name: str | None = None) -> Session:
         """Begin to click on a scan; what serves is found in it, too.

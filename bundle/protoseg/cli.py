@@ -68,6 +68,8 @@ def protoseg(verbose: bool) -> None:
     "--slices", default="largest", show_default=True, help="Slices that serve: largest, thirds, all, or such as 12,15."
 )
 @click.option("--fast", is_flag=True, help="Without refined borders and estimated Dice.")
+@click.option("--save", default="", help="More formats: nrrd,mha,dicom_seg,rtstruct; the last two of DICOM series.")
+@click.option("--statistics", is_flag=True, help="Write statistics.csv: size, place and intensities of each label.")
 @click.option("--resume", is_flag=True, help="Leave out what has a result of the same settings.")
 @device
 @weights
@@ -81,7 +83,10 @@ def segment(queries: tuple[str, ...], like: tuple[tuple[str, str], ...], output:
     """
     from protoseg.data.io.queries import query_list
     from protoseg.workflows.bundle_runs import run_bundle
+    from protoseg.workflows.further_results import check_formats, write_further_results
     from protoseg.workflows.reports.tables import read_reports, report_table
+
+    formats = check_formats(chosen["save"].split(",") if chosen["save"] else [])
 
     images, label_maps = (list(paths) for paths in zip(*like))
     slices = chosen["slices"]
@@ -97,7 +102,12 @@ def segment(queries: tuple[str, ...], like: tuple[tuple[str, str], ...], output:
     }
     run_bundle("inference", chosen["configs"], overrides | _common(chosen))
     reports = read_reports(output, [case["image"] for case in query_list(list(queries))])
-    click.echo(json.dumps(reports, indent=2) if chosen["as_json"] else report_table(reports, output))
+    more = write_further_results(output, reports, formats=formats, statistics=chosen["statistics"])
+    click.echo(
+        json.dumps(reports, indent=2)
+        if chosen["as_json"]
+        else "\n".join((report_table(reports, output), *map(str, more)))
+    )
 
 
 @protoseg.command("click")

@@ -13,11 +13,13 @@ from monai.config import PathLike
 from monai.data import MetaTensor
 from numpy.typing import NDArray
 
+from protoseg.data.io.in_memory import Source, image_source
 from protoseg.data.io.label_files import write_labels
-from protoseg.data.io.volumes import query_id
+from protoseg.data.io.volumes import query_id, read_image
 from protoseg.data.prepared_scan import PreparedScan
 from protoseg.engine.prediction import LabelFinding, Prediction, describe_label
 from protoseg.errors import InputError
+from protoseg.workflows.evaluation.label_statistics import LabelStatistics, label_statistics
 from protoseg.workflows.evaluation.measures import volume_ml
 
 __all__ = ["Segmentation"]
@@ -31,12 +33,15 @@ class Segmentation:
     labels: Mapping[str, int]  # name -> value
     findings: Mapping[str, LabelFinding]  # by name
     source: MetaTensor  # of no voxels: affine and metadata of the image, as it was read
+    weights: str = ""  # fingerprint of the network's, see `weights_fingerprint`
 
     @classmethod
-    def of(cls, prediction: Prediction, scan: PreparedScan, labels: Mapping[str, int]) -> Segmentation:
+    def of(
+        cls, prediction: Prediction, scan: PreparedScan, labels: Mapping[str, int], weights: str = ""
+    ) -> Segmentation:
         """Bring what the engine predicted for a scan back to the scan's own voxels."""
         label_map = scan.grid.label_map(prediction.label_map)
-        return cls(label_map, dict(labels), dict(prediction.findings), scan.source)
+        return cls(label_map, dict(labels), dict(prediction.findings), scan.source, weights)
 
     @property
     def affine(self) -> NDArray[np.float64]:
@@ -65,18 +70,32 @@ class Segmentation:
             for name, value in self.labels.items()
         }
 
-    def save(self, path: PathLike) -> Path:
-        """Write the label map in the format of the file's name: .nii.gz, .nii, .nrrd, .mha or, of a picture, .png.
+    def statistics(self, image: Source) -> dict[str, LabelStatistics]:
+        """Measure each label: size, place, shape, and the intensities of the image within it.
 
-        A NIfTI carries both forms, codes and units of the image's file.
+        Args:
+            image: that was segmented, as `Segmenter.segment` takes it.
+
+        Raises:
+            InputError: the image cannot be read, or has another size.
+        """
+        return label_statistics(read_image(image_source(image, "the image")), self.label_map, self.labels)
+
+    def save(self, path: PathLike) -> Path:
+        """Write the labels in the format of the file's name.
+
+        A NIfTI (.nii.gz, .nii) carries both forms, codes and units of the image's file. NRRD (.nrrd), MetaImage (.mha)
+        and, of a picture, PNG (.png) hold the label map. Of a DICOM series there are DICOM SEG (.seg.dcm) and contours
+        as DICOM RTSTRUCT (.rtstruct.dcm), with the names, SNOMED codes and colors of the labels that have a voxel.
 
         Returns:
             The path.
 
         Raises:
-            InputError: the name has another ending, or the file cannot be written.
+            InputError: the name has another ending, the file cannot be written, or an image that is no DICOM series,
+                or on which nothing was found, is to be written as DICOM.
         """
-        write_labels(Path(path), self.label_map, self.source)
+        write_labels(Path(path), self.label_map, self.source, labels=self.labels, weights=self.weights)
         return Path(path)
 
     def __str__(self) -> str:

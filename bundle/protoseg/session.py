@@ -54,6 +54,7 @@ class Session:
         if not self.labels:
             raise InputError("There is nothing to click on: name labels, or add a labelled scan before.")
         self.scan = scan
+        self._weights = parts.network.encoding_fingerprint()
         self._clicks: list[Click] = []
         self._segmentation = ClickSegmentation(
             scan.image,
@@ -111,7 +112,7 @@ class Session:
         Raises:
             InputError: there is neither a click on a label nor a support.
         """
-        return Segmentation.of(self._segmentation.segment(self._clicks), self.scan, self.labels)
+        return Segmentation.of(self._segmentation.segment(self._clicks), self.scan, self.labels, self._weights)
 
     def _place(self, at: Place, millimeters: bool) -> tuple[int, int, int]:
         index: NDArray[np.float64] = np.asarray(at, float)

@@ -12,6 +12,8 @@ from PIL import Image
 from two_organs import LPS, ct, grey, nifti, organs
 
 from protoseg import Segmenter
+from protoseg.data.io.dicom_export import write_series
+from protoseg.data.io.grids import align_labels
 from protoseg.data.io.volumes import read_image, read_labels
 from protoseg.errors import InputError
 
@@ -84,6 +86,27 @@ def test_a_picture_in_memory(segmenter, tmp_path):
     assert found.label_map.shape == (32, 32, 1)
     saved = found.save(tmp_path / "labels.png")
     np.testing.assert_array_equal(np.asarray(Image.open(saved)), found.label_map[:, :, 0].T)
+
+
+def test_labels_of_a_dicom_series_are_saved_as_dicom(segmenter, scan, labels, tmp_path):
+    write_series(tmp_path / "series", scan, patient="Doe^Anna")
+    found = segmenter.add_support(scan, labels, names=NAMES).segment(tmp_path / "series")
+    series = read_image(tmp_path / "series")
+    for name in ("a.seg.dcm", "a.rtstruct.dcm"):
+        again = align_labels(read_labels(found.save(tmp_path / "out" / name), series), series)
+        assert again.meta["label_names"] == NAMES
+        np.testing.assert_array_equal(again[0].numpy(), found.label_map)
+    with pytest.raises(InputError, match=r"scan.nii.gz is no folder with a DICOM series"):
+        segmenter.segment(scan).save(tmp_path / "out" / "b.seg.dcm")
+
+
+def test_statistics_are_of_the_image_itself(segmenter, scan, labels):
+    found = segmenter.add_support(scan, labels, names=NAMES).segment(scan)
+    for image in (scan, nibabel.load(scan), read_image(scan)):
+        statistics = found.statistics(image)
+        for name in NAMES:
+            assert statistics[name]["volume_ml"] == pytest.approx(found.volume_ml(name))
+            assert statistics[name]["mean"] == pytest.approx(ct()[found.mask(name)].mean(), abs=1e-3)
 
 
 def test_labels_of_several_scans_get_values_of_their_own(segmenter, scan, tmp_path):

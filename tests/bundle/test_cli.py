@@ -1,5 +1,6 @@
 """The command `protoseg`, run in this process."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from two_organs import ct, nifti, organs
 
 from protoseg.cli import main
+from protoseg.data.io.volumes import read_labels
 
 SMALL = ["--device", "cpu", "--set", "image_size=64", "--set", "precision=float32", "--set", "components=none"]
 
@@ -74,6 +76,29 @@ def test_several_labelled_scans_serve_together(protoseg):
     assert report["labels"]["label_1"]["estimated_dice"] is None
 
 
+def test_more_formats_and_statistics(protoseg):
+    more = ["--labels", "liver=1", "--save", "nrrd", "--statistics", "--fast"]
+    status, printed, _ = protoseg("segment", "scan.nii.gz", *LIKE, "-o", "out", *more, *SMALL)
+    assert (status, printed.splitlines()[-2:]) == (0, ["out/scan_seg.nrrd", "out/statistics.csv"])
+    found = np.asarray(nibabel.load("out/scan_seg.nii.gz").dataobj) == 1
+    with Path("out/statistics.csv").open(encoding="utf-8", newline="") as file:
+        [row] = csv.DictReader(file)
+    assert (row["query"], row["label"], int(row["voxels"])) == ("scan", "liver", found.sum())
+    assert float(row["mean"]) == pytest.approx(ct()[found].mean(), rel=1e-4)
+
+
+def test_a_dicom_series_gets_dicom(protoseg, tmp_path):
+    assert protoseg("to-dicom", "scan.nii.gz", "series")[0] == 0
+    save = ["--save", "dicom_seg,rtstruct", "--labels", "liver=1,spleen=2"]
+    status, _, _ = protoseg("segment", "series/scan", *LIKE, "-o", "out", *save, *SMALL)
+    assert status == 0
+    found = np.asarray(nibabel.load("out/scan_seg.nii.gz").dataobj)
+    for ending in ("seg.dcm", "rtstruct.dcm"):
+        again = read_labels(tmp_path / f"out/scan_seg.{ending}", tmp_path / "series/scan")
+        assert again.meta["label_names"] == {"liver": 1, "spleen": 2}
+        assert (np.asarray(again[0]) > 0).sum() == (found > 0).sum()
+
+
 def test_clicks(protoseg):
     command = ["click", "scan.nii.gz", "--at", "10,12,1", "--not", "22,12,1", "--label", "liver", "-o", "organ.nii.gz"]
     status, printed, _ = protoseg(*command, *SMALL)
@@ -121,6 +146,7 @@ def test_sub_commands_with_arguments_of_their_own_tell_them(protoseg, command):
         (["segment", "scan.nii.gz", *LIKE, "--slices", "some", *SMALL], "Error: support_slices is 'some'; expected"),
         (["segment", "scan.nii.gz", *LIKE, "--labels", "liver=x"], "Error: --labels is 'liver=x'; expected names"),
         (["segment", "scan.nii.gz", *LIKE, "-o", "scan.nii.gz", *SMALL], "scan.nii.gz is a file, expected a folder"),
+        (["segment", "scan.nii.gz", *LIKE, "--save", "tiff"], "Error: --save tiff: there is no such format. Choose"),
         (["click", "scan.nii.gz", "--at", "1,2"], "Error: A click is at '1,2'; expected three numbers, X,Y,Z"),
         (["click", "scan.nii.gz", "--at", "1,2,40", *SMALL], "Error: A click is at the voxel 1, 2, 40, outside of the"),
         (["evaluate", "--data", "absent", *SMALL[:2]], "absent"),
@@ -138,6 +164,7 @@ def test_bad_input_is_one_sentence_and_the_status_2(protoseg, command, message):
 
 
 def test_help_does_not_import_the_engine():
-    command = "import sys; from protoseg.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    command = "import sys; from protoseg.cli import main
+from protoseg.data.io.volumes import read_labels\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, encoding="utf-8", check=True)
     assert not {"torch", "monai", "numpy"} & set(run.stdout.split())

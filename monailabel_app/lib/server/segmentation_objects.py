@@ -3,8 +3,6 @@
 Defects of MONAI Label 0.8.5: a segment is named after its rank among the values present, so that a lone spleen is
 stored as "liver"; all are coded as one organ; an empty label map answers 500; and reading gives segment numbers on the
 grid of the non-empty slices instead of label values on the image's grid.
-
-DICOM numbers segments 1, 2, 3, ... and has no place for a label's value: it is kept in a private element.
 """
 
 import json
@@ -21,11 +19,11 @@ import SimpleITK
 from monai.config import PathLike
 
 from lib.server.anatomy_codes import segment_colour, segment_type
+from protoseg.data.io.segment_values import keep_label_value, label_value
 from protoseg.errors import InputError
 
 __all__ = ["named_values", "read_segmentation", "write_segmentation"]
 
-PRIVATE_GROUP, PRIVATE_CREATOR, LABEL_VALUE = 0x0063, "PROTOSEG", 0x01
 MODEL_NAME = "protoseg"
 
 
@@ -79,7 +77,7 @@ def write_segmentation(
         _run_dcmqi(series, label_map, description, written)
         dataset = pydicom.dcmread(written)
     for value, segment in zip(values, dataset.SegmentSequence):  # dcmqi's order is that of the values
-        segment.private_block(PRIVATE_GROUP, PRIVATE_CREATOR, create=True).add_new(LABEL_VALUE, "US", value)
+        keep_label_value(segment, value)
     dataset.ContentTime = datetime.now().strftime("%H%M%S.%f")  # tells the newest of several; dcmqi's has no fraction
     with tempfile.NamedTemporaryFile(suffix=".dcm", delete=False) as file:
         dataset.save_as(file)
@@ -128,7 +126,7 @@ def read_segmentation(segmentation: PathLike, image: PathLike) -> tuple[SimpleIT
     info = []
     for segment in dataset.SegmentSequence:
         number = int(segment.SegmentNumber)
-        value = _label_value(segment, number)
+        value = label_value(segment)
         if value > 255:
             raise InputError(f"{Path(segmentation).name} holds the label value {value}, expected at most 255.")
         mask = SimpleITK.Resample(
@@ -139,10 +137,3 @@ def read_segmentation(segmentation: PathLike, image: PathLike) -> tuple[SimpleIT
     label_map = SimpleITK.GetImageFromArray(labels)
     label_map.CopyInformation(grid)
     return label_map, info
-
-
-def _label_value(segment: pydicom.Dataset, number: int) -> int:
-    try:
-        return int(segment.private_block(PRIVATE_GROUP, PRIVATE_CREATOR)[LABEL_VALUE].value)
-    except KeyError:
-        return number

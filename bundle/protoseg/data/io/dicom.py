@@ -8,7 +8,16 @@ import SimpleITK
 
 from protoseg.errors import InputError
 
-__all__ = ["LPS_TO_RAS", "dicom_files", "is_dicom", "read_series", "series_modality", "slice_files"]
+__all__ = [
+    "LPS_TO_RAS",
+    "SeriesGrid",
+    "dicom_files",
+    "is_dicom",
+    "read_series",
+    "series_grid",
+    "series_modality",
+    "slice_files",
+]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 ROUNDING = 0.051  # mm; some writers round positions to a tenth of a mm
@@ -27,6 +36,14 @@ class _Slice(NamedTuple):
     position: tuple[float, ...]
     thickness: float
     modality: str
+
+
+class SeriesGrid(NamedTuple):
+    """Where the voxels of a series are."""
+
+    files: list[Path]  # one a slice, in the order in which `read_series` stacks them
+    size: tuple[int, int, int]  # X, Y, Z
+    affine: np.ndarray  # voxel index -> LPS mm, 4 x 4
 
 
 def is_dicom(path: Path) -> bool:
@@ -51,21 +68,28 @@ def read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
         InputError: the files are not one series with slices of one size at equal distances, or one of them
             is damaged.
     """
-    slices = _slices(folder)
-    direction = np.reshape(slices[0].direction, (3, 3))
-    affine = np.eye(4)
-    affine[:3, :2] = direction[:, :2] * slices[0].spacing
-    affine[:3, 3], affine[:3, 2] = _slice_line(slices, direction[:, 2], folder)
+    files, _, affine = series_grid(folder)
     reader = SimpleITK.ImageSeriesReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetOutputPixelType(SimpleITK.sitkFloat32)  # each slice may have a rescale slope of its own
-    reader.SetFileNames([str(folder / s.name) for s in slices])
+    reader.SetFileNames([str(file) for file in files])
     warns = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)  # of single gaps between rounded positions
     try:
         return SimpleITK.GetArrayFromImage(reader.Execute()).T, affine
     finally:
         SimpleITK.ProcessObject.SetGlobalWarningDisplay(warns)
+
+
+def series_grid(folder: Path) -> SeriesGrid:
+    """Read the headers of the series in a folder and tell where its voxels are; errors as of `read_series`."""
+    slices = _slices(folder)
+    direction = np.reshape(slices[0].direction, (3, 3))
+    affine = np.eye(4)
+    affine[:3, :2] = direction[:, :2] * slices[0].spacing
+    affine[:3, 3], affine[:3, 2] = _slice_line(slices, direction[:, 2], folder)
+    size = (slices[0].size[0], slices[0].size[1], len(slices))
+    return SeriesGrid([folder / s.name for s in slices], size, affine)
 
 
 def slice_files(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +18,37 @@ from protoseg.data.io.volumes import write_label_map
 from protoseg.errors import InputError
 from protoseg.files import replacing
 
-__all__ = ["ITK_SUFFIXES", "write_labels"]
+__all__ = ["DICOM_SUFFIXES", "ITK_SUFFIXES", "write_labels"]
 
 ITK_SUFFIXES = (".nrrd", ".mha")
+DICOM_SUFFIXES = SEG, RTSTRUCT = (".seg.dcm", ".rtstruct.dcm")
 
 
-def write_labels(path: Path, label_map: NDArray[np.uint8], source: MetaTensor, *, compress: bool = True) -> None:
-    """Write a label map (X, Y, Z): NIfTI, NRRD, MetaImage, or a PNG whose pixels are the labels' values.
+def write_labels(
+    path: Path,
+    label_map: NDArray[np.uint8],
+    source: MetaTensor,
+    *,
+    labels: Mapping[str, int] | None = None,
+    weights: str = "",
+    compress: bool = True,
+) -> None:
+    """Write a label map (X, Y, Z): NIfTI, NRRD, MetaImage, a PNG whose pixels are the labels' values, or DICOM.
+
+    DICOM SEG and RTSTRUCT, of images that are a DICOM series, name the labels; the others hold their values alone.
 
     Args:
         path: of the file.
         label_map: on the image's own voxels.
         source: the image as it was read. A NIfTI gets all that its file says of its place; NRRD and MetaImage get the
-            place at which ITK, hence the viewers, read it.
+            place at which ITK, hence the viewers, read it; DICOM refers to the slices.
+        labels: name -> value, for DICOM; a value without a name becomes "label_<value>".
+        weights: fingerprint of the network's, for DICOM to tell what made the labels.
         compress: whether NRRD and MetaImage are.
 
     Raises:
-        InputError: the name ends in none of .nii.gz, .nii, .nrrd, .mha and .png, or a volume is to be a picture.
+        InputError: the name has another ending, a volume is to be a picture, or an image that is no DICOM series, or on
+            which nothing is labelled, is to be DICOM.
     """
     name = path.name.lower()
     if name.endswith(NIFTI_SUFFIXES):
@@ -44,8 +59,10 @@ def write_labels(path: Path, label_map: NDArray[np.uint8], source: MetaTensor, *
         if label_map.shape[2] > 1:
             raise InputError(f"{path}: a volume of {label_map.shape[2]} slices is no picture. Write it as .nii.gz.")
         write_label_picture(path, label_map[None])
+    elif name.endswith(DICOM_SUFFIXES):
+        _write_dicom(path, label_map, source, labels or {}, weights)
     else:
-        known = ", ".join((*NIFTI_SUFFIXES, *ITK_SUFFIXES, ".png"))
+        known = ", ".join((*NIFTI_SUFFIXES, *ITK_SUFFIXES, ".png", *DICOM_SUFFIXES))
         raise InputError(f"{path}: label maps are written as {known}. Give a name that ends in one of these.")
 
 
@@ -58,3 +75,17 @@ def _write_itk(path: Path, label_map: NDArray[np.uint8], source: MetaTensor, com
     image.SetOrigin(affine[:3, 3].tolist())
     with replacing(path) as unfinished:
         SimpleITK.WriteImage(image, str(unfinished), useCompression=compress)
+
+
+def _write_dicom(
+    path: Path, label_map: NDArray[np.uint8], source: MetaTensor, labels: Mapping[str, int], weights: str
+) -> None:
+    # highdicom takes half a second to import, which those who write other formats should not wait for.
+    from protoseg.data.io.label_writers.dicom_seg import write_dicom_seg
+    from protoseg.data.io.label_writers.rtstruct import write_rtstruct
+
+    series = Path(str(source.meta["filename_or_obj"]))
+    if series.is_dir() and path.parent.resolve() == series.resolve():
+        raise InputError(f"{path} would be in the folder of the series that it refers to. Choose another folder.")
+    write = write_dicom_seg if path.name.lower().endswith(SEG) else write_rtstruct
+    write(path, label_map, np.asarray(source.affine, float), labels, series, weights=weights)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
-from monai.config import PathLike
 
 __all__ = ["NamedLabels", "NamedMask", "combine_masks", "unique_names"]
 
@@ -35,7 +35,7 @@ class NamedLabels(NamedTuple):
     details: Mapping[str, str] = {}  # more that the file says, for the metadata
 
 
-def combine_masks(masks: Iterable[NamedMask], path: PathLike) -> np.ndarray:
+def combine_masks(masks: Iterable[NamedMask], path: str | PathLike[str]) -> np.ndarray:
     """Make one label map (X, Y, Z) of masks; where some overlap, the smallest counts, with a warning.
 
     So a tumor stays visible within its organ, and an organ within the body. At most one mask is in memory at a time.

@@ -1,0 +1,34 @@
+"""Statistics of labels over a cohort as a table in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from monai.config import PathLike
+
+from protoseg.workflows.evaluation.case_tables import write_table
+from protoseg.workflows.evaluation.label_statistics import LabelStatistics
+
+__all__ = ["statistics_rows", "write_statistics_csv"]
+
+COLUMNS = ("query", "label", *LabelStatistics.__annotations__)
+
+
+def statistics_rows(query: str, statistics: Mapping[str, LabelStatistics]) -> list[dict[str, Any]]:
+    """Make a row for each label of a query."""
+    return [{"query": query, "label": label, **values} for label, values in statistics.items()]
+
+
+def write_statistics_csv(path: PathLike, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV file (UTF-8) with a row for each query and label; what an absent label lacks is an empty cell.
+
+    Args:
+        path: of the file, which is replaced whole.
+        rows: see `statistics_rows`.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    write_table(Path(path), list(rows), COLUMNS)

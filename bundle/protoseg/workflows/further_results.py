@@ -1,0 +1,76 @@
+"""What a user may ask for beside the results of an inference run: other formats, and a table of statistics."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+
+from protoseg.data.io.label_files import DICOM_SUFFIXES, write_labels
+from protoseg.data.io.results import LABEL_MAP, result_file
+from protoseg.data.io.volumes import query_id, read_image
+from protoseg.errors import InputError
+from protoseg.workflows.evaluation.label_statistics import label_statistics
+from protoseg.workflows.evaluation.statistics_table import statistics_rows, write_statistics_csv
+
+__all__ = ["FORMATS", "check_formats", "write_further_results"]
+
+logger = logging.getLogger(__name__)
+
+FORMATS = {"nrrd": ".nrrd", "mha": ".mha", "dicom_seg": ".seg.dcm", "rtstruct": ".rtstruct.dcm"}  # -> ending
+
+
+def check_formats(formats: Sequence[str]) -> Sequence[str]:
+    """Refuse formats that are not among `FORMATS`; give them back.
+
+    Raises:
+        InputError: naming the first such one.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise InputError(f"--save {unknown[0]}: there is no such format. Choose among {', '.join(FORMATS)}.")
+    return formats
+
+
+def write_further_results(
+    folder: Path, reports: Sequence[dict[str, Any]], *, formats: Sequence[str] = (), statistics: bool = False
+) -> list[Path]:
+    """Write the label maps of an inference run in more formats, and `statistics.csv` over all of them.
+
+    A scan on which nothing was found has no DICOM file, since that needs a segment; it is said.
+
+    Args:
+        folder: of the run's results.
+        reports: of the run, see `read_reports`.
+        formats: names of `FORMATS`.
+        statistics: whether the table is to be written.
+
+    Returns:
+        What was written.
+
+    Raises:
+        InputError: a format is unknown, or DICOM is asked for of an image that is no DICOM series.
+    """
+    check_formats(formats)
+    written, rows = [], []
+    for report in reports if formats or statistics else ():
+        query = query_id(report["query"])
+        image = read_image(Path(report["query"]))
+        label_map = np.asarray(nibabel.load(result_file(folder, query, LABEL_MAP)).dataobj).astype(np.uint8)
+        labels = {name: entry["value"] for name, entry in report["labels"].items()}
+        for ending in (FORMATS[name] for name in formats):
+            path = result_file(folder, query, ending)
+            if ending in DICOM_SUFFIXES and not label_map.any():
+                logger.warning("%s: nothing was found, so there is no %s.", query, path.name)
+                continue
+            write_labels(path, label_map, image, labels=labels, weights=report["settings"]["weights"])
+            written.append(path)
+        rows += statistics_rows(query, label_statistics(image, label_map, labels)) if statistics else []
+    if statistics:
+        written.append(folder / "statistics.csv")
+        write_statistics_csv(written[-1], rows)
+    return written
