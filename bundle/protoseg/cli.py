@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from protoseg import __version__, bundle_root
+from protoseg.commands.texts import parse_labels, parse_options, parse_place
 from protoseg.errors import InputError
 
 __all__ = ["main"]
@@ -95,7 +96,7 @@ def segment(queries: tuple[str, ...], like: tuple[tuple[str, str], ...], output:
         "support_label": label_maps,
         "query": list(queries),
         "output_dir": str(output),
-        "label_names": _labels(chosen["labels"]),
+        "label_names": parse_labels(chosen["labels"]),
         "support_slices": [int(k) for k in slices.split(",")] if slices[:1].isdigit() else slices,
         "resume": chosen["resume"],
         **({"refiner": "$None", "inferer#estimate_quality": False} if chosen["fast"] else {}),
@@ -127,7 +128,7 @@ def click_on(image: str, at: tuple[str, ...], outside: tuple[str, ...], output: 
     from protoseg.api import Segmenter
     from protoseg.data.io.volumes import query_id
 
-    places = [(_place(text), True) for text in at] + [(_place(text), False) for text in outside]
+    places = [(parse_place(text), True) for text in at] + [(parse_place(text), False) for text in outside]
     options = _common(chosen)
     segmenter = Segmenter.from_pretrained(configs=chosen["configs"], progress=True, **options)
     session = segmenter.session(image, labels=[chosen["label"]])
@@ -269,33 +270,4 @@ def _common(chosen: Mapping[str, Any]) -> dict[str, Any]:
 
     given = {"weights": chosen["weights"]} if chosen["weights"] else {}
     # As text: MONAI's parser takes it for a value, and the report can hold it.
-    return {"device": str(best_device(chosen["device"])), **given, **_options(chosen["options"])}
-
-
-def _options(texts: tuple[str, ...]) -> dict[str, Any]:
-    import yaml
-
-    pairs = [text.partition("=") for text in texts]
-    for name, sign, _ in pairs:
-        if not sign:
-            raise InputError(f"--set {name}: expected ID=VALUE, such as choice=all.")
-    return {name: yaml.safe_load(value) for name, _, value in pairs}
-
-
-def _labels(text: str | None) -> Any:
-    if text is None or text.endswith(".json"):
-        return text
-    pairs = [part.strip().partition("=") for part in text.split(",")]
-    if not any(sign for _, sign, _ in pairs):
-        return [name for name, _, _ in pairs]
-    if not all(value.isdigit() for _, _, value in pairs):
-        raise InputError(f"--labels is '{text}'; expected names, liver,spleen, or values, liver=6,spleen=1.")
-    return {name: int(value) for name, _, value in pairs}
-
-
-def _place(text: str) -> tuple[float, float, float]:
-    try:
-        x, y, z = (float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"A click is at '{text}'; expected three numbers, X,Y,Z, such as 120,96,14.") from None
-    return x, y, z
+    return {"device": str(best_device(chosen["device"])), **given, **parse_options(chosen["options"])}

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
+from numpy.typing import NDArray
 
 from protoseg.data.io.label_files import DICOM_SUFFIXES, write_labels
+from protoseg.data.io.nifti_files import read_nifti
 from protoseg.data.io.results import LABEL_MAP, result_file
 from protoseg.data.io.volumes import query_id, read_image
 from protoseg.errors import InputError
@@ -60,7 +61,7 @@ def write_further_results(
     for report in reports if formats or statistics else ():
         query = query_id(report["query"])
         image = read_image(Path(report["query"]))
-        label_map = np.asarray(nibabel.load(result_file(folder, query, LABEL_MAP)).dataobj).astype(np.uint8)
+        label_map = _label_map(result_file(folder, query, LABEL_MAP))
         labels = {name: entry["value"] for name, entry in report["labels"].items()}
         for ending in (FORMATS[name] for name in formats):
             path = result_file(folder, query, ending)
@@ -74,3 +75,8 @@ def write_further_results(
         written.append(folder / "statistics.csv")
         write_statistics_csv(written[-1], rows)
     return written
+
+
+def _label_map(file: Path) -> NDArray[np.uint8]:
+    voxels, _ = read_nifti(file)
+    return voxels.astype(np.uint8)

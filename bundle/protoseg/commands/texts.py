@@ -1,0 +1,54 @@
+"""What texts of the command line mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from protoseg.errors import InputError
+
+__all__ = ["parse_labels", "parse_options", "parse_place"]
+
+
+def parse_options(texts: Sequence[str]) -> dict[str, Any]:
+    """Read overrides of config entries, ID=VALUE, the values as YAML.
+
+    Raises:
+        InputError: one has no value.
+    """
+    import yaml  # takes long, as all that the help does not need
+
+    pairs = [text.partition("=") for text in texts]
+    for name, sign, _ in pairs:
+        if not sign:
+            raise InputError(f"--set {name}: expected ID=VALUE, such as choice=all.")
+    return {name: yaml.safe_load(value) for name, _, value in pairs}
+
+
+def parse_labels(text: str | None) -> str | list[str] | dict[str, int] | None:
+    """Read a choice of labels: names, names with values, or the path of a `dataset.json`, which is given back.
+
+    Raises:
+        InputError: a value is no whole number.
+    """
+    if text is None or text.endswith(".json"):
+        return text
+    pairs = [part.strip().partition("=") for part in text.split(",")]
+    if not any(sign for _, sign, _ in pairs):
+        return [name for name, _, _ in pairs]
+    if not all(value.isdigit() for _, _, value in pairs):
+        raise InputError(f"--labels is '{text}'; expected names, liver,spleen, or values, liver=6,spleen=1.")
+    return {name: int(value) for name, _, value in pairs}
+
+
+def parse_place(text: str) -> tuple[float, float, float]:
+    """Read a place, X,Y,Z.
+
+    Raises:
+        InputError: it is not three numbers.
+    """
+    try:
+        x, y, z = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"A click is at '{text}'; expected three numbers, X,Y,Z, such as 120,96,14.") from None
+    return x, y, z
