@@ -16,12 +16,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from protoseg.moved import follow_old_names
+
 if TYPE_CHECKING:
     from protoseg.api import Segmentation, Segmenter, Session
 
 __all__ = ["Segmentation", "Segmenter", "Session", "__version__", "bundle_root"]
 
 __version__ = "0.1.0"
+
+follow_old_names()
 
 
 def bundle_root() -> str:

@@ -11,7 +11,7 @@ PACKAGE = Path(protoseg.__file__).parent
 APP = Path(__file__).resolve().parents[2] / "monailabel_app"
 # From the inside out; a room imports from those before it alone. Rooms of one line may import each other's files.
 ORDER = (
-    {"errors"},
+    {"errors", "moved"},
     {"files"},
     {"ops"},
     {"matching"},
