@@ -173,12 +173,12 @@ def test_training_replaces_the_weights_and_old_features_are_not_used(start, labe
     client.submit("person0", *label(0, ["liver", "spleen"]))
     client.submit("person1", *label(1, ["liver", "spleen"]))
     before = client.infer("oneshot", "person2").json()["labels"]["liver"]
-    steps = {"max_epochs": 1, "epoch_length": 2, "learning_rate": 0.0001}
+    steps = {"max_epochs": 1, "epoch_length": 2, "learning_rate": 0.00002}
     answer = client.http.post("/train/adapt", params={"run_sync": True}, json=steps).json()
     stats = client.http.get("/info/").json()["train_stats"]["adapt"]
-    assert answer == stats
+    assert answer == stats, stats
     assert (stats["state"], stats["epoch"], stats["iteration"], stats["total_iterations"]) == ("done", 1, 2, 2)
-    assert stats["used"] is True
+    assert stats["used"] is True, stats
     assert stats["best_metric"] > 0.5
     assert len(list((studies / ".protoseg" / "weights").iterdir())) == 1
     after = client.infer("oneshot", "person2").json()["labels"]["liver"]

@@ -29,7 +29,7 @@ def test_absent_weights_are_asked_for_by_name_and_place(name, tmp_path):
     while error is not None and not isinstance(error, InputError):
         error = error.__cause__
     assert str(error).startswith(f"Weights file {tmp_path}/models/{name}")
-    assert f"scripts/fetch_weights {name}" in str(error)
+    assert f"protoseg fetch {name}" in str(error)
 
 
 @pytest.mark.parametrize("name", NAMES)
