@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from typing import Any
 import click
 
 from protoseg import __version__, bundle_root
-from protoseg.commands.texts import parse_labels, parse_options, parse_place
+from protoseg.commands.texts import parse_labels, parse_options, parse_place, parse_slices
 from protoseg.errors import InputError
 
 __all__ = ["main"]
 
+Command = Callable[..., Any]
 BAD_INPUT, INTERRUPTED = 2, 130  # exit statuses
 
 overlays = click.option(
@@ -49,6 +50,18 @@ weights = click.option("--weights", metavar="FILE", help="Weights of the network
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 
 
+def engine(command: Command) -> Command:
+    """Add the options of every command that uses the network."""
+    for option in (settings, overlays, weights, device):
+        command = option(command)
+    return command
+
+
+def job(command: Command) -> Command:
+    """Add the options of every command that runs a workflow of the bundle."""
+    return output(engine(command))
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__)
 @click.option("-v", "--verbose", is_flag=True, help="Tell more on the way.")
@@ -63,7 +76,6 @@ def protoseg(verbose: bool) -> None:
 @protoseg.command()
 @click.argument("queries", nargs=-1, required=True)
 @click.option("--like", nargs=2, multiple=True, required=True, metavar="IMAGE LABELS", help="A labelled scan.")
-@output
 @click.option("--labels", help="Which labels: liver,spleen or liver=6,spleen=1. All when left out.")
 @click.option(
     "--slices", default="largest", show_default=True, help="Slices that serve: largest, thirds, all, or such as 12,15."
@@ -72,10 +84,7 @@ def protoseg(verbose: bool) -> None:
 @click.option("--save", default="", help="More formats: nrrd,mha,dicom_seg,rtstruct; the last two of DICOM series.")
 @click.option("--statistics", is_flag=True, help="Write statistics.csv: size, place and intensities of each label.")
 @click.option("--resume", is_flag=True, help="Leave out what has a result of the same settings.")
-@device
-@weights
-@overlays
-@settings
+@job
 @as_json
 def segment(queries: tuple[str, ...], like: tuple[tuple[str, str], ...], output: Path, **chosen: Any) -> None:
     """Segment scans, pictures, DICOM folders, or folders of these, by what is labelled in others.
@@ -88,16 +97,14 @@ def segment(queries: tuple[str, ...], like: tuple[tuple[str, str], ...], output:
     from protoseg.workflows.reports.tables import read_reports, report_table
 
     formats = check_formats(chosen["save"].split(",") if chosen["save"] else [])
-
     images, label_maps = (list(paths) for paths in zip(*like))
-    slices = chosen["slices"]
     overrides: dict[str, Any] = {
         "support_image": images,
         "support_label": label_maps,
         "query": list(queries),
         "output_dir": str(output),
         "label_names": parse_labels(chosen["labels"]),
-        "support_slices": [int(k) for k in slices.split(",")] if slices[:1].isdigit() else slices,
+        "support_slices": parse_slices(chosen["slices"]),
         "resume": chosen["resume"],
         **({"refiner": "$None", "inferer#estimate_quality": False} if chosen["fast"] else {}),
     }
@@ -118,10 +125,7 @@ def segment(queries: tuple[str, ...], like: tuple[tuple[str, str], ...], output:
 @click.option("--mm", is_flag=True, help="Places are in RAS+ mm, not voxels counted from 0.")
 @click.option("--label", default="structure", show_default=True, help="Name of the structure.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Label map; IMAGE_seg.nii.gz when left out.")
-@device
-@weights
-@overlays
-@settings
+@engine
 @as_json
 def click_on(image: str, at: tuple[str, ...], outside: tuple[str, ...], output: Path | None, **chosen: Any) -> None:
     """Segment a structure by clicks on it."""
@@ -140,11 +144,7 @@ def click_on(image: str, at: tuple[str, ...], outside: tuple[str, ...], output: 
 
 @protoseg.command()
 @data
-@output
-@device
-@weights
-@overlays
-@settings
+@job
 def evaluate(**chosen: Any) -> None:
     """Measure Dice and surfaces on scans whose labels are known."""
     shipped = str(Path(bundle_root()) / "models" / "model.pt")
@@ -153,11 +153,7 @@ def evaluate(**chosen: Any) -> None:
 
 @protoseg.command()
 @data
-@output
-@device
-@weights
-@overlays
-@settings
+@job
 def train(**chosen: Any) -> None:
     """Train the network by superpixels, without labels; a stopped run goes on."""
     _run("training", chosen)
@@ -165,11 +161,7 @@ def train(**chosen: Any) -> None:
 
 @protoseg.command()
 @data
-@output
-@device
-@weights
-@overlays
-@settings
+@job
 def adapt(**chosen: Any) -> None:
     """Adapt the weights that ship to scans without labels."""
     _run("training", {**chosen, "configs": ("adapt.yaml", *chosen["configs"])})

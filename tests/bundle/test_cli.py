@@ -143,6 +143,7 @@ def test_sub_commands_with_arguments_of_their_own_tell_them(protoseg, command):
         ),
         (["segment", "scan.nii.gz", *LIKE, "--weights", "absent.pt"], "Error: Weights file absent.pt does not exist."),
         (["segment", "scan.nii.gz", *LIKE, "--slices", "9", *SMALL], "Error: support_slices names slice 9, but the"),
+        (["segment", "scan.nii.gz", *LIKE, "--slices", "12,"], "Error: --slices is '12,'; expected largest, thirds"),
         (["segment", "scan.nii.gz", *LIKE, "--slices", "some", *SMALL], "Error: support_slices is 'some'; expected"),
         (["segment", "scan.nii.gz", *LIKE, "--labels", "liver=x"], "Error: --labels is 'liver=x'; expected names"),
         (["segment", "scan.nii.gz", *LIKE, "-o", "scan.nii.gz", *SMALL], "scan.nii.gz is a file, expected a folder"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from protoseg.errors import InputError
 
-__all__ = ["parse_labels", "parse_options", "parse_place"]
+__all__ = ["parse_labels", "parse_options", "parse_place", "parse_slices"]
 
 
 def parse_options(texts: Sequence[str]) -> dict[str, Any]:
@@ -52,3 +52,17 @@ def parse_place(text: str) -> tuple[float, float, float]:
     except ValueError:
         raise InputError(f"A click is at '{text}'; expected three numbers, X,Y,Z, such as 120,96,14.") from None
     return x, y, z
+
+
+def parse_slices(text: str) -> str | list[int]:
+    """Read a choice of slices: a word, which is given back, or indices such as 12,15.
+
+    Raises:
+        InputError: it begins like indices and is none.
+    """
+    if not text[:1].isdigit():
+        return text
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() for part in parts):
+        raise InputError(f"--slices is '{text}'; expected largest, thirds, all, or indices such as 12,15.")
+    return [int(part) for part in parts]
