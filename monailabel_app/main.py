@@ -24,17 +24,17 @@ from lib.infers.oneshot_click import AllLabelsClick, OneLabelClick
 from lib.infers.oneshot_scribbles import Scribbles
 from lib.options import read_options
 from lib.scoring import Certainty, Novelty
-from lib.server import repair_server
+from lib.server import patch_server
 from lib.strategies import ByScore
 from lib.studies import state_folder
 from lib.trainers.adapt import Adapt
 from protoseg import __version__
-from protoseg.data.support.label_registry import LabelLegend
+from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.library import SupportLibrary
 
 logger = logging.getLogger(__name__)
 
-repair_server()
+patch_server()
 
 
 class ProtosegApp(MONAILabelApp):
@@ -57,10 +57,10 @@ class ProtosegApp(MONAILabelApp):
         datastore = super().init_datastore()
         folder = state_folder(datastore)
         engine = Engine(self.options, folder)
-        legend = LabelLegend(folder / "labels.json")
+        registry = LabelRegistry(folder / "labels.json")
         library = SupportLibrary(
             folder / "supports",
-            legend,
+            registry,
             transform=engine.parts.preprocessing,
             image_size=engine.image_size,
             adjacent_slices=engine.parts.adjacent_slices,
@@ -68,7 +68,7 @@ class ProtosegApp(MONAILabelApp):
             limit=self.options.max_support_slices,
             limits=self.options.max_label_slices,
         )
-        self.context = Context(self.options, engine, datastore, legend, library, Traffic())
+        self.context = Context(self.options, engine, datastore, registry, library, Traffic())
         self.folder = folder
         return datastore
 

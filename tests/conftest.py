@@ -101,15 +101,15 @@ def write_chaos() -> Writer:
         numbers = range(1, SLICES + 1)
         for patient in mr:
             image, organs = abdomen(int(patient))
-            signal, truth = np.clip(image + 100, 0, None).astype(np.int16), drawn(organs, MR_GREY)
+            signal, ground_truth = np.clip(image + 100, 0, None).astype(np.int16), drawn(organs, MR_GREY)
             t2, t1 = (folder / "Train_Sets" / "MR" / patient / sequence for sequence in ("T2SPIR", "T1DUAL"))
             dicom_series(t2 / "DICOM_anon", signal, [f"IMG-0002-{n:05}.dcm" for n in numbers], "MR")
-            drawings(t2 / "Ground", truth, [f"IMG-0002-{n:05}.png" for n in numbers])
+            drawings(t2 / "Ground", ground_truth, [f"IMG-0002-{n:05}.png" for n in numbers])
             dicom_series(t1 / "DICOM_anon/InPhase", signal, [f"IMG-0004-{2 * n:05}.dcm" for n in numbers], "MR")
             dicom_series(
                 t1 / "DICOM_anon/OutPhase", signal // 2, [f"IMG-0004-{2 * n - 1:05}.dcm" for n in numbers], "MR"
             )
-            drawings(t1 / "Ground", truth, [f"IMG-0004-{2 * n:05}.png" for n in numbers])
+            drawings(t1 / "Ground", ground_truth, [f"IMG-0004-{2 * n:05}.png" for n in numbers])
         for patient in ct:
             image, organs = abdomen(int(patient))
             scan = folder / "Train_Sets" / "CT" / patient

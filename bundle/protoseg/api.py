@@ -72,7 +72,7 @@ class Segmenter:
             feature_cache_mb: bound of the features that are kept in memory.
             progress: show a progress bar over the slices.
             **options: of the inference config, such as device="cuda", precision="float32", modality="MR",
-                plane="sagittal" or choice="all".
+                plane="sagittal" or support_selection="all".
 
         Raises:
             InputError: an option does not exist, or the weights cannot be read or do not fit.

@@ -34,7 +34,11 @@ overlays = click.option(
     help="Lay a config over the job's: refiners/guided.yaml.",
 )
 settings = click.option(
-    "--set", "options", multiple=True, metavar="ID=VALUE", help="Set an entry of the config, such as choice=all."
+    "--set",
+    "options",
+    multiple=True,
+    metavar="ID=VALUE",
+    help="Set an entry of the config, such as support_selection=all.",
 )
 output = click.option(
     "-o",

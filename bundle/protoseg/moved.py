@@ -38,10 +38,11 @@ ROOMS = {
         "data.support": "supports:loading support_scans:scans support_library:library label_legend:label_registry",
         "data.episodes": "prepared_scans superpixels augmentations sampling",
         "data.preparation": "synthetic published_weights",
-        "ops": "parallel scan_cache:caching",
+        "ops": "parallel scan_cache:hashing",
     },
     "workflows": {
-        "workflows.handlers": "batches progress readable global_loss weight_average checkpoints",
+        "workflows": "work_list:resumable_sampler",
+        "workflows.handlers": "batches progress readable:skip_unreadable global_loss weight_average checkpoints",
         "workflows.evaluation": "evaluation_report:report metrics measures overlap_metrics surface_metrics summaries "
         "protocols truth:ground_truth timings case_tables bootstrap published_figures",
         "workflows.studies": "study study_plot:plot study_runs:runs study_variants:variants study_views:views "

@@ -10,7 +10,7 @@ from lib.background import Traffic
 from lib.engine import Engine
 from lib.options import Options
 from lib.studies import labelled_scans
-from protoseg.data.support.label_registry import LabelLegend
+from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.library import LabelledScan, LibraryState, SupportLibrary
 from protoseg.errors import InputError
 
@@ -24,7 +24,7 @@ class Context:
     options: Options
     engine: Engine
     datastore: LocalDatastore
-    legend: LabelLegend
+    registry: LabelRegistry
     library: SupportLibrary
     traffic: Traffic
 

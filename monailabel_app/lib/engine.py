@@ -23,7 +23,8 @@ from protoseg.engine.slice_axes import SliceAxes, same_plane, slice_axes
 from protoseg.errors import InputError
 from protoseg.networks.alpnet import ALPNet
 from protoseg.networks.weights import load_weights
-from protoseg.ops.caching import ScanCache, source_state
+from protoseg.ops.hashing import source_state
+from protoseg.ops.lru import LRUCache
 from protoseg.workflows.engine_parts import open_config, open_parts
 
 __all__ = ["Engine", "Scan"]
@@ -67,8 +68,8 @@ class Engine:
             self.refiner.cache = self.cache  # one for all
             if not self.refiner.sam.boxes_only:  # MedSAM takes no clicks
                 self.slice_segmenter = SamSliceSegmenter(self.refiner)
-        self._scans = ScanCache(options.scan_cache_mb * 2**20)
-        self._segmented = ScanCache(SEGMENTED_BYTES)
+        self._scans = LRUCache(options.scan_cache_mb * 2**20)
+        self._segmented = LRUCache(SEGMENTED_BYTES)
         # Of the weights it started from, so that other ones of `--conf weights` begin afresh.
         self.adapted_weights = folder / "weights" / f"{self._as_configured.encoding_fingerprint()}.pt"
         self._network = self._as_configured

@@ -16,7 +16,8 @@ from lib.context import Context
 from protoseg.engine.scan_coverage import scan_descriptors
 from protoseg.errors import InputError
 from protoseg.matching.coreset import uncovered
-from protoseg.ops.caching import ScanCache, fingerprint, source_state
+from protoseg.ops.hashing import fingerprint, source_state
+from protoseg.ops.lru import LRUCache
 
 __all__ = ["Certainty", "Novelty"]
 
@@ -92,7 +93,7 @@ class Novelty(_Score):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, "novelty", "How little each image looks like those that are labelled")
-        self._known = ScanCache(DESCRIPTOR_BYTES)
+        self._known = LRUCache(DESCRIPTOR_BYTES)
 
     def _basis(self, path: str) -> str | None:
         labelled = [source_state(other) for other in self._covering()]

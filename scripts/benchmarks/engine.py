@@ -1,7 +1,7 @@
 """Measure the engine against the bare encoder and against the published procedure: ratios, all from this run.
 
 The published procedure encodes support and query together for every slice and every label, in float32, one slice a
-call. The weights of the pyramid are those that ship; others are random.
+call. The weights of the FPN are those that ship; others are random.
 """
 
 import argparse
@@ -24,17 +24,17 @@ from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.support import SupportSet, support_from_scan
 from protoseg.files import write_json
 from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
-from protoseg.matching.kernel_matching import CellVoting
+from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.networks.alpnet import ALPNet
 from protoseg.networks.encoders import TimmEncoder
-from protoseg.networks.fpn import PyramidEncoder
+from protoseg.networks.fpn import FPNEncoder
 from protoseg.networks.weights import load_weights
 from protoseg.ops.precision import resolve_precision
 from protoseg.ops.settled_weights import settled_weights
 from protoseg.ops.slices import axial_slices, network_input, unfit_slices
 
 ENCODERS: dict[str, tuple[Callable[[], torch.nn.Module], int]] = {
-    "pyramid": (PyramidEncoder, 256),
+    "fpn": (FPNEncoder, 256),
     "vit_s14": (lambda: TimmEncoder("vit_small_patch14_dinov2.lvd142m"), 252),
     "vit_b14": (lambda: TimmEncoder("vit_base_patch14_dinov2.lvd142m"), 252),
     "vit_l14": (lambda: TimmEncoder("vit_large_patch14_dinov2.lvd142m"), 252),
@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--json", type=Path, help="where to write the figures")
     arguments = parser.parse_args(argv)
     slices = 8 if arguments.quick else SLICES
-    encoders = ["pyramid", "vit_s14"] if arguments.quick else arguments.encoders
+    encoders = ["fpn", "vit_s14"] if arguments.quick else arguments.encoders
     device = torch.device(arguments.device)
     precisions = list(dict.fromkeys(str(resolve_precision(device, p)).split(".")[1] for p in arguments.precisions))
     repeats = 1 if arguments.quick else arguments.repeats
@@ -91,8 +91,8 @@ class Benchmark:
         build, self.size = ENCODERS[encoder]
         self.name = f"{encoder} {precision}"
         self.device = device
-        network = ALPNet(encoder=build(), matching=CellVoting(), precision=precision).eval()
-        if encoder == "pyramid":
+        network = ALPNet(encoder=build(), matching=KernelMatching(), precision=precision).eval()
+        if encoder == "fpn":
             load_weights(network, Path(bundle_root()) / "models" / "model.pt")
         self.network = network.to(device, memory_format=torch.channels_last)  # as the bundle's configs have it
         self.volume, self.drawn = _phantom(slices)

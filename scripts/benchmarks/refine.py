@@ -34,7 +34,7 @@ from protoseg.sam.prompts import Prompt
 
 PRECISIONS = ("float32", "bfloat16")
 GRID = 512  # pixels of a slice, each way
-CELLS = 64  # of the coarse segmentation, each way
+PATCHES = 64  # of the coarse segmentation, each way
 CLICKS = 20  # timed
 POINTS = np.array([[200.0, 150.0], [260.5, 99.0]])
 LOGITS = torch.randn(256, 256, generator=torch.Generator().manual_seed(0))
@@ -104,7 +104,7 @@ def _refine(sam: Sam, labels: int, features: FeatureCache | None = None, clicks:
     for label in range(1, labels + 1):
         label_map[0, 100:200, 120 * label - 80 : 120 * label] = label
     classes = torch.arange(1 + labels)[:, None, None]
-    shares = fit_slices((torch.from_numpy(label_map)[:, None] == classes).float(), CELLS)
+    shares = fit_slices((torch.from_numpy(label_map)[:, None] == classes).float(), PATCHES)
     names = tuple(f"label_{label}" for label in range(1, labels + 1))
     coarse = CoarseSegmentation(label_map, (0.9 * shares + 0.02).log().half(), names)
     slices = torch.from_numpy(label_map)[:, None].float()

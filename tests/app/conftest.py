@@ -65,7 +65,7 @@ def label(dataset, tmp_path):
 
 
 @pytest.fixture
-def truth(dataset):
+def ground_truth(dataset):
     """Mask of an organ of a person, on the image's own voxels."""
 
     def read(number, name):

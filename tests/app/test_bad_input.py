@@ -21,7 +21,7 @@ REQUESTS = [
     ("oneshot", "../person1", {}, 404, "There is no image '../person1'"),
     ("twoshot", "person1", {}, 404, "There is no model 'twoshot'"),
     ("oneshot", "person1", {"label_prompt": [9]}, 400, "label_prompt holds 9; the labels are 1 (liver)."),
-    ("oneshot", "person1", {"components": "two"}, 400, "components is 'two'; choose"),
+    ("oneshot", "person1", {"component_filter": "two"}, 400, "component_filter is 'two'; choose"),
     ("oneshot", "person1", {"result_extension": ".exe"}, 400, "result_extension is '.exe'"),
 ]
 

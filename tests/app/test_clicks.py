@@ -30,8 +30,8 @@ def label_map(tmp_path):
 
 
 @pytest.mark.parametrize("person", [0, 1, 2])  # stored in three orientations
-def test_one_click_finds_the_whole_organ(start, truth, label_map, person):
-    client, liver = start(), truth(person, "liver")
+def test_one_click_finds_the_whole_organ(start, ground_truth, label_map, person):
+    client, liver = start(), ground_truth(person, "liver")
     click = middle(liver)
     found = label_map(
         client.infer("oneshot_click_one", f"person{person}", output="image", foreground=[click], background=[])
@@ -43,8 +43,8 @@ def test_one_click_finds_the_whole_organ(start, truth, label_map, person):
     assert dice(found == 1, liver) > 0.5
 
 
-def test_further_clicks_correct_what_was_found(start, truth, label_map):
-    client, liver = start(labels="liver,spleen"), truth(1, "liver")
+def test_further_clicks_correct_what_was_found(start, ground_truth, label_map):
+    client, liver = start(labels="liver,spleen"), ground_truth(1, "liver")
     assert client.http.get("/info/").json()["models"]["oneshot_click"]["labels"] == {"liver": 1, "spleen": 2}
     first = middle(liver)
 
@@ -56,7 +56,7 @@ def test_further_clicks_correct_what_was_found(start, truth, label_map):
     corrected = ask(liver=[first], spleen=[], background=[wrong]) == 1
     assert not corrected[tuple(wrong)]
     assert corrected[tuple(first)]
-    spleen = middle(truth(1, "spleen"))
+    spleen = middle(ground_truth(1, "spleen"))
     both = ask(liver=[first], spleen=[spleen], background=[wrong])
     assert both[tuple(first)] == 1
     assert both[tuple(spleen)] == 2
@@ -64,12 +64,12 @@ def test_further_clicks_correct_what_was_found(start, truth, label_map):
     assert np.array_equal(ask(liver=[first], spleen=[], background=[]) == 1, found), "clicks that are taken back"
 
 
-def test_clicks_add_to_what_was_labelled_before(start, label, truth, label_map):
+def test_clicks_add_to_what_was_labelled_before(start, label, ground_truth, label_map):
     client = start()
     client.submit("person0", *label(0, ["liver"]))
-    answer = client.infer("oneshot_click", "person1", liver=[middle(truth(1, "liver"))]).json()
+    answer = client.infer("oneshot_click", "person1", liver=[middle(ground_truth(1, "liver"))]).json()
     assert answer["label_names"] == {"liver": 1}
-    spleen = middle(truth(1, "spleen"))
+    spleen = middle(ground_truth(1, "spleen"))
     new = client.infer("oneshot_click_one", "person1", label="spleen", foreground=[spleen], background=[])
     assert new.json()["label_names"] == {"spleen": 1}
     volumes = [
@@ -79,9 +79,9 @@ def test_clicks_add_to_what_was_labelled_before(start, label, truth, label_map):
     assert volumes[0] == volumes[1], "without clicks it is auto-segmentation"
 
 
-def test_two_clients_click_on_their_own_organs(start, truth, label_map):
+def test_two_clients_click_on_their_own_organs(start, ground_truth, label_map):
     client = start()
-    clicks = {name: middle(truth(1, name)) for name in ("liver", "lungs")}
+    clicks = {name: middle(ground_truth(1, name)) for name in ("liver", "lungs")}
 
     def ask(who, *organs):
         points = [clicks[organ] for organ in organs]
@@ -94,8 +94,8 @@ def test_two_clients_click_on_their_own_organs(start, truth, label_map):
     assert np.array_equal(ask("ben", "lungs"), lungs)
 
 
-def test_scribbles_inside_and_outside(start, truth, studies, tmp_path, label_map):
-    client, liver = start(), truth(1, "liver")
+def test_scribbles_inside_and_outside(start, ground_truth, studies, tmp_path, label_map):
+    client, liver = start(), ground_truth(1, "liver")
     image = nibabel.load(studies / "person1.nii.gz")
     _, j, k = middle(liver)
     scribbles = np.zeros(liver.shape, np.uint8)
@@ -124,7 +124,10 @@ CLICK_MISTAKES = [
     ({"foreground": [[1, 2]]}, "The clicks of 'foreground' are [[1, 2]]; expected a list of voxels"),
     ({"foreground": "here"}, "The clicks of 'foreground' are 'here'; expected"),
     ({"label": "liver", "background": [[50, 50, 5]]}, "There is no click on 'liver' yet."),
-    ({"foreground": [[50, 50, 5]], "choice": "best"}, "choice is 'best'; choose 'similar', 'nearest' or 'all'."),
+    (
+        {"foreground": [[50, 50, 5]], "support_selection": "best"},
+        "support_selection is 'best'; choose 'similar', 'nearest' or 'all'.",
+    ),
 ]
 
 

@@ -32,7 +32,7 @@ def as_drawn_in_slicer(path, like, folder):
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz"])
-def test_answers_are_where_itk_sees_a_scan_with_two_forms(studies, label, truth, start, tmp_path, suffix):
+def test_answers_are_where_itk_sees_a_scan_with_two_forms(studies, label, ground_truth, start, tmp_path, suffix):
     for person in ("person0", "person1"):
         scan = nibabel.load(studies / f"{person}.nii.gz")
         moved = scan.affine.copy()
@@ -50,7 +50,7 @@ def test_answers_are_where_itk_sees_a_scan_with_two_forms(studies, label, truth,
     found = image_of(answer, tmp_path, suffix)
     np.testing.assert_allclose(point(found), point(studies / "person1.nii.gz"), atol=1e-3)
     voxels = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(found))).T == 1
-    liver = truth(1, "liver")
+    liver = ground_truth(1, "liver")
     assert 2 * (voxels & liver).sum() / (voxels.sum() + liver.sum()) > 0.5
     if suffix == ".nii.gz":
         header = nibabel.load(found).header

@@ -30,11 +30,11 @@ def stock_app(studies, dataset, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not STOCK_APP.exists(), reason="MONAI Label's sample apps are not installed")
-def test_the_stock_app_segments_by_the_support(stock_app, truth, studies):
+def test_the_stock_app_segments_by_the_support(stock_app, ground_truth, studies):
     assert stock_app.info()["models"]["protoseg"]["type"] == "segmentation"
     answer = stock_app.infer({"model": "protoseg", "image": "person1", "device": "cpu"})
     found = nibabel.load(answer["file"])
     np.testing.assert_allclose(found.affine, nibabel.load(studies / "person1.nii.gz").affine, atol=1e-4)
     liver = np.asarray(found.dataobj) == 4
-    assert liver.shape == truth(1, "liver").shape
-    assert 2 * (liver & truth(1, "liver")).sum() / (liver.sum() + truth(1, "liver").sum()) > 0.75
+    assert liver.shape == ground_truth(1, "liver").shape
+    assert 2 * (liver & ground_truth(1, "liver")).sum() / (liver.sum() + ground_truth(1, "liver").sum()) > 0.75

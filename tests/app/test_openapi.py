@@ -26,7 +26,17 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-OPTIONS = ("foreground", "background", "liver", "label", "label_prompt", "choice", "components", "label_info", "roi")
+OPTIONS = (
+    "foreground",
+    "background",
+    "liver",
+    "label",
+    "label_prompt",
+    "support_selection",
+    "component_filter",
+    "label_info",
+    "roi",
+)
 OPTIONS += ("result_extension", "result_dtype", "result_compress", "client_id", "reset_state", "device", "save_label")
 
 

@@ -36,7 +36,7 @@ def submit(client, image, label):
     return client.save_label(image, str(file), params={"label_info": info})
 
 
-def test_a_day_with_the_server(server, studies, label, truth, tmp_path):
+def test_a_day_with_the_server(server, studies, label, ground_truth, tmp_path):
     client = MONAILabelClient(server.url, tmpdir=str(tmp_path), client_id="anna")
     assert client.info()["strategies"].keys() == {"least_certain", "most_different"}
     for strategy in ("least_certain", "most_different"):
@@ -56,7 +56,7 @@ def test_a_day_with_the_server(server, studies, label, truth, tmp_path):
     assert said["labels"]["liver"]["support_slice"]["scan"] == "person0"
     assert submit(client, "person1", label(1, ["liver"]))["label"] == "person1"
     file, said = client.infer("oneshot", "person1", asked)
-    liver = truth(1, "liver")
+    liver = ground_truth(1, "liver")
     assert dice(read(file) == 1, liver) > dice(before == 1, liver) > 0.5, "it is better after the correction"
 
     answers = {image: client.infer("oneshot", image, asked)[1]["labels"] for image in ("person2", "person3")}
@@ -76,7 +76,7 @@ def test_a_day_with_the_server(server, studies, label, truth, tmp_path):
     after = server.start()
     assert after["datastore"]["label_tags"]["final"] == 3
     kept = studies / "labels" / "final" / "person2.nii.gz"
-    assert np.array_equal(np.asarray(nibabel.load(kept).dataobj) == 5, truth(2, "liver"))
+    assert np.array_equal(np.asarray(nibabel.load(kept).dataobj) == 5, ground_truth(2, "liver"))
     assert after["models"]["oneshot"]["labels"] == {"liver": 1}
     assert after["train_stats"]["adapt"]["state"] in ("stopped", "failed")
     assert requests.get(f"{server.url}/model/info/oneshot").status_code == 404

@@ -17,9 +17,9 @@ APP = Path(__file__).parents[2] / "monailabel_app"
 def dicom(monkeypatch):
     monkeypatch.syspath_prepend(str(APP))
     from lib.server import segmentation_objects
-    from lib.server.dcmqi import repair_dcmqi
+    from lib.server.dcmqi import patch_dcmqi
 
-    repair_dcmqi()
+    patch_dcmqi()
     return segmentation_objects
 
 

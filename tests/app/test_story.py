@@ -19,7 +19,7 @@ def dice(one, other):
     return 2 * (one & other).sum() / (one.sum() + other.sum())
 
 
-def test_what_is_labelled_in_one_image_is_found_in_another(start, label, truth, studies, tmp_path):
+def test_what_is_labelled_in_one_image_is_found_in_another(start, label, ground_truth, studies, tmp_path):
     client = start()
     refused = client.infer("oneshot", "person1")
     assert refused.status_code == 400
@@ -42,8 +42,8 @@ def test_what_is_labelled_in_one_image_is_found_in_another(start, label, truth, 
         (source.GetOrigin(), source.GetSpacing(), source.GetDirection()),
     ):
         assert mine == pytest.approx(theirs, abs=1e-4)
-    assert dice(found == 1, truth(1, "liver")) > 0.75
-    assert dice(found == 2, truth(1, "spleen")) > 0.4
+    assert dice(found == 1, ground_truth(1, "liver")) > 0.75
+    assert dice(found == 2, ground_truth(1, "spleen")) > 0.4
 
     liver = said["labels"]["liver"]
     assert liver["volume_ml"] == pytest.approx((found == 1).sum() * 4 * 4 * 18 / 1000, rel=1e-3)

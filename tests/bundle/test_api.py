@@ -22,7 +22,7 @@ NAMES = {"liver": 1, "spleen": 2}
 
 @pytest.fixture(scope="module")
 def pretrained():
-    return Segmenter.from_pretrained(image_size=64, precision="float32", device="cpu", components="none")
+    return Segmenter.from_pretrained(image_size=64, precision="float32", device="cpu", component_filter="none")
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from two_organs import CONFIGS, LPS, Overrides, ct, grey, infer, nifti, organs, 
 
 from protoseg.data.io.volumes import EXPECTED
 from protoseg.errors import InputError
-from protoseg.matching.kernel_matching import CellVoting
+from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.networks.alpnet import ALPNet
-from protoseg.networks.fpn import PyramidEncoder
+from protoseg.networks.fpn import FPNEncoder
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
@@ -48,7 +48,7 @@ def refusal(function: Callable[[], object]) -> str:
 
 def scaled_down(folder: Path) -> Path:
     """A network of another width, saved as training saves it."""
-    network = ALPNet(encoder=PyramidEncoder(channels=16), matching=CellVoting(scale=30.0))
+    network = ALPNet(encoder=FPNEncoder(channels=16), matching=KernelMatching(scale=30.0))
     path = folder / "other.pt"
     torch.save({"network": network.state_dict()}, path)
     return path

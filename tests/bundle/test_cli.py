@@ -14,7 +14,7 @@ from two_organs import ct, nifti, organs
 from protoseg.cli import main
 from protoseg.data.io.volumes import read_labels
 
-SMALL = ["--device", "cpu", "--set", "image_size=64", "--set", "precision=float32", "--set", "components=none"]
+SMALL = ["--device", "cpu", "--set", "image_size=64", "--set", "precision=float32", "--set", "component_filter=none"]
 
 
 @pytest.fixture
@@ -135,7 +135,10 @@ def test_sub_commands_with_arguments_of_their_own_tell_them(protoseg, command):
             ["segment", "scan.nii.gz", *LIKE, "--device", "tpu"],
             "Error: The device 'tpu' is not there; choose 'auto' or",
         ),
-        (["segment", "scan.nii.gz", *LIKE, "--set", "choice"], "Error: --set choice: expected ID=VALUE"),
+        (
+            ["segment", "scan.nii.gz", *LIKE, "--set", "support_selection"],
+            "Error: --set support_selection: expected ID=VALUE",
+        ),
         (["segment", "scan.nii.gz", *LIKE, "--set", "choise=all"], "Error: --choise: inference.yaml has no entry"),
         (
             ["segment", "scan.nii.gz", *LIKE, "--config", "absent.yaml"],

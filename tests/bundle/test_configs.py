@@ -9,7 +9,7 @@ import timm
 import torch
 from monai.bundle import ConfigParser
 
-from protoseg.networks.fpn import PyramidEncoder
+from protoseg.networks.fpn import FPNEncoder
 
 CONFIGS = Path(__file__).parents[2] / "bundle" / "configs"
 ENCODERS = sorted(path.stem for path in (CONFIGS / "encoders").glob("*.yaml"))
@@ -44,7 +44,7 @@ def test_an_encoder_fits_the_main_configs(encoder, main):
         assert parser.get_parsed_content("weights") is None  # or those that ship would be loaded into another encoder
 
 
-@pytest.mark.parametrize("encoder", [name for name in ENCODERS if name != "pyramid"])
+@pytest.mark.parametrize("encoder", [name for name in ENCODERS if name != "fpn"])
 def test_a_trained_network_needs_no_weights_of_the_encoder(encoder):
     parser = parse("train.yaml", f"encoders/{encoder}.yaml", weights="runs/training/best.pt")
     assert parser.get_parsed_content("encoder#encoder#weights") is None
@@ -75,7 +75,15 @@ def test_training_and_inference_agree():
     # Validation in the course of training leaves out refinement: it takes time, and judges the encoder.
     differing = {"dataset_dir", "output_dir", "label_names", "weights", "refiner", "initialize", "run"}
     shared = (train.keys() & infer.keys()) - differing
-    assert {"network", "network_def", "encoder", "matching", "precision", "preprocessing", "choice"} <= shared
+    assert {
+        "network",
+        "network_def",
+        "encoder",
+        "matching",
+        "precision",
+        "preprocessing",
+        "support_selection",
+    } <= shared
     assert {name: train[name] for name in shared} == {name: infer[name] for name in shared}
 
 
@@ -85,8 +93,8 @@ def test_evaluation_and_inference_refine_alike():
 
 
 @pytest.mark.parametrize("main", MAIN)
-def test_the_pyramid_is_built(main):
-    assert isinstance(parse(main, "encoders/pyramid.yaml").get_parsed_content("encoder"), PyramidEncoder)
+def test_the_fpn_is_built(main):
+    assert isinstance(parse(main, "encoders/fpn.yaml").get_parsed_content("encoder"), FPNEncoder)
 
 
 @pytest.mark.parametrize(

@@ -38,16 +38,16 @@ def voxels(folder):
 
 
 def garbled(dataset_dir, folder):
-    """The data set with nonsense for the truth of its test queries."""
+    """The data set with nonsense for the ground truth of its test queries."""
     (folder / "labels").mkdir(parents=True)
     (folder / "images").symlink_to(dataset_dir / "images")
     for path in (dataset_dir / "labels").iterdir():
         (folder / "labels" / path.name).symlink_to(path)
-    truth = folder / "labels" / "test_001.nii.gz"
-    labels = nib.load(truth)
+    ground_truth = folder / "labels" / "test_001.nii.gz"
+    labels = nib.load(ground_truth)
     nonsense = np.random.default_rng(0).permutation(np.asarray(labels.dataobj).ravel()).reshape(labels.shape)
-    truth.unlink()
-    nib.save(nib.Nifti1Image(nonsense, labels.affine), truth)
+    ground_truth.unlink()
+    nib.save(nib.Nifti1Image(nonsense, labels.affine), ground_truth)
     (folder / "dataset.json").write_text((dataset_dir / "dataset.json").read_text(encoding="utf-8"))
     return folder
 
@@ -72,7 +72,7 @@ def test_both_protocols_are_reported_side_by_side(start, tmp_path):
     run = json.loads((out / "run.json").read_text(encoding="utf-8"))
     assert (run["settings"]["seed"], run["settings"]["encoder"], run["settings"]["fold"]) == (
         "0",
-        "PyramidEncoder",
+        "FPNEncoder",
         "none",
     )
     assert [len(run["seconds"][protocol]) for protocol in figures["protocols"]] == [1, 1]

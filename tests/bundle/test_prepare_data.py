@@ -130,7 +130,7 @@ def test_published_mr_slices_stay_whole() -> None:
     parser = ConfigParser()
     parser.read_config([str(CONFIGS / "train.yaml"), str(CONFIGS / "datasets" / "chaos.yaml")])
     names = [type(transform).__name__ for transform in parser.get_parsed_content("preprocessing").transforms]
-    assert names == ["LoadVolumed", "LoadLabelsd", "OrientSlicesd", "SquarePixelsd", "NormaliseIntensityd"]
+    assert names == ["LoadVolumed", "LoadLabelsd", "OrientSlicesd", "SquarePixelsd", "NormalizeByModalityd"]
 
 
 def test_bad_input_ends_with_one_sentence(tmp_path: Path) -> None:

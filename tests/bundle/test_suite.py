@@ -138,8 +138,8 @@ def test_a_run_goes_on_where_it_was_stopped(suite, segmented, tmp_path):
 
 def test_results_of_other_settings_are_refused(suite):
     suite("--only", "pictures")
-    with pytest.raises(InputError, match="is not of this run: choice was 'similar', now 'all'"):
-        suite("--choice=all", "--only", "pictures")
+    with pytest.raises(InputError, match="is not of this run: support_selection was 'similar', now 'all'"):
+        suite("--support_selection=all", "--only", "pictures")
     with pytest.raises(InputError, match=r"is not of this run: refiner was {.*}, now None"):
         suite("--refiner", "None", "--only", "pictures")
 
@@ -187,7 +187,7 @@ def test_options_are_those_of_the_config(suite, segmented):
     for arguments, told in [
         (["--choise", "all"], "--choise: inference.yaml has no entry 'choise'"),
         (["--network#depth", "2", "--nothing#at_all", "2"], "--nothing#at_all: inference.yaml has no entry 'nothing'"),
-        (["--choice"], "--choice: expected --id value"),
+        (["--support_selection"], "--support_selection: expected --id value"),
         (["--configs", "refiners/none.yaml"], "refiners/none.yaml does not exist"),
     ]:
         with pytest.raises(InputError, match=told):

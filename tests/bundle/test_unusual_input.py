@@ -27,12 +27,12 @@ def result(output_dir: Path, name: str, *, picture_too: bool = False) -> tuple[n
     return np.asarray(image.dataobj), image.affine
 
 
-def assert_like_organs(labels: np.ndarray, truth: np.ndarray) -> None:
+def assert_like_organs(labels: np.ndarray, ground_truth: np.ndarray) -> None:
     """Both organs are found: Dice above 0.75, which even an untrained network reaches on its support."""
-    assert labels.shape == truth.shape
+    assert labels.shape == ground_truth.shape
     assert np.unique(labels).tolist() == [0, 1, 2]
     for value in (1, 2):
-        found, wanted = labels == value, truth == value
+        found, wanted = labels == value, ground_truth == value
         assert 2 * (found & wanted).sum() / (found.sum() + wanted.sum()) > 0.75
 
 

@@ -15,7 +15,7 @@ from protoseg.synthesis.anatomy import ABDOMEN_LABELS
 LABELLED = ("liver", "spleen", "right_kidney", "left_kidney")  # in the scan that scripts/serve submits
 
 
-def truth(chain, patient, organ):
+def ground_truth(chain, patient, organ):
     """The organ as drawn, bool (Z, Y, X), and the affine from its index (x, y, z) to LPS mm."""
     labels = Orientation("LPS", labels=None)(read_labels(chain.folder / f"data/labels/{patient}.nii.gz"))
     return (labels[0].numpy() == ABDOMEN_LABELS[organ]).T, LPS_TO_RAS @ labels.affine.numpy()
@@ -59,7 +59,7 @@ def test_auto_segmentation_draws_what_the_server_answered(chain, viewer):
     response = viewer.auto_segment("oneshot")
     assert response.status == 200, response.text()
     drawn = viewer.label_map()
-    shape = truth(chain, "test_001", "liver")[0].shape
+    shape = ground_truth(chain, "test_001", "liver")[0].shape
     values = answered(response, shape)
     labels = model(chain, "oneshot")["labels"]
     assert set(LABELLED) <= labels.keys()
@@ -67,12 +67,12 @@ def test_auto_segmentation_draws_what_the_server_answered(chain, viewer):
         np.testing.assert_array_equal(drawn[name].reshape(shape), values == value, err_msg=name)
     viewer.take_picture("ohif_auto_segmentation")
     for organ in LABELLED:  # the right place and not just the same array: above what a flipped map would score
-        assert dice(values == labels[organ], truth(chain, "test_001", organ)[0]) > 0.6, organ
+        assert dice(values == labels[organ], ground_truth(chain, "test_001", organ)[0]) > 0.6, organ
 
 
 def test_one_click_gives_the_whole_organ(chain, viewer):
     viewer.open("test_002")
-    spleen, affine = truth(chain, "test_002", "spleen")
+    spleen, affine = ground_truth(chain, "test_002", "spleen")
     response = viewer.click("oneshot_click", "spleen", middle(spleen, affine))
     assert response.status == 200, response.text()
     drawn = viewer.label_map()["spleen"].reshape(spleen.shape)
@@ -83,7 +83,7 @@ def test_one_click_gives_the_whole_organ(chain, viewer):
 
 def test_a_negative_click_takes_away(chain, viewer):
     before = viewer.label_map()["spleen"]
-    spleen, affine = truth(chain, "test_002", "spleen")
+    spleen, affine = ground_truth(chain, "test_002", "spleen")
     wrong = before.reshape(spleen.shape) & ~spleen
     point = middle(wrong, affine)
     response = viewer.click("oneshot_click", "background", point)
@@ -105,7 +105,7 @@ def test_submitting_stores_a_named_and_coded_segmentation(chain, viewer):
     assert dataset.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0].CodeValue == "78961009"
     scan = next(s for s in series_of(chain, "test_002") if s["MainDicomTags"]["Modality"] == "CT")
     assert dataset.ReferencedSeriesSequence[0].SeriesInstanceUID == scan["MainDicomTags"]["SeriesInstanceUID"]
-    spleen, affine = truth(chain, "test_002", "spleen")
+    spleen, affine = ground_truth(chain, "test_002", "spleen")
     stored = np.zeros(spleen.shape, bool)
     for frame, pixels in zip(dataset.PerFrameFunctionalGroupsSequence, dataset.pixel_array):
         corner = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)

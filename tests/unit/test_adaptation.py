@@ -22,7 +22,7 @@ from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmenta
 from protoseg.engine.support import SupportSet, support_from_scan
 from protoseg.errors import InputError
 from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
-from protoseg.matching.kernel_matching import CellVoting
+from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.matching.matching import Matching
 from protoseg.networks.alpnet import ALPNet
 from protoseg.networks.encoders import Encoder
@@ -52,7 +52,7 @@ class Shades(Encoder):
 
 
 def network(matching: Matching | None = None, *, slice_adapter: nn.Module | None = None) -> ALPNet:
-    return ALPNet(encoder=Shades(), matching=matching or CellVoting(), slice_adapter=slice_adapter)
+    return ALPNet(encoder=Shades(), matching=matching or KernelMatching(), slice_adapter=slice_adapter)
 
 
 def scene(seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -8,10 +8,15 @@ from torch import nn
 
 from protoseg.errors import InputError
 from protoseg.matching.adaptive_prototypes import ABSENT, AdaptivePrototypes
-from protoseg.matching.kernel_matching import CellVoting
+from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.networks.alpnet import ALPNet, EpisodeLoss, EpisodeOutput, alignment_loss
 
-MATCHINGS = [AdaptivePrototypes(), CellVoting(), CellVoting(novelty=0.7), CellVoting(selectivity=3.0, novelty=0.7)]
+MATCHINGS = [
+    AdaptivePrototypes(),
+    KernelMatching(),
+    KernelMatching(rejection_threshold=0.7),
+    KernelMatching(selectivity=3.0, rejection_threshold=0.7),
+]
 
 
 def random_episode(seed, *, episodes=1, labels=2, shots=2, queries=3, size=8, scale=4):
@@ -65,16 +70,16 @@ def test_order_of_shots_does_not_matter(matching, seed):
 @given(seed=st.integers(0, 2**16))
 def test_votes_are_probabilities(seed):
     support, query, masks = random_episode(seed)
-    matching = CellVoting(scale=30)
+    matching = KernelMatching(scale=30)
     votes = matching.match(query, matching.build(support, masks)).exp().sum(2)
     torch.testing.assert_close(votes, torch.ones_like(votes), atol=1e-3, rtol=0)
 
 
 @settings(deadline=None, max_examples=20)
-@given(seed=st.integers(0, 2**16), novelty=st.floats(-1, 1))
-def test_the_vote_against_the_support_speaks_for_the_background_alone(seed, novelty):
+@given(seed=st.integers(0, 2**16), rejection_threshold=st.floats(-1, 1))
+def test_the_vote_against_the_support_speaks_for_the_background_alone(seed, rejection_threshold):
     support, query, masks = random_episode(seed)
-    without, within = CellVoting(), CellVoting(novelty=novelty)
+    without, within = KernelMatching(), KernelMatching(rejection_threshold=rejection_threshold)
     before = without.match(query, without.build(support, masks)).exp()
     after = within.match(query, within.build(support, masks)).exp()
     assert (after[:, :, 0] >= before[:, :, 0] - 1e-6).all()
@@ -85,8 +90,8 @@ def test_the_vote_against_the_support_speaks_for_the_background_alone(seed, nove
 def test_what_the_support_does_not_show_is_background():
     support, unseen = torch.eye(3)[:2].T.view(1, 1, 3, 1, 2), torch.tensor([0.5, 0.6, 0.7]).view(1, 1, 3, 1, 1)
     masks = torch.tensor([0.0, 1.0]).view(1, 1, 1, 1, 2)
-    for novelty, winner in ((None, 1), (0.5, 1), (0.8, 0)):  # the cosine to the label is 0.57
-        matching = CellVoting(novelty=novelty)
+    for rejection_threshold, winner in ((None, 1), (0.5, 1), (0.8, 0)):  # the cosine to the label is 0.57
+        matching = KernelMatching(rejection_threshold=rejection_threshold)
         prototypes = matching.build(support, masks)
         assert matching.match(unseen, prototypes)[0, 0].argmax(0).item() == winner
         assert matching.match(support[..., 1:], prototypes)[0, 0].argmax(0).item() == 1
@@ -94,28 +99,28 @@ def test_what_the_support_does_not_show_is_background():
 
 def test_a_selective_vote_goes_by_the_most_alike_cell_and_not_by_how_many_there_are():
     label, other, query = (torch.tensor([x, y, z]) for x, y, z in ((0.96, 0.28, 0.0), (0.8, 0.0, 0.6), (1.0, 0.0, 0.0)))
-    # One cell of the label and 400 of the background.
+    # One patch of the label and 400 of the background.
     support = torch.stack([label, *[other] * 400]).T[None, None, :, None]
     masks = torch.tensor([1.0, *[0.0] * 400]).view(1, 1, 1, 1, -1)
     for selectivity, winner in ((1.0, 0), (4.0, 1)):
-        matching = CellVoting(selectivity=selectivity)
+        matching = KernelMatching(selectivity=selectivity)
         found = matching.match(query.view(1, 1, 3, 1, 1), matching.build(support, masks))
         assert found[0, 0].argmax(0).item() == winner
 
 
 def test_more_of_the_same_support_changes_nothing():
     support, query, masks = random_episode(5, shots=1)
-    matching = CellVoting(selectivity=3.0, novelty=0.76)
+    matching = KernelMatching(selectivity=3.0, rejection_threshold=0.76)
     once = matching.match(query, matching.build(support, masks))
     twice = matching.match(query, matching.build(support.repeat(1, 3, 1, 1, 1), masks.repeat(1, 1, 3, 1, 1)))
     torch.testing.assert_close(once, twice, atol=1e-4, rtol=1e-4)
 
 
 def test_slices_without_a_label_do_not_outvote_it():
-    """A cell between label and background; one slice shows the label, and more and more background alone."""
+    """A patch between label and background; one slice shows the label, and more and more background alone."""
     label, other = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
     query = torch.tensor([0.72, 0.69]).view(1, 1, 2, 1, 1)
-    matching = CellVoting(selectivity=3.0)
+    matching = KernelMatching(selectivity=3.0)
     for more in (0, 3, 30):
         support = torch.stack([torch.stack([label, other], dim=1), *[torch.stack([other, other], dim=1)] * more])
         masks = torch.zeros(1, 1, 1 + more, 1, 2)
@@ -125,11 +130,11 @@ def test_slices_without_a_label_do_not_outvote_it():
 
 
 def test_slices_that_look_like_the_query_count_for_more():
-    """The same cell is the label on one slice and background on the other."""
+    """The same patch is the label on one slice and background on the other."""
     support = torch.eye(2).T.view(1, 1, 2, 1, 2).expand(1, 2, 2, 1, 2)
     masks = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])[None, None]
     query = torch.tensor([1.0, 0.0]).view(1, 1, 2, 1, 1)
-    matching = CellVoting(selectivity=3.0, slice_scale=20.0)
+    matching = KernelMatching(selectivity=3.0, slice_scale=20.0)
     prototypes = matching.build(support, masks)
     for likeness, winner in (((0.9, 0.7), 1), ((0.7, 0.9), 0)):
         found = matching.match(query, replace(prototypes, likeness=torch.tensor([likeness])))
@@ -139,7 +144,7 @@ def test_slices_that_look_like_the_query_count_for_more():
 def test_an_unlike_slice_must_look_more_like_the_support():
     support, query = torch.eye(2).T.view(1, 1, 2, 1, 2), torch.tensor([0.8, 0.6]).view(1, 1, 2, 1, 1)
     masks = torch.tensor([1.0, 0.0]).view(1, 1, 1, 1, 2)
-    matching = CellVoting(selectivity=3.0, novelty=0.76, novelty_slope=2.0, novelty_rise=0.12)
+    matching = KernelMatching(selectivity=3.0, rejection_threshold=0.76, rejection_slope=2.0, rejection_rise=0.12)
     evidence = matching.evidence(query, matching.build(support, masks))
     winners = [matching.decide(evidence, torch.tensor([[u]]))[0, 0].argmax(0).item() for u in (0.0, 0.01, 0.04, 9.0)]
     assert winners == [1, 1, 0, 0], "the cosine to the label is 0.8, the bound 0.76, 0.78, 0.84 and 0.88"
@@ -151,12 +156,12 @@ def test_an_unlike_slice_must_look_more_like_the_support():
 def test_a_slice_that_was_not_labelled_for_a_label_says_nothing_against_it():
     """Slice 0 shows both and was labelled for the first label, slice 1 shows both and was labelled for the second."""
     first, second, other = torch.eye(3)
-    cells = torch.stack([first, second, other]).T  # 3 x 3 cells
-    support = cells[None, None, :, None].expand(1, 2, 3, 1, 3)
+    patches = torch.stack([first, second, other]).T  # 3 x 3 patches
+    support = patches[None, None, :, None].expand(1, 2, 3, 1, 3)
     masks = torch.zeros(1, 2, 2, 1, 3)
     masks[0, 0, 0, 0, 0] = masks[0, 1, 1, 0, 1] = 1
-    query = cells[None, None, :, None]
-    matching = CellVoting(scale=30.0, selectivity=3.0, novelty=0.76)
+    query = patches[None, None, :, None]
+    matching = KernelMatching(scale=30.0, selectivity=3.0, rejection_threshold=0.76)
     known = torch.tensor([[[True, False], [False, True]]])
     found = matching.match(query, matching.build(support, masks, known))[0, 0, :, 0]
     assert found.argmax(0).tolist() == [1, 2, 0]
@@ -167,7 +172,7 @@ def test_a_slice_that_was_not_labelled_for_a_label_says_nothing_against_it():
 
 def test_to_know_all_labels_is_the_ordinary_vote():
     support, query, masks = random_episode(5, shots=3)
-    matching = CellVoting(selectivity=3.0, novelty=0.76)
+    matching = KernelMatching(selectivity=3.0, rejection_threshold=0.76)
     ordinary = matching.match(query, matching.build(support, masks))
     known = torch.ones(masks.shape[:3], dtype=torch.bool)
     torch.testing.assert_close(ordinary, matching.match(query, matching.build(support, masks, known)))
@@ -175,7 +180,7 @@ def test_to_know_all_labels_is_the_ordinary_vote():
 
 def test_votes_stay_finite_where_nothing_is_alike():
     support, query = torch.ones(1, 1, 2, 1, 2), -torch.ones(1, 1, 2, 1, 1)
-    matching = CellVoting(scale=60.0, selectivity=4.0)
+    matching = KernelMatching(scale=60.0, selectivity=4.0)
     found = matching.match(query, matching.build(support, torch.tensor([1.0, 0.0]).view(1, 1, 1, 1, 2)))
     assert found.isfinite().all()
 
@@ -208,10 +213,10 @@ def test_a_structure_smaller_than_the_sampling_grid_keeps_its_prototype():
     masks[..., 2, 2] = 1  # nearest neighbour samples pixels 0, 4, 8, ...
     for matching in MATCHINGS:
         assert matching.build(support, masks).present.all()
-        own_cell = support[:, :, :, 0, 0, None, None].expand_as(query[:, :1])
-        scores = matching.match(own_cell, matching.build(support, masks))
+        own_patch = support[:, :, :, 0, 0, None, None].expand_as(query[:, :1])
+        scores = matching.match(own_patch, matching.build(support, masks))
         assert torch.isfinite(scores).all()
-    assert matching.match(own_cell, matching.build(support, masks))[0, 0, 1].exp().min() > 0.01
+    assert matching.match(own_patch, matching.build(support, masks))[0, 0, 1].exp().min() > 0.01
 
 
 def test_alignment_ignores_labels_that_were_predicted_nowhere():
@@ -261,33 +266,33 @@ def test_many_support_slices_vote_as_few_do(monkeypatch):
 
 @pytest.mark.parametrize("scale", [0, 61])
 def test_a_scale_that_floats_cannot_hold_is_refused(scale):
-    with pytest.raises(InputError, match=rf"^scale of CellVoting is {scale}; it must lie between 0 and 60\.$"):
-        CellVoting(scale=scale)
+    with pytest.raises(InputError, match=rf"^scale of KernelMatching is {scale}; it must lie between 0 and 60\.$"):
+        KernelMatching(scale=scale)
 
 
 @pytest.mark.parametrize("selectivity", [0.5, 5.0])
 def test_a_selectivity_that_is_out_of_range_is_refused(selectivity):
-    message = rf"^selectivity of CellVoting is {selectivity}; it must lie between 1 and 4\.$"
+    message = rf"^selectivity of KernelMatching is {selectivity}; it must lie between 1 and 4\.$"
     with pytest.raises(InputError, match=message):
-        CellVoting(selectivity=selectivity)
+        KernelMatching(selectivity=selectivity)
 
 
-def test_a_novelty_that_falls_with_unlikeness_is_refused():
-    message = r"^novelty_slope, novelty_rise and slice_scale of CellVoting are -1\.0, 0\.1 and 0\.0; "
+def test_a_rejection_threshold_that_falls_with_unlikeness_is_refused():
+    message = r"^rejection_slope, rejection_rise and slice_scale of KernelMatching are -1\.0, 0\.1 and 0\.0; "
     with pytest.raises(InputError, match=message):
-        CellVoting(novelty_slope=-1.0, novelty_rise=0.1)
+        KernelMatching(rejection_slope=-1.0, rejection_rise=0.1)
 
 
-def test_a_novelty_that_is_no_cosine_is_refused():
+def test_a_rejection_threshold_that_is_no_cosine_is_refused():
     with pytest.raises(
-        InputError, match=r"^novelty of CellVoting is 1\.5; it must lie between -1 and 1, or be null\.$"
+        InputError, match=r"^rejection_threshold of KernelMatching is 1\.5; it must lie between -1 and 1, or be null\.$"
     ):
-        CellVoting(novelty=1.5)
+        KernelMatching(rejection_threshold=1.5)
 
 
 def test_selective_votes_have_a_gradient_where_nothing_is_alike():
     """Votes underflow between opposite vectors."""
-    matching = CellVoting(scale=60.0, selectivity=4.0)
+    matching = KernelMatching(scale=60.0, selectivity=4.0)
     support = torch.tensor([1.0, 0.0]).view(1, 1, 2, 1, 1)
     query = torch.tensor([-1.0, 1e-3]).view(1, 1, 2, 1, 1).requires_grad_()
     scores = matching.match(query, matching.build(support, torch.ones(1, 1, 1, 8, 8)))

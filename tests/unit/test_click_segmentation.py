@@ -15,15 +15,15 @@ from protoseg.errors import InputError
 from protoseg.workflows.studies.clicks import click_figures, study_clicks
 
 
-def dice(prediction, truth, name):
-    found, true = prediction.label_map == LABELS[name], truth == LABELS[name]
+def dice(prediction, ground_truth, name):
+    found, true = prediction.label_map == LABELS[name], ground_truth == LABELS[name]
     return 2 * (found & true).sum() / (found.sum() + true.sum())
 
 
 def test_one_click_finds_the_organ_and_stops_where_it_ends():
-    volume, truth = scan()
+    volume, ground_truth = scan()
     prediction = segment_from_clicks(volume, [Click(5, 22, 20)], network(), **arguments())
-    assert dice(prediction, truth, "ball") > 0.85
+    assert dice(prediction, ground_truth, "ball") > 0.85
     assert not prediction.label_map[[0, 1, 9]].any(), "an empty slice stays empty"
     assert not prediction.label_map[:, :, 40:].any(), "the look-alike is not connected to what was clicked on"
     assert list(prediction.findings) == ["ball"]
@@ -32,21 +32,21 @@ def test_one_click_finds_the_organ_and_stops_where_it_ends():
 
 
 def test_two_labels_at_once():
-    volume, truth = scan()
+    volume, ground_truth = scan()
     clicks = [Click(5, 22, 20), Click(5, 50, 30, True, 2)]
     prediction = segment_from_clicks(volume, clicks, network(), **arguments())
-    assert dice(prediction, truth, "ball") > 0.85
-    assert dice(prediction, truth, "rod") > 0.9
+    assert dice(prediction, ground_truth, "ball") > 0.85
+    assert dice(prediction, ground_truth, "rod") > 0.9
     assert list(prediction.findings) == ["ball", "rod"]
 
 
 def test_a_correction_makes_the_result_better_and_every_click_is_honoured():
-    volume, truth = scan()
-    both = np.where(truth == 5, 5, 0)
+    volume, ground_truth = scan()
+    both = np.where(ground_truth == 5, 5, 0)
     both[:, 15:30, 45:60] = np.where(np.asarray(volume)[0].transpose(2, 1, 0)[:, 15:30, 45:60] == 1, 5, 0)
     clicks, scores = [], []
     session = ClickSegmentation(volume, network(), **arguments())
-    found = np.zeros(truth.shape, bool)
+    found = np.zeros(ground_truth.shape, bool)
     for _ in range(4):
         clicks.append(next_click(both == 5, found))
         prediction = session.segment(clicks)
@@ -109,17 +109,17 @@ def test_a_volume_is_encoded_once():
 
 
 def test_clicks_correct_what_another_scan_tells_of():
-    volume, truth = scan()
-    other, other_truth = scan(shift=4)
-    drawn = torch.from_numpy(other_truth.astype(np.int16)).permute(2, 1, 0)[None]
+    volume, ground_truth = scan()
+    other, other_ground_truth = scan(shift=4)
+    drawn = torch.from_numpy(other_ground_truth.astype(np.int16)).permute(2, 1, 0)[None]
     support = support_from_scan(other, drawn, LABELS, scan="b", image_size=SIZE)
     session = ClickSegmentation(volume, network(), **arguments(support=support))
     before = session.segment([])
-    assert dice(before, truth, "rod") > 0.8
+    assert dice(before, ground_truth, "rod") > 0.8
     after = session.segment([Click(5, 22, 52, False), Click(5, 22, 20)])
     assert after.label_map[5, 22, 52] == 0 and after.label_map[5, 22, 20] == LABELS["ball"]
-    assert dice(after, truth, "ball") >= dice(before, truth, "ball")
-    assert dice(after, truth, "rod") > 0.8
+    assert dice(after, ground_truth, "ball") >= dice(before, ground_truth, "ball")
+    assert dice(after, ground_truth, "rod") > 0.8
     assert set(after.findings) == set(LABELS)
 
 
@@ -163,15 +163,15 @@ def test_clicks_that_cannot_be_used_are_refused(clicks, message):
 
 
 def test_scribbles_are_seeds():
-    volume, truth = scan()
-    scribbles = np.zeros(truth.shape, np.uint8)
+    volume, ground_truth = scan()
+    scribbles = np.zeros(ground_truth.shape, np.uint8)
     scribbles[5, 22, 14:27] = 1
     scribbles[4, 50, 26:34] = 2
     scribbles[5, 10:40, 40] = BACKGROUND_SCRIBBLE
     scribbles[8, 2, 2] = BACKGROUND_SCRIBBLE
     prediction = segment_from_scribbles(volume, scribbles, network(), **arguments())
-    assert dice(prediction, truth, "ball") > 0.85
-    assert dice(prediction, truth, "rod") > 0.7
+    assert dice(prediction, ground_truth, "ball") > 0.85
+    assert dice(prediction, ground_truth, "rod") > 0.7
     values = np.array([0, *LABELS.values()])
     drawn = (scribbles > 0) & (scribbles != BACKGROUND_SCRIBBLE)
     np.testing.assert_array_equal(prediction.label_map[drawn], values[scribbles[drawn]])
@@ -179,20 +179,20 @@ def test_scribbles_are_seeds():
 
 
 def test_scribbles_that_cannot_be_used_are_refused():
-    volume, truth = scan()
+    volume, ground_truth = scan()
     with pytest.raises(
         InputError, match=r"are \(10, 64, 63\), but the volume's slices, rows and columns are \(10, 64, 64"
     ):
         segment_from_scribbles(volume, np.zeros((10, 64, 63), np.uint8), network(), **arguments())
     with pytest.raises(InputError, match="hold the value 7"):
-        segment_from_scribbles(volume, np.full(truth.shape, 7, np.uint8), network(), **arguments())
+        segment_from_scribbles(volume, np.full(ground_truth.shape, 7, np.uint8), network(), **arguments())
     with pytest.raises(InputError, match="Nothing is clicked on yet"):
-        segment_from_scribbles(volume, np.zeros(truth.shape, np.uint8), network(), **arguments())
+        segment_from_scribbles(volume, np.zeros(ground_truth.shape, np.uint8), network(), **arguments())
 
 
 def test_the_study_tells_of_every_click():
-    volume, truth = scan()
-    drawn = torch.from_numpy(truth.astype(np.int16)).permute(2, 1, 0)[None]
+    volume, ground_truth = scan()
+    drawn = torch.from_numpy(ground_truth.astype(np.int16)).permute(2, 1, 0)[None]
     rows = list(study_clicks(volume, drawn, {**LABELS, "absent": 3}, network(), scan="a", clicks=2, image_size=SIZE))
     assert [row[:3] for row in rows if row.label == "ball"] == [("a", "ball", 1), ("a", "ball", 2)]
     assert all(row.dice > 0.8 and row.seconds > 0 for row in rows)

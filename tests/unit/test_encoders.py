@@ -16,7 +16,7 @@ from torchvision.models.segmentation import deeplabv3_resnet101
 from protoseg.errors import InputError
 from protoseg.networks.deeplab import DeepLabEncoder
 from protoseg.networks.encoders import Encoder, TimmEncoder
-from protoseg.networks.fpn import PyramidEncoder, coordinates
+from protoseg.networks.fpn import FPNEncoder, coordinates
 from protoseg.networks.weights import load_weights
 
 TINY_VIT = {"embed_dim": 48, "depth": 2, "num_heads": 3}
@@ -29,14 +29,14 @@ KINDS: dict[str, tuple[Callable[[], Encoder], int, int]] = {  # how to build it,
     "clip": (lambda: TimmEncoder("vit_base_patch16_clip_224", **TINY_VIT), 48, 16),
     "convnext": (lambda: TimmEncoder("convnext_atto", dims=(8, 16, 24, 32)), 24, 16),
     "resnet": (lambda: TimmEncoder("resnet10t", channels=(8, 16, 24, 32), closest_stride=8), 16, 8),
-    "pyramid": (lambda: tiny_pyramid(), 16, 8),
+    "fpn": (lambda: tiny_fpn(), 16, 8),
 }
 BUNDLE = Path(__file__).parents[2] / "bundle"
 CONFIGS = sorted((BUNDLE / "configs" / "encoders").glob("*.yaml"))
 
 
-def tiny_pyramid() -> PyramidEncoder:
-    return PyramidEncoder(channels=16, widths=(8, 8, 16, 16, 24))
+def tiny_fpn() -> FPNEncoder:
+    return FPNEncoder(channels=16, widths=(8, 8, 16, 16, 24))
 
 
 @pytest.fixture(scope="module")
@@ -139,14 +139,14 @@ def test_pretrained_without_internet_says_what_to_put_where(tmp_path: Path, monk
     )
 
 
-def test_pyramid_has_three_to_four_million_parameters() -> None:
-    encoder = PyramidEncoder()
+def test_fpn_has_three_to_four_million_parameters() -> None:
+    encoder = FPNEncoder()
     assert sum(parameter.numel() for parameter in encoder.parameters()) == 3_403_400
     assert (encoder.channels, encoder.stride) == (128, 8)
 
 
-def test_pyramid_in_channels_last_gives_the_same() -> None:
-    encoder, image = tiny_pyramid().eval(), torch.randn(2, 3, 64, 40)
+def test_fpn_in_channels_last_gives_the_same() -> None:
+    encoder, image = tiny_fpn().eval(), torch.randn(2, 3, 64, 40)
     with torch.no_grad():
         expected = encoder(image)
         actual = encoder.to(memory_format=torch.channels_last)(image.contiguous(memory_format=torch.channels_last))
@@ -174,7 +174,7 @@ def test_deeplab_takes_torchvisions_checkpoint_without_its_heads(tmp_path: Path)
 
 @pytest.mark.parametrize("wrap", [lambda state: state, lambda state: {"network": state, "epoch": torch.tensor(3)}])
 def test_own_checkpoint_comes_back(tmp_path: Path, wrap: Callable[[dict[str, Tensor]], object]) -> None:
-    trained, fresh = tiny_pyramid(), tiny_pyramid()
+    trained, fresh = tiny_fpn(), tiny_fpn()
     torch.save(wrap(trained.state_dict()), tmp_path / "model.pt")
     load_weights(fresh, tmp_path / "model.pt")
     for expected, actual in zip(trained.parameters(), fresh.parameters()):
@@ -197,7 +197,7 @@ def test_damaged_checkpoints_are_refused(tmp_path: Path, content: object, messag
     else:
         torch.save(content, path)
     with pytest.raises(InputError) as caught:
-        load_weights(tiny_pyramid(), path)
+        load_weights(tiny_fpn(), path)
     assert str(caught.value).startswith(f"Weights file {path}")
     assert message in str(caught.value)
 
@@ -250,7 +250,7 @@ def test_override_file_defines_an_encoder(tmp_path: Path, path: Path) -> None:
 
 def test_coordinates_are_dropped_in_training_only():
     torch.manual_seed(0)
-    encoder = PyramidEncoder(channels=8, widths=(8, 8, 8, 8, 8), coordinate_dropout=0.5)
+    encoder = FPNEncoder(channels=8, widths=(8, 8, 8, 8, 8), coordinate_dropout=0.5)
     images = torch.zeros(1, 3, 32, 32).expand(40, 3, 32, 32)
     with torch.no_grad():
         features = encoder(images)

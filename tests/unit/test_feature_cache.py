@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from protoseg.engine.feature_cache import FeatureCache
-from protoseg.matching.kernel_matching import CellVoting
+from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.networks.alpnet import ALPNet
-from protoseg.networks.fpn import PyramidEncoder
+from protoseg.networks.fpn import FPNEncoder
 from protoseg.ops.fingerprint import weights_fingerprint
 from protoseg.ops.settled_weights import settled_weights
 from protoseg.ops.slices import network_input
@@ -19,7 +19,7 @@ from protoseg.ops.slices import network_input
 
 def network(seed=0):
     torch.manual_seed(seed)
-    return ALPNet(encoder=PyramidEncoder(channels=8, widths=(8, 8, 8, 8, 8))).eval()
+    return ALPNet(encoder=FPNEncoder(channels=8, widths=(8, 8, 8, 8, 8))).eval()
 
 
 def slices(count, seed=0):
@@ -107,7 +107,7 @@ def test_the_fingerprint_is_of_structure_and_values():
     assert weights_fingerprint(network()) == weights_fingerprint(network())
     assert weights_fingerprint(network()) != weights_fingerprint(network(seed=1))
     assert weights_fingerprint(nn.ReLU()) != weights_fingerprint(nn.GELU())
-    assert weights_fingerprint(CellVoting(scale=20)) != weights_fingerprint(CellVoting(scale=30))
+    assert weights_fingerprint(KernelMatching(scale=20)) != weights_fingerprint(KernelMatching(scale=30))
 
 
 def test_settled_weights_are_looked_at_once():
@@ -123,7 +123,7 @@ def test_settled_weights_are_looked_at_once():
 def test_another_matching_or_mode_needs_no_new_features():
     cache, net, images = FeatureCache(), network(), slices(2)
     cache.encode(net, images)
-    net.matching = CellVoting()
+    net.matching = KernelMatching()
     cache.encode(net.train().eval(), images)
     assert (cache.misses, cache.hits) == (2, 2)
 

@@ -1,4 +1,4 @@
-"""Feature pictures: alike cells have alike colours, and what is not shown is black."""
+"""Feature pictures: alike patches have alike colours, and what is not shown is black."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import torch
 
-from protoseg.networks.fpn import PyramidEncoder
+from protoseg.networks.fpn import FPNEncoder
 from protoseg.workflows.studies.feature_pictures import draw_features, principal_colours
 
 
@@ -28,7 +28,7 @@ def test_scans_are_drawn_in_two_rows_each(tmp_path: Path) -> None:
     for name in ("one", "two"):
         volume = rng.normal(0, 100, (24, 20, 6)).astype(np.float32)
         nib.save(nib.Nifti1Image(volume, np.diag([8.0, 8.0, 5.0, 1.0])), tmp_path / f"{name}.nii.gz")
-    encoder = {"_target_": f"{PyramidEncoder.__module__}.PyramidEncoder", "channels": 16}
+    encoder = {"_target_": f"{FPNEncoder.__module__}.FPNEncoder", "channels": 16}
     overrides = {"weights": None, "encoder#encoder": encoder, "image_size": 32, "modality": "ct", "device": "cpu"}
     figure = draw_features([tmp_path / "one.nii.gz", tmp_path / "two.nii.gz"], overrides=overrides, columns=3)
     assert len(figure.axes) == 12

@@ -96,7 +96,7 @@ def test_the_page_names_each_published_method_and_its_source(page):
 def test_the_page_shows_both_protocols_and_how_it_was_made(page):
     text = " ".join(page.texts)
     assert "Knows the support and the query's image." in text
-    assert "from the query's own truth which slices hold an organ" in text
+    assert "from the query's own ground truth which slices hold an organ" in text
     assert "85.00 by scan, 67.50 by slice" in text
     for said in ("best.pt", RUN["command"], "torch 2.15.0", "anna, slice 3", "1 of 9 slices"):
         assert said in text

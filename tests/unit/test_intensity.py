@@ -9,8 +9,8 @@ from monai.transforms import Compose, Invertd, Orientationd
 from protoseg.data.preprocessing.intensity import (
     CropBody,
     CropBodyd,
-    NormaliseIntensity,
-    NormaliseIntensityd,
+    NormalizeByModality,
+    NormalizeByModalityd,
     modality_of,
 )
 from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed
@@ -37,34 +37,34 @@ def body(*, inside: float, outside: float, table: float | None = None, noise: fl
 
 def test_ct_window_with_fixed_statistics() -> None:
     image = scan([-1000, -125, 75, 275, 3000])
-    normalised = NormaliseIntensity(subtrahend=0, divisor=255)(image)
+    normalised = NormalizeByModality(subtrahend=0, divisor=255)(image)
     assert normalised.flatten().tolist() == pytest.approx([0, 0, 0.5, 1, 1])
     assert image.flatten().tolist() == [-1000, -125, 75, 275, 3000]
 
 
 def test_ct_of_its_own_statistics() -> None:
-    normalised = NormaliseIntensity("ct")(scan([-1000, -125, 75, 275, 3000]))
+    normalised = NormalizeByModality("ct")(scan([-1000, -125, 75, 275, 3000]))
     scaled = np.array([0, 0, 127.5, 255, 255])
     assert normalised.flatten().tolist() == pytest.approx((scaled - scaled.mean()) / scaled.std(), abs=1e-5)
 
 
 def test_mr_cuts_the_brightest_voxels() -> None:
     values = np.arange(1000, dtype=np.float32)
-    normalised = NormaliseIntensity()(scan(values))
+    normalised = NormalizeByModality()(scan(values))
     cut = values.clip(max=np.percentile(values, 99.5))
     np.testing.assert_allclose(normalised.flatten(), (cut - cut.mean()) / cut.std(), atol=1e-4)
 
 
 def test_channels_of_a_picture_are_normalised_apart() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 9, 8, 1)) / [[[[1]]], [[[2]]], [[[5]]]]
-    normalised = NormaliseIntensity()(scan(pixels, kind="picture"))
+    normalised = NormalizeByModality()(scan(pixels, kind="picture"))
     assert normalised.shape == (3, 9, 8, 1)
     np.testing.assert_allclose(normalised.mean(dim=(1, 2, 3)), [0, 0, 0], atol=1e-5)
     np.testing.assert_allclose(normalised.std(dim=(1, 2, 3), unbiased=False), [1, 1, 1], atol=1e-5)
 
 
 def test_image_outside_the_window_is_zero() -> None:
-    assert NormaliseIntensity("ct")(scan([1000, 2000, 3000])).flatten().tolist() == [0, 0, 0]
+    assert NormalizeByModality("ct")(scan([1000, 2000, 3000])).flatten().tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_modality(values: list[float], kind: str, modality: str) -> None:
 
 def test_unknown_modality_is_refused() -> None:
     with pytest.raises(InputError) as error:
-        NormaliseIntensity("pet")(scan([0, 1]))  # type: ignore[arg-type]
+        NormalizeByModality("pet")(scan([0, 1]))  # type: ignore[arg-type]
     assert str(error.value) == "modality: found 'pet', expected auto, ct, mr, picture."
 
 
@@ -158,7 +158,7 @@ def test_crop_and_orientation_are_inverted_exactly() -> None:
 
 
 def test_dictionary_form_leaves_the_rest() -> None:
-    item = NormaliseIntensityd("image", modality="ct", subtrahend=0, divisor=255)({"image": scan([75]), "fold": 1})
+    item = NormalizeByModalityd("image", modality="ct", subtrahend=0, divisor=255)({"image": scan([75]), "fold": 1})
     assert (item["image"].item(), item["fold"]) == (0.5, 1)
 
 

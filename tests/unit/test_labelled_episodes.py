@@ -15,7 +15,7 @@ from protoseg.data.pretraining.labelled_episodes import LabelledEpisodes
 from protoseg.errors import InputError
 from protoseg.losses.matching import MatchingLoss, PairEncoding
 from protoseg.networks.alpnet import ALPNet
-from protoseg.networks.fpn import PyramidEncoder
+from protoseg.networks.fpn import FPNEncoder
 from protoseg.synthesis.subjects import BACKDROP, STRUCTURES
 
 SIZE = 64
@@ -127,7 +127,7 @@ def test_the_config_knows_the_structures() -> None:
 
 def test_a_small_training_run_lowers_the_loss(dataset: LabelledEpisodes) -> None:
     torch.manual_seed(0)
-    network = ALPNet(encoder=PyramidEncoder(channels=16, widths=(8, 8, 16, 16, 16)))
+    network = ALPNet(encoder=FPNEncoder(channels=16, widths=(8, 8, 16, 16, 16)))
     loss_function, encoding = MatchingLoss(labels=len(STRUCTURES), backdrop=BACKDROP), PairEncoding()
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     losses = []

@@ -9,7 +9,7 @@ import torch
 
 from protoseg.errors import InputError
 from protoseg.networks.encoders import Encoder, TimmEncoder
-from protoseg.networks.fpn import PyramidEncoder
+from protoseg.networks.fpn import FPNEncoder
 from protoseg.networks.lora import adapt, merge
 from protoseg.networks.weights import load_weights
 
@@ -21,7 +21,7 @@ BUILD: dict[str, Callable[[], Encoder]] = {
     "dinov3": lambda: TimmEncoder("vit_small_patch16_dinov3", embed_dim=48, depth=1, num_heads=3, init_values=1.0),
     "resnet": lambda: TimmEncoder("resnet10t", channels=(8, 16, 24, 32), drop_path_rate=0.5),
     "convnext": lambda: TimmEncoder("convnext_atto", dims=(8, 16, 24, 32)),
-    "pyramid": lambda: PyramidEncoder(channels=16, widths=(8, 8, 16, 16, 24)),
+    "fpn": lambda: FPNEncoder(channels=16, widths=(8, 8, 16, 16, 24)),
 }
 
 
@@ -116,9 +116,9 @@ def test_lora_trains_under_gradient_checkpointing() -> None:
 
 
 def test_checkpoint_of_other_tuning_is_explained(tmp_path: Path) -> None:
-    torch.save(adapt(BUILD["pyramid"](), tuning="lora").state_dict(), tmp_path / "model.pt")
+    torch.save(adapt(BUILD["fpn"](), tuning="lora").state_dict(), tmp_path / "model.pt")
     with pytest.raises(InputError, match=r"Only the file has LoRA adapters: set tuning to what"):
-        load_weights(adapt(BUILD["pyramid"](), tuning="frozen"), tmp_path / "model.pt")
+        load_weights(adapt(BUILD["fpn"](), tuning="frozen"), tmp_path / "model.pt")
 
 
 @pytest.mark.parametrize(
@@ -131,5 +131,5 @@ def test_checkpoint_of_other_tuning_is_explained(tmp_path: Path) -> None:
 )
 def test_wrong_arguments_are_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        adapt(BUILD["pyramid"](), **arguments)
+        adapt(BUILD["fpn"](), **arguments)
     assert str(caught.value) == message

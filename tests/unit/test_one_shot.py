@@ -16,10 +16,10 @@ from protoseg.engine.slice_axes import GUESSED
 from protoseg.engine.support import support_from_scan
 from protoseg.errors import InputError
 from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
-from protoseg.matching.kernel_matching import CellVoting
+from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.networks.alpnet import ALPNet
 from protoseg.networks.encoders import TimmEncoder
-from protoseg.networks.fpn import PyramidEncoder
+from protoseg.networks.fpn import FPNEncoder
 from protoseg.networks.slice_adapter import SliceAdapter
 
 SIZE = 32
@@ -55,7 +55,7 @@ def scene(slices=6, *, width=SIZE, height=SIZE, discs=1):
 
 
 def network(matching=None):
-    return ALPNet(encoder=Shades(), matching=CellVoting() if matching is None else matching)
+    return ALPNet(encoder=Shades(), matching=KernelMatching() if matching is None else matching)
 
 
 def dice(prediction, labels, value):
@@ -63,12 +63,12 @@ def dice(prediction, labels, value):
     return 2 * (first & second).sum() / (first.sum() + second.sum())
 
 
-@pytest.mark.parametrize("matching", [CellVoting(), AdaptivePrototypes()])
-@pytest.mark.parametrize("choice", ["similar", "nearest", "all"])
-def test_one_labelled_slice_finds_the_rest(matching, choice):
+@pytest.mark.parametrize("matching", [KernelMatching(), AdaptivePrototypes()])
+@pytest.mark.parametrize("support_selection", ["similar", "nearest", "all"])
+def test_one_labelled_slice_finds_the_rest(matching, support_selection):
     image, labels = scene()
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
-    found = segment(image, support, network(matching), OneShotSettings(choice=choice))
+    found = segment(image, support, network(matching), OneShotSettings(support_selection=support_selection))
     assert dice(found.label_map, labels, 3) > 0.9
     assert dice(found.label_map, labels, 7) > 0.85
     assert not found.label_map[[0, 5]].any(), "an empty slice stays empty"
@@ -84,7 +84,7 @@ def test_the_label_map_lies_on_a_grid_that_is_not_square():
 
 
 ENCODERS = {
-    "pyramid": lambda: PyramidEncoder(channels=8, widths=(8, 8, 8, 8, 8)),
+    "fpn": lambda: FPNEncoder(channels=8, widths=(8, 8, 8, 8, 8)),
     "transformer": lambda: TimmEncoder("vit_small_patch16_224", embed_dim=48, depth=2, num_heads=3),
 }
 
@@ -93,20 +93,22 @@ ENCODERS = {
 @settings(deadline=None, max_examples=8)
 @given(
     batch_size=st.integers(1, 9),
-    choice=st.sampled_from(["similar", "nearest", "all"]),
+    support_selection=st.sampled_from(["similar", "nearest", "all"]),
     room=st.sampled_from([0, 5000, 2**20]),
     warm=st.booleans(),
 )
-def test_neither_batch_size_nor_cache_change_a_bit(encoder, batch_size, choice, room, warm):
+def test_neither_batch_size_nor_cache_change_a_bit(encoder, batch_size, support_selection, room, warm):
     image, labels = scene()
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
     torch.manual_seed(0)
-    net = ALPNet(encoder=ENCODERS[encoder](), matching=CellVoting())
-    expected = segment(image, support, net, OneShotSettings(batch_size=3, choice=choice))
+    net = ALPNet(encoder=ENCODERS[encoder](), matching=KernelMatching())
+    expected = segment(image, support, net, OneShotSettings(batch_size=3, support_selection=support_selection))
     cache = FeatureCache(room)
     if warm:
         segment(image[..., 1:4], support, net, cache=cache)
-    found = segment(image, support, net, OneShotSettings(batch_size=batch_size, choice=choice), cache)
+    found = segment(
+        image, support, net, OneShotSettings(batch_size=batch_size, support_selection=support_selection), cache
+    )
     assert (found.label_map == expected.label_map).all()
     assert found.findings == expected.findings
 
@@ -135,7 +137,7 @@ def test_each_slice_is_served_by_the_support_that_looks_like_it():
 
 def test_a_volume_of_inverted_grey_values_is_found_too():
     image, labels = scene()
-    net = ALPNet(encoder=Shades(), matching=CellVoting(novelty=0.5))
+    net = ALPNet(encoder=Shades(), matching=KernelMatching(rejection_threshold=0.5))
     net.encoder.centres.data.sub_(0.5)
     image[labels == 7], image[labels == 0] = 0.6, 0.2  # no shade is the negative of another
     support = support_from_scan(image - 0.5, labels, LABELS, scan="a", image_size=SIZE, slices=[2])
@@ -159,7 +161,7 @@ def test_only_grey_values_are_tried_inverted(channels, tried):
 
 def test_adjacent_slices_reach_the_encoder():
     image, labels = scene()
-    net = ALPNet(encoder=Shades(), slice_adapter=SliceAdapter(layers=1), matching=CellVoting())
+    net = ALPNet(encoder=Shades(), slice_adapter=SliceAdapter(layers=1), matching=KernelMatching())
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE, adjacent_slices=True)
     assert dice(segment(image, support, net).label_map, labels, 3) > 0.9
 
@@ -168,7 +170,7 @@ def test_adjacent_slices_reach_the_encoder():
 def test_components_follow_the_rule(rule, parts):
     image, labels = scene(discs=2)
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
-    found = segment(image, support, network(), OneShotSettings(components=rule))
+    found = segment(image, support, network(), OneShotSettings(component_filter=rule))
     whole = (labels == 7).sum()
     assert (found.label_map == 7).sum() == pytest.approx(int(whole) * parts / 2, rel=0.2)
 
@@ -242,7 +244,7 @@ class Copier(Refiner):
 def test_a_refiner_that_changes_nothing_changes_nothing(rule):
     image, labels = scene(discs=2)
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE, slices=[2])
-    settings = OneShotSettings(components=rule)
+    settings = OneShotSettings(component_filter=rule)
     plain, refined = (segment(image, support, network(), settings, refiner=refiner) for refiner in (None, Copier()))
     np.testing.assert_array_equal(refined.label_map, plain.label_map)
     assert refined.findings == plain.findings
@@ -266,11 +268,11 @@ def test_the_inferer_keeps_the_grid_of_its_input():
     ("arguments", "message"),
     [
         (
-            {"choice": "parts"},
-            "choice is 'parts'; choose 'similar', 'nearest' or 'all'. (The published choice by parts of an organ's "
-            "extent needs the query's own label map: it exists in the legacy evaluation protocol alone.)",
+            {"support_selection": "parts"},
+            "support_selection is 'parts'; choose 'similar', 'nearest' or 'all'. (The published choice by parts of an "
+            "organ's extent needs the query's own label map: it exists in the legacy evaluation protocol alone.)",
         ),
-        ({"components": "two"}, "components is 'two'; choose 'support', 'one' or 'none'."),
+        ({"component_filter": "two"}, "component_filter is 'two'; choose 'support', 'one' or 'none'."),
         ({"contrast": "negative"}, "contrast is 'negative'; choose 'auto' or 'as_is'."),
     ],
 )
@@ -282,12 +284,12 @@ def test_unknown_choices_are_refused(arguments, message):
     assert str(error.value) == message
 
 
-@pytest.mark.parametrize("choice", ["similar", "nearest", "all"])
-def test_scans_that_were_labelled_for_other_labels_are_no_counter_evidence(choice):
+@pytest.mark.parametrize("support_selection", ["similar", "nearest", "all"])
+def test_scans_that_were_labelled_for_other_labels_are_no_counter_evidence(support_selection):
     image, labels = scene()
     disc = support_from_scan(image, labels, {"disc": 7}, scan="a", image_size=SIZE, slices="all")
     square = support_from_scan(image, labels, {"square": 3}, scan="b", image_size=SIZE, slices="all")
-    found = segment(image, disc.merge(square), network(), OneShotSettings(choice=choice))
+    found = segment(image, disc.merge(square), network(), OneShotSettings(support_selection=support_selection))
     assert dice(found.label_map, labels, 3) > 0.9
     assert dice(found.label_map, labels, 7) > 0.85
     assert not found.label_map[[0, 5]].any(), "an empty slice stays empty"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from protoseg.data.preprocessing.intensity import CropBodyd, NormaliseIntensityd, modality_of
+from protoseg.data.preprocessing.intensity import CropBodyd, NormalizeByModalityd, modality_of
 from protoseg.data.preprocessing.padding import padding_value, without_padding
 from protoseg.data.preprocessing.square_pixels import SquarePixelsd
 from protoseg.data.preprocessing.transforms import LoadVolumed, Preprocessing
@@ -52,7 +52,7 @@ def test_padding_spoils_neither_scale_nor_crop(tmp_path: Path, padding: float) -
     for number, image in enumerate((mr(padding), without_padding(mr(padding)))):
         affine = np.diag([10.0, 6, 10, 1])
         nibabel.save(nibabel.Nifti1Image(image[0].numpy(), affine), tmp_path / f"{number}.nii")
-        steps = [LoadVolumed("image"), CropBodyd("image"), SquarePixelsd("image"), NormaliseIntensityd("image")]
+        steps = [LoadVolumed("image"), CropBodyd("image"), SquarePixelsd("image"), NormalizeByModalityd("image")]
         results.append(Preprocessing(steps)({"image": tmp_path / f"{number}.nii"})["image"].as_tensor())
     assert torch.equal(*results)
     assert results[0].max() > 1 and results[0].min() < -0.5, "tissue and background are apart"

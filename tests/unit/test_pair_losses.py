@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from protoseg.errors import InputError
-from protoseg.losses.contrastive_pair import ContrastivePairLoss, contrast, draw_cells
+from protoseg.losses.contrastive_pair import ContrastivePairLoss, contrast, draw_patches
 from protoseg.losses.loss_sum import LossSum
 from protoseg.losses.matching import MatchingLoss, PairFeatures, label_shares
-from protoseg.matching.kernel_matching import CellVoting
+from protoseg.matching.kernel_matching import KernelMatching
 
 LABELS = 3
-CELLS, STRIDE = 8, 4
+PATCHES, STRIDE = 8, 4
 LOSSES: dict[str, Callable[[], nn.Module]] = {
     "matching": lambda: MatchingLoss(labels=LABELS, backdrop=[0]),
     "contrastive": lambda: ContrastivePairLoss(labels=LABELS),
@@ -31,14 +31,14 @@ def loss(request: pytest.FixtureRequest) -> nn.Module:
 
 def quarters(pairs: int = 2) -> Tensor:
     """Labels (E, 32, 32): background and three structures, a quarter each."""
-    cells = torch.zeros(pairs, CELLS, CELLS, dtype=torch.long)
-    cells[:, :4, 4:], cells[:, 4:, :4], cells[:, 4:, 4:] = 1, 2, 3
-    return cells.repeat_interleave(STRIDE, 1).repeat_interleave(STRIDE, 2)
+    patches = torch.zeros(pairs, PATCHES, PATCHES, dtype=torch.long)
+    patches[:, :4, 4:], patches[:, 4:, :4], patches[:, 4:, 4:] = 1, 2, 3
+    return patches.repeat_interleave(STRIDE, 1).repeat_interleave(STRIDE, 2)
 
 
 def telling(labels: Tensor) -> Tensor:
     """Features (E, 1 + LABELS, 8, 8) that tell the labels apart, with some noise."""
-    shares = label_shares(labels, LABELS, (CELLS, CELLS))
+    shares = label_shares(labels, LABELS, (PATCHES, PATCHES))
     return shares + 0.1 * torch.randn(shares.shape, generator=torch.Generator().manual_seed(1))
 
 
@@ -57,7 +57,7 @@ def test_features_that_match_cost_less_than_those_that_do_not(loss: nn.Module) -
 
 def test_learning_lowers_it(loss: nn.Module) -> None:
     labels = quarters()
-    support, query = (nn.Parameter(torch.randn(2, 6, CELLS, CELLS)) for _ in range(2))
+    support, query = (nn.Parameter(torch.randn(2, 6, PATCHES, PATCHES)) for _ in range(2))
     optimizer = torch.optim.Adam([support, query], lr=0.1)
     values = []
     for _ in range(20):
@@ -74,7 +74,7 @@ def test_learning_lowers_it(loss: nn.Module) -> None:
 def test_only_the_direction_of_features_counts(name: str, seed: int, factor: float) -> None:
     generator = torch.Generator().manual_seed(seed)
     loss, labels = LOSSES[name](), quarters()
-    support, query = torch.randn(2, 2, 5, CELLS, CELLS, generator=generator)
+    support, query = torch.randn(2, 2, 5, PATCHES, PATCHES, generator=generator)
     turned, _ = torch.linalg.qr(torch.randn(5, 5, generator=generator))
     changed = [factor * torch.einsum("dc,echw->edhw", turned, features) for features in (support, query)]
     expected = evaluate(loss, support, query, labels, labels)
@@ -101,7 +101,9 @@ def test_a_slice_without_any_structure_leaves_gradients_finite(loss: nn.Module) 
 
 
 def test_a_sum_weighs_its_losses() -> None:
-    features = PairFeatures(*torch.randn(2, 2, 5, CELLS, CELLS, generator=torch.Generator().manual_seed(0)), quarters())
+    features = PairFeatures(
+        *torch.randn(2, 2, 5, PATCHES, PATCHES, generator=torch.Generator().manual_seed(0)), quarters()
+    )
     target = quarters()[:, None]
     one, other = MatchingLoss(labels=LABELS, scale=10.0), MatchingLoss(labels=LABELS, scale=30.0)
     expected = 0.5 * one(features, target) + 2 * other(features, target)
@@ -110,7 +112,7 @@ def test_a_sum_weighs_its_losses() -> None:
         LossSum([one, other], [1.0])
 
 
-def test_shares_of_labels_in_cells() -> None:
+def test_shares_of_labels_in_patches() -> None:
     labels = torch.tensor([[[0, 1, 2, 2], [1, 1, 2, 2]]])
     assert label_shares(labels, 2, (1, 2)).tolist() == [[[[0.25, 0.0]], [[0.75, 0.0]], [[0.0, 1.0]]]]
 
@@ -154,20 +156,20 @@ def test_in_matching_a_structure_that_the_support_lacks_may_look_like_nothing_in
     shares = label_shares(support_labels, 2, (1, 2)), label_shares(query_labels, 2, (1, 2))
     support = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1), torch.tensor([0.0, 1.0, 0.0]).view(1, 3, 1, 1)
     like_nothing = torch.tensor([0.0, 0.1, 1.0]).view(1, 3, 1, 1).expand(1, 3, 1, 2)
-    for novelty, low in ((None, False), (0.5, True)):
-        loss = MatchingLoss(labels=2, backdrop=[0], novelty=novelty)
+    for rejection_threshold, low in ((None, False), (0.5, True)):
+        loss = MatchingLoss(labels=2, backdrop=[0], rejection_threshold=rejection_threshold)
         value = loss._one_way(*shares, loss._weights(torch.cat(support, dim=3), like_nothing))
         assert (value < 0.01) == low
 
 
 def test_matching_votes_as_cell_voting_does() -> None:
     generator = torch.Generator().manual_seed(3)
-    labels = torch.randint(0, 1 + LABELS, (2, CELLS, CELLS), generator=generator)
-    support, query = torch.randn(2, 2, 5, CELLS, CELLS, generator=generator)
-    shares = label_shares(labels, LABELS, (CELLS, CELLS))
-    voting = CellVoting(scale=20.0)
+    labels = torch.randint(0, 1 + LABELS, (2, PATCHES, PATCHES), generator=generator)
+    support, query = torch.randn(2, 2, 5, PATCHES, PATCHES, generator=generator)
+    shares = label_shares(labels, LABELS, (PATCHES, PATCHES))
+    voting = KernelMatching(scale=20.0)
     log_votes = voting.match(query[:, None], voting.build(support[:, None], shares[:, 1:, None]))[:, 0]
-    # With every structure in every slice, the same area everywhere makes all cells count alike.
+    # With every structure in every slice, the same area everywhere makes all patches count alike.
     sought = torch.full_like(shares, 1 / (1 + LABELS))
     expected = -(sought * log_votes).sum() / sought.sum()
     loss = MatchingLoss(labels=LABELS)
@@ -175,15 +177,15 @@ def test_matching_votes_as_cell_voting_does() -> None:
 
 
 @settings(deadline=None, max_examples=15)
-@given(seed=st.integers(0, 1000), cells=st.integers(1, 12))
-def test_equally_many_cells_of_each_label_are_drawn(seed: int, cells: int) -> None:
+@given(seed=st.integers(0, 1000), patches=st.integers(1, 12))
+def test_equally_many_patches_of_each_label_are_drawn(seed: int, patches: int) -> None:
     torch.manual_seed(seed)
     labels = torch.randint(-1, 4, (3, 40))
-    drawn, counted = draw_cells(labels, cells)
+    drawn, counted = draw_patches(labels, patches)
     for row in range(3):
         chosen = drawn[row][counted[row]]
         assert chosen.unique().numel() == chosen.numel()
-        expected = [min(cells, int((labels[row] == label).sum())) for label in range(4)]
+        expected = [min(patches, int((labels[row] == label).sum())) for label in range(4)]
         assert labels[row][chosen].bincount(minlength=4).tolist() == expected
 
 

@@ -152,8 +152,8 @@ def test_chaos_mr(write_chaos, tmp_path: Path, sequence: str) -> None:
 
     # The drawing of a slice lies on it, though its number counts from the head: organs are as bright as drawn.
     image, labels = (voxels(tmp_path / "out" / folder / "1.nii.gz") for folder in ("images", "labels"))
-    truth = image * (2 if sequence == "t1_out" else 1) - 100
-    medians = [round(float(np.median(truth[labels == value]))) for value in (1, 2, 3, 4)]
+    ground_truth = image * (2 if sequence == "t1_out" else 1) - 100
+    medians = [round(float(np.median(ground_truth[labels == value]))) for value in (1, 2, 3, 4)]
     np.testing.assert_allclose(medians, [110, 190, 190, 150], atol=3)
     assert [slice_ for slice_ in range(8) if (labels[..., slice_] == 1).any()] == [2, 3, 4, 5, 6]
 

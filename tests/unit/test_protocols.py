@@ -14,9 +14,9 @@ from protoseg.engine.refiners.refiner import RefinedSegmentation, Refiner
 from protoseg.engine.support import support_from_scan
 from protoseg.errors import InputError
 from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
-from protoseg.matching.kernel_matching import CellVoting
+from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.networks.alpnet import ALPNet
-from protoseg.workflows.evaluation.protocols import KNOWLEDGE, LegacyDice, prepare_scan_with_truth, slice_dice
+from protoseg.workflows.evaluation.protocols import KNOWLEDGE, LegacyDice, prepare_scan_with_ground_truth, slice_dice
 from protoseg.workflows.handlers.batches import prepare_scan
 
 SIZE = 32
@@ -37,7 +37,7 @@ class Shades(nn.Module):
         return torch.exp(-(((grey - self.centres) / 0.08) ** 2))
 
 
-@pytest.fixture(params=[CellVoting, AdaptivePrototypes])
+@pytest.fixture(params=[KernelMatching, AdaptivePrototypes])
 def network(request):
     return ALPNet(encoder=Shades(), matching=request.param()).eval()
 
@@ -116,7 +116,7 @@ def test_every_label_is_matched_alone(network):
     labels[..., 1] = torch.where(labels[..., 1] > 0, 7, 0)  # the square on one support slice, the disc on the other
     support = support_of(image, labels, LABELS)
     labels[0, 14:20] = torch.where(labels[0, 14:20] > 0, 10 - labels[0, 14:20], 0)  # both on both query slices
-    masks = legacy(support, components="none")(image[None], network, query_label=labels[None])
+    masks = legacy(support, component_filter="none")(image[None], network, query_label=labels[None])
     assert masks.shape == (1, 2, SIZE, SIZE, 2)
     assert masks.dtype == torch.uint8
     assert (masks[0, 0] & masks[0, 1]).any()
@@ -127,7 +127,7 @@ def test_the_most_confident_component_of_a_slice_is_kept(network):
     image[0, 26:28, 26:28] = 0.5  # a smaller look-alike, on each slice
     support = support_of(*scan([0.5] * 3))
     kept = legacy(support)(image[None], network, query_label=labels[None])
-    everything = legacy(support, components="none")(image[None], network, query_label=labels[None])
+    everything = legacy(support, component_filter="none")(image[None], network, query_label=labels[None])
     assert not kept[0, 0, 24:, 24:].any()
     assert everything[0, 0, 24:, 24:].any()
 
@@ -153,7 +153,7 @@ def test_a_refiner_sees_the_organ_slices_of_one_label():
     image, labels = scan([math.nan, 0.5, 0.5])
     affine = torch.diag(torch.tensor([-1.0, -2.0, 3.0, 1.0]))
     inferer = legacy(support_of(image, labels), refiner=Emptying())
-    network = ALPNet(encoder=Shades(), matching=CellVoting()).eval()
+    network = ALPNet(encoder=Shades(), matching=KernelMatching()).eval()
     masks = inferer(MetaTensor(image[None], affine=affine), network, query_label=labels[None])
     assert seen == [((2, 1, SIZE, SIZE), ("square",), 1, (3.0, 2.0, 1.0))]
     assert not masks.any()
@@ -168,14 +168,14 @@ class Blinding(Adaptation):
 
     def to_slices(self, network, slices, guard=None):
         self.learned.append(slices)
-        return ALPNet(encoder=Shades(), matching=CellVoting(scale=0.01)).eval()
+        return ALPNet(encoder=Shades(), matching=KernelMatching(scale=0.01)).eval()
 
 
 def test_adaptation_learns_from_the_prediction_on_each_slice_and_is_forgotten(network):
     image, labels = scan([math.nan, 0.5, 0.5])
     adaptation, support = Blinding(), support_of(image, labels)
-    before = legacy(support, components="none")(image[None], network, query_label=labels[None])
-    inferer = legacy(support, components="none", adaptation=adaptation)
+    before = legacy(support, component_filter="none")(image[None], network, query_label=labels[None])
+    inferer = legacy(support, component_filter="none", adaptation=adaptation)
     after = inferer(image[None], network, query_label=labels[None])
     assert [tuple(slices.images.shape) for slices in adaptation.learned] == [(1, 3, SIZE, SIZE)] * 2
     for index, slices in zip((1, 2), adaptation.learned):
@@ -200,8 +200,10 @@ def test_a_query_without_label_map_is_refused(network):
     inferer = legacy(support_of(*scan([0.5] * 3)))
     with pytest.raises(InputError, match=r"^The legacy protocol needs the query's own label map .* leak_free, which"):
         inferer(torch.zeros(1, 1, SIZE, SIZE, 2), network)
-    with pytest.raises(InputError, match=r"^components of the legacy protocol is 'support'; choose 'one' or 'none'.$"):
-        legacy(None, components="support")
+    with pytest.raises(
+        InputError, match=r"^component_filter of the legacy protocol is 'support'; choose 'one' or 'none'.$"
+    ):
+        legacy(None, component_filter="support")
     volume = Adaptation(scope="volume", augmentation=None, steps=1, optimizer=None)
     with pytest.raises(InputError, match=r"^The scope of adaptation is 'volume'; the legacy protocol adapts to each"):
         legacy(None, adaptation=volume)
@@ -209,11 +211,11 @@ def test_a_query_without_label_map_is_refused(network):
 
 def test_only_the_legacy_protocol_shows_the_truth_to_the_inferer():
     batch = {"image": torch.zeros(1, 1, 2, 2, 2), "label": torch.ones(1, 1, 2, 2, 2)}
-    assert len(prepare_scan(batch)) == 2, "an image and a truth, which MONAI's evaluator keeps for the metric"
-    image, truth, positional, keywords = prepare_scan_with_truth(batch)
-    assert (image is batch["image"], truth is batch["label"], positional) == (True, True, ())
+    assert len(prepare_scan(batch)) == 2, "an image and a ground truth, which MONAI's evaluator keeps for the metric"
+    image, ground_truth, positional, keywords = prepare_scan_with_ground_truth(batch)
+    assert (image is batch["image"], ground_truth is batch["label"], positional) == (True, True, ())
     assert keywords == {"query_label": batch["label"]}
-    assert prepare_scan_with_truth({"image": batch["image"]})[3] == {"query_label": None}
+    assert prepare_scan_with_ground_truth({"image": batch["image"]})[3] == {"query_label": None}
 
 
 def masks(*slices):
@@ -235,8 +237,8 @@ def test_the_legacy_dice_by_hand():
     meta = {"filename_or_obj": "scans/anna.nii.gz"}
     metric = LegacyDice(LABELS)
     prediction = MetaTensor(torch.stack([PREDICTED, TRUE]).byte(), meta=meta)
-    truth = MetaTensor(7 * TRUE[None].short(), meta=meta)
-    metric.update(([prediction], [truth]))
+    ground_truth = MetaTensor(7 * TRUE[None].short(), meta=meta)
+    metric.update(([prediction], [ground_truth]))
     disc, square = metric.rows
     assert (disc["protocol"], disc["scan"], disc["label"], disc["slices"]) == ("legacy", "anna", "disc", 3)
     assert disc["dice"] == pytest.approx(2 * 5 / (6 + 8)), "slices together; the first one does not count"

@@ -2,25 +2,25 @@ import pytest
 import torch
 
 from protoseg.engine.cues import gather_cues
-from protoseg.engine.quality import reverse_dice
+from protoseg.engine.quality import reverse_classification_accuracy
 from protoseg.engine.support import SupportSet
-from protoseg.matching.kernel_matching import CellVoting
+from protoseg.matching.kernel_matching import KernelMatching
 
-SIZE, CELLS = 16, 4
+SIZE, PATCHES = 16, 4
 
 
 def features_of(masks):
-    """One channel a class: cells (B, 3, 4, 4) that tell exactly what is drawn in them."""
+    """One channel a class: patches (B, 3, 4, 4) that tell exactly what is drawn in them."""
     one_hot = torch.nn.functional.one_hot(masks.long(), 3).permute(0, 3, 1, 2).float()
-    return torch.nn.functional.avg_pool2d(one_hot, SIZE // CELLS)
+    return torch.nn.functional.avg_pool2d(one_hot, SIZE // PATCHES)
 
 
 def drawn(*blocks):
-    """Masks (B, 16, 16), a slice a dictionary label -> (row, column) of the 4 x 4 cells it fills."""
+    """Masks (B, 16, 16), a slice a dictionary label -> (row, column) of the 4 x 4 patches it fills."""
     masks = torch.zeros(len(blocks), SIZE, SIZE, dtype=torch.uint8)
     for mask, labels in zip(masks, blocks):
-        for label, cells in labels.items():
-            for row, column in cells:
+        for label, patches in labels.items():
+            for row, column in patches:
                 mask[4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = label
     return masks
 
@@ -37,7 +37,9 @@ SUPPORT = SupportSet(
 
 def estimate(predicted, seen):
     """Estimates when the query slices show `seen` and were segmented as `predicted`."""
-    return reverse_dice(CellVoting(scale=30), features_of(seen), predicted, features_of(TRUTH), SUPPORT)
+    return reverse_classification_accuracy(
+        KernelMatching(scale=30), features_of(seen), predicted, features_of(TRUTH), SUPPORT
+    )
 
 
 def test_a_right_prediction_gives_the_support_back():
@@ -61,7 +63,7 @@ def test_a_label_that_was_predicted_nowhere_gets_nothing():
 def test_cues_tell_where_and_of_what_shape_a_label_was_found():
     def cues(query):
         features = features_of(TRUTH), features_of(query)
-        found = gather_cues(CellVoting(scale=30), features[1], query, {"liver": 0}, features[0], SUPPORT)
+        found = gather_cues(KernelMatching(scale=30), features[1], query, {"liver": 0}, features[0], SUPPORT)
         assert list(found) == ["liver"]
         return found["liver"]["place"], found["liver"]["shape"]
 

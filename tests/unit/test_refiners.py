@@ -1,4 +1,4 @@
-"""Refiners that need no weights, on a disc that the matching saw through 8 x 8 cells only."""
+"""Refiners that need no weights, on a disc that the matching saw through 8 x 8 patches only."""
 
 import numpy as np
 import pytest
@@ -24,69 +24,69 @@ each_refiner = pytest.mark.parametrize("refiner", REFINERS, ids=["graph cut", "g
 def discs(centres, size=64, radius=10, slices=3):
     """True label map (S, H, W): a disc a label."""
     rows, columns = np.mgrid[:size, :size]
-    truth = np.zeros((slices, size, size), np.uint8)
+    ground_truth = np.zeros((slices, size, size), np.uint8)
     for label, (row, column) in enumerate(centres, start=1):
-        truth[:, (rows - row) ** 2 + (columns - column) ** 2 < radius**2] = label
-    return truth
+        ground_truth[:, (rows - row) ** 2 + (columns - column) ** 2 < radius**2] = label
+    return ground_truth
 
 
-def image_of(truth, seed=0, channels=1):
+def image_of(ground_truth, seed=0, channels=1):
     """Slices (S, C, H, W) on which every label has its own intensity, with noise."""
     generator = np.random.default_rng(seed)
-    noise = generator.normal(scale=0.1, size=(len(truth), channels, *truth.shape[1:]))
-    return torch.from_numpy(truth[:, None] + noise).float()
+    noise = generator.normal(scale=0.1, size=(len(ground_truth), channels, *ground_truth.shape[1:]))
+    return torch.from_numpy(ground_truth[:, None] + noise).float()
 
 
-def coarse_of(truth, labels, *, cells=8, shift=2, seed=0):
-    """What a matching of few cells finds: blurred, noisy and shifted by some pixels."""
-    moved = torch.from_numpy(np.roll(truth, shift, (1, 2))).long()
+def coarse_of(ground_truth, labels, *, patches=8, shift=2, seed=0):
+    """What a matching of few patches finds: blurred, noisy and shifted by some pixels."""
+    moved = torch.from_numpy(np.roll(ground_truth, shift, (1, 2))).long()
     shares = F.one_hot(moved, 1 + labels).permute(0, 3, 1, 2).float()
-    shares = F.adaptive_avg_pool2d(shares, cells)
+    shares = F.adaptive_avg_pool2d(shares, patches)
     noise = 0.02 * torch.rand(shares.shape, generator=torch.Generator().manual_seed(seed))
     log_probability = (shares + noise + 0.01).log().log_softmax(1)
-    coarse = CoarseSegmentation(np.zeros_like(truth), log_probability.half(), tuple("abcdef"[:labels]))
+    coarse = CoarseSegmentation(np.zeros_like(ground_truth), log_probability.half(), tuple("abcdef"[:labels]))
     for index, slice_ in enumerate(coarse.label_map):
         slice_[:] = coarse.probability(index).argmax(0).numpy()
     return coarse
 
 
-def surface_dice(label_map, truth, label=1):
-    masks = (torch.from_numpy(one == label)[None, None] for one in (label_map, truth))
+def surface_dice(label_map, ground_truth, label=1):
+    masks = (torch.from_numpy(one == label)[None, None] for one in (label_map, ground_truth))
     return float(compute_surface_dice(*masks, [1.0], include_background=True, spacing=list(SPACING)))
 
 
 @each_refiner
 def test_borders_come_to_the_edges(refiner):
-    truth = discs([(30, 28)])
-    coarse = coarse_of(truth, 1)
-    refined = refiner.refine(image_of(truth), coarse, spacing=SPACING).label_map
-    assert surface_dice(coarse.label_map, truth) < 0.86
-    assert surface_dice(refined, truth) > 0.95
+    ground_truth = discs([(30, 28)])
+    coarse = coarse_of(ground_truth, 1)
+    refined = refiner.refine(image_of(ground_truth), coarse, spacing=SPACING).label_map
+    assert surface_dice(coarse.label_map, ground_truth) < 0.86
+    assert surface_dice(refined, ground_truth) > 0.95
     assert refined.dtype == np.uint8
 
 
 @each_refiner
 def test_labels_share_a_border(refiner):
-    truth = discs([(32, 22), (32, 40)])
-    coarse = coarse_of(truth, 2)
-    refined = refiner.refine(image_of(truth), coarse, spacing=SPACING).label_map
+    ground_truth = discs([(32, 22), (32, 40)])
+    coarse = coarse_of(ground_truth, 2)
+    refined = refiner.refine(image_of(ground_truth), coarse, spacing=SPACING).label_map
     assert set(np.unique(refined)) == {0, 1, 2}
     for label in (1, 2):
-        assert surface_dice(refined, truth, label) > surface_dice(coarse.label_map, truth, label) + 0.1
+        assert surface_dice(refined, ground_truth, label) > surface_dice(coarse.label_map, ground_truth, label) + 0.1
 
 
 @each_refiner
 def test_what_is_empty_stays_empty(refiner):
-    truth = discs([(30, 28)])
-    coarse = coarse_of(truth, 1)
-    nothing = CoarseSegmentation(np.zeros_like(truth), coarse.log_probability, coarse.labels)
-    assert not refiner.refine(image_of(truth), nothing, spacing=SPACING).label_map.any()
+    ground_truth = discs([(30, 28)])
+    coarse = coarse_of(ground_truth, 1)
+    nothing = CoarseSegmentation(np.zeros_like(ground_truth), coarse.log_probability, coarse.labels)
+    assert not refiner.refine(image_of(ground_truth), nothing, spacing=SPACING).label_map.any()
 
 
 @each_refiner
 def test_dropped_components_do_not_come_back(refiner):
-    truth = discs([(22, 22)]) + discs([(42, 42)])
-    coarse = coarse_of(truth, 1, cells=16)
+    ground_truth = discs([(22, 22)]) + discs([(42, 42)])
+    coarse = coarse_of(ground_truth, 1, patches=16)
     kept = coarse.label_map.copy()
     kept[:, 32:, 32:] = 0
     filtered = CoarseSegmentation(kept, coarse.log_probability, coarse.labels)
@@ -97,10 +97,10 @@ def test_dropped_components_do_not_come_back(refiner):
 
 @each_refiner
 def test_the_coarse_segmentation_is_left_alone(refiner):
-    truth = discs([(30, 28)])
-    coarse = coarse_of(truth, 1)
+    ground_truth = discs([(30, 28)])
+    coarse = coarse_of(ground_truth, 1)
     before = coarse.label_map.copy()
-    refiner.refine(image_of(truth), coarse, spacing=SPACING, clicks=[Click(1, 30, 28)])
+    refiner.refine(image_of(ground_truth), coarse, spacing=SPACING, clicks=[Click(1, 30, 28)])
     assert (coarse.label_map == before).all()
 
 
@@ -114,18 +114,20 @@ def test_the_coarse_segmentation_is_left_alone(refiner):
     refiner=st.sampled_from(REFINERS),
 )
 def test_clicks_are_obeyed(clicks, refiner):
-    truth = discs([(32, 22), (32, 40)])
-    refined = refiner.refine(image_of(truth), coarse_of(truth, 2), spacing=SPACING, clicks=clicks).label_map
+    ground_truth = discs([(32, 22), (32, 40)])
+    refined = refiner.refine(
+        image_of(ground_truth), coarse_of(ground_truth, 2), spacing=SPACING, clicks=clicks
+    ).label_map
     for click in clicks:
         assert (refined[click[:3]] == click.label) == click.positive
 
 
 @each_refiner
 def test_a_click_speaks_for_its_surroundings(refiner):
-    truth = discs([(30, 28)])
-    image = image_of(truth)
+    ground_truth = discs([(30, 28)])
+    image = image_of(ground_truth)
     image[:, :, 20:40, 40:46] = 1  # looks like the label and lies beside it
-    coarse = coarse_of(truth, 1)
+    coarse = coarse_of(ground_truth, 1)
     without = refiner.refine(image, coarse, spacing=SPACING).label_map[1, 26:34, 41:45]
     clicked = refiner.refine(image, coarse, spacing=SPACING, clicks=[Click(1, 30, 42)]).label_map[1, 26:34, 41:45]
     assert clicked.mean() > without.mean() + 0.5
@@ -133,44 +135,46 @@ def test_a_click_speaks_for_its_surroundings(refiner):
 
 @pytest.mark.parametrize("refiner", [GraphCutRefiner(min_dice=0.99), GuidedRefiner(min_dice=0.99)])
 def test_what_went_too_far_is_taken_back(refiner):
-    truth = discs([(30, 28)])
-    coarse = coarse_of(truth, 1)
-    refined = refiner.refine(image_of(truth), coarse, spacing=SPACING)
+    ground_truth = discs([(30, 28)])
+    coarse = coarse_of(ground_truth, 1)
+    refined = refiner.refine(image_of(ground_truth), coarse, spacing=SPACING)
     assert list(refined.notes) == ["a"]
     assert "too far" in refined.notes["a"]
     assert (refined.label_map == coarse.label_map).all()
-    clicked = refiner.refine(image_of(truth), coarse, spacing=SPACING, clicks=[Click(1, 30, 28)])
+    clicked = refiner.refine(image_of(ground_truth), coarse, spacing=SPACING, clicks=[Click(1, 30, 28)])
     assert not clicked.notes
-    assert surface_dice(clicked.label_map, truth) > 0.95
+    assert surface_dice(clicked.label_map, ground_truth) > 0.95
 
 
 @each_refiner
 def test_pictures_have_one_slice_and_three_channels(refiner):
-    truth = discs([(30, 28)], slices=1)
-    refined = refiner.refine(image_of(truth, channels=3), coarse_of(truth, 1), spacing=SPACING).label_map
-    assert 2 * (refined & truth).sum() / (refined.sum() + truth.sum()) > 0.95
+    ground_truth = discs([(30, 28)], slices=1)
+    refined = refiner.refine(image_of(ground_truth, channels=3), coarse_of(ground_truth, 1), spacing=SPACING).label_map
+    assert 2 * (refined & ground_truth).sum() / (refined.sum() + ground_truth.sum()) > 0.95
 
 
 @settings(deadline=None, max_examples=10)
 @given(rows=st.sampled_from([-8, 0, 8]), columns=st.sampled_from([-8, 0, 8]), refiner=st.sampled_from(REFINERS))
 def test_a_shifted_volume_is_refined_alike(rows, columns, refiner):
-    truth = discs([(30, 28)])
-    image, coarse = image_of(truth), coarse_of(truth, 1)
-    cells = torch.roll(coarse.log_probability, (rows // 8, columns // 8), (2, 3))
-    shifted = CoarseSegmentation(np.roll(coarse.label_map, (rows, columns), (1, 2)), cells, coarse.labels)
+    ground_truth = discs([(30, 28)])
+    image, coarse = image_of(ground_truth), coarse_of(ground_truth, 1)
+    patches = torch.roll(coarse.log_probability, (rows // 8, columns // 8), (2, 3))
+    shifted = CoarseSegmentation(np.roll(coarse.label_map, (rows, columns), (1, 2)), patches, coarse.labels)
     expected = np.roll(refiner.refine(image, coarse, spacing=SPACING).label_map, (rows, columns), (1, 2))
     found = refiner.refine(torch.roll(image, (rows, columns), (2, 3)), shifted, spacing=SPACING).label_map
     assert (found != expected).mean() < 1e-3
 
 
 def test_the_number_of_threads_does_not_matter():
-    truth = discs([(32, 22), (32, 40)])
+    ground_truth = discs([(32, 22), (32, 40)])
     threads = torch.get_num_threads()
     found = []
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            found.append(GraphCutRefiner().refine(image_of(truth), coarse_of(truth, 2), spacing=SPACING).label_map)
+            found.append(
+                GraphCutRefiner().refine(image_of(ground_truth), coarse_of(ground_truth, 2), spacing=SPACING).label_map
+            )
     finally:
         torch.set_num_threads(threads)
     assert (found[0] == found[1]).all()
@@ -185,9 +189,9 @@ def test_the_number_of_threads_does_not_matter():
     ],
 )
 def test_clicks_elsewhere_are_refused(click, message):
-    truth = discs([(30, 28)])
+    ground_truth = discs([(30, 28)])
     with pytest.raises(InputError, match=message):
-        GraphCutRefiner().refine(image_of(truth), coarse_of(truth, 1), spacing=SPACING, clicks=[click])
+        GraphCutRefiner().refine(image_of(ground_truth), coarse_of(ground_truth, 1), spacing=SPACING, clicks=[click])
 
 
 @pytest.mark.parametrize(

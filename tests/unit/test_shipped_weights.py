@@ -9,12 +9,12 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Orientation
 
-from protoseg.data.preprocessing.intensity import CropBody, NormaliseIntensity
+from protoseg.data.preprocessing.intensity import CropBody, NormalizeByModality
 from protoseg.engine.one_shot import segment
 from protoseg.engine.support import support_from_scan
-from protoseg.matching.kernel_matching import CellVoting
+from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.networks.alpnet import ALPNet
-from protoseg.networks.fpn import PyramidEncoder
+from protoseg.networks.fpn import FPNEncoder
 from protoseg.networks.weights import load_weights
 from protoseg.ops.slices import axial_slices
 from protoseg.synthesis.anatomy import ABDOMEN_LABELS, synthesise
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="bundle/models/model.
 
 def network(weights: Path | None) -> ALPNet:
     torch.manual_seed(0)
-    made = ALPNet(encoder=PyramidEncoder(), matching=CellVoting())
+    made = ALPNet(encoder=FPNEncoder(), matching=KernelMatching())
     if weights is not None:
         load_weights(made, weights)
     return made
@@ -42,7 +42,7 @@ def scan(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     )
     start, end = crop.compute_bounding_box(image)
     box = (slice(None), *(slice(int(first), int(last)) for first, last in zip(start, end)))
-    return NormaliseIntensity("ct")(image).as_tensor()[box], labels.as_tensor()[box]
+    return NormalizeByModality("ct")(image).as_tensor()[box], labels.as_tensor()[box]
 
 
 def test_the_file_is_small_half_precision_and_loads_strictly() -> None:
@@ -60,12 +60,12 @@ def test_the_model_card_names_this_very_file() -> None:
 def test_one_slice_of_one_person_finds_the_liver_of_another() -> None:
     image, labels = scan(31)
     support = support_from_scan(image, labels, {"liver": ABDOMEN_LABELS["liver"]}, image_size=256, scan="support")
-    query, truth = scan(32)
-    truth = axial_slices(truth)[:, 0] == ABDOMEN_LABELS["liver"]
+    query, ground_truth = scan(32)
+    ground_truth = axial_slices(ground_truth)[:, 0] == ABDOMEN_LABELS["liver"]
     dice = []
     for weights in (MODEL, None):
         found = torch.from_numpy(segment(query, support, network(weights)).label_map) == ABDOMEN_LABELS["liver"]
-        dice.append(float(2 * (found & truth).sum() / (found.sum() + truth.sum())))
+        dice.append(float(2 * (found & ground_truth).sum() / (found.sum() + ground_truth.sum())))
     trained, untrained = dice
     assert trained > 0.75
     assert trained > untrained + 0.1

@@ -16,7 +16,7 @@ from protoseg.errors import InputError
 from protoseg.losses.contrastive_pair import ContrastivePairLoss
 from protoseg.losses.matching import PairEncoding
 from protoseg.networks.alpnet import ALPNet
-from protoseg.networks.fpn import PyramidEncoder
+from protoseg.networks.fpn import FPNEncoder
 from protoseg.synthesis.contrast_pairs import PROTOCOLS
 from protoseg.synthesis.person_slices import PersonSlices
 from protoseg.synthesis.stream import KINDS
@@ -144,7 +144,7 @@ def test_the_config_fits() -> None:
 
 def test_a_small_training_run_lowers_the_loss(dataset: StreamedPairs) -> None:
     torch.manual_seed(0)
-    network = ALPNet(encoder=PyramidEncoder(channels=16, widths=(8, 8, 16, 16, 16), coordinate_dropout=0.2))
+    network = ALPNet(encoder=FPNEncoder(channels=16, widths=(8, 8, 16, 16, 16), coordinate_dropout=0.2))
     loss_function, encoding = ContrastivePairLoss(labels=len(STRUCTURES)), PairEncoding()
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     losses = []

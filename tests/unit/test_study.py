@@ -36,13 +36,13 @@ LABELS = {"liver": 4, "spleen": 1}
 
 def scan(name):
     """A scan of 3 slices with a liver (value 4) of 8 x 8 pixels and no spleen."""
-    truth = torch.zeros(1, 16, 16, 3)
-    truth[0, 4:12, 4:12] = 4
+    ground_truth = torch.zeros(1, 16, 16, 3)
+    ground_truth[0, 4:12, 4:12] = 4
     affine = torch.diag(torch.tensor([2.0, 2.0, 5.0, 1.0]))
     meta = {"filename_or_obj": f"{name}.nii.gz"}
     return {
-        "image": MetaTensor(truth + 1, affine=affine, meta=meta),
-        "label": MetaTensor(truth, affine=affine, meta=meta),
+        "image": MetaTensor(ground_truth + 1, affine=affine, meta=meta),
+        "label": MetaTensor(ground_truth, affine=affine, meta=meta),
     }
 
 
@@ -172,7 +172,7 @@ def test_encoders_without_a_checkpoint_are_named(tmp_path):
     file = tmp_path / "vits14.pth"
     file.touch()
     variants, absent = encoder_variants({"dinov2_vits14": str(file)})
-    assert list(variants)[:2] == ["pyramid", "pyramid, untrained"]
+    assert list(variants)[:2] == ["fpn", "fpn, untrained"]
     assert variants["dinov2_vits14"].overrides == {"weights": None, "encoder#encoder#weights": str(file)}
     assert "dinov2_vits14" not in absent
     assert set(absent).isdisjoint(variants)

@@ -26,8 +26,8 @@ RUN = {
     "command": "protoseg suite index.json --output_dir run",
     "index": "index.json",
     "overlays": [],
-    "overrides": {"choice": "all"},
-    "settings": {"choice": "all", "refiner": None},
+    "overrides": {"support_selection": "all"},
+    "settings": {"support_selection": "all", "refiner": None},
     "versions": {"protoseg": "0.1.0", "torch": "2.15.0"},
 }
 
@@ -224,7 +224,9 @@ def changed(**difference):
 
 def test_a_comparison_by_hand():
     comparison = compare(
-        earlier(ROWS, {"choice": "nearest", "refiner": None}), changed(ct=0.1, mr=-0.015, mr2=-0.03), RUN["settings"]
+        earlier(ROWS, {"support_selection": "nearest", "refiner": None}),
+        changed(ct=0.1, mr=-0.015, mr2=-0.03),
+        RUN["settings"],
     )
     differences = {name: own["difference"] for name, own in comparison["sets"].items()}
     assert differences == {"ct": 0.1, "mr": -0.015, "mr2": -0.03}
@@ -235,13 +237,13 @@ def test_a_comparison_by_hand():
     assert comparison["all"]["interval"] == [-0.03, 0.1]
     assert comparison["fell"] == {"0.02": ["mr2"], "0.01": ["mr", "mr2"]}
     assert comparison["rose"] == {"0.02": ["ct"], "0.01": ["ct"]}
-    assert comparison["settings"] == {"choice": {"before": "nearest", "now": "all"}}
+    assert comparison["settings"] == {"support_selection": {"before": "nearest", "now": "all"}}
     assert comparison["seconds"] == {"before": 12.0, "now": 12.0}
     lines = comparison_table(comparison).splitlines()
     assert lines[0] == "against runs/before"
     assert lines[2].split() == ["ct", "0.400", "0.500", "+0.100", "+0.100", "to", "+0.100"]
     assert "fell by more than 0.01: mr, mr2" in lines
-    assert 'setting choice: "nearest" before, "all" now' in lines
+    assert 'setting support_selection: "nearest" before, "all" now' in lines
 
 
 def test_only_what_both_runs_scored_is_compared():

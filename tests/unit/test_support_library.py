@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed, Preprocessing
-from protoseg.data.support.label_registry import LabelLegend
+from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.library import LabelledScan, SupportLibrary
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings
@@ -16,7 +16,7 @@ from protoseg.workflows.studies.leave_one_out import leave_one_out_dice, read_la
 
 
 class Mean(torch.nn.Module):
-    """Cells (B, 2, 4, 4): how bright each sixteenth is, and 1."""
+    """Patches (B, 2, 4, 4): how bright each sixteenth is, and 1."""
 
     def __init__(self):
         super().__init__()
@@ -49,8 +49,8 @@ def library(tmp_path):
 
 
 def make_library(folder, **options):
-    legend = LabelLegend(folder / "state" / "labels.json")
-    return SupportLibrary(folder / "state" / "supports", legend, transform=TRANSFORM, image_size=8, **options)
+    registry = LabelRegistry(folder / "state" / "labels.json")
+    return SupportLibrary(folder / "state" / "supports", registry, transform=TRANSFORM, image_size=8, **options)
 
 
 def update(library, *scans):
@@ -123,24 +123,24 @@ def test_the_most_useful_slices_are_kept(tmp_path):
 
 
 def test_a_legend_has_room_for_254_labels(tmp_path):
-    legend = LabelLegend(tmp_path / "labels.json")
-    assert legend.values(f"label {n}" for n in range(254))["label 253"] == 254
-    assert LabelLegend(tmp_path / "labels.json").values(["label 7", "label 3"]) == {"label 3": 4, "label 7": 8}
+    registry = LabelRegistry(tmp_path / "labels.json")
+    assert registry.values(f"label {n}" for n in range(254))["label 253"] == 254
+    assert LabelRegistry(tmp_path / "labels.json").values(["label 7", "label 3"]) == {"label 3": 4, "label 7": 8}
     with pytest.raises(InputError, match="there are 254 labels and 1 new ones, such as 'one more'; at most 254"):
-        legend.values(["label 1", "one more"])
+        registry.values(["label 1", "one more"])
     assert len(json.loads((tmp_path / "labels.json").read_text(encoding="utf-8"))) == 254
 
 
 def test_each_labelled_scan_is_segmented_from_the_others(tmp_path):
-    legend = LabelLegend(tmp_path / "labels.json")
+    registry = LabelRegistry(tmp_path / "labels.json")
     scans = [
         write(tmp_path, "a", {1: [0, 1, 2, 3]}, {"1": "liver"}),
         write(tmp_path, "b", {5: [0, 1, 2, 3]}, {"5": "liver"}),
     ]
-    volumes = [read_labelled_volume(scan, TRANSFORM, legend) for scan in scans]
+    volumes = [read_labelled_volume(scan, TRANSFORM, registry) for scan in scans]
     assert [dict(volume.labels) for volume in volumes] == [{"liver": 1}, {"liver": 1}]
     assert volumes[1].label_map.unique().tolist() == [0, 1]
-    settings = OneShotSettings(components="none")
+    settings = OneShotSettings(component_filter="none")
     assert leave_one_out_dice(volumes, NETWORK, settings, image_size=8) > 0.9
     beside = volumes[1]._replace(label_map=volumes[1].label_map.roll(4, dims=2))
     assert leave_one_out_dice([volumes[0], beside], NETWORK, settings, image_size=8) < 0.1

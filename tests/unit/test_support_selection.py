@@ -8,14 +8,14 @@ from protoseg.engine.scan_coverage import scan_descriptors
 from protoseg.engine.support import support_from_scan
 from protoseg.engine.support_selection import keep_most_useful
 from protoseg.errors import InputError
-from protoseg.matching.coreset import farthest_first, rank, slice_descriptors, uncovered
+from protoseg.matching.coreset import k_center_greedy, rank, slice_descriptors, uncovered
 from protoseg.networks.alpnet import ALPNet
 
 EAST, NORTH, WEST = torch.eye(2)[0], torch.eye(2)[1], -torch.eye(2)[0]
 
 
 class Brightness(torch.nn.Module):
-    """Cells (B, 3, 2, 2): how bright each quarter is, how dark, and 1."""
+    """Patches (B, 3, 2, 2): how bright each quarter is, how dark, and 1."""
 
     def __init__(self):
         super().__init__()
@@ -59,8 +59,8 @@ def test_what_is_not_covered():
 
 def test_each_next_one_is_the_farthest():
     descriptors = torch.stack([EAST, EAST, NORTH, WEST])
-    assert farthest_first(descriptors, start=0, limit=2) == [0, 3]
-    assert farthest_first(descriptors, start=1, limit=9) == [1, 3, 2], "the twin of the first adds nothing"
+    assert k_center_greedy(descriptors, start=0, limit=2) == [0, 3]
+    assert k_center_greedy(descriptors, start=1, limit=9) == [1, 3, 2], "the twin of the first adds nothing"
 
 
 @settings(deadline=None, max_examples=30)
@@ -68,7 +68,7 @@ def test_each_next_one_is_the_farthest():
 def test_more_cover_better(count, limit, seed):
     points = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed))
     descriptors = torch.nn.functional.normalize(points, dim=1)
-    chosen = farthest_first(descriptors, start=0, limit=limit)
+    chosen = k_center_greedy(descriptors, start=0, limit=limit)
     assert len(chosen) == len(set(chosen)) == min(limit, count)
     gaps = [float(uncovered(descriptors, descriptors[chosen[:n]]).max()) for n in range(1, len(chosen) + 1)]
     assert gaps == sorted(gaps, reverse=True)

@@ -8,14 +8,14 @@ import pytest
 import torch
 from monai.transforms import Orientationd
 
-from protoseg.data.preprocessing.intensity import CropBodyd, NormaliseIntensityd
+from protoseg.data.preprocessing.intensity import CropBodyd, NormalizeByModalityd
 from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed, Preprocessing, transform_key
 from protoseg.data.support.loading import load_support, read_support, save_support
 from protoseg.engine.one_shot import segment
 from protoseg.engine.support import support_from_scan
 from protoseg.errors import InputError
 from protoseg.networks.alpnet import ALPNet
-from protoseg.networks.fpn import PyramidEncoder
+from protoseg.networks.fpn import FPNEncoder
 
 
 def support(**making):
@@ -74,7 +74,7 @@ def test_supports_of_other_making_are_not_mixed():
 
 def test_a_support_is_not_used_with_other_weights():
     torch.manual_seed(0)
-    network = ALPNet(encoder=PyramidEncoder(channels=8, widths=(8, 8, 8, 8, 8)))
+    network = ALPNet(encoder=FPNEncoder(channels=8, widths=(8, 8, 8, 8, 8)))
     volume = torch.randn(1, 16, 12, 2)
     segment(volume, support(encoder=network.encoding_fingerprint()), network)
     with pytest.raises(InputError, match="The support was made for the encoder 123, and the network is"):
@@ -117,7 +117,7 @@ def preprocessing(margin=0.0):
             LoadLabelsd("label"),
             Orientationd(BOTH, axcodes="LPS", labels=None),
             CropBodyd(BOTH, margin=margin),
-            NormaliseIntensityd("image"),
+            NormalizeByModalityd("image"),
         ]
     )
 
@@ -150,11 +150,11 @@ def test_supports_that_one_transform_made_are_merged(scan):
 
 KEY = """
 from monai.transforms import Orientationd
-from protoseg.data.preprocessing.intensity import CropBodyd, NormaliseIntensityd
+from protoseg.data.preprocessing.intensity import CropBodyd, NormalizeByModalityd
 from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed, Preprocessing
 BOTH = ("image", "label")
 print(Preprocessing([LoadVolumed("image"), LoadLabelsd("label"), Orientationd(BOTH, axcodes="LPS", labels=None),
-      CropBodyd(BOTH, margin=0.0), NormaliseIntensityd("image")]).key)
+      CropBodyd(BOTH, margin=0.0), NormalizeByModalityd("image")]).key)
 """
 
 

@@ -12,8 +12,7 @@ from protoseg.networks import vit_blocks
 from protoseg.networks.encoders import TimmEncoder
 from protoseg.networks.lora import adapt
 from protoseg.networks.vit_blocks import transform
-from protoseg.ops import chunking as pieces
-from protoseg.ops import packed_linear
+from protoseg.ops import chunking, packed_linear
 from protoseg.ops.packed_linear import PackedLinear
 from protoseg.ops.settled_weights import settled_weights
 
@@ -39,7 +38,7 @@ def off(actual: Tensor, expected: Tensor) -> float:
 
 @torch.no_grad()
 @pytest.mark.parametrize("options", [{}, {"init_values": 1e-5}, {"qkv_bias": False}, {"qk_norm": True}])
-@pytest.mark.parametrize("step_bytes", [1, pieces.STEP_BYTES], ids=["one by one", "at once"])
+@pytest.mark.parametrize("step_bytes", [1, chunking.STEP_BYTES], ids=["one by one", "at once"])
 def test_bfloat16_is_as_near_to_float32_as_timms_own_pass(
     options: dict[str, object], step_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

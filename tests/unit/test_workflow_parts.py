@@ -10,17 +10,17 @@ from ignite.engine import Engine
 from monai.data import MetaTensor
 from torch.utils.data import DataLoader, Dataset
 
-from protoseg.data.io.prefetch import ReadAhead
+from protoseg.data.io.prefetch import Prefetch
 from protoseg.errors import InputError
 from protoseg.ops.precision import autocast, resolve_precision
-from protoseg.workflows.handlers.readable import ReadableScans
+from protoseg.workflows.handlers.skip_unreadable import SkipUnreadable
 from protoseg.workflows.reports.pictures import SaveOverlayd, draw_overlay
 
 LABELS = {"liver": 2, "spleen": 1}
 
 
-def drawn(image, predicted, truth=None, columns=3):
-    figure = draw_overlay(image, predicted, truth, LABELS, title="anna", columns=columns)
+def drawn(image, predicted, ground_truth=None, columns=3):
+    figure = draw_overlay(image, predicted, ground_truth, LABELS, title="anna", columns=columns)
     figure.canvas.draw()
     return figure, np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
 
@@ -43,14 +43,14 @@ def test_overlay_draws_the_labels(shape):
 
 
 def test_overlay_shows_slices_spread_over_the_labels_and_the_truth():
-    labelled, truth = np.zeros((2, 12, 20, 20), np.uint8)
+    labelled, ground_truth = np.zeros((2, 12, 20, 20), np.uint8)
     labelled[4:7, 5:15, 5:15] = 1
-    truth[5:9, 5:15, 5:15] = 1
-    figure, _ = drawn(np.random.default_rng(0).random((12, 20, 20)), labelled, truth)
+    ground_truth[5:9, 5:15, 5:15] = 1
+    figure, _ = drawn(np.random.default_rng(0).random((12, 20, 20)), labelled, ground_truth)
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles == ["slice 5", "slice 6", "slice 7"]
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["liver", "spleen", "truth"]
+    assert names == ["liver", "spleen", "ground truth"]
 
 
 @pytest.mark.parametrize(("spacing", "aspect"), [((1.0, 1.0), 1.0), ((1.0, 2.0), 2.0), ((4.0, 1.0), 0.25)])
@@ -106,11 +106,11 @@ class SomeBroken(Dataset):
     ],
 )
 def test_what_can_be_read_is_read_once(broken, read, message):
-    scans = ReadableScans(DataLoader(SomeBroken(*broken)))
+    scans = SkipUnreadable(DataLoader(SomeBroken(*broken)))
     seen = []
     engine = Engine(lambda _, batch: seen.append(int(batch)))
     scans.attach(engine)
-    engine.run(ReadAhead(scans), epoch_length=3)
+    engine.run(Prefetch(scans), epoch_length=3)
     assert seen == read
     if message is None:
         scans.raise_if_failed()

@@ -67,7 +67,7 @@ def parse() -> tuple[str, dict[str, Any]]:
     refinement = add("refinement", "coarse masks against refined ones")
     refinement.add_argument("--adaptation", action="store_true", help="study test-time training too, which is slow")
     refinement.add_argument("--slice_steps", type=int, default=20, help="of it on each slice; published: 100")
-    encoders = add("encoders", "the encoders whose checkpoints are there, and the pyramid, trained and untrained")
+    encoders = add("encoders", "the encoders whose checkpoints are there, and the FPN, trained and untrained")
     encoders.add_argument(
         "--encoder_weights", metavar="NAME=FILE", nargs="+", default=[], help="checkpoints of bundle/configs/encoders"
     )

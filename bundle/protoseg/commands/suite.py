@@ -5,7 +5,7 @@ and writes rows.csv, summary.json, summary.csv and report.html. Give the same co
 stopped, or beside it to share the work. Any entry of the config is one `--id value` away, as in the bundle:
 
     protoseg suite INDEX.json --output_dir runs/suite
-    protoseg suite INDEX.json --output_dir runs/suite_all --slices thirds --choice all --against runs/suite
+    protoseg suite INDEX.json --output_dir runs/suite_all --slices thirds --support_selection all --against runs/suite
 
 bundle/docs/suite.md describes the index.
 """

@@ -21,7 +21,7 @@ def parse_options(texts: Sequence[str]) -> dict[str, Any]:
     pairs = [text.partition("=") for text in texts]
     for name, sign, _ in pairs:
         if not sign:
-            raise InputError(f"--set {name}: expected ID=VALUE, such as choice=all.")
+            raise InputError(f"--set {name}: expected ID=VALUE, such as support_selection=all.")
     return {name: yaml.safe_load(value) for name, _, value in pairs}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from protoseg.ops.components import Box, ComponentRule, keep_most_confident
+from protoseg.ops.components import Box, ComponentFilter, keep_most_confident
 
 __all__ = ["keep_components"]
 
@@ -17,7 +17,7 @@ def keep_components(
     certainty: NDArray[np.uint8],
     boxes: Sequence[Box | None],
     counts: Sequence[int],
-    rule: ComponentRule,
+    rule: ComponentFilter,
 ) -> None:
     """Drop the components of each label that are not to be kept, in place.
 

@@ -23,7 +23,7 @@ def is_inverted(
 ) -> bool:
     """Tell whether the support explains a volume better when its grey values are negated.
 
-    A slice is explained as well as its cells are like the most alike cells of the support, on average.
+    A slice is explained as well as its patches are like the most alike patches of the support, on average.
 
     Args:
         slices: (S, C, H, W), normalised; in color nothing is inverted.
@@ -44,6 +44,6 @@ def is_inverted(
 
 
 def _explained(features: Tensor, prototypes: Prototypes) -> Tensor:
-    cells = unit(features.flatten(1), dim=0)  # C x cells
-    best = [(part.cells[0].flatten(0, 1) @ cells).amax(0) for part in prototypes.parts()]
+    patches = unit(features.flatten(1), dim=0)  # C x patches
+    best = [(part.patches[0].flatten(0, 1) @ patches).amax(0) for part in prototypes.parts()]
     return torch.stack(best).amax(0).mean()

@@ -1,4 +1,4 @@
-"""What tells how well labels were found, without their truth."""
+"""What tells how well labels were found, without their ground truth."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from protoseg.engine.quality import reverse_dice
+from protoseg.engine.quality import reverse_classification_accuracy
 from protoseg.engine.support import SupportSet
 from protoseg.matching.matching import Matching
 
 __all__ = ["Cues", "gather_cues"]
 
 Cues = dict[str, float]
-"""By name: "reverse", see `reverse_dice`; "place" and "shape", the largest Dice of the label, where it is largest, with
-its masks on the slices of the support, as they lie and moved onto each other."""
+"""By name: "reverse", see `reverse_classification_accuracy`; "place" and "shape", the largest Dice of the label, where
+it is largest, with its masks on the slices of the support, as they lie and moved onto each other."""
 
 
 def gather_cues(
@@ -34,9 +34,9 @@ def gather_cues(
         query_masks: (Q, size, size), predicted labels, 0 = background, k = k-th of `support.labels`.
         places: by name of a label that was found, the place of its slice among these.
         support_features: (N, C, h, w).
-        support: the truth.
+        support: the ground truth.
     """
-    reverse = reverse_dice(matching, query_features, query_masks, support_features, support)
+    reverse = reverse_classification_accuracy(matching, query_features, query_masks, support_features, support)
     cues = {}
     for number, name in enumerate(support.labels, start=1):
         if name in places:

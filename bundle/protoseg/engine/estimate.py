@@ -1,4 +1,4 @@
-"""The Dice that a label probably has, with an interval, from cues that know no truth.
+"""The Dice that a label probably has, with an interval, from cues that know no ground truth.
 
 A weighted sum of two terms, and an interval whose width was calibrated so that nine in ten labels of sets that it was
 not fitted on lie within (split conformal prediction, leaving sets out; as in arXiv 2503.04522). `protoseg calibrate`

@@ -1,6 +1,7 @@
 """The published evaluation procedure: organ by organ, third by third, told by the query's own label map where to look.
 
-For comparison with published figures, and for nothing else. The procedure reads the **truth of the query** before it
+For comparison with published figures, and for nothing else. The procedure reads the **ground truth of the query**
+before it
 segments: on which slices an organ lies (no other slice is segmented), and in which third of the organ's extent each
 of them is (the support slice of the same third serves it). Nobody has that for a scan that is yet to be segmented;
 `protoseg.engine.one_shot` does without.
@@ -57,7 +58,7 @@ class LegacyInferer(Inferer):
         support: gives the support when it is first needed: all labelled slices of one scan or, for several shots, of
             several scans.
         cache: of features, to share it with others; its own when left out.
-        components: which components of each slice to keep: "one", the most confident as published, or "none" (no
+        component_filter: which components of each slice to keep: "one", the most confident as published, or "none" (no
             filter).
         adaptation: trains a copy of the network on each slice's prediction (test-time training), if there is to be
             one; of the scope "slice".
@@ -72,20 +73,22 @@ class LegacyInferer(Inferer):
         *,
         support: Callable[[], SupportSet],
         cache: FeatureCache | None = None,
-        components: Components = "one",
+        component_filter: Components = "one",
         adaptation: Adaptation | None = None,
         refiner: Refiner | None = None,
     ) -> None:
         super().__init__()
-        if components not in ("one", "none"):
-            raise InputError(f"components of the legacy protocol is '{components}'; choose 'one' or 'none'.")
+        if component_filter not in ("one", "none"):
+            raise InputError(
+                f"component_filter of the legacy protocol is '{component_filter}'; choose 'one' or 'none'."
+            )
         if adaptation is not None and adaptation.scope != "slice":
             raise InputError(
                 f"The scope of adaptation is '{adaptation.scope}'; the legacy protocol adapts to each 'slice', as "
                 "published. Choose that, or protocol leak_free."
             )
         self.cache = cache or FeatureCache()
-        self.components = components
+        self.component_filter = component_filter
         self.adaptation = adaptation
         self.refiner = refiner
         self._make_support = support
@@ -140,10 +143,10 @@ class LegacyInferer(Inferer):
                 "none. Add the label map to the data list, or choose protocol leak_free, which does without."
             )
         volume = inputs[0]
-        truth = axial_slices(query_label[0])[:, 0]
-        masks = np.zeros((len(self.support.labels), *truth.shape), np.uint8)
+        ground_truth = axial_slices(query_label[0])[:, 0]
+        masks = np.zeros((len(self.support.labels), *ground_truth.shape), np.uint8)
         for mask, (name, value) in zip(masks, self.support.labels.items()):
-            holding = (truth == value).flatten(1).any(1).nonzero()[:, 0].tolist()
+            holding = (ground_truth == value).flatten(1).any(1).nonzero()[:, 0].tolist()
             if holding and self.serving(name):  # a speck may be lost on the support's way to the network's size
                 mask[holding] = self._segment_label(volume, holding, name, network)
         labelled = volume_from_slices(torch.from_numpy(masks).transpose(0, 1))[None]
@@ -199,7 +202,7 @@ class LegacyInferer(Inferer):
         """Where the label wins on one slice's own grid, from (2, h, w)."""
         background, label = unfit_slices(log_probability[None], height, width)[0].cpu()
         mask = (label > background).numpy()
-        if self.components == "one":
+        if self.component_filter == "one":
             mask = keep_most_confident(mask, (label - background).sigmoid().numpy())
         return mask.astype(np.uint8)
 

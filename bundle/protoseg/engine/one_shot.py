@@ -33,16 +33,16 @@ from protoseg.errors import InputError
 from protoseg.matching.coreset import slice_descriptors
 from protoseg.matching.matching import Prototypes
 from protoseg.networks.alpnet import ALPNet
-from protoseg.ops.components import Box, ComponentRule
+from protoseg.ops.components import Box, ComponentFilter
 from protoseg.ops.settled_weights import settled_weights
 from protoseg.ops.slices import axial_slices, fit_slices
-from protoseg.ops.upsampling import CellsToPixels, Window, winning_class
+from protoseg.ops.upsampling import BilinearUpsampler, Window, upsampled_argmax
 
-__all__ = ["OneShotSettings", "SupportChoice", "segment", "slice_spacing"]
+__all__ = ["OneShotSettings", "SupportSelection", "segment", "slice_spacing"]
 
 UNKNOWN_SIDES = "may be on the wrong side: the scan or the support does not say where left and right are"
 
-SupportChoice = Literal["similar", "nearest", "all"]
+SupportSelection = Literal["similar", "nearest", "all"]
 
 # Support slices that serve a slice by "similar", and those that do so for the sake of one label; see
 # docs/engine_defaults.md.
@@ -55,37 +55,37 @@ class OneShotSettings:
 
     Args:
         batch_size: slices encoded together.
-        choice: which support slices serve a query slice, decided from the images alone: "nearest", for every label
-            the slice that looks most like the query's; "similar", for every label five of them, and the sixteen of all
-            that look most like it; "all".
+        support_selection: which support slices serve a query slice, decided from the images alone: "nearest", for every
+            label the slice that looks most like the query's; "similar", for every label five of them, and the sixteen
+            of all that look most like it; "all".
         contrast: "auto" negates the grey values where the support explains the volume better then; "as_is" never does.
-        components: which 3D components of a label to keep: "support" (as many as the support has, and more that are
-            as large and sure), "one" or "none" (no filter).
+        component_filter: which 3D components of a label to keep: "support" (as many as the support has, and more that
+            are as large and sure), "one" or "none" (no filter).
         estimate_quality: segment the support in reverse to estimate each label's Dice.
         progress: show a progress bar over the slices.
 
     Raises:
-        InputError: for an unknown choice, contrast or component rule, or a batch size below 1.
+        InputError: for an unknown support selection, contrast or component filter, or a batch size below 1.
     """
 
     batch_size: int = 8
-    choice: SupportChoice = "similar"
+    support_selection: SupportSelection = "similar"
     contrast: Literal["auto", "as_is"] = "auto"
-    components: ComponentRule = "support"
+    component_filter: ComponentFilter = "support"
     estimate_quality: bool = True
     progress: bool = False
 
     def __post_init__(self) -> None:
-        if self.choice not in get_args(SupportChoice):
+        if self.support_selection not in get_args(SupportSelection):
             raise InputError(
-                f"choice is '{self.choice}'; choose 'similar', 'nearest' or 'all'. (The published choice by parts "
-                "of an organ's extent needs the query's own label map: it exists in the legacy evaluation protocol "
-                "alone.)"
+                f"support_selection is '{self.support_selection}'; choose 'similar', 'nearest' or 'all'. (The "
+                "published choice by parts of an organ's extent needs the query's own label map: it exists in the "
+                "legacy evaluation protocol alone.)"
             )
         if self.contrast not in ("auto", "as_is"):
             raise InputError(f"contrast is '{self.contrast}'; choose 'auto' or 'as_is'.")
-        if self.components not in ("none", "one", "support"):
-            raise InputError(f"components is '{self.components}'; choose 'support', 'one' or 'none'.")
+        if self.component_filter not in ("none", "one", "support"):
+            raise InputError(f"component_filter is '{self.component_filter}'; choose 'support', 'one' or 'none'.")
         if self.batch_size < 1:
             raise InputError(f"batch_size is {self.batch_size}; it must be at least 1.")
 
@@ -160,21 +160,23 @@ class _Pass:
         known = None if support.known is None else support.known.T[None].to(self.support_features.device)
         self.prototypes = network.matching.build(self.support_features[None], masks[None], known)
         self.descriptors = slice_descriptors(self.support_features)
-        cells = (self.support_features.shape[-2], self.support_features.shape[-1])
+        patches = (self.support_features.shape[-2], self.support_features.shape[-1])
         height, width = self.slices.shape[-2:]
-        self.to_pixels = CellsToPixels(cells, height, width, self.support_features.device)
+        self.to_pixels = BilinearUpsampler(patches, height, width, self.support_features.device)
         shape = (len(self.slices), height, width)
         self.winner = np.zeros(shape, np.uint8)  # position of the label among the support's, from 1
         # Probability of the winner in steps of 1/255: a float map per label would not fit for a large volume.
         self.certainty = np.zeros(shape, np.uint8)
         self.boxes: list[Box | None] = [None] * len(support.labels)  # outside of which a label is nowhere
-        classes = (len(self.slices), 1 + len(support.labels), *cells)
+        classes = (len(self.slices), 1 + len(support.labels), *patches)
         self.evidence: dict[int, Tensor] = {}  # by slice
         self.log_probability = torch.zeros(classes, dtype=torch.float16)
         self.likeness = torch.zeros(len(self.slices))  # cosine of each slice to the support slice most like it
         self.serving = np.zeros((len(self.slices), len(support.labels)), int)  # support slice by query slice and label
         self.seen = self.slices  # by the encoder
-        if settings.contrast == "auto" and is_inverted(self.slices, self._encode, lambda cells: self._choose(cells)[0]):
+        if settings.contrast == "auto" and is_inverted(
+            self.slices, self._encode, lambda patches: self._choose(patches)[0]
+        ):
             self.seen = -self.slices
 
     def match(self, batch: range) -> None:
@@ -192,7 +194,7 @@ class _Pass:
             logits = self.network.matching.decide(evidence, distance[None, None].to(device))
             scores = logits[0, 0].log_softmax(0)
             self.log_probability[index] = scores
-            best = winning_class(scores, self.to_pixels)
+            best = upsampled_argmax(scores, self.to_pixels)
             self.winner[index] = best.label
             self.certainty[index] = torch.from_numpy(best.score).exp_().mul_(255).round_().numpy()
             self.boxes = [_grown(box, index, window) for box, window in zip(self.boxes, best.windows)]
@@ -200,7 +202,7 @@ class _Pass:
     def keep_components(self) -> None:
         """Drop the components of each label that are not to be kept."""
         counts = self.support.component_counts()
-        keep_components(self.winner, self.certainty, self.boxes, counts, self.settings.components)
+        keep_components(self.winner, self.certainty, self.boxes, counts, self.settings.component_filter)
 
     def coarse(self) -> CoarseSegmentation:
         """What there is to refine."""
@@ -256,9 +258,9 @@ class _Pass:
         by_label = similarity.expand(len(present), -1).masked_fill(~present, -torch.inf)
         nearest = by_label.argmax(1)
         chosen = nearest[present.any(1)]
-        if self.settings.choice == "all":
+        if self.settings.support_selection == "all":
             chosen = torch.arange(len(similarity))
-        elif self.settings.choice == "similar":
+        elif self.settings.support_selection == "similar":
             likest = by_label.topk(min(SIMILAR_OF_LABEL, len(similarity)))
             chosen = likest.indices[likest.values.isfinite()]
             chosen = torch.cat([chosen, similarity.topk(min(SIMILAR, len(similarity))).indices])

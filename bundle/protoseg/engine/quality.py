@@ -1,4 +1,4 @@
-"""How good a segmentation is, without its truth: reverse segmentation.
+"""How good a segmentation is, without its ground truth: reverse segmentation.
 
 The prediction becomes the support and the support the query. What segments the support's slices well was probably
 segmented well. Source of the idea: reverse classification accuracy (Valindria et al., IEEE TMI 2017).
@@ -11,12 +11,12 @@ from torch import Tensor
 
 from protoseg.engine.support import SupportSet
 from protoseg.matching.matching import Matching
-from protoseg.ops.upsampling import CellsToPixels, winning_class
+from protoseg.ops.upsampling import BilinearUpsampler, upsampled_argmax
 
-__all__ = ["reverse_dice"]
+__all__ = ["reverse_classification_accuracy"]
 
 
-def reverse_dice(
+def reverse_classification_accuracy(
     matching: Matching,
     query_features: Tensor,
     query_masks: Tensor,
@@ -30,7 +30,7 @@ def reverse_dice(
         query_features: (Q, C, h, w), of the query slices that show the labels best.
         query_masks: (Q, size, size), predicted labels, 0 = background, k = k-th of `support.labels`.
         support_features: (N, C, h, w).
-        support: the truth.
+        support: the ground truth.
 
     Returns:
         A value by label name; 0 for a label that was predicted nowhere on these slices.
@@ -40,12 +40,12 @@ def reverse_dice(
     one_hot = (query_masks == classes[:, None, None, None]).float()  # L x Q x size x size
     prototypes = matching.build(query_features[None], one_hot[None].to(query_features.device))
     size = support.masks.shape[-1]
-    cells = (support_features.shape[-2], support_features.shape[-1])
-    to_pixels = CellsToPixels(cells, size, size, support_features.device)
+    patches = (support_features.shape[-2], support_features.shape[-1])
+    to_pixels = BilinearUpsampler(patches, size, size, support_features.device)
     overlap = torch.zeros(1 + count, 2)  # by label: intersection, and sum of both areas
     for features, drawn in zip(support_features, support.masks):
         logits = matching.match(features[None, None], prototypes)[0, 0]
-        predicted = torch.from_numpy(winning_class(logits.log_softmax(0), to_pixels).label)
+        predicted = torch.from_numpy(upsampled_argmax(logits.log_softmax(0), to_pixels).label)
         # How many pixels have which true label (rows) and which predicted one (columns).
         pairs = torch.bincount((drawn.long() * (1 + count) + predicted).flatten(), minlength=(1 + count) ** 2)
         pairs = pairs.reshape(1 + count, 1 + count)

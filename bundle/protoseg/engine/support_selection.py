@@ -10,7 +10,7 @@ from torch import Tensor
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
-from protoseg.matching.coreset import farthest_first, rank, slice_descriptors
+from protoseg.matching.coreset import k_center_greedy, rank, slice_descriptors
 from protoseg.networks.alpnet import ALPNet
 
 __all__ = ["keep_most_useful"]
@@ -65,4 +65,4 @@ def _order(descriptors: Tensor, area: Tensor, limit: int) -> list[int]:
     if not len(showing):
         return []
     start = int(area[showing].argmax())
-    return showing[farthest_first(descriptors[showing], start=start, limit=limit)].tolist()
+    return showing[k_center_greedy(descriptors[showing], start=start, limit=limit)].tolist()

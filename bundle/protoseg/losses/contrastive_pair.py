@@ -1,4 +1,4 @@
-"""The contrastive loss on pairs of labelled slices: cells of one structure are alike, in either slice."""
+"""The contrastive loss on pairs of labelled slices: patches of one structure are alike, in either slice."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from torch import Tensor, nn
 from protoseg.losses.matching import PairFeatures, label_shares
 from protoseg.matching.matching import unit
 
-__all__ = ["ContrastivePairLoss", "contrast", "draw_cells"]
+__all__ = ["ContrastivePairLoss", "contrast", "draw_patches"]
 
-LEAST_SHARE = 0.5  # of a cell that its structure fills; others lie on a border and are left out
+LEAST_SHARE = 0.5  # of a patch that its structure fills; others lie on a border and are left out
 UNCLEAR = -1
 
 
 class ContrastivePairLoss(nn.Module):
-    """Supervised contrast between the cells of a pair, both slices together.
+    """Supervised contrast between the patches of a pair, both slices together.
 
-    Every cell of a structure is to be nearer to the other cells of it than to all else. The background is many things:
-    its cells are contrasted with, but need not be alike. Cells are drawn by torch's generator, equally many of each
-    structure as far as there are, so that large ones do not outvote the small.
+    Every patch of a structure is to be nearer to the other patches of it than to all else. The background is many
+    things: its patches are contrasted with, but need not be alike. Patches are drawn by torch's generator, equally many
+    of each structure as far as there are, so that large ones do not outvote the small.
     Source: supervised contrastive learning (Khosla et al., arXiv 2004.11362), equation 2.
 
     Args:
         labels: the highest label value.
         temperature: of the cosine similarity.
-        cells: drawn of each structure and of the background, at most.
+        patches: drawn of each structure and of the background, at most.
     """
 
-    def __init__(self, *, labels: int, temperature: float = 0.1, cells: int = 32) -> None:
+    def __init__(self, *, labels: int, temperature: float = 0.1, patches: int = 32) -> None:
         super().__init__()
         self.labels = labels
         self.temperature = temperature
-        self.cells = cells
+        self.patches = patches
 
     def forward(self, features: PairFeatures, target: Tensor) -> Tensor:
         """Scalar loss of `PairFeatures` whose query has the labels (E, 1, H, W), 0 = background."""
         size = (features.support.shape[-2], features.support.shape[-1])
         shares = [label_shares(labels, self.labels, size) for labels in (features.support_labels, target[:, 0])]
         share, label = torch.cat([part.flatten(2) for part in shares], dim=2).max(1)  # E x P, P = 2 h w
-        drawn, counted = draw_cells(label.masked_fill(share < LEAST_SHARE, UNCLEAR), self.cells)  # E x M
+        drawn, counted = draw_patches(label.masked_fill(share < LEAST_SHARE, UNCLEAR), self.patches)  # E x M
         vectors = torch.cat([features.support.flatten(2), features.query.flatten(2)], dim=2)  # E x C x P
         vectors = vectors.gather(2, drawn[:, None].expand(-1, vectors.shape[1], -1))
         with torch.autocast(target.device.type, enabled=False):  # the similarities are exponents
@@ -48,30 +48,30 @@ class ContrastivePairLoss(nn.Module):
         return contrast(similarity, label.gather(1, drawn), counted)
 
 
-def draw_cells(labels: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-    """Draw at most so many cells of every label.
+def draw_patches(labels: Tensor, patches: int) -> tuple[Tensor, Tensor]:
+    """Draw at most so many patches of every label.
 
     Args:
-        labels: (E, P), of every cell; those below 0 are not drawn.
-        cells: of one label in one row.
+        labels: (E, P), of every patch; those below 0 are not drawn.
+        patches: of one label in one row.
 
     Returns:
-        Indices of cells (E, M), and (E, M) True where they count; rows with fewer than M are filled up with others.
+        Indices of patches (E, M), and (E, M) True where they count; rows with fewer than M are filled up with others.
     """
     shuffled = (labels + torch.rand(labels.shape, dtype=torch.float64, device=labels.device)).argsort(1)
     in_order = labels.gather(1, shuffled)
     rank = torch.arange(labels.shape[1], device=labels.device) - torch.searchsorted(in_order, in_order)
-    drawn = (rank < cells) & (in_order >= 0)
+    drawn = (rank < patches) & (in_order >= 0)
     most = int(drawn.sum(1).max())
     first = drawn.int().argsort(dim=1, descending=True, stable=True)[:, :most]
     return shuffled.gather(1, first), drawn.gather(1, first)
 
 
 def contrast(similarity: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
-    """Mean over cells of the cross entropy that their similarities (E, M, M) have with the others of their label.
+    """Mean over patches of the cross entropy that their similarities (E, M, M) have with the others of their label.
 
-    `labels` (E, M) and `counted` (E, M) are those of the cells; cells of the background, label 0, and the only ones of
-    their label have no say of their own. 0 where no cell has.
+    `labels` (E, M) and `counted` (E, M) are those of the patches; patches of the background, label 0, and the only ones
+    of their label have no say of their own. 0 where no patch has.
     """
     others = counted[:, None] & ~torch.eye(labels.shape[1], dtype=torch.bool, device=labels.device)
     alike = others & (labels[:, None] == labels[..., None])

@@ -1,7 +1,7 @@
 """The matching loss: two labelled slices must find each other's structures, all of them at once.
 
-Every cell of one slice asks the cells of the other as in `CellVoting`; cross entropy against the shares of the
-structures in the cell. Structures count alike whatever their size. One that only the asking slice shows must be taken
+Every patch of one slice asks the patches of the other as in `KernelMatching`; cross entropy against the shares of the
+structures in the patch. Structures count alike whatever their size. One that only the asking slice shows must be taken
 for something common, not for another organ: a support rarely shows everything that a scan holds.
 """
 
@@ -13,13 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from protoseg.matching.kernel_matching import PROBABILITY_FLOOR, CellVoting
+from protoseg.matching.kernel_matching import PROBABILITY_FLOOR, KernelMatching
 from protoseg.matching.matching import unit
 
 __all__ = ["PRESENT", "MatchingLoss", "PairEncoding", "PairFeatures", "label_shares"]
 
-SMALLEST_AREA = 20.0  # cells in a batch; a structure of fewer is not weighted up further
-PRESENT = 1.0  # cells that a structure must fill on a slice to be looked for on the other
+SMALLEST_AREA = 20.0  # patches in a batch; a structure of fewer is not weighted up further
+PRESENT = 1.0  # patches that a structure must fill on a slice to be looked for on the other
 
 
 class PairFeatures(NamedTuple):
@@ -42,23 +42,29 @@ class PairEncoding:
 
 
 class MatchingLoss(nn.Module):
-    """Cross entropy of cell voting, both ways.
+    """Cross entropy of kernel matching, both ways.
 
     Args:
         labels: the highest label value.
         backdrop: values, 0 included, that a structure which the other slice lacks may be taken for; where there are
             none, such structures do not count.
-        scale: inverse temperature of the votes, see `CellVoting`.
-        novelty: of the votes, see there; a structure which the other slice lacks may be taken for nothing in it, too.
+        scale: inverse temperature of the votes, see `KernelMatching`.
+        rejection_threshold: of the votes, see there; a structure which the other slice lacks may be taken for nothing
+            in it, too.
     """
 
     def __init__(
-        self, *, labels: int, backdrop: Sequence[int] = (), scale: float = 20.0, novelty: float | None = None
+        self,
+        *,
+        labels: int,
+        backdrop: Sequence[int] = (),
+        scale: float = 20.0,
+        rejection_threshold: float | None = None,
     ) -> None:
         super().__init__()
         self.labels = labels
         self.backdrop = list(backdrop)
-        self.voting = CellVoting(scale=scale, novelty=novelty)
+        self.voting = KernelMatching(scale=scale, rejection_threshold=rejection_threshold)
 
     def forward(self, features: PairFeatures, target: Tensor) -> Tensor:
         """Scalar loss of `PairFeatures` whose query has the labels (E, 1, H, W), 0 = background."""
@@ -72,14 +78,14 @@ class MatchingLoss(nn.Module):
         return (there + back) / 2
 
     def _weights(self, support: Tensor, query: Tensor) -> Tensor:
-        """Weights of the votes between cells (E, support cells, query cells), the same both ways."""
+        """Weights of the votes between patches (E, support patches, query patches), the same both ways."""
         vectors = self.voting.scale * unit(support.float().flatten(2), dim=1)
         cosines = torch.bmm(vectors.transpose(1, 2), unit(query.float().flatten(2), dim=1))
         return (cosines - self.voting.scale).exp()
 
     def _one_way(self, support_shares: Tensor, query_shares: Tensor, weights: Tensor) -> Tensor:
-        votes = torch.bmm(support_shares.flatten(2), weights)  # E x (1 + labels) x query cells
-        novel = self.voting.novel_vote
+        votes = torch.bmm(support_shares.flatten(2), weights)  # E x (1 + labels) x query patches
+        novel = self.voting.rejection_vote
         total = votes.sum(1, keepdim=True) + novel
         shares = (votes / total).unflatten(2, query_shares.shape[-2:])
         log_votes = (shares + PROBABILITY_FLOOR).log()
@@ -102,13 +108,13 @@ def _balanced(shares: Tensor) -> Tensor:
 
 
 def label_shares(labels: Tensor, highest: int, size: tuple[int, int]) -> Tensor:
-    """Share of every label (E, 1 + highest, h, w) in the cells of label maps (E, H, W).
+    """Share of every label (E, 1 + highest, h, w) in the patches of label maps (E, H, W).
 
     H and W are multiples of h and w.
     """
     episodes, height, width = labels.shape
     rows, columns = height // size[0], width // size[1]
-    cells = labels.long().reshape(episodes, size[0], rows, size[1], columns).transpose(2, 3).flatten(3)
-    counts = torch.zeros(*cells.shape[:3], 1 + highest, device=labels.device)
-    counts.scatter_add_(3, cells, torch.ones_like(cells, dtype=counts.dtype))
+    patches = labels.long().reshape(episodes, size[0], rows, size[1], columns).transpose(2, 3).flatten(3)
+    counts = torch.zeros(*patches.shape[:3], 1 + highest, device=labels.device)
+    counts.scatter_add_(3, patches, torch.ones_like(patches, dtype=counts.dtype))
     return counts.permute(0, 3, 1, 2) / (rows * columns)

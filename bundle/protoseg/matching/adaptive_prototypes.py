@@ -1,17 +1,17 @@
-"""Adaptive local prototypes: what a support slice says about a query cell.
+"""Adaptive local prototypes: what a support slice says about a query patch.
 
 Source: SSL-ALPNet (Ouyang et al., ECCV 2020, section 3.3) as used by DINOv2-ALPNet (arXiv 2403.03273).
 
 The published code builds the prototypes of one class in one image and convolves the query with them. Here every
-pooled support cell is compared with every query cell once, whatever the number of labels, and a class is a row of
-0/1 memberships over those cells. The published class score ``sum(softmax(s) * s)`` over the member cells is then
+pooled support patch is compared with every query patch once, whatever the number of labels, and a class is a row of
+0/1 memberships over those patches. The published class score ``sum(softmax(s) * s)`` over the member patches is then
 
     (membership @ (exp(s) * s)) / (membership @ exp(s))
 
-two matrix products for all labels, shots and query cells together. ``exp`` cannot overflow: ``|s| <= 20``.
+two matrix products for all labels, shots and query patches together. ``exp`` cannot overflow: ``|s| <= 20``.
 
 Axes, in this order wherever they occur: E episodes, Q query slices, L labels, S support slices (shots), N support
-cells of one slice, C channels, h x w feature cells.
+patches of one slice, C channels, h x w feature patches.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from protoseg.matching.matching import Matching, Prototypes, unit
 __all__ = ["AdaptivePrototypes"]
 
 SCALE = 20.0  # temperature of the cosine similarity
-CELL_THRESHOLD = 0.95  # a pooled cell is a prototype of a class that fills more than this share of it
+PATCH_THRESHOLD = 0.95  # a pooled patch is a prototype of a class that fills more than this share of it
 LOCAL_WINDOW = 4  # a label that fills no window of this size is matched by its global prototype alone
 ABSENT = -SCALE  # the score of a class without any prototype: the lowest a cosine can give
 
@@ -37,7 +37,7 @@ class AdaptivePrototypes(Matching):
 
     Args:
         grid: local prototypes along each side of the feature map in training: the pooling window is h / grid.
-        validation_window: pooling window, in feature cells, in evaluation.
+        validation_window: pooling window, in feature patches, in evaluation.
     """
 
     def __init__(self, *, grid: int = 8, validation_window: int = 2) -> None:
@@ -56,20 +56,20 @@ class AdaptivePrototypes(Matching):
         area = masks.sum((-2, -1))  # E x L x S
         average = torch.einsum("eschw,elshw->elsc", features, masks) / (area[..., None] + 1e-5)
         windows = _pool(masks, (min(LOCAL_WINDOW, size[0]), min(LOCAL_WINDOW, size[1])))
-        fills_a_window = windows.amax((-2, -1)) >= CELL_THRESHOLD
-        local = (_pool(masks, window) > CELL_THRESHOLD) & fills_a_window[..., None, None]
+        fills_a_window = windows.amax((-2, -1)) >= PATCH_THRESHOLD
+        local = (_pool(masks, window) > PATCH_THRESHOLD) & fills_a_window[..., None, None]
         pooled = unit(_pool(features, window).flatten(-2).transpose(-1, -2))  # E x S x N x C
-        members = torch.cat([_pool(background, window) > CELL_THRESHOLD, local], dim=1).flatten(-2)
+        members = torch.cat([_pool(background, window) > PATCH_THRESHOLD, local], dim=1).flatten(-2)
         # A slice has one more prototype for each label, the global one, which counts for that label alone.
         own = torch.eye(1 + masks.shape[1], device=masks.device)[:, None, 1:].expand(*members.shape[:3], -1)
         return Prototypes(
-            cells=torch.cat([pooled, unit(average).transpose(1, 2)], dim=2),
+            patches=torch.cat([pooled, unit(average).transpose(1, 2)], dim=2),
             membership=torch.cat([members.float(), own], dim=3),
             present=area > 0,
         )
 
     def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:
-        """Score query cells (E, Q, C, h, w): (E, Q, 1 + L, h, w), cosines times 20.
+        """Score query patches (E, Q, C, h, w): (E, Q, 1 + L, h, w), cosines times 20.
 
         Background takes the local prototypes of all support slices together; a label takes the best of its scores
         slice by slice, each from its local prototypes on that slice and its global one.
@@ -78,7 +78,7 @@ class AdaptivePrototypes(Matching):
         background_votes = background_weights = torch.zeros((), device=query.device)
         per_slice = []
         for part in prototypes.parts():
-            similarity = torch.einsum("esnc,eqcx->eqsnx", part.cells, vectors)
+            similarity = torch.einsum("esnc,eqcx->eqsnx", part.patches, vectors)
             weight = similarity.exp()
             vote = weight * similarity
             background, foreground = part.membership[:, 0], part.membership[:, 1:]
@@ -100,7 +100,7 @@ class AdaptivePrototypes(Matching):
 def _at_feature_size(masks: Tensor, size: tuple[int, int]) -> Tensor:
     """Bring masks (E, L, S, H, W) to feature resolution by nearest neighbour, as published.
 
-    A mask that nearest-neighbour sampling would lose altogether is averaged over each cell instead, so that a
+    A mask that nearest-neighbour sampling would lose altogether is averaged over each patch instead, so that a
     structure smaller than the sampling grid keeps its global prototype.
     """
     flat = masks.flatten(0, 2)[:, None].float()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from protoseg.matching.matching import unit
 
-__all__ = ["farthest_first", "rank", "slice_descriptors", "uncovered"]
+__all__ = ["k_center_greedy", "rank", "slice_descriptors", "uncovered"]
 
 DESCRIPTOR_GRID = 4  # coarse enough to compare the slices of two people
 
@@ -33,7 +33,7 @@ def uncovered(descriptors: Tensor, covering: Tensor) -> Tensor:
     return 1 - (descriptors @ covering.T).amax(1)
 
 
-def farthest_first(descriptors: Tensor, *, start: int, limit: int) -> list[int]:
+def k_center_greedy(descriptors: Tensor, *, start: int, limit: int) -> list[int]:
     """Up to `limit` indices that cover all descriptors: each next one is the farthest from those before it.
 
     The largest distance of any descriptor to its nearest chosen one is at most twice the best possible. Descriptors

@@ -1,22 +1,22 @@
-"""Cell voting: every support cell votes for the labels drawn in it.
+"""Kernel matching: every support patch votes for the labels drawn in it.
 
-A query cell asks all cells of the support; each answers with the share of every label in it, weighted by
-``exp(scale * selectivity * cosine)``. Labels and background share one normalization, so a look-alike cell of one
-organ is counter-evidence for the others. Unlike pooled prototypes no cell is discarded, boundary cells count by
+A query patch asks all patches of the support; each answers with the share of every label in it, weighted by
+``exp(scale * selectivity * cosine)``. Labels and background share one normalization, so a look-alike patch of one
+organ is counter-evidence for the others. Unlike pooled prototypes no patch is discarded, boundary patches count by
 their share, and organs too small for a pooled prototype keep their vote.
 
-The sum of a class is raised to the power of ``1 / selectivity``. A class that is drawn in few cells would be outvoted
-by one that is drawn in many; a selective vote is decided by the cells that are most alike, of which every class has
+The sum of a class is raised to the power of ``1 / selectivity``. A class that is drawn in few patches would be outvoted
+by one that is drawn in many; a selective vote is decided by the patches that are most alike, of which every class has
 some, and its probabilities stay as soft as those of ``exp(scale * cosine)``.
 
-The votes of a class are averaged over the slices that show it: more support adds cells that are more alike, and neither
-outvotes a label that few slices show nor the bound below. Slices that look like the query's count for more.
+The votes of a class are averaged over the slices that show it: more support adds patches that are more alike, and
+neither outvotes a label that few slices show nor the bound below. Slices that look like the query's count for more.
 
 A slice that was labelled for some labels only says nothing against the others: each label is held against the
 background of those slices alone on which it would be drawn. The odds of all labels then share one normalization; where
 every slice knows every label, this is the vote above.
 
-What the support does not show has to be taken for something, too. One more vote for the background, as of a cell of
+What the support does not show has to be taken for something, too. One more vote for the background, as of a patch of
 a certain cosine, outvotes the support where nothing in it looks like the query. On slices that look less like the
 support than others of the volume more is new, and the bound is higher.
 
@@ -35,22 +35,22 @@ from torch import Tensor
 from protoseg.errors import InputError
 from protoseg.matching.matching import Matching, Prototypes, unit
 
-__all__ = ["CellVoting"]
+__all__ = ["KernelMatching"]
 
 PROBABILITY_FLOOR = 1e-4  # keeps the logarithm finite; below it a label is out of the question anyway
 
 
-class CellVoting(Matching):
-    """Matching by a weighted vote of all support cells.
+class KernelMatching(Matching):
+    """Matching by a weighted vote of all support patches.
 
     Args:
         scale: inverse temperature of the cosine similarity, at most 60; higher makes probabilities more certain.
-        novelty: cosine of the vote for the background that does not come from the support, -1 to 1; None: no such
-            vote.
-        selectivity: by how much more than `scale` says the votes of one class favor the cells that are most alike, 1
+        rejection_threshold: cosine of the vote for the background that does not come from the support, -1 to 1; None:
+            no such vote.
+        selectivity: by how much more than `scale` says the votes of one class favor the patches that are most alike, 1
             to 4.
-        novelty_slope: how much `novelty` rises with the unlikeness of a slice, see `decide`.
-        novelty_rise: by how much it rises at most.
+        rejection_slope: how much `rejection_threshold` rises with the unlikeness of a slice, see `decide`.
+        rejection_rise: by how much it rises at most.
         slice_scale: inverse temperature of the cosine between whole slices: the votes of a support slice count
             ``exp(slice_scale * (cosine - largest cosine))`` times; 0: all the same.
 
@@ -62,51 +62,58 @@ class CellVoting(Matching):
         self,
         *,
         scale: float = 30.0,
-        novelty: float | None = None,
+        rejection_threshold: float | None = None,
         selectivity: float = 1.0,
-        novelty_slope: float = 0.0,
-        novelty_rise: float = 0.0,
+        rejection_slope: float = 0.0,
+        rejection_rise: float = 0.0,
         slice_scale: float = 0.0,
     ) -> None:
         super().__init__()
         if not 0 < scale <= 60:
-            raise InputError(f"scale of CellVoting is {scale}; it must lie between 0 and 60.")
-        if novelty is not None and not -1 <= novelty <= 1:
-            raise InputError(f"novelty of CellVoting is {novelty}; it must lie between -1 and 1, or be null.")
-        if not 1 <= selectivity <= 4:
-            raise InputError(f"selectivity of CellVoting is {selectivity}; it must lie between 1 and 4.")
-        if min(novelty_slope, novelty_rise, slice_scale) < 0:
+            raise InputError(f"scale of KernelMatching is {scale}; it must lie between 0 and 60.")
+        if rejection_threshold is not None and not -1 <= rejection_threshold <= 1:
             raise InputError(
-                f"novelty_slope, novelty_rise and slice_scale of CellVoting are {novelty_slope}, {novelty_rise} and "
-                f"{slice_scale}; they must not be below 0."
+                f"rejection_threshold of KernelMatching is {rejection_threshold}; it must lie between -1 and 1, or be "
+                "null."
+            )
+        if not 1 <= selectivity <= 4:
+            raise InputError(f"selectivity of KernelMatching is {selectivity}; it must lie between 1 and 4.")
+        if min(rejection_slope, rejection_rise, slice_scale) < 0:
+            raise InputError(
+                f"rejection_slope, rejection_rise and slice_scale of KernelMatching are {rejection_slope}, "
+                f"{rejection_rise} and {slice_scale}; they must not be below 0."
             )
         self.scale = scale
-        self.novelty = novelty
+        self.rejection_threshold = rejection_threshold
         self.selectivity = selectivity
-        self.novelty_slope = novelty_slope
-        self.novelty_rise = novelty_rise
+        self.rejection_slope = rejection_slope
+        self.rejection_rise = rejection_rise
         self.slice_scale = slice_scale
 
     @property
-    def novel_vote(self) -> float:
+    def rejection_vote(self) -> float:
         """Weight of the vote that does not come from the support."""
-        return 0.0 if self.novelty is None else math.exp(self.scale * self.selectivity * (self.novelty - 1))
+        return (
+            0.0
+            if self.rejection_threshold is None
+            else math.exp(self.scale * self.selectivity * (self.rejection_threshold - 1))
+        )
 
     def build(self, features: Tensor, masks: Tensor, known: Tensor | None = None) -> Prototypes:
-        """One prototype a feature cell; a class owns the share of the cell that its mask covers."""
+        """One prototype a feature patch; a class owns the share of the patch that its mask covers."""
         size = (features.shape[-2], features.shape[-1])
         features = features.float()
         shares = F.adaptive_avg_pool2d(masks.flatten(0, 2)[:, None].float(), size).reshape(*masks.shape[:3], *size)
         background = (1 - shares.sum(1, keepdim=True)).clamp(min=0)
         return Prototypes(
-            cells=unit(features.flatten(-2).transpose(-1, -2)),
+            patches=unit(features.flatten(-2).transpose(-1, -2)),
             membership=torch.cat([background, shares], dim=1).flatten(-2),
             present=shares.flatten(-2).any(-1),
             known=known,
         )
 
     def evidence(self, query: Tensor, prototypes: Prototypes) -> Tensor:
-        """Average the votes of the support about query cells (E, Q, C, h, w); one of cosine 1 has the weight 1.
+        """Average the votes of the support about query patches (E, Q, C, h, w); one of cosine 1 has the weight 1.
 
         Returns:
             (E, Q, 2 L, h, w): for every label the background's votes against it by slice that knows the label, then for
@@ -116,7 +123,7 @@ class CellVoting(Matching):
         vectors = sharpness * unit(query.float().flatten(-2), dim=2)
         against, votes = torch.zeros((), device=query.device), torch.zeros((), device=query.device)
         for part in prototypes.parts():
-            weights = torch.einsum("esnc,eqcx->eqsnx", part.cells, vectors).sub_(sharpness)
+            weights = torch.einsum("esnc,eqcx->eqsnx", part.patches, vectors).sub_(sharpness)
             if part.likeness is not None and prototypes.likeness is not None:
                 unlike = prototypes.likeness.amax(1, keepdim=True) - part.likeness
                 weights.sub_(self.slice_scale * unlike[:, None, :, None, None])
@@ -127,7 +134,7 @@ class CellVoting(Matching):
                 against = against + torch.einsum("els,eqsx->eqlx", part.known.to(by_slice), by_slice)
         background, labels = votes.split([1, votes.shape[2] - 1], dim=2)
         if prototypes.known is None:
-            against = background.expand_as(labels) / prototypes.cells.shape[1]
+            against = background.expand_as(labels) / prototypes.patches.shape[1]
         else:
             against = against / prototypes.known.sum(2).clamp(min=1)[:, None, :, None]
         labels = labels / prototypes.present.sum(2).clamp(min=1)[:, None, :, None]
@@ -141,9 +148,9 @@ class CellVoting(Matching):
             unlikeness: (E, Q), by how much the cosine of each slice to the support is below that of the slice of the
                 same volume that is most like the support; 0 when left out.
         """
-        novel = torch.full(evidence.shape[:2], self.novel_vote, device=evidence.device)
+        novel = torch.full(evidence.shape[:2], self.rejection_vote, device=evidence.device)
         if unlikeness is not None:
-            rise = (self.novelty_slope * unlikeness).clamp(max=self.novelty_rise)
+            rise = (self.rejection_slope * unlikeness).clamp(max=self.rejection_rise)
             novel = novel * (self.scale * self.selectivity * rise.to(novel)).exp()
         against, votes = evidence.chunk(2, dim=2)
         background, labels = self._root(against + novel[..., None, None, None]), self._root(votes)
@@ -154,7 +161,7 @@ class CellVoting(Matching):
         return (shares + PROBABILITY_FLOOR).log()
 
     def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:
-        """Log-probabilities (E, Q, 1 + L, h, w) of query cells (E, Q, C, h, w)."""
+        """Log-probabilities (E, Q, 1 + L, h, w) of query patches (E, Q, C, h, w)."""
         return self.decide(self.evidence(query, prototypes))
 
     def _root(self, votes: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ SLICES_AT_ONCE = 16
 class Prototypes:
     """Unit-length prototypes of a support and the classes they belong to; class 0 is the background."""
 
-    cells: Tensor  # E x S x N x C
+    patches: Tensor  # E x S x N x C
     membership: Tensor  # E x (1 + L) x S x N, the share of each prototype that counts for the class
     present: Tensor  # E x L x S, True where the label is drawn on the slice
     likeness: Tensor | None = None  # E x S, cosine of each slice to the query's; None: not known
@@ -27,11 +27,11 @@ class Prototypes:
 
     def select(self, slices: Tensor) -> Prototypes:
         """The prototypes of some support slices only, given by their indices, in order and each once."""
-        if len(slices) == self.cells.shape[1]:
+        if len(slices) == self.patches.shape[1]:
             return self
         return replace(
             self,
-            cells=self.cells[:, slices],
+            patches=self.patches[:, slices],
             membership=self.membership[:, :, slices],
             present=self.present[:, :, slices],
             likeness=None if self.likeness is None else self.likeness[:, slices],
@@ -49,7 +49,7 @@ class Prototypes:
 
     def parts(self) -> Iterator[Prototypes]:
         """The same, a few support slices at a time: the similarities of hundreds would not fit into memory."""
-        for slices in torch.arange(self.cells.shape[1], device=self.cells.device).split(SLICES_AT_ONCE):
+        for slices in torch.arange(self.patches.shape[1], device=self.patches.device).split(SLICES_AT_ONCE):
             yield self.select(slices)
 
 

@@ -108,7 +108,7 @@ def alignment_loss(matching: Matching, support: Tensor, query: Tensor, logits: T
         support: E x S x C x h x w, features.
         query: E x Q x C x h x w, features.
         logits: E x Q x (1 + L) x h x w, of the query.
-        masks: E x L x S x H x W, 0 or 1, the truth on the support.
+        masks: E x L x S x H x W, 0 or 1, the ground truth on the support.
 
     Returns:
         A scalar.

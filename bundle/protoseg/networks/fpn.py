@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from protoseg.networks.encoders import Encoder
 
-__all__ = ["PyramidEncoder", "ResidualBlock", "UpBlock", "coordinates"]
+__all__ = ["FPNEncoder", "ResidualBlock", "UpBlock", "coordinates"]
 
 _GROUPS = 8
 
 
-class PyramidEncoder(Encoder):
+class FPNEncoder(Encoder):
     """Encode (B, 3, H, W) to (B, channels, H / 8, W / 8) with about 3.4 million parameters.
 
     Five widths stand for strides 2, 4, 8, 16 and 32; the coarse maps are brought back up to stride 8.

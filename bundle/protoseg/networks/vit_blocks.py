@@ -21,7 +21,7 @@ from timm.layers import Attention, LayerScale, Mlp
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from protoseg.ops.chunking import fitting, in_pieces
+from protoseg.ops.chunking import fitting, in_chunks
 from protoseg.ops.packed_linear import packed
 
 __all__ = ["transform"]
@@ -83,7 +83,7 @@ def _attend(block: Any, tokens: Tensor) -> None:
 def _perceive(block: Any, tokens: Tensor) -> None:
     """Add to tokens (B * N, C) what the perceptron makes of them."""
     perceptron = block.mlp
-    parts = in_pieces(tokens, perceptron.fc1.out_features * 2)
+    parts = in_chunks(tokens, perceptron.fc1.out_features * 2)
     expand = packed(perceptron.fc1, activation="gelu", rows=len(parts[0]))
     reduce = packed(perceptron.fc2, rows=len(parts[0]))
     for part in parts:

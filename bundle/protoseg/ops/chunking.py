@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["fitting", "in_pieces"]
+__all__ = ["fitting", "in_chunks"]
 
 # Larger intermediate results leave the cache, and the allocator returns them to the system, which clears them anew.
 STEP_BYTES = 9 * 2**20  # for two threads; more share more cache. SAM's tokens just fit in three steps
@@ -18,7 +18,7 @@ def fitting(item_bytes: int, device: torch.device) -> int:
     return max(1, step // item_bytes)
 
 
-def in_pieces(items: Tensor, item_bytes: int) -> tuple[Tensor, ...]:
+def in_chunks(items: Tensor, item_bytes: int) -> tuple[Tensor, ...]:
     """Views of the items (N, ...), as few as fit and alike in length: a lone row takes as long as many.
 
     The first is as long as any.

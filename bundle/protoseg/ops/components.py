@@ -18,7 +18,7 @@ from scipy.ndimage import find_objects
 
 __all__ = [
     "Box",
-    "ComponentRule",
+    "ComponentFilter",
     "component_confidence",
     "connected_components",
     "count_components",
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 Box = tuple[slice, ...]  # of a volume or slice, axis by axis
-ComponentRule = Literal["none", "one", "support"]
+ComponentFilter = Literal["none", "one", "support"]
 
 SPECK = 0.05  # a component smaller than this share of the largest is drawing noise, not a part of the organ
 ALIKE_CONFIDENCE, ALIKE_PROBABILITY = 0.25, 0.9  # shares of the most confident component's sum and mean

@@ -1,4 +1,4 @@
-"""From feature cells to pixels, window by window: most of a slice holds no label and is never computed.
+"""From feature patches to pixels, window by window: most of a slice holds no label and is never computed.
 
 Bilinear interpolation is two small matrix products, one for the rows and one for the columns; a window takes the rows
 of these matrices that it needs.
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["CellsToPixels", "Window", "WinningClass", "winning_class"]
+__all__ = ["BilinearUpsampler", "UpsampledArgmax", "Window", "upsampled_argmax"]
 
 
 class Window(NamedTuple):
@@ -25,35 +25,35 @@ class Window(NamedTuple):
     columns: slice
 
 
-class CellsToPixels:
+class BilinearUpsampler:
     """Interpolates maps of square slices (see `fit_slices`) on the slices' own pixels, as `unfit_slices` does.
 
     Args:
-        cells: rows and columns of the maps.
+        patches: rows and columns of the maps.
         height: of the slices in pixels.
         width: of the slices in pixels.
         device: of the maps.
     """
 
-    def __init__(self, cells: tuple[int, int], height: int, width: int, device: torch.device | None = None) -> None:
+    def __init__(self, patches: tuple[int, int], height: int, width: int, device: torch.device | None = None) -> None:
         self.height, self.width = height, width
         side = max(height, width)
-        self.rows = _interpolation(cells[0], side, device)[(side - height) // 2 :][:height]  # H x h
-        self.columns = _interpolation(cells[1], side, device)[(side - width) // 2 :][:width]  # W x w
-        self.row_reach, self.column_reach = _reach(self.rows), _reach(self.columns)  # of the gaps between cells
+        self.rows = _interpolation(patches[0], side, device)[(side - height) // 2 :][:height]  # H x h
+        self.columns = _interpolation(patches[1], side, device)[(side - width) // 2 :][:width]  # W x w
+        self.row_reach, self.column_reach = _reach(self.rows), _reach(self.columns)  # of the gaps between patches
 
-    def window(self, cells: Tensor) -> Window | None:
-        """A box around all pixels that some cells (h, w), boolean, have a part in; None without pixels.
+    def window(self, patches: Tensor) -> Window | None:
+        """A box around all pixels that some patches (h, w), boolean, have a part in; None without pixels.
 
-        It is the smallest, but for a pixel on each side if pixels lie on the centres of cells.
+        It is the smallest, but for a pixel on each side if pixels lie on the centres of patches.
         """
-        return self.windows(~_held_by_all(~cells.cpu().numpy())[None])[0]
+        return self.windows(~_held_by_all(~patches.cpu().numpy())[None])[0]
 
     def windows(self, corners: NDArray[np.bool_]) -> list[Window | None]:
-        """Boxes around all pixels between some cells; None without pixels.
+        """Boxes around all pixels between some patches; None without pixels.
 
         Args:
-            corners: (N, h + 1, w + 1), as many boxes as there are maps; the pixels of [i, j] lie between cells
+            corners: (N, h + 1, w + 1), as many boxes as there are maps; the pixels of [i, j] lie between patches
                 [i - 1, j - 1] and [i, j].
         """
         rows = _hulls(corners.any(2), self.row_reach)
@@ -66,7 +66,7 @@ class CellsToPixels:
         return self.rows[window.rows] @ maps @ self.columns[window.columns].T
 
 
-class WinningClass(NamedTuple):
+class UpsampledArgmax(NamedTuple):
     """What has the highest score at every pixel of a slice."""
 
     label: NDArray[np.uint8]  # H x W, 0 is the background
@@ -74,15 +74,15 @@ class WinningClass(NamedTuple):
     windows: Sequence[Window | None]  # L, outside of which a label wins nowhere
 
 
-def winning_class(scores: Tensor, to_pixels: CellsToPixels) -> WinningClass:
+def upsampled_argmax(scores: Tensor, to_pixels: BilinearUpsampler) -> UpsampledArgmax:
     """The class with the highest score at every pixel.
 
-    A label that loses to the same class in all four cells around a pixel loses to it in the pixel too, so each label is
-    brought to the grid only where it does not.
+    A label that loses to the same class in all four patches around a pixel loses to it in the pixel too, so each label
+    is brought to the grid only where it does not.
 
     Args:
         scores: (1 + L, h, w), class 0 is the background.
-        to_pixels: of that many cells.
+        to_pixels: of that many patches.
     """
     winner = np.zeros((to_pixels.height, to_pixels.width), np.uint8)
     best = np.zeros(winner.shape, np.float32)
@@ -97,10 +97,10 @@ def winning_class(scores: Tensor, to_pixels: CellsToPixels) -> WinningClass:
         wins = mine > others
         np.copyto(winner[window], label, where=wins)
         np.copyto(others, mine, where=wins)
-    return WinningClass(winner, best, windows)
+    return UpsampledArgmax(winner, best, windows)
 
 
-def _label_windows(scores: NDArray[np.float32], to_pixels: CellsToPixels) -> list[Window | None]:
+def _label_windows(scores: NDArray[np.float32], to_pixels: BilinearUpsampler) -> list[Window | None]:
     """Where each label may win."""
     windows: list[Window | None] = [None] * (len(scores) - 1)
     (labels,) = np.nonzero((scores[1:] > scores[0]).any((1, 2)))
@@ -112,15 +112,15 @@ def _label_windows(scores: NDArray[np.float32], to_pixels: CellsToPixels) -> lis
     return windows
 
 
-def _held_by_all(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether all four cells around each corner are true, from cells (..., h, w) to corners (..., h + 1, w + 1).
+def _held_by_all(patches: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether all four patches around each corner are true, from patches (..., h, w) to corners (..., h + 1, w + 1).
 
-    Beyond the edge lie the cells of the edge once more.
+    Beyond the edge lie the patches of the edge once more.
     """
     for axis in (-2, -1):
-        first, last = cells.take([0], axis), cells.take([-1], axis)
-        cells = np.concatenate([first, cells], axis) & np.concatenate([cells, last], axis)
-    return cells
+        first, last = patches.take([0], axis), patches.take([-1], axis)
+        patches = np.concatenate([first, patches], axis) & np.concatenate([patches, last], axis)
+    return patches
 
 
 def _around(windows: Sequence[Window | None]) -> Window | None:
@@ -132,27 +132,28 @@ def _around(windows: Sequence[Window | None]) -> Window | None:
     return Window(slice(*rows), slice(*columns))
 
 
-def _interpolation(cells: int, pixels: int, device: torch.device | None) -> Tensor:
-    """Matrix (pixels, cells) of bilinear interpolation along one axis."""
-    identity = torch.eye(cells, device=device)[None]
+def _interpolation(patches: int, pixels: int, device: torch.device | None) -> Tensor:
+    """Matrix (pixels, patches) of bilinear interpolation along one axis."""
+    identity = torch.eye(patches, device=device)[None]
     return F.interpolate(identity, size=pixels, mode="linear", align_corners=False)[0].T.contiguous()
 
 
 def _reach(weights: Tensor) -> NDArray[np.int64]:
-    """First and last pixel (cells + 1, 2), the latter excluded, before the first cell, between cells, after the last.
+    """First and last pixel (patches + 1, 2), the latter excluded, before the first patch, between patches, after the
+    last.
 
     Args:
-        weights: (pixels, cells), by which cells have a part in pixels.
+        weights: (pixels, patches), by which patches have a part in pixels.
     """
     part = (weights > 0).cpu().numpy()
-    cells = part.shape[1]
-    first, last = part.argmax(1), cells - 1 - part[:, ::-1].argmax(1)
-    gap = np.where(first == cells - 1, cells, last)  # of each pixel; it never falls
-    return np.stack([np.searchsorted(gap, np.arange(cells + 1), side) for side in ("left", "right")], axis=1)
+    patches = part.shape[1]
+    first, last = part.argmax(1), patches - 1 - part[:, ::-1].argmax(1)
+    gap = np.where(first == patches - 1, patches, last)  # of each pixel; it never falls
+    return np.stack([np.searchsorted(gap, np.arange(patches + 1), side) for side in ("left", "right")], axis=1)
 
 
 def _hulls(there: NDArray[np.bool_], reach: NDArray[np.int64]) -> list[tuple[int, int] | None]:
-    """First and last pixel of the gaps (N, cells + 1) that are there, by the reach of each; None without pixels."""
+    """First and last pixel of the gaps (N, patches + 1) that are there, by the reach of each; None without pixels."""
     there = there & (reach[:, 0] < reach[:, 1])
     first = np.where(there, reach[:, 0], np.iinfo(np.int64).max).min(1)
     last = np.where(there, reach[:, 1], 0).max(1)

@@ -27,7 +27,7 @@ from segment_anything.modeling import ImageEncoderViT
 from segment_anything.modeling.image_encoder import Block, get_rel_pos
 from torch import Tensor, nn
 
-from protoseg.ops.chunking import fitting, in_pieces
+from protoseg.ops.chunking import fitting, in_chunks
 from protoseg.ops.packed_linear import PackedLinear
 from protoseg.ops.precision import resolve_precision
 
@@ -112,14 +112,14 @@ class _FastBlock(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (L, C), float32, after attention and perceptron."""
         tokens += self.proj(self._attend(tokens))
-        for part in in_pieces(tokens, self.hidden * self.dtype.itemsize):
+        for part in in_chunks(tokens, self.hidden * self.dtype.itemsize):
             part += self.reduce(self.expand(self.norm2(part).to(self.dtype)))
         return tokens
 
     def _attend(self, tokens: Tensor) -> Tensor:
         qkv = torch.empty(len(tokens) + 1, self.padding.shape[1], dtype=self.dtype, device=tokens.device)
         row_bytes = qkv.stride(0) * qkv.itemsize
-        for part, place in zip(in_pieces(tokens, row_bytes), in_pieces(qkv[:-1], row_bytes)):
+        for part, place in zip(in_chunks(tokens, row_bytes), in_chunks(qkv[:-1], row_bytes)):
             place.copy_(self.qkv(self.norm1(part).to(self.dtype)))
         qkv[-1:] = self.padding
         return self._attend_in_windows(qkv) if self.windowed else self._attend_globally(qkv[:-1])

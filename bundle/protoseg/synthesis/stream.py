@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protoseg.ops.caching import array_file, cached_array, fingerprint
+from protoseg.ops.disk_cache import array_file, cached_array
+from protoseg.ops.hashing import fingerprint
 from protoseg.synthesis.patterns.branches import paint_branches
 from protoseg.synthesis.patterns.cells import paint_cells
 from protoseg.synthesis.people import BLOCKS, Places, find_places, paint_volume

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protoseg.errors import InputError
-from protoseg.ops.caching import array_file, cached_array, fingerprint
+from protoseg.ops.disk_cache import array_file, cached_array
+from protoseg.ops.hashing import fingerprint
 from protoseg.ops.parallel import map_in_processes
 from protoseg.synthesis.anatomy.canvas import Canvas
 from protoseg.synthesis.anatomy.region import Region

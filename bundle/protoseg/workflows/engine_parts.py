@@ -24,7 +24,7 @@ from protoseg.networks.alpnet import ALPNet
 __all__ = ["CONFIGS", "EngineParts", "config_files", "open_config", "open_parts"]
 
 CONFIGS = Path(bundle_root()) / "configs"
-SETTINGS = ("choice", "contrast", "components")  # ids of a config that are fields of `OneShotSettings`
+SETTINGS = ("support_selection", "contrast", "component_filter")  # ids of a config that are fields of `OneShotSettings`
 
 
 @dataclass(frozen=True)

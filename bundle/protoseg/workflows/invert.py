@@ -30,7 +30,7 @@ class InvertLabelMapd(Invertd):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Invert the label map of each key."""
         # While it inverts, MONAI sets `allow_missing_keys` on the very transforms that may be reading the next scan in
-        # `ReadAhead`'s thread (on no copies: traces fit these objects alone). It matters only to a scan without an
+        # `Prefetch`'s thread (on no copies: traces fit these objects alone). It matters only to a scan without an
         # image, and every scan of a data list has one.
         found = {key: data[key].meta.get(FINDINGS) for key in self.key_iterator(dict(data))}
         inverted = super().__call__(data)

@@ -36,7 +36,7 @@ class _ClickTask(SegmentationTask):
     def offered(self) -> dict[str, int]:
         """The labels that were submitted, and those that the app was told of."""
         names = [*self.context.library.state.labels, *self.context.options.labels]
-        return self.context.legend.values(names) if names else {UNNAMED: 1}
+        return self.context.registry.values(names) if names else {UNNAMED: 1}
 
     def predict(
         self,

@@ -13,10 +13,10 @@ from lib.answers import Latencies, describe, write_answer
 from lib.context import Context
 from lib.engine import Scan
 from protoseg.data.support.library import LibraryState
-from protoseg.engine.one_shot import OneShotSettings, SupportChoice
+from protoseg.engine.one_shot import OneShotSettings, SupportSelection
 from protoseg.engine.prediction import Prediction
 from protoseg.errors import InputError
-from protoseg.ops.components import ComponentRule
+from protoseg.ops.components import ComponentFilter
 
 __all__ = ["SegmentationTask"]
 
@@ -45,8 +45,8 @@ class SegmentationTask(InferTask):
         """Choices for the user, the first being what is taken when none is made."""
         own = self.context.engine.settings
         return {
-            "choice": sorted(get_args(SupportChoice), key=lambda choice: choice != own.choice),
-            "components": sorted(get_args(ComponentRule), key=lambda rule: rule != own.components),
+            "support_selection": sorted(get_args(SupportSelection), key=lambda choice: choice != own.support_selection),
+            "component_filter": sorted(get_args(ComponentFilter), key=lambda rule: rule != own.component_filter),
         }
 
     def is_valid(self) -> bool:

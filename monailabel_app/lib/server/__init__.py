@@ -5,27 +5,27 @@ One file a repair; each says first which defect it mends, so that it can go when
 
 import sys
 
-from lib.server.access import repair_access
-from lib.server.dcmqi import repair_dcmqi
-from lib.server.dicom_datastore import repair_dicom_datastore
-from lib.server.endpoints import repair_endpoints
-from lib.server.folder_datastore import repair_folder_datastore
-from lib.server.ohif import repair_ohif
-from lib.server.proxy import repair_proxy
-from lib.server.sessions import repair_sessions
+from lib.server.access import patch_access
+from lib.server.dcmqi import patch_dcmqi
+from lib.server.dicom_datastore import patch_dicom_datastore
+from lib.server.endpoints import patch_endpoints
+from lib.server.folder_datastore import patch_folder_datastore
+from lib.server.ohif import patch_ohif
+from lib.server.proxy import patch_proxy
+from lib.server.sessions import patch_sessions
 
-__all__ = ["repair_server"]
+__all__ = ["patch_server"]
 
 
-def repair_server() -> None:
+def patch_server() -> None:
     """Apply all repairs; call it when the app's main module is imported, before the app is made."""
-    repair_dcmqi()
-    repair_folder_datastore()
-    repair_dicom_datastore()
-    repair_sessions()
-    repair_proxy()
-    repair_ohif()
-    repair_endpoints()
+    patch_dcmqi()
+    patch_folder_datastore()
+    patch_dicom_datastore()
+    patch_sessions()
+    patch_proxy()
+    patch_ohif()
+    patch_endpoints()
     server = sys.modules.get("monailabel.app")
     if server is not None:  # None in the processes that train and score: they answer no requests
-        repair_access(server.app)
+        patch_access(server.app)

@@ -15,12 +15,12 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["repair_access"]
+__all__ = ["patch_access"]
 
 UPLOAD_LIMIT_MB = 2048
 
 
-class Doorkeeper:
+class LocalhostOnlyMiddleware:
     """Refuse other machines, unless `--conf remote_access true`, and bodies above `--conf upload_limit_mb`."""
 
     def __init__(self, app: ASGIApp):
@@ -67,9 +67,9 @@ def _is_remote(scope: Scope) -> bool:
         return False
 
 
-def repair_access(app: FastAPI) -> None:
-    """Put a `Doorkeeper` in front, and drop CORS unless MONAI_LABEL_CORS_ORIGINS names who may read."""
-    ours = [m for m in app.user_middleware if m.cls not in (CORSMiddleware, Doorkeeper)]
+def patch_access(app: FastAPI) -> None:
+    """Put a `LocalhostOnlyMiddleware` in front, and drop CORS unless MONAI_LABEL_CORS_ORIGINS names who may read."""
+    ours = [m for m in app.user_middleware if m.cls not in (CORSMiddleware, LocalhostOnlyMiddleware)]
     theirs = [m for m in app.user_middleware if m.cls is CORSMiddleware and settings.MONAI_LABEL_CORS_ORIGINS]
-    app.user_middleware = [*theirs, Middleware(Doorkeeper), *ours]
+    app.user_middleware = [*theirs, Middleware(LocalhostOnlyMiddleware), *ours]
     app.middleware_stack = app.build_middleware_stack()  # the app runs by now, with the stack it started with

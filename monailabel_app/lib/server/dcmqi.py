@@ -12,10 +12,10 @@ from monailabel.interfaces.app import MONAILabelApp
 
 from protoseg.errors import InputError
 
-__all__ = ["repair_dcmqi"]
+__all__ = ["patch_dcmqi"]
 
 
-def repair_dcmqi() -> None:
+def patch_dcmqi() -> None:
     """Put the environment's programs on the PATH, and never download any."""
     programs = sysconfig.get_path("scripts")
     if programs not in os.environ["PATH"].split(os.pathsep):

@@ -31,7 +31,7 @@ from lib.server.uploads import check_label_map
 from protoseg.data.io.volumes import read_image, write_label_map
 from protoseg.errors import InputError
 
-__all__ = ["DicomDatastore", "repair_dicom_datastore"]
+__all__ = ["DicomDatastore", "patch_dicom_datastore"]
 
 FINAL = DefaultLabelTag.FINAL.value
 UID = re.compile(r"[0-9.]{1,64}")
@@ -197,16 +197,16 @@ def _write_raw_labels(label_map: Path, raw: Path, image: str) -> None:
     write_label_map(label_map, labels.reshape(scan.shape[1:], order="F"), scan)
 
 
-def repair_dicom_datastore() -> None:
+def patch_dicom_datastore() -> None:
     """Let apps use a `DicomDatastore`, and inference with `output=dicom_seg` write its kind of segmentation."""
     monailabel.interfaces.app.DICOMWebDatastore = DicomDatastore
     infer = monailabel.endpoints.infer
     infer.nifti_to_dicom_seg = write_segmentation
-    original = getattr(infer.send_response, "unrepaired", infer.send_response)
+    original = getattr(infer.send_response, "__wrapped__", infer.send_response)
 
     def send_response(datastore: Any, result: dict[str, Any], output: str, background_tasks: BackgroundTasks) -> Any:
         background_tasks.add_task(remove_file, result.get("dicom_seg"))  # MONAI Label forgets it
         return original(datastore, result, output, background_tasks)
 
-    send_response.unrepaired = original  # type: ignore[attr-defined]
+    send_response.__wrapped__ = original  # type: ignore[attr-defined]
     infer.send_response = send_response

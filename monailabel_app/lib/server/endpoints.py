@@ -31,18 +31,18 @@ from monailabel.interfaces.exception import (
 from lib.server.request_checks import check_request
 from protoseg.errors import InputError
 
-__all__ = ["repair_endpoints"]
+__all__ = ["patch_endpoints"]
 
 RUNNING_INFERENCES = 2  # at once, when MONAI_LABEL_INFER_CONCURRENCY says nothing; the others wait
 INFERENCES = {"api_run_inference", "api_run_wsi_inference", "api_run_wsi_v2_inference"}
 
 
-def repair_endpoints() -> None:
+def patch_endpoints() -> None:
     """Run MONAI Label's endpoints in worker threads, inferences in a bounded pool with `settings`' time limit."""
     limit = settings.MONAI_LABEL_INFER_CONCURRENCY
     pool = ThreadPoolExecutor(limit if limit > 0 else RUNNING_INFERENCES, thread_name_prefix="inference")
     settings.MONAI_LABEL_INFER_CONCURRENCY = -1  # the app's own pool would only be a second queue behind this one
-    run_endpoint = getattr(fastapi.routing.run_endpoint_function, "unrepaired", fastapi.routing.run_endpoint_function)
+    run_endpoint = getattr(fastapi.routing.run_endpoint_function, "__wrapped__", fastapi.routing.run_endpoint_function)
 
     async def run(*, dependant: Dependant, values: dict[str, Any], is_coroutine: bool) -> Any:
         endpoint = dependant.call
@@ -57,7 +57,7 @@ def repair_endpoints() -> None:
             return await run_in_threadpool(call)
         return await _within_time(pool, call, values["background_tasks"])
 
-    run.unrepaired = run_endpoint  # type: ignore[attr-defined]
+    run.__wrapped__ = run_endpoint  # type: ignore[attr-defined]
     fastapi.routing.run_endpoint_function = run
 
 

@@ -25,7 +25,7 @@ from lib.server.uploads import check_image, check_label_map, check_name
 from protoseg.errors import InputError
 from protoseg.files import remove_unfinished, replacing, unfinished_path
 
-__all__ = ["FolderDatastore", "repair_folder_datastore"]
+__all__ = ["FolderDatastore", "patch_folder_datastore"]
 
 
 class FolderDatastore(LocalDatastore):
@@ -233,6 +233,6 @@ def _stamp(name: str) -> dict[str, Any]:
     return {"ts": int(time.time()), "name": name}
 
 
-def repair_folder_datastore() -> None:
+def patch_folder_datastore() -> None:
     """Let apps keep a folder of studies in a `FolderDatastore`."""
     monailabel.interfaces.app.LocalDatastore = FolderDatastore

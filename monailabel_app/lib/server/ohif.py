@@ -10,7 +10,7 @@ from pathlib import Path
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from monailabel.endpoints import ohif
 
-__all__ = ["repair_ohif"]
+__all__ = ["patch_ohif"]
 
 SCRIPT = Path(__file__).with_name("ohif.js")
 VIEWER = Path(ohif.__file__).resolve().parent / "static" / "ohif"
@@ -18,9 +18,9 @@ LABEL_IS_DRAWN = "label_names.push(label);"
 BACKGROUND_IS_NOT = f"if (label !== 'background') {{ {LABEL_IS_DRAWN} }}"
 
 
-def repair_ohif() -> None:
+def patch_ohif() -> None:
     """Serve the viewer with `ohif.js` in its page, and with "background" out of its labels."""
-    original = getattr(ohif.get_ohif, "unrepaired", ohif.get_ohif)
+    original = getattr(ohif.get_ohif, "__wrapped__", ohif.get_ohif)
     programs = {path: path.read_text(encoding="utf-8") for path in VIEWER.glob("*.bundle.*.js")}
     mended = {
         path: text.replace(LABEL_IS_DRAWN, BACKGROUND_IS_NOT)
@@ -38,5 +38,5 @@ def repair_ohif() -> None:
             return HTMLResponse(file.read_text(encoding="utf-8").replace("</head>", script, 1))
         return response
 
-    get_ohif.unrepaired = original  # type: ignore[attr-defined]
+    get_ohif.__wrapped__ = original  # type: ignore[attr-defined]
     ohif.get_ohif = get_ohif

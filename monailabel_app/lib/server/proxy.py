@@ -7,17 +7,17 @@ another's studies.
 from fastapi import Request, Response
 from monailabel.endpoints import proxy
 
-__all__ = ["repair_proxy"]
+__all__ = ["patch_proxy"]
 
 
-def repair_proxy() -> None:
+def patch_proxy() -> None:
     """Send the query string on."""
-    original = getattr(proxy.proxy_dicom, "unrepaired", proxy.proxy_dicom)
+    original = getattr(proxy.proxy_dicom, "__wrapped__", proxy.proxy_dicom)
 
     async def proxy_dicom(request: Request, op: str, path: str) -> Response:
         query = request.url.query
         # Metadata are told by how the path ends, and take no filter.
         return await original(request, op, f"{path}?{query}" if query and not path.endswith("metadata") else path)
 
-    proxy_dicom.unrepaired = original  # type: ignore[attr-defined]
+    proxy_dicom.__wrapped__ = original  # type: ignore[attr-defined]
     proxy.proxy_dicom = proxy_dicom

@@ -15,7 +15,7 @@ from monailabel.utils.sessions import SessionInfo, Sessions
 from lib.server.uploads import check_image
 from protoseg.errors import InputError
 
-__all__ = ["ContainedSessions", "repair_sessions"]
+__all__ = ["ContainedSessions", "patch_sessions"]
 
 SESSION_ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
 
@@ -47,7 +47,7 @@ class ContainedSessions(Sessions):
         return session_id, session
 
 
-def repair_sessions() -> None:
+def patch_sessions() -> None:
     """Let apps use `ContainedSessions`, and let no archive reach outside the folder it is unpacked in."""
     monailabel.interfaces.app.Sessions = ContainedSessions
     tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)

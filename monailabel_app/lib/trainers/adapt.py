@@ -149,7 +149,7 @@ class Adapt(TrainTask):
         for scan in self.context.scans()[:JUDGED_ON]:
             try:
                 axes = slice_axes(volumes[0].image) if volumes else None  # all in one plane, to compare
-                volumes.append(read_labelled_volume(scan, engine.parts.preprocessing, self.context.legend, axes))
+                volumes.append(read_labelled_volume(scan, engine.parts.preprocessing, self.context.registry, axes))
             except InputError as error:
                 logger.warning("%s is not judged on. %s", scan.scan, error)
         dice = leave_one_out_dice(volumes, network, engine.settings, image_size=engine.image_size)

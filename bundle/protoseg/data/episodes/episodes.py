@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from protoseg.data.episodes.prepared_scans import PreparedScan, ScanPreparation, prepare_scans
 from protoseg.errors import InputError
-from protoseg.ops.caching import ScanCache
+from protoseg.ops.lru import LRUCache
 from protoseg.ops.slices import fit_slices, neighbour_indices, three_channels
 
 __all__ = ["SuperpixelEpisodes"]
@@ -91,7 +91,7 @@ class SuperpixelEpisodes(Dataset[dict[str, Tensor]]):
         self.seed = seed
         self.shots = shots
         self.adjacent_slices = adjacent_slices
-        self._cache = ScanCache(cache_bytes)
+        self._cache = LRUCache(cache_bytes)
         scans = prepare_scans(data, preparation, workers=workers)
         allowed = [_allowed_slices(scan, exclude_labels, adjacent_slices) for scan in scans]
         if not any(allowed):

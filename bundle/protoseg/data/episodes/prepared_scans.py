@@ -14,7 +14,8 @@ import torch
 from protoseg.data.episodes.superpixels import otsu_body_threshold, superpixel_intensity, superpixels
 from protoseg.data.preprocessing.transforms import transform_key
 from protoseg.errors import InputError
-from protoseg.ops.caching import array_file, cached_array, fingerprint, source_state
+from protoseg.ops.disk_cache import array_file, cached_array
+from protoseg.ops.hashing import fingerprint, source_state
 from protoseg.ops.parallel import map_in_processes
 from protoseg.ops.slices import axial_slices, fit_slices
 

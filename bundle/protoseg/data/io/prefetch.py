@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-__all__ = ["ReadAhead"]
+__all__ = ["Prefetch"]
 
 
 class Batches(Sized, Iterable[Any], Protocol):
     """A data loader, or what stands for one."""
 
 
-class ReadAhead(Sized):
+class Prefetch(Sized):
     """Iterate over a data loader one batch ahead, in a thread.
 
     Decompression, resampling and the encoder's products run outside Python's lock, so the two overlap, and unlike a

@@ -1,8 +1,8 @@
-"""CHAOS (chaos.grand-challenge.org) as distributed: abdominal MR and CT as DICOM, the truth as PNG.
+"""CHAOS (chaos.grand-challenge.org) as distributed: abdominal MR and CT as DICOM, the ground truth as PNG.
 
 Train_Sets/MR/<id>/T2SPIR/DICOM_anon/*.dcm           T2SPIR/Ground/*.png
 Train_Sets/MR/<id>/T1DUAL/DICOM_anon/InPhase/*.dcm   T1DUAL/Ground/*.png
-Train_Sets/MR/<id>/T1DUAL/DICOM_anon/OutPhase/*.dcm  (registered: the truth of InPhase)
+Train_Sets/MR/<id>/T1DUAL/DICOM_anon/OutPhase/*.dcm  (registered: the ground truth of InPhase)
 Train_Sets/CT/<id>/DICOM_anon/*.dcm                  Ground/*.png
 """
 
@@ -43,7 +43,7 @@ class Acquisition(NamedTuple):
 
     modality: Modality
     images: str
-    truth: str
+    ground_truth: str
     labels: Mapping[str, int] = MR_LABELS
     grey_levels: GreyLevels = MR_GREY_LEVELS
 
@@ -77,7 +77,7 @@ def find_chaos(source: Path, *, sequence: str = "t2spir", size: int = 256, borde
             f"{folder.relative_to(source)}/<id>/{chosen.images}. Give the folder that holds Train_Sets, or another "
             "--sequence."
         )
-    scans = [SourceScan(_id(p), p / chosen.images, p / chosen.truth) for p in patients]
+    scans = [SourceScan(_id(p), p / chosen.images, p / chosen.ground_truth) for p in patients]
     for scan in scans:
         _check_counts(scan)
     geometry: PublishedGeometry = PublishedMR(size) if chosen.modality == "mr" else PublishedCT(size, border)
@@ -109,7 +109,7 @@ def _drawings(folder: Path) -> list[Path]:
 
 
 def _read(scan: SourceScan, *, labels: Mapping[str, int], grey_levels: GreyLevels) -> LabelledScan:
-    """Read one scan; the n-th PNG by name is the truth of the n-th DICOM file by name, wherever that lies."""
+    """Read one scan; the n-th PNG by name is the ground truth of the n-th DICOM file by name, wherever that lies."""
     assert scan.label is not None
     image = read_image(scan.image)
     stacked = slice_files(scan.image)

@@ -61,7 +61,8 @@ class PublishedGeometry(ABC):
 class PublishedCT(PublishedGeometry):
     """Window [-125, 275] HU, cut the border, resize the slices to `size` x `size` pixels; values stay in HU.
 
-    The scale 0..255 and the z-score are left to `NormaliseIntensity`: on a windowed scan it gives the published values.
+    The scale 0..255 and the z-score are left to `NormalizeByModality`: on a windowed scan it gives the published
+    values.
 
     Raises:
         InputError: the border leaves less than 8 x 8 pixels.
@@ -94,7 +95,7 @@ class PublishedCT(PublishedGeometry):
 class PublishedMR(PublishedGeometry):
     """Cut the brightest 0.5 %, resample to 1.25 x 1.25 x 7.7 mm, crop or pad the slices to `size` x `size` pixels.
 
-    The z-score is left to `NormaliseIntensity`.
+    The z-score is left to `NormalizeByModality`.
     """
 
     def cut(self, image: MetaTensor) -> MetaTensor:

@@ -20,7 +20,7 @@ from protoseg.data.preparation.scans import Case, LabelledScan, SourceScan
 from protoseg.data.preprocessing.intensity import ModalityChoice, modality_of
 from protoseg.errors import InputError
 from protoseg.files import replacing, write_json
-from protoseg.ops.caching import fingerprint, source_state
+from protoseg.ops.hashing import fingerprint, source_state
 
 __all__ = ["ScanJob"]
 

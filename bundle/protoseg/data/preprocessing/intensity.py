@@ -26,7 +26,7 @@ from protoseg.data.preprocessing.padding import without_padding
 from protoseg.errors import InputError
 from protoseg.ops.windows import CT_WINDOW
 
-__all__ = ["CropBody", "CropBodyd", "Modality", "NormaliseIntensity", "NormaliseIntensityd", "modality_of"]
+__all__ = ["CropBody", "CropBodyd", "Modality", "NormalizeByModality", "NormalizeByModalityd", "modality_of"]
 
 Modality = Literal["ct", "mr", "picture"]
 ModalityChoice = Literal["auto", "ct", "mr", "picture"]
@@ -62,7 +62,7 @@ def modality_of(image: MetaTensor, choice: ModalityChoice = "auto") -> Modality:
     return "ct" if image.min() < AIR_BELOW and without_padding(image.as_tensor()).min() < AIR_BELOW else "mr"
 
 
-class NormaliseIntensity(Transform):
+class NormalizeByModality(Transform):
     """Bring an image (C, X, Y, Z) to zero mean and unit variance, as published for its modality.
 
     CT: window [-125, 275] HU scaled to 0..255, then z-score. MR: top 0.5 % cut, scaled to 0..255, then
@@ -75,7 +75,7 @@ class NormaliseIntensity(Transform):
 
     Example::
 
-        NormaliseIntensity("ct", subtrahend=0, divisor=255)(hu([-1000, -125, 75, 275]))  # [0, 0, 0.5, 1]
+        NormalizeByModality("ct", subtrahend=0, divisor=255)(hu([-1000, -125, 75, 275]))  # [0, 0, 0.5, 1]
     """
 
     def __init__(
@@ -96,8 +96,8 @@ class NormaliseIntensity(Transform):
         return cast(MetaTensor, self.z_score(cast(MetaTensor, scaled).clone()))
 
 
-class NormaliseIntensityd(MapTransform):
-    """Dictionary form of `NormaliseIntensity`."""
+class NormalizeByModalityd(MapTransform):
+    """Dictionary form of `NormalizeByModality`."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class NormaliseIntensityd(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.normalise = NormaliseIntensity(modality, subtrahend, divisor)
+        self.normalise = NormalizeByModality(modality, subtrahend, divisor)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Normalise the image of each key."""
@@ -119,7 +119,7 @@ class CropBody(CropForeground):
     """Crop X and Y of an image (C, X, Y, Z) to the body, without the table; Z stays whole. Invertible.
 
     The slices must be axial: Z along the body. Intensities are those of the file (HU in CT), so crop before
-    `NormaliseIntensity`. A picture, and a scan in which no body is found, stay whole.
+    `NormalizeByModality`. A picture, and a scan in which no body is found, stay whole.
 
     Args:
         margin: mm to keep around the body.

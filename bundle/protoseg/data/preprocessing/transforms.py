@@ -13,7 +13,7 @@ from protoseg.data.io.volumes import query_id, read_image, read_labels, write_la
 from protoseg.data.preprocessing.padding import without_padding
 from protoseg.errors import input_errors_unwrapped
 from protoseg.files import to_path
-from protoseg.ops.caching import fingerprint
+from protoseg.ops.hashing import fingerprint
 
 __all__ = [
     "LoadLabels",

@@ -10,12 +10,12 @@ from threading import Lock
 from protoseg.errors import InputError
 from protoseg.files import write_json
 
-__all__ = ["LabelLegend"]
+__all__ = ["LabelRegistry"]
 
 MOST_LABELS = 254  # viewers keep 255 for themselves
 
 
-class LabelLegend:
+class LabelRegistry:
     """Gives every label name a value that it keeps for ever.
 
     A viewer asks for the values once and draws by them; were they to change, it would draw a liver as a spleen.

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any
 
 from protoseg.data.preprocessing.transforms import transform_key
-from protoseg.data.support.label_registry import LabelLegend
+from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.loading import load_support, read_support, save_support
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.slice_axes import SliceAxes, same_plane
@@ -20,7 +20,7 @@ from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet
 from protoseg.engine.support_selection import keep_most_useful
 from protoseg.errors import InputError
 from protoseg.networks.alpnet import ALPNet
-from protoseg.ops.caching import fingerprint, source_state
+from protoseg.ops.hashing import fingerprint, source_state
 
 __all__ = ["LabelledScan", "LibraryState", "SupportLibrary"]
 
@@ -71,7 +71,7 @@ class SupportLibrary:
 
     Args:
         folder: for the supports of single scans.
-        legend: values of the labels that come out, whatever they are in the label maps.
+        registry: values of the labels that come out, whatever they are in the label maps.
         transform: see `load_support`.
         image_size: see `load_support`.
         adjacent_slices: see `load_support`.
@@ -83,7 +83,7 @@ class SupportLibrary:
     def __init__(
         self,
         folder: str | Path,
-        legend: LabelLegend,
+        registry: LabelRegistry,
         *,
         transform: Callable[[dict[str, Any]], Mapping[Any, Any]],
         image_size: int,
@@ -93,7 +93,7 @@ class SupportLibrary:
         limits: Mapping[str, int] | None = None,
     ) -> None:
         self.folder = Path(folder)
-        self.legend = legend
+        self.registry = registry
         self.transform = transform
         self.image_size = image_size
         self.adjacent_slices = adjacent_slices
@@ -139,7 +139,7 @@ class SupportLibrary:
             except InputError as error:
                 logger.warning("The labels of %s are not used. %s", scan.scan, error)
                 problems[scan.scan] = str(error)
-        values = self.legend.values(name for support in supports for name in support.labels)
+        values = self.registry.values(name for support in supports for name in support.labels)
         named = [replace(support, labels={name: values[name] for name in support.labels}) for support in supports]
 
         def join(one: SupportSet, other: SupportSet) -> SupportSet:

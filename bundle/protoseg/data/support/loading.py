@@ -24,7 +24,7 @@ from protoseg.engine.slice_axes import SliceAxes
 from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet, support_from_scan
 from protoseg.errors import InputError
 from protoseg.files import replacing
-from protoseg.ops.caching import fingerprint
+from protoseg.ops.hashing import fingerprint
 
 __all__ = ["load_support", "read_support", "save_support"]
 

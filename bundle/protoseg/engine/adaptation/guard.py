@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from protoseg.engine.quality import reverse_dice
+from protoseg.engine.quality import reverse_classification_accuracy
 from protoseg.engine.support import SupportSet
 from protoseg.networks.alpnet import ALPNet
-from protoseg.ops.upsampling import CellsToPixels, winning_class
+from protoseg.ops.upsampling import BilinearUpsampler, upsampled_argmax
 
 __all__ = ["ReverseGuard"]
 
@@ -21,12 +21,12 @@ AGREEMENT = 0.98  # mean Dice of the predictions before and after: the estimate 
 class ReverseGuard:
     """Compares a network in adaptation with the one that it began as, on some slices of the query.
 
-    Both segment the slices, and the support in reverse from what they found (`reverse_dice`).
+    Both segment the slices, and the support in reverse from what they found (`reverse_classification_accuracy`).
 
     Args:
         network: before the adaptation.
         images: (B, 3, size, size), network input, slices that show the labels well.
-        support: the truth; a slice for every label is enough, and quick.
+        support: the ground truth; a slice for every label is enough, and quick.
     """
 
     def __init__(self, network: ALPNet, images: Tensor, support: SupportSet) -> None:
@@ -61,11 +61,11 @@ class ReverseGuard:
         masks = self.support.one_hot().to(device)
         prototypes = network.matching.build(support[None], masks[None])
         size = self.images.shape[-1]
-        to_pixels = CellsToPixels((query.shape[-2], query.shape[-1]), size, size, device)
+        to_pixels = BilinearUpsampler((query.shape[-2], query.shape[-1]), size, size, device)
         scores = (network.matching.match(features[None, None], prototypes)[0, 0] for features in query)
-        winners = [winning_class(score.log_softmax(0), to_pixels).label for score in scores]
+        winners = [upsampled_argmax(score.log_softmax(0), to_pixels).label for score in scores]
         found = torch.from_numpy(np.stack(winners))
-        estimates = reverse_dice(network.matching, query, found, support, self.support)
+        estimates = reverse_classification_accuracy(network.matching, query, found, support, self.support)
         return found, estimates
 
     def _agreement(self, masks: Tensor) -> float:

@@ -156,7 +156,7 @@ class _SliceBySlice(Refiner):
         """Segment every slice that holds a label by a network of its own."""
         label_map, log_probability = coarse.label_map.copy(), coarse.log_probability.clone()
         certainty = np.zeros_like(label_map)
-        settings = replace(self.settings, components="none", progress=False)
+        settings = replace(self.settings, component_filter="none", progress=False)
         held = np.flatnonzero(coarse.label_map.any((1, 2))).tolist()
         for index in tqdm(held, "Adapting", unit="slice", disable=not self.settings.progress, leave=None):
             one = _labelled(slices, coarse, [index], self.network, self.support)
@@ -168,7 +168,7 @@ class _SliceBySlice(Refiner):
             log_probability[index] = again.log_probability[index - first]
             certainty[index] = (again.probability(index - first).amax(0) * 255).byte().numpy()
         boxes = find_objects(label_map, max_label=len(coarse.labels))
-        keep_components(label_map, certainty, boxes, self.support.component_counts(), self.settings.components)
+        keep_components(label_map, certainty, boxes, self.support.component_counts(), self.settings.component_filter)
         if self.refiner is None:
             return RefinedSegmentation(label_map)
         adapted_coarse = CoarseSegmentation(label_map, log_probability, coarse.labels)
@@ -212,7 +212,7 @@ def _labelled(
 
 
 def _confident_slices(coarse: CoarseSegmentation) -> list[int]:
-    """The more confident half, by the mean probability of the cells found, of the slices that hold a label."""
+    """The more confident half, by the mean probability of the patches found, of the slices that hold a label."""
     held = np.flatnonzero(coarse.label_map.any((1, 2))).tolist()
     confidence = {}
     for index in held:

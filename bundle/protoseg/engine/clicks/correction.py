@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from protoseg.engine.clicks.mask_propagation import SliceTracker
+from protoseg.engine.clicks.mask_propagation import MaskPropagator
 from protoseg.engine.clicks.slice_segmenter import Mask, Point, SliceSegmenter
 from protoseg.ops.components import connected_components
 
@@ -59,7 +59,7 @@ class Corrector:
     """
 
     def __init__(
-        self, slices: Tensor, tracker: SliceTracker, segmenter: SliceSegmenter, spacing: tuple[float, float, float]
+        self, slices: Tensor, tracker: MaskPropagator, segmenter: SliceSegmenter, spacing: tuple[float, float, float]
     ) -> None:
         self.slices, self.tracker, self.segmenter, self.spacing = slices, tracker, segmenter, spacing
 

@@ -25,9 +25,9 @@ from protoseg.matching.matching import Matching
 from protoseg.ops.components import connected_components
 from protoseg.ops.graph_cut import cut
 from protoseg.ops.slices import fit_slices
-from protoseg.ops.upsampling import CellsToPixels
+from protoseg.ops.upsampling import BilinearUpsampler
 
-__all__ = ["SliceTracker", "Tracked"]
+__all__ = ["MaskPropagator", "Tracked"]
 
 Mask = NDArray[np.bool_]
 
@@ -35,7 +35,7 @@ REACH = 10.0  # mm; what lies farther from the label on the slice before is a lo
 POSSIBLE = 0.1  # probability from which a pixel takes part in the cut
 UNSURE = 0.01  # a probability is no nearer to 0 or 1 than this, so that the cut may overrule it
 SMOOTHNESS = 4.0  # mm, of the cut
-MASK_SIZE = 256  # edge in pixels of the squares on which masks meet feature cells
+MASK_SIZE = 256  # edge in pixels of the squares on which masks meet feature patches
 
 
 class Tracked(NamedTuple):
@@ -45,7 +45,7 @@ class Tracked(NamedTuple):
     certainty: NDArray[np.uint8]  # its probability in 1/255; 0 outside the mask
 
 
-class SliceTracker:
+class MaskPropagator:
     """Follows one label through one volume.
 
     What lies between two known slices depends on these two alone, and is kept until one of them changes.
@@ -59,8 +59,8 @@ class SliceTracker:
 
     def __init__(self, slices: Tensor, features: Tensor, matching: Matching, *, spacing: tuple[float, float]) -> None:
         self.slices, self.features, self.matching, self.spacing = slices, features, matching, spacing
-        cells = (features.shape[-2], features.shape[-1])
-        self.to_pixels = CellsToPixels(cells, slices.shape[-2], slices.shape[-1], features.device)
+        patches = (features.shape[-2], features.shape[-1])
+        self.to_pixels = BilinearUpsampler(patches, slices.shape[-2], slices.shape[-1], features.device)
         self.descriptors = slice_descriptors(features)
         self._stretches: dict[tuple[object, ...], dict[int, Tracked]] = {}
 
@@ -150,26 +150,26 @@ class SliceTracker:
         """One slice, from the masks (size, size) of known slices and of the slice before."""
         supports = [known] if before.keys() <= known.keys() else [known, before]
         around = self._near(*before.values()) if near is None else self._held(self._square(near))
-        cells = self._match(index, supports, around)
+        patches = self._match(index, supports, around)
         found = np.zeros(self.slices.shape[-2:], bool)
         certainty = np.zeros(found.shape, np.uint8)
-        window = self.to_pixels.window(cells > POSSIBLE)
+        window = self.to_pixels.window(patches > POSSIBLE)
         if window is not None:
-            probability = self.to_pixels(cells, window).cpu().numpy()
+            probability = self.to_pixels(patches, window).cpu().numpy()
             found[window] = self._cut(self.slices[index][:, *window].float().cpu().numpy(), probability)
             certainty[window] = (probability * found[window] * 255).round().astype(np.uint8)
         return Tracked(found, certainty)
 
     def _near(self, before: Tensor) -> Tensor:
-        """The cells (h, w) within reach of a mask (size, size)."""
+        """The patches (h, w) within reach of a mask (size, size)."""
         height, width = self.features.shape[-2:]
-        cell = max(self.slices.shape[-2:]) * max(self.spacing) / max(height, width)  # mm
-        radius = math.ceil(REACH / cell)
+        patch = max(self.slices.shape[-2:]) * max(self.spacing) / max(height, width)  # mm
+        radius = math.ceil(REACH / patch)
         held = self._held(before).float()
         return F.max_pool2d(held[None, None], 2 * radius + 1, stride=1, padding=radius)[0, 0] > 0
 
     def _held(self, mask: Tensor) -> Tensor:
-        """The cells (h, w) that hold a part of a mask (size, size)."""
+        """The patches (h, w) that hold a part of a mask (size, size)."""
         return F.adaptive_max_pool2d(mask[None, None], self.features.shape[-2:])[0, 0] > 0
 
     def _match(self, index: int, supports: list[dict[int, Tensor]], near: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from protoseg.ops.slices import fit_slices
 
 __all__ = ["SamSliceSegmenter"]
 
-CELLS = 64  # each way, of the map that tells how sure an earlier mask is
+PATCHES = 64  # each way, of the map that tells how sure an earlier mask is
 SURE = 0.9  # of an earlier mask, which clicks correct
 UNCLAIMED = 1e-4  # probability where there is no earlier mask
 
@@ -53,8 +53,8 @@ class SamSliceSegmenter:
 
 
 def _log_probability(label_map: np.ndarray, index: int) -> Tensor:
-    """Of background and label, (S, 2, cells, cells), as if a matching had found the mask of one slice."""
-    share = fit_slices(torch.from_numpy(label_map[[index]])[:, None].float(), CELLS)[0, 0]
+    """Of background and label, (S, 2, patches, patches), as if a matching had found the mask of one slice."""
+    share = fit_slices(torch.from_numpy(label_map[[index]])[:, None].float(), PATCHES)[0, 0]
     foreground = (SURE * share).clamp(min=UNCLAIMED)
     # The other slices are not asked about: one map stands for all, and takes the memory of one.
     maps = torch.stack([1 - foreground, foreground]).log().half()

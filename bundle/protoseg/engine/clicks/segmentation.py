@@ -19,7 +19,7 @@ from torch import Tensor
 
 from protoseg.engine.clicks.click import Click, check_clicks
 from protoseg.engine.clicks.correction import Complaint, Corrector
-from protoseg.engine.clicks.mask_propagation import SliceTracker
+from protoseg.engine.clicks.mask_propagation import MaskPropagator
 from protoseg.engine.clicks.record import ClickRecord
 from protoseg.engine.clicks.slice_segmenter import FeatureSliceSegmenter, SliceSegmenter
 from protoseg.engine.feature_cache import FeatureCache
@@ -169,8 +169,8 @@ class ClickSegmentation:
         return _numbered(self._matched.label_map, list(self.labels.values()))
 
     @cached_property
-    def _tracker(self) -> SliceTracker:
-        return SliceTracker(self.slices, self._features(), self.network.matching, spacing=self.spacing[1:])
+    def _tracker(self) -> MaskPropagator:
+        return MaskPropagator(self.slices, self._features(), self.network.matching, spacing=self.spacing[1:])
 
     @cached_property
     def _corrector(self) -> Corrector:

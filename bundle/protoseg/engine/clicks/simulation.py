@@ -14,19 +14,19 @@ __all__ = ["interior_point", "next_click"]
 Mask = NDArray[np.bool_]
 
 
-def next_click(truth: Mask, found: Mask, *, label: int = 1) -> Click | None:
+def next_click(ground_truth: Mask, found: Mask, *, label: int = 1) -> Click | None:
     """A click in the largest error, on the slice where that is largest; None when there is no error.
 
     With nothing found it is in the middle of the organ's largest slice. Source of the procedure: the evaluation of
     interactive segmentation by simulated users, as in Xu et al., CVPR 2016.
 
     Args:
-        truth: (S, H, W).
+        ground_truth: (S, H, W).
         found: (S, H, W).
         label: position of the label, for the click.
     """
     candidates = []
-    for error, positive in ((truth & ~found, True), (found & ~truth, False)):
+    for error, positive in ((ground_truth & ~found, True), (found & ~ground_truth, False)):
         components = connected_components(error)
         sizes = np.bincount(components.ravel())
         sizes[0] = 0

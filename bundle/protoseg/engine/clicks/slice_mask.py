@@ -24,7 +24,7 @@ from protoseg.engine.clicks.working_grid import WorkingGrid
 from protoseg.matching.matching import unit
 from protoseg.ops.components import connected_components
 from protoseg.ops.graph_cut import cut
-from protoseg.ops.upsampling import CellsToPixels, Window
+from protoseg.ops.upsampling import BilinearUpsampler, Window
 
 __all__ = ["slice_mask"]
 
@@ -190,11 +190,11 @@ class _Clicks:
 
 def _cosines(features: Tensor, points: Sequence[Point], shape: tuple[int, int]) -> NDArray[np.float32]:
     """Likeness (points, H, W) of features to those of each point, 1 in the point itself."""
-    to_pixels = CellsToPixels((features.shape[-2], features.shape[-1]), *shape, features.device)
-    cells = unit(features.float(), dim=0)
+    to_pixels = BilinearUpsampler((features.shape[-2], features.shape[-1]), *shape, features.device)
+    patches = unit(features.float(), dim=0)
     rows, columns = torch.tensor(points, device=features.device).unbind(1)
-    clicked = torch.einsum("ph,pw,dhw->pd", to_pixels.rows[rows], to_pixels.columns[columns], cells)
-    cosines = torch.einsum("pd,dhw->phw", unit(clicked), cells)
+    clicked = torch.einsum("ph,pw,dhw->pd", to_pixels.rows[rows], to_pixels.columns[columns], patches)
+    cosines = torch.einsum("pd,dhw->phw", unit(clicked), patches)
     alike = to_pixels(cosines, Window(slice(0, shape[0]), slice(0, shape[1]))).cpu().numpy()
     own = np.array([one[point] for one, point in zip(alike, points)])
     return 1 + alike - own[:, None, None]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 __all__ = ["WorkingGrid"]
 
-FINEST = 1.2  # mm; the time of a graph cut grows with the number of pixels, and a feature cell is many pixels wide
+FINEST = 1.2  # mm; the time of a graph cut grows with the number of pixels, and a feature patch is many pixels wide
 
 
 class WorkingGrid:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from protoseg.engine.clicks.click import Click, check_clicks
 from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation, Refiner
-from protoseg.engine.refiners.unary_potentials import LabelEvidence, gather_evidence, label_boxes
+from protoseg.engine.refiners.unary_potentials import UnaryPotentials, label_boxes, unary_potentials
 from protoseg.errors import InputError
 
 __all__ = ["CompetingRefiner"]
@@ -22,7 +22,8 @@ MOST_WORKERS = 4  # labels refined at a time; each holds some 150 bytes a voxel 
 
 
 class CompetingRefiner(Refiner):
-    """Refines each label in its bounding box; of the labels that claim a voxel the one with the best evidence gets it.
+    """Refines each label in its bounding box; of the labels that claim a voxel the one with the best potentials gets
+    it.
 
     Args:
         min_dice: a label whose refined mask agrees less with the coarse one stays as it was found, unless the user
@@ -38,7 +39,7 @@ class CompetingRefiner(Refiner):
         self.min_dice = min_dice
 
     @abstractmethod
-    def score(self, evidence: LabelEvidence) -> NDArray[np.float32]:
+    def score(self, potentials: UnaryPotentials) -> NDArray[np.float32]:
         """How much speaks for the label, voxel by voxel (S, H, W); -inf outside the refined mask."""
 
     def refine(
@@ -58,13 +59,13 @@ class CompetingRefiner(Refiner):
         boxes = dict(label_boxes(coarse, spacing, clicks))
 
         def score(position: int) -> tuple[NDArray[np.float32], bool]:
-            evidence = gather_evidence(slices, coarse, position, boxes[position], spacing, clicks)
-            found = self.score(evidence)
-            clicked = np.isinf(evidence.log_odds)
+            potentials = unary_potentials(slices, coarse, position, boxes[position], spacing, clicks)
+            found = self.score(potentials)
+            clicked = np.isinf(potentials.log_odds)
             if clicked.any():  # the user knows better
-                return np.where(clicked, evidence.log_odds, found), False
-            distant = _dice(found > -np.inf, evidence.coarse) < self.min_dice
-            return np.where(evidence.coarse, evidence.log_odds, -np.inf) if distant else found, distant
+                return np.where(clicked, potentials.log_odds, found), False
+            distant = _dice(found > -np.inf, potentials.coarse) < self.min_dice
+            return np.where(potentials.coarse, potentials.log_odds, -np.inf) if distant else found, distant
 
         label_map = np.zeros_like(coarse.label_map)
         best = np.full(label_map.shape, -np.inf, np.float16)

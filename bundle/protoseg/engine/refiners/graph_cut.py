@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from protoseg.engine.refiners.competing import CompetingRefiner
-from protoseg.engine.refiners.unary_potentials import LabelEvidence
+from protoseg.engine.refiners.unary_potentials import UnaryPotentials
 from protoseg.errors import InputError
 from protoseg.ops.graph_cut import cut
 
@@ -37,12 +37,12 @@ class GraphCutRefiner(CompetingRefiner):
         self.smoothness = smoothness
         self.dimensions = dimensions
 
-    def score(self, evidence: LabelEvidence) -> NDArray[np.float32]:
-        """The evidence within the cut."""
-        image, probability, spacing = evidence.image, expit(evidence.log_odds), evidence.spacing
+    def score(self, potentials: UnaryPotentials) -> NDArray[np.float32]:
+        """The potentials within the cut."""
+        image, probability, spacing = potentials.image, expit(potentials.log_odds), potentials.spacing
         if self.dimensions == 3:
             mask = cut(image, probability, spacing=spacing, smoothness=self.smoothness)
         else:
             pairs = zip(image.swapaxes(0, 1), probability)
             mask = np.stack([cut(*pair, spacing=spacing[1:], smoothness=self.smoothness) for pair in pairs])
-        return np.where(mask, evidence.log_odds, -np.inf)
+        return np.where(mask, potentials.log_odds, -np.inf)

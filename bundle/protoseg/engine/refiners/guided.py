@@ -1,4 +1,4 @@
-"""Refinement by a guided filter: the evidence is smoothed along the image's edges. Lighter than a graph cut."""
+"""Refinement by a guided filter: potentials are smoothed along the image's edges. Lighter than a graph cut."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from protoseg.engine.refiners.competing import CompetingRefiner
-from protoseg.engine.refiners.unary_potentials import LabelEvidence
+from protoseg.engine.refiners.unary_potentials import UnaryPotentials
 from protoseg.errors import InputError
 from protoseg.ops.guided_filter import guided_filter
 
@@ -17,7 +17,7 @@ CLIP = 6.0  # log odds; one certain pixel is not to outvote a whole window
 
 
 class GuidedRefiner(CompetingRefiner):
-    """Filters each label's evidence slice by slice, guided by the image; pictures guide by their mean channel.
+    """Filters each label's potentials slice by slice, guided by the image; pictures guide by their mean channel.
 
     Args:
         radius: of the filter's windows in mm.
@@ -36,13 +36,13 @@ class GuidedRefiner(CompetingRefiner):
         self.radius = radius
         self.strength = strength
 
-    def score(self, evidence: LabelEvidence) -> NDArray[np.float32]:
-        """The filtered evidence where it is above 0."""
-        guide = torch.from_numpy(evidence.image).mean(0)[:, None]
-        rows, columns = (max(round(self.radius / step), 1) for step in evidence.spacing[1:])
+    def score(self, potentials: UnaryPotentials) -> NDArray[np.float32]:
+        """The filtered potentials where they are above 0."""
+        guide = torch.from_numpy(potentials.image).mean(0)[:, None]
+        rows, columns = (max(round(self.radius / step), 1) for step in potentials.spacing[1:])
         filtered = guided_filter(
             guide,
-            torch.from_numpy(evidence.log_odds).clamp(-CLIP, CLIP)[:, None],
+            torch.from_numpy(potentials.log_odds).clamp(-CLIP, CLIP)[:, None],
             radius=(rows, columns),
             strength=self.strength * max(float(guide.var(correction=0)), 1e-12),
         )[:, 0].numpy()

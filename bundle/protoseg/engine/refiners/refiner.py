@@ -1,6 +1,6 @@
 """What every refiner has in common: from a coarse segmentation to one that follows the image's edges.
 
-The matching decides at the resolution of the features, some pixels a cell. A refiner sees the image on the volume's
+The matching decides at the resolution of the features, some pixels a patch. A refiner sees the image on the volume's
 own grid, and moves the borders.
 """
 

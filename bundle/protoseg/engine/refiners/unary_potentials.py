@@ -19,16 +19,16 @@ from protoseg.engine.refiners.click_evidence import PixelClick, with_clicks
 from protoseg.engine.refiners.refiner import CoarseSegmentation
 from protoseg.ops.appearance import log_likelihood_ratio
 from protoseg.ops.components import Box
-from protoseg.ops.upsampling import CellsToPixels, Window
+from protoseg.ops.upsampling import BilinearUpsampler, Window
 
-__all__ = ["LabelEvidence", "gather_evidence", "label_boxes"]
+__all__ = ["UnaryPotentials", "label_boxes", "unary_potentials"]
 
-MARGIN = 10.0  # mm around a coarse mask within which its border may move: about a feature cell
+MARGIN = 10.0  # mm around a coarse mask within which its border may move: about a feature patch
 CERTAIN = 12.0  # log odds; surer are clicks alone
 
 
 @dataclass(frozen=True)
-class LabelEvidence:
+class UnaryPotentials:
     """A label's surroundings, S x H x W voxels of the volume."""
 
     image: NDArray[np.float32]  # C x S x H x W
@@ -49,14 +49,14 @@ def label_boxes(
         yield position, tuple(_padded(*side) for side in zip(box, places, spacing, coarse.label_map.shape))
 
 
-def gather_evidence(
+def unary_potentials(
     slices: Tensor,
     coarse: CoarseSegmentation,
     position: int,
     box: Box,
     spacing: tuple[float, float, float],
     clicks: Sequence[Click],
-) -> LabelEvidence:
+) -> UnaryPotentials:
     """Collect what speaks for a label in a box.
 
     Args:
@@ -75,7 +75,7 @@ def gather_evidence(
     log_odds = (log_odds + log_likelihood_ratio(image, mask)).clip(-CERTAIN, CERTAIN)
     for index, here in _clicks_in(box, position, clicks).items():
         log_odds[index] = logit(with_clicks(image[:, index], expit(log_odds[index]), here, spacing=spacing[1:]))
-    return LabelEvidence(image, log_odds, mask, spacing)
+    return UnaryPotentials(image, log_odds, mask, spacing)
 
 
 def _lead(coarse: CoarseSegmentation, position: int, box: Box) -> NDArray[np.float32]:
@@ -85,7 +85,7 @@ def _lead(coarse: CoarseSegmentation, position: int, box: Box) -> NDArray[np.flo
     others[:, position] = -torch.inf
     lead = (log_probability[:, position] - others.amax(1)).clamp(-CERTAIN, CERTAIN)
     height, width = coarse.label_map.shape[1:]
-    to_pixels = CellsToPixels((lead.shape[-2], lead.shape[-1]), height, width, lead.device)
+    to_pixels = BilinearUpsampler((lead.shape[-2], lead.shape[-1]), height, width, lead.device)
     return to_pixels(lead, Window(box[1], box[2])).cpu().numpy()
 
 

@@ -1,4 +1,4 @@
-"""The truth that predictions are scored against."""
+"""The ground truth that predictions are scored against."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from monai.transforms import MapTransform
 from protoseg.data.io.grids import LabelGrid, align_labels
 from protoseg.data.io.volumes import read_labels
 
-__all__ = ["ReloadTruthd"]
+__all__ = ["ReloadGroundTruthd"]
 
 
-class ReloadTruthd(MapTransform):
+class ReloadGroundTruthd(MapTransform):
     """Read true label maps anew, whole: cropping a scan to the body may have cut them.
 
     Args:
         keys: label maps that were read from files.
-        prediction_key: prediction on the grid of the scan's file; the truth comes on the same grid.
+        prediction_key: prediction on the grid of the scan's file; the ground truth comes on the same grid.
         label_grid: see `align_labels`.
     """
 
@@ -32,7 +32,7 @@ class ReloadTruthd(MapTransform):
         """Read the file of each key's label map."""
         prediction = data[self.prediction_key]
         files = {key: data[key].meta["filename_or_obj"] for key in self.key_iterator(dict(data))}
-        truth = {
+        ground_truth = {
             key: align_labels(read_labels(file, prediction), prediction, self.label_grid) for key, file in files.items()
         }
-        return {**data, **truth}
+        return {**data, **ground_truth}

@@ -1,8 +1,8 @@
 """All that is measured of one label of one scan.
 
 Rule for what is empty. Where a label is absent and was not predicted there is nothing to measure: every measure is
-NaN and the scan does not count for the label. Where only one of prediction and truth is empty, every overlap is 0 and
-every distance is the diagonal of the scan, which no distance can exceed: a miss costs as much as it can.
+NaN and the scan does not count for the label. Where only one of prediction and ground truth is empty, every overlap is
+0 and every distance is the diagonal of the scan, which no distance can exceed: a miss costs as much as it can.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How well label maps agree with the truth, scan by scan and label by label."""
+"""How well label maps agree with the ground truth, scan by scan and label by label."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ class LabelDice(Metric):
     """Mean Dice over scans and labels, of whole volumes: every slice counts, empty ones included.
 
     An Ignite metric that keeps its rows, with further measures, for reports. `measures` has the
-    rule for empty predictions and truths.
+    rule for empty predictions and ground truths.
 
     Args:
         labels: name -> value of the labels to score.
         surfaces: measure surfaces too, which takes seconds for a large organ.
-        output_transform: engine output -> (predictions, truths), two lists of (1, X, Y, Z) label maps.
+        output_transform: engine output -> (predictions, ground truths), two lists of (1, X, Y, Z) label maps.
     """
 
     protocol = "leak_free"
@@ -77,8 +77,8 @@ class LabelDice(Metric):
 
     def update(self, output: tuple[Sequence[MetaTensor], Sequence[MetaTensor]]) -> None:
         """Score one batch of scans."""
-        for prediction, truth in zip(*output):
-            self.rows += [self.score(prediction, truth, name) for name in self.labels]
+        for prediction, ground_truth in zip(*output):
+            self.rows += [self.score(prediction, ground_truth, name) for name in self.labels]
 
     def compute(self) -> float:
         """Mean over labels of the mean Dice over scans, so far, of all processes; 0 when nothing counts."""
@@ -92,9 +92,9 @@ class LabelDice(Metric):
         scans = [self.rows[start : start + count] for start in range(0, len(self.rows), count)]
         return [row for scan in gather_in_turn(scans) for row in scan]
 
-    def score(self, prediction: MetaTensor, truth: MetaTensor, name: str) -> CaseRow:
+    def score(self, prediction: MetaTensor, ground_truth: MetaTensor, name: str) -> CaseRow:
         """Score one label of one scan."""
-        predicted, true = self.masks(prediction, truth, name)
+        predicted, true = self.masks(prediction, ground_truth, name)
         return {
             "protocol": self.protocol,
             "scan": query_id(prediction.meta["filename_or_obj"]),
@@ -103,9 +103,9 @@ class LabelDice(Metric):
             **self.details(prediction, predicted, true, name),
         }
 
-    def masks(self, prediction: MetaTensor, truth: MetaTensor, name: str) -> tuple[Tensor, Tensor]:
+    def masks(self, prediction: MetaTensor, ground_truth: MetaTensor, name: str) -> tuple[Tensor, Tensor]:
         """Predicted and true mask (X, Y, Z) of a label, as far as they count."""
-        return prediction[0] == self.labels[name], truth[0] == self.labels[name]
+        return prediction[0] == self.labels[name], ground_truth[0] == self.labels[name]
 
     def details(self, prediction: MetaTensor, predicted: Tensor, true: Tensor, name: str) -> Details:
         """What is known besides the measures of the masks."""

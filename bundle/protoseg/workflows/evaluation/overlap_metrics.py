@@ -16,7 +16,7 @@ class OverlapMetrics(TypedDict):
     dice: float
     iou: float
     precision: float  # share of the prediction that is true
-    recall: float  # share of the truth that is predicted
+    recall: float  # share of the ground truth that is predicted
 
 
 def overlap_metrics(predicted: Tensor, true: Tensor) -> OverlapMetrics:
@@ -24,7 +24,7 @@ def overlap_metrics(predicted: Tensor, true: Tensor) -> OverlapMetrics:
     counts = get_confusion_matrix(predicted[None, None].float(), true[None, None].float())
 
     def measure(name: str) -> float:
-        # Of an empty prediction MONAI gives no precision, of an empty truth no recall.
+        # Of an empty prediction MONAI gives no precision, of an empty ground truth no recall.
         return float(compute_confusion_matrix_metric(name, counts).nan_to_num(0.0))
 
     return {

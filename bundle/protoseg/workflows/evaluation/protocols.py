@@ -14,12 +14,12 @@ from torch import Tensor
 
 from protoseg.workflows.evaluation.metrics import Details, LabelDice
 
-__all__ = ["KNOWLEDGE", "LegacyDice", "prepare_scan_with_truth", "slice_dice"]
+__all__ = ["KNOWLEDGE", "LegacyDice", "prepare_scan_with_ground_truth", "slice_dice"]
 
 KNOWLEDGE = {
     "leak_free": "Knows the support and the query's image. Whole volumes; false positives count.",
-    "legacy": "Knows, besides, from the query's own truth which slices hold an organ and in which third of it they "
-    "lie; no other slice is segmented or counted.",
+    "legacy": "Knows, besides, from the query's own ground truth which slices hold an organ and in which third of it "
+    "they lie; no other slice is segmented or counted.",
 }
 
 
@@ -29,14 +29,14 @@ class LegacyDice(LabelDice):
     Rows hold the mean Dice of single slices (ProtoSAM) too. A scan without the organ does not count. ALPNet's code
     also leaves out the last slice of each volume, for no reason that its paper gives; here it counts.
 
-    Args are those of `LabelDice`; predictions are (L, X, Y, Z) masks, slices along Z, on the grid of the truths.
+    Args are those of `LabelDice`; predictions are (L, X, Y, Z) masks, slices along Z, on the grid of the ground truths.
     """
 
     protocol = "legacy"
 
-    def masks(self, prediction: MetaTensor, truth: MetaTensor, name: str) -> tuple[Tensor, Tensor]:
+    def masks(self, prediction: MetaTensor, ground_truth: MetaTensor, name: str) -> tuple[Tensor, Tensor]:
         """Predicted and true mask (X, Y, Z) of a label, on the slices that hold it."""
-        true = truth[0] == self.labels[name]
+        true = ground_truth[0] == self.labels[name]
         return prediction[list(self.labels).index(name)].bool() & _holding(true), true
 
     def details(self, prediction: MetaTensor, predicted: Tensor, true: Tensor, name: str) -> Details:
@@ -55,10 +55,10 @@ def slice_dice(predicted: Tensor, true: Tensor) -> float:
     return float((2 * overlap / (predicted_area + true_area))[_holding(true)].mean())
 
 
-def prepare_scan_with_truth(
+def prepare_scan_with_ground_truth(
     batch: dict[str, Any], *args: Any, **kwargs: Any
 ) -> tuple[Tensor, Tensor | None, tuple[()], dict[str, Tensor | None]]:
-    """Give the scan of a batch as `prepare_scan` does, and its truth to the inferer as well: to `LegacyInferer`.
+    """Give the scan of a batch as `prepare_scan` does, and its ground truth to the inferer as well: to `LegacyInferer`.
 
     Args:
         batch: "image" (1, C, X, Y, Z) and "label" (1, 1, X, Y, Z).

@@ -43,7 +43,7 @@ def prepare_scan(batch: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Tens
     """Give the scan of a batch, and its label map where there is one, where they are.
 
     The `prepare_batch` of MONAI's evaluators, which would move both to the network's device. The engine moves a few
-    slices at a time, so that no volume needs to fit there, and its label maps stay beside the truth.
+    slices at a time, so that no volume needs to fit there, and its label maps stay beside the ground truth.
 
     Args:
         batch: "image" (1, C, X, Y, Z) and perhaps "label" (1, 1, X, Y, Z).

@@ -43,7 +43,7 @@ class SaveCasePicturesd(MapTransform):
         metric: that knows the labels and which part of a prediction counts.
         output_dir: folder of the evaluation.
         image_key: image (C, X, Y, Z) on the same grid.
-        truth_key: true label map on the same grid.
+        ground_truth_key: true label map on the same grid.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class SaveCasePicturesd(MapTransform):
         metric: LabelDice,
         output_dir: str | Path,
         image_key: str = "image",
-        truth_key: str = "label",
+        ground_truth_key: str = "label",
     ) -> None:
         super().__init__(keys)
         self.metric = metric
         self.output_dir = to_path(output_dir, "output_dir")
         self.image_key = image_key
-        self.truth_key = truth_key
+        self.ground_truth_key = ground_truth_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Draw the labels of each key."""
@@ -66,7 +66,7 @@ class SaveCasePicturesd(MapTransform):
         for key in self.key_iterator(dict(data)):
             scan = query_id(data[key].meta["filename_or_obj"])
             for name in self.metric.labels:
-                masks = self.metric.masks(data[key], data[self.truth_key], name)
+                masks = self.metric.masks(data[key], data[self.ground_truth_key], name)
                 predicted, true = (np.asarray(mask).transpose(2, 1, 0) for mask in masks)
                 if predicted.any() or true.any():
                     with replacing(self.output_dir / case_file(self.metric.protocol, scan, name)) as unfinished:
@@ -75,7 +75,7 @@ class SaveCasePicturesd(MapTransform):
 
 
 def draw_case(image: NDArray[Any], predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> Image.Image:
-    """Draw one label on three slices of its extent: prediction filled, truth as a white outline.
+    """Draw one label on three slices of its extent: prediction filled, ground truth as a white outline.
 
     A volume of one slice, a picture, is drawn whole without the label first, then with it, and then its surroundings.
 

@@ -30,6 +30,6 @@ def draw_estimates(estimated: Sequence[float], true: Sequence[float], labels: Se
         mine = [index for index, label in enumerate(labels) if label == name]
         x, y = [estimated[index] for index in mine], [true[index] for index in mine]
         axes.scatter(x, y, s=18, color=label_colour(position), label=name)
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="Dice estimated without the truth", ylabel="true Dice")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="Dice estimated without the ground truth", ylabel="true Dice")
     figure.legend(loc="outside right upper", fontsize=8, frameon=False)
     return figure

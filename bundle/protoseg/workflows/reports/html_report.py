@@ -109,7 +109,7 @@ def _support(folder: EvaluationFolder, protocol: str) -> dict[str, Any]:
 
 
 def _estimates(rows: Mapping[str, Sequence[CaseRow]]) -> str | None:
-    """Scatter plot of the Dice that was estimated without the truth; None where there was no estimate."""
+    """Scatter plot of the Dice that was estimated without the ground truth; None where there was no estimate."""
     known = [
         (row["estimated_dice"], row["dice"], row["label"])
         for mine in rows.values()

@@ -23,14 +23,14 @@ __all__ = ["SaveOverlayd", "as_slices", "draw_overlay", "label_colour"]
 
 
 class SaveOverlayd(MapTransform):
-    """Draw a label map over its image, and the truth where it is known, as `<query>_seg.png`.
+    """Draw a label map over its image, and the ground truth where it is known, as `<query>_seg.png`.
 
     Args:
         keys: label maps (1, X, Y, Z), slices along Z.
         labels: name -> value.
         output_dir: folder of the pictures.
         image_key: image (C, X, Y, Z) on the same grid.
-        truth_key: true label map on the same grid, if there is one.
+        ground_truth_key: true label map on the same grid, if there is one.
         columns: slices to show.
     """
 
@@ -40,25 +40,25 @@ class SaveOverlayd(MapTransform):
         labels: Mapping[str, int],
         output_dir: str | Path,
         image_key: str = "image",
-        truth_key: str = "label",
+        ground_truth_key: str = "label",
         columns: int = 5,
     ) -> None:
         super().__init__(keys)
         self.labels = labels
         self.output_dir = to_path(output_dir, "output_dir")
         self.image_key = image_key
-        self.truth_key = truth_key
+        self.ground_truth_key = ground_truth_key
         self.columns = columns
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Draw the label map of each key."""
         for key in self.key_iterator(dict(data)):
-            truth = data.get(self.truth_key)
+            ground_truth = data.get(self.ground_truth_key)
             query = data[key].meta["filename_or_obj"]
             figure = draw_overlay(
                 as_slices(data[self.image_key]),
                 as_slices(data[key]),
-                None if truth is None else as_slices(truth),
+                None if ground_truth is None else as_slices(ground_truth),
                 self.labels,
                 title=query_id(query),
                 aspect=float(data[key].pixdim[1] / data[key].pixdim[0]),
@@ -72,7 +72,7 @@ class SaveOverlayd(MapTransform):
 def draw_overlay(
     image: NDArray[Any],
     predicted: NDArray[Any],
-    truth: NDArray[Any] | None,
+    ground_truth: NDArray[Any] | None,
     labels: Mapping[str, int],
     *,
     title: str,
@@ -84,13 +84,13 @@ def draw_overlay(
     Args:
         image: S x H x W or, in colour, S x H x W x 3.
         predicted: S x H x W, drawn as filled areas.
-        truth: S x H x W, drawn as white contours.
+        ground_truth: S x H x W, drawn as white contours.
         labels: name -> value.
         title: of the figure.
         aspect: height of a voxel over its width.
         columns: slices to show.
     """
-    chosen = _spread(predicted if truth is None else np.maximum(predicted, truth), columns)
+    chosen = _spread(predicted if ground_truth is None else np.maximum(predicted, ground_truth), columns)
     height, width = image.shape[1:3]
     figure = Figure(figsize=(2.4 * len(chosen), 4.8 * aspect * height / width + 0.7), dpi=110, facecolor="black")
     FigureCanvasAgg(figure)
@@ -102,26 +102,28 @@ def draw_overlay(
             cell.imshow(shown[index], cmap="gray", vmin=0, vmax=1, aspect=aspect)
             cell.set_axis_off()
         column[0].set_title(f"slice {index}", color="white", fontsize=8, pad=3)
-        _draw_labels(column[1], predicted[index], None if truth is None else truth[index], labels)
+        _draw_labels(column[1], predicted[index], None if ground_truth is None else ground_truth[index], labels)
     names = [Line2D([], [], color=label_colour(k), lw=4, label=name) for k, name in enumerate(labels)]
-    if truth is not None:
-        names.append(Line2D([], [], color="white", lw=1, label="truth"))
+    if ground_truth is not None:
+        names.append(Line2D([], [], color="white", lw=1, label="ground truth"))
     figure.legend(handles=names, loc="lower center", ncols=7, fontsize=8, frameon=False, labelcolor="white")
     figure.suptitle(title, color="white", fontsize=10)
     figure.tight_layout(pad=0.4, rect=(0, 0.05, 1, 1))
     return figure
 
 
-def _draw_labels(axes: Axes, predicted: NDArray[Any], truth: NDArray[Any] | None, labels: Mapping[str, int]) -> None:
+def _draw_labels(
+    axes: Axes, predicted: NDArray[Any], ground_truth: NDArray[Any] | None, labels: Mapping[str, int]
+) -> None:
     layer = np.zeros((*predicted.shape, 4))
     for position, value in enumerate(labels.values()):
         layer[predicted == value] = (*label_colour(position), 0.5)
     axes.imshow(layer, aspect=axes.get_aspect())
-    if truth is None:
+    if ground_truth is None:
         return
     for value in labels.values():
-        if (truth == value).any():
-            axes.contour(truth == value, levels=[0.5], colors="white", linewidths=0.7)
+        if (ground_truth == value).any():
+            axes.contour(ground_truth == value, levels=[0.5], colors="white", linewidths=0.7)
 
 
 def _spread(label_map: NDArray[Any], count: int) -> list[int]:

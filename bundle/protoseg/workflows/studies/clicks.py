@@ -50,7 +50,7 @@ def study_clicks(
 
     Args:
         volume: (C, X, Y, Z), normalised, slices along Z.
-        label_map: (1, X, Y, Z), the truth.
+        label_map: (1, X, Y, Z), the ground truth.
         labels: name -> value in `label_map`.
         network: what to look with.
         scan: name of the scan.
@@ -59,16 +59,16 @@ def study_clicks(
     """
     drawn = axial_slices(label_map)[:, 0].cpu().numpy()
     for name, value in labels.items():
-        truth = drawn == value
-        found = np.zeros_like(truth)
+        ground_truth = drawn == value
+        found = np.zeros_like(ground_truth)
         session = ClickSegmentation(volume, network, labels={name: value}, scan=scan, **arguments)
         set_so_far: list[Click] = []
-        while len(set_so_far) < clicks and (click := next_click(truth, found)) is not None:
+        while len(set_so_far) < clicks and (click := next_click(ground_truth, found)) is not None:
             set_so_far.append(click)
             start = time.perf_counter()
             found = session.segment(set_so_far).label_map == value
             seconds = time.perf_counter() - start
-            dice = 2 * float((found & truth).sum()) / float(found.sum() + truth.sum())
+            dice = 2 * float((found & ground_truth).sum()) / float(found.sum() + ground_truth.sum())
             yield ClickRow(scan, name, len(set_so_far), dice, seconds)
 
 

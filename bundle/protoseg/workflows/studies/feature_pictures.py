@@ -20,8 +20,8 @@ from protoseg.workflows.engine_parts import open_config, open_parts
 __all__ = ["draw_features", "principal_colours"]
 
 LEVELS = (0.15, 0.85)  # of a scan, between which slices are shown
-SHARPEST = 0.02  # share of the cells whose colours are cut off, at either end
-DARK = 0.02  # cells so little brighter than the darkest are air, in shares of the slice's range
+SHARPEST = 0.02  # share of the patches whose colours are cut off, at either end
+DARK = 0.02  # patches so little brighter than the darkest are air, in shares of the slice's range
 
 
 def draw_features(
@@ -58,7 +58,7 @@ def draw_features(
 def principal_colours(features: Tensor, shown: Tensor) -> Tensor:
     """Red, green and blue (B, h, w, 3), 0 to 1: principal components of the unit-length features (B, C, h, w).
 
-    Fitted to the cells that are `shown` (B, h, w), of all slices together; the others are black.
+    Fitted to the patches that are `shown` (B, h, w), of all slices together; the others are black.
     """
     vectors = unit(features.float(), dim=1).movedim(1, 3)
     fitted = vectors[shown]
@@ -71,10 +71,10 @@ def principal_colours(features: Tensor, shown: Tensor) -> Tensor:
 
 
 def _shown(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """True in cells (B, h, w) that are not air or padding."""
-    cells = torch.nn.functional.adaptive_avg_pool2d(images, size).mean(1)
+    """True in patches (B, h, w) that are not air or padding."""
+    patches = torch.nn.functional.adaptive_avg_pool2d(images, size).mean(1)
     low, high = images.mean(1).flatten(1).aminmax(dim=1)
-    return cells > (low + DARK * (high - low))[:, None, None]
+    return patches > (low + DARK * (high - low))[:, None, None]
 
 
 def _figure(images: Tensor, colours: Tensor, names: Sequence[str], columns: int) -> Figure:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from protoseg.data.io.grids import parse_label_names
 from protoseg.data.preprocessing.planes import SLICE_AXES
-from protoseg.data.support.label_registry import LabelLegend
+from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.library import LabelledScan
 from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.slice_axes import SliceAxes
@@ -35,15 +35,15 @@ class LabelledVolume(NamedTuple):
 def read_labelled_volume(
     scan: LabelledScan,
     transform: Callable[[dict[str, Any]], Mapping[Any, Any]],
-    legend: LabelLegend,
+    registry: LabelRegistry,
     axes: SliceAxes | None = None,
 ) -> LabelledVolume:
-    """Read a labelled scan, its labels numbered by a legend that all scans share.
+    """Read a labelled scan, its labels numbered by a registry that all scans share.
 
     Args:
         scan: files and names.
         transform: see `load_support`.
-        legend: values of the labels.
+        registry: values of the labels.
         axes: directions that its slices are to follow; None for those of its plane.
 
     Raises:
@@ -51,7 +51,7 @@ def read_labelled_volume(
     """
     data = transform({"image": str(scan.image), "label": str(scan.label), SLICE_AXES: axes})
     names = parse_label_names(scan.legend, data["label"], str(scan.label))
-    values = legend.values(names)
+    values = registry.values(names)
     numbered = torch.zeros_like(data["label"].as_tensor())
     for name, value in names.items():
         numbered[data["label"].as_tensor() == value] = values[name]

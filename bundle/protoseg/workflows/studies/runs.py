@@ -16,8 +16,8 @@ from protoseg.engine.prediction import Prediction
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.files import write_json
-from protoseg.ops.caching import fingerprint
 from protoseg.ops.fingerprint import tensor_digest, weights_fingerprint
+from protoseg.ops.hashing import fingerprint
 from protoseg.workflows.engine_parts import EngineParts, open_config, open_parts
 from protoseg.workflows.studies.clicks import click_figures, click_rows
 from protoseg.workflows.studies.label_noise import deform_labels
@@ -27,9 +27,9 @@ from protoseg.workflows.studies.variants import Variant
 __all__ = ["run_click_study", "run_study"]
 
 SETTINGS = (
-    "choice",
+    "support_selection",
     "contrast",
-    "components",
+    "component_filter",
     "refiner",
     "adaptation",
 )  # config entries that, with its parts, make a method

@@ -61,7 +61,7 @@ def refinement_variants(*, adaptation: bool = False, slice_steps: int = 20) -> V
     """
     graph_cut = "refiners/graph_cut.yaml"
     variants = {
-        "coarse": Variant(overrides={"components": "none", "refiner": None}),
+        "coarse": Variant(overrides={"component_filter": "none", "refiner": None}),
         "+ CCA": Variant(overrides={"refiner": None}),
         "+ guided upsampling": Variant(("refiners/guided.yaml",)),
         "+ graph cut": Variant((graph_cut,)),
@@ -85,13 +85,13 @@ def encoder_variants(weights: Mapping[str, str]) -> tuple[Variants, list[str]]:
     Raises:
         InputError: for an unknown name, or a file that is not there.
     """
-    names = sorted(file.stem for file in (CONFIGS / "encoders").glob("*.yaml") if file.stem != "pyramid")
+    names = sorted(file.stem for file in (CONFIGS / "encoders").glob("*.yaml") if file.stem != "fpn")
     for name, path in weights.items():
         if name not in names:
             raise InputError(f"There is no encoder '{name}'; choose {', '.join(names)}.")
         if not Path(path).is_file():
             raise InputError(f"The weights {path} of the encoder '{name}' do not exist. Check the path.")
-    variants, absent = {"pyramid": Variant(), "pyramid, untrained": Variant(overrides={"weights": None})}, []
+    variants, absent = {"fpn": Variant(), "fpn, untrained": Variant(overrides={"weights": None})}, []
     for name in names:
         path = weights[name] if name in weights else _checkpoint(name)
         if Path(path).is_file():
@@ -120,7 +120,7 @@ def shot_variants(dataset_dir: str, section: str) -> tuple[Variants, list[str]]:
 
 def component_variants() -> Variants:
     """How many 3D components of a label are kept."""
-    return {rule: Variant(overrides={"components": rule}) for rule in ("one", "support", "none")}
+    return {rule: Variant(overrides={"component_filter": rule}) for rule in ("one", "support", "none")}
 
 
 def ttt_variants(*, scopes: Sequence[str], steps: Sequence[int], label_noise: Sequence[float]) -> Variants:

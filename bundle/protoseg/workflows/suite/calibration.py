@@ -25,7 +25,7 @@ LEAST_SETS = 3
 
 
 class _Data:
-    """Cues and true Dice of the labels of a suite that were found and are in the truth."""
+    """Cues and true Dice of the labels of a suite that were found and are in the ground truth."""
 
     def __init__(self, rows: Sequence[SuiteRow]) -> None:
         self.rows = [row for row in rows if row["dice"] is not None and row.get(f"{CUE}reverse") is not None]

@@ -20,8 +20,8 @@ __all__ = ["CUE", "INTERVAL", "SuiteRow", "finding_columns", "measured_rows", "r
 SuiteRow = dict[str, Any]
 """One label of one pair; None stands for what is not defined.
 
-"dice" and the other measures are None where the label is absent from the query's truth: it is not scored then, and
-"volume_ml" is all false. A label that is absent from the support's truth has no row: it was not asked for.
+"dice" and the other measures are None where the label is absent from the query's ground truth: it is not scored then,
+and "volume_ml" is all false. A label that is absent from the support's ground truth has no row: it was not asked for.
 """
 
 TEXTS = ("set", "modality", "region", "dim", "support", "query", "label", "warning")
@@ -31,10 +31,10 @@ CUE = "cue_"  # begins the columns of what the estimate is made from
 
 
 def measured_rows(one: ScanSet, pair: ScanPair, segmented: SegmentedPair) -> list[SuiteRow]:
-    """Compare what was found with the truth on the query's own grid, whole, label by label.
+    """Compare what was found with the ground truth on the query's own grid, whole, label by label.
 
     The volumes, slices, confidence and whatever else a finding holds are what an estimate of the Dice may be
-    calibrated on: none of them knows the truth.
+    calibrated on: none of them knows the ground truth.
     """
     surfaces = min(segmented.predicted.shape[1:]) > 1  # a picture has no scale
     found = segmented.found.as_tensor()[0]

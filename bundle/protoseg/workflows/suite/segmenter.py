@@ -39,7 +39,7 @@ REFERENCE = re.compile(r"@(?:::)?(\w+)")
 
 @dataclass(frozen=True)
 class SegmentedPair:
-    """A query that was segmented, with its truth.
+    """A query that was segmented, with its ground truth.
 
     `image`, `found` and `drawn` are on the grid that the engine works on, axes L, P, S; `predicted` and `true` are on
     that of the query's file, whole. All are (C, X, Y, Z), or (1, X, Y, Z) for label maps.

@@ -173,7 +173,7 @@ def _over_sets(sets: Iterable[Figures]) -> Figures:
 
 
 def _false_positives(rows: Iterable[SuiteRow]) -> Figures:
-    """Labels that were asked for and are absent from the truth, and what was found of them all the same."""
+    """Labels that were asked for and are absent from the ground truth, and what was found of them all the same."""
     absent = [row for row in rows if row["dice"] is None]
     found = [row["volume_ml"] for row in absent if row["volume_ml"]]
     return {"absent": len(absent), "found": len(found), "mean_ml": _mean(found)}

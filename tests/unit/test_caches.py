@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.transforms import Compose, NormalizeIntensityd, RandGaussianNoised, ScaleIntensityRanged
 
-from protoseg.ops.caching import ScanCache, array_file, cached_array, fingerprint, source_state
+from protoseg.ops.disk_cache import array_file, cached_array
+from protoseg.ops.hashing import fingerprint, source_state
+from protoseg.ops.lru import LRUCache
 
 
 def item(key: int) -> np.ndarray:
@@ -22,7 +24,7 @@ def item(key: int) -> np.ndarray:
 @settings(deadline=None, max_examples=30)
 @given(bound=st.integers(0, 40), keys=st.lists(st.integers(1, 30), max_size=40))
 def test_never_exceeds_its_bound_and_always_gives_the_right_data(bound: int, keys: list[int]) -> None:
-    cache = ScanCache(bound)
+    cache = LRUCache(bound)
     for key in keys:
         np.testing.assert_array_equal(cache.get(key, lambda key=key: item(key)), item(key))
         assert cache.nbytes <= bound
@@ -35,21 +37,21 @@ def test_drops_what_was_used_least_recently() -> None:
     def get(key: str) -> None:
         cache.get(key, lambda: made.append(key) or np.zeros(4, dtype=np.uint8))  # type: ignore[func-returns-value]
 
-    cache = ScanCache(8)
+    cache = LRUCache(8)
     for key in ("a", "b", "a", "c", "a", "b"):
         get(key)
     assert made == ["a", "b", "c", "b"]
 
 
 def test_an_item_above_the_bound_is_returned_but_not_kept() -> None:
-    cache = ScanCache(3)
+    cache = LRUCache(3)
     assert cache.get("large", lambda: torch.zeros(4, dtype=torch.uint8)).shape == (4,)
     assert cache.nbytes == 0
     assert cache.get("large", lambda: torch.ones(4, dtype=torch.uint8)).sum() == 4
 
 
 def test_threads_may_share_it() -> None:
-    cache = ScanCache(50)
+    cache = LRUCache(50)
     with ThreadPoolExecutor(8) as pool:
         keys = [1 + number % 30 for number in range(2000)]
         found = list(pool.map(lambda key: cache.get(key, lambda: item(key)).tolist(), keys))
@@ -58,7 +60,7 @@ def test_threads_may_share_it() -> None:
 
 
 def test_starts_empty_in_another_process() -> None:
-    cache = ScanCache(10)
+    cache = LRUCache(10)
     cache.get("a", lambda: item(5))
     other = pickle.loads(pickle.dumps(cache))
     assert (other.max_bytes, other.nbytes) == (10, 0)

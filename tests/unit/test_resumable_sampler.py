@@ -10,17 +10,17 @@ from torch.utils.data import DataLoader
 
 from protoseg.errors import InputError
 from protoseg.workflows import shared_work
-from protoseg.workflows.handlers.readable import ReadableScans
-from protoseg.workflows.work_list import WorkList
+from protoseg.workflows.handlers.skip_unreadable import SkipUnreadable
+from protoseg.workflows.resumable_sampler import ResumableSampler
 
-SETTINGS = {"choice": "nearest", "refiner": None}
+SETTINGS = {"support_selection": "nearest", "refiner": None}
 CASES = [{"image": f"{name}.nii.gz"} for name in "abc"]
 
 
 @pytest.fixture
 def start(tmp_path):
     def make(**options):
-        return WorkList(CASES, tmp_path, **{"settings": SETTINGS, "resume": True, **options})
+        return ResumableSampler(CASES, tmp_path, **{"settings": SETTINGS, "resume": True, **options})
 
     return make
 
@@ -55,8 +55,8 @@ def test_what_a_killed_process_was_writing_is_removed_when_its_query_is_drawn(st
 @pytest.mark.parametrize(
     ("found", "told"),
     [
-        ({"settings": {"choice": "all", "refiner": None}}, "choice was 'all', now 'nearest'"),
-        ({"settings": {}}, "choice was None, now 'nearest'"),
+        ({"settings": {"support_selection": "all", "refiner": None}}, "support_selection was 'all', now 'nearest'"),
+        ({"settings": {}}, "support_selection was None, now 'nearest'"),
         ({"query": "of_another_folder/a.nii.gz"}, "query was 'of_another_folder/a.nii.gz', now 'a.nii.gz'"),
     ],
 )
@@ -134,7 +134,7 @@ def draw_all(queries, told):
 
 def test_a_query_that_cannot_be_read_is_left_to_others(start, tmp_path):
     queries = start()
-    scans = ReadableScans(DataLoader(Unreadable(), batch_size=1, sampler=queries), queries)
+    scans = SkipUnreadable(DataLoader(Unreadable(), batch_size=1, sampler=queries), queries)
     read = iter(scans)
     assert [int(next(read)), int(next(read))] == [0, 2]
     report(tmp_path, "a")

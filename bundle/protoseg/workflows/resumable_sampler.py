@@ -14,12 +14,12 @@ from protoseg.data.io.volumes import query_id
 from protoseg.files import remove_unfinished, to_path
 from protoseg.workflows.shared_work import SharedWork, check_same_run
 
-__all__ = ["WorkList"]
+__all__ = ["ResumableSampler"]
 
 logger = logging.getLogger(__name__)
 
 
-class WorkList(Sampler[int]):
+class ResumableSampler(Sampler[int]):
     """Draws the queries that are not done, each for one process at a time; done is what has a report.
 
     How processes share them, see `SharedWork`. Without `resume` it draws every query, done or not, and locks nothing.

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from protoseg.ops import chunking as pieces
+from protoseg.ops import chunking
 
 
 @pytest.mark.parametrize(
@@ -10,6 +10,6 @@ from protoseg.ops import chunking as pieces
 def test_pieces_fit_and_are_alike_in_length(
     count: int, most: int, lengths: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pieces, "STEP_BYTES", most)
+    monkeypatch.setattr(chunking, "STEP_BYTES", most)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert [len(part) for part in pieces.in_pieces(torch.zeros(count, 3), 1)] == lengths
+    assert [len(part) for part in chunking.in_chunks(torch.zeros(count, 3), 1)] == lengths

@@ -3,7 +3,7 @@ import threading
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from protoseg.data.io.prefetch import ReadAhead
+from protoseg.data.io.prefetch import Prefetch
 from protoseg.errors import InputError
 
 
@@ -26,7 +26,7 @@ class Scans(Dataset):
 
 
 def batches(scans):
-    return ReadAhead(DataLoader(scans, batch_size=1))
+    return Prefetch(DataLoader(scans, batch_size=1))
 
 
 def test_all_batches_come_in_order():

@@ -10,14 +10,14 @@ from ignite.engine import Engine, Events
 from torch.utils.data import DataLoader
 
 from protoseg.errors import InputError
-from protoseg.workflows.work_list import WorkList
+from protoseg.workflows.resumable_sampler import ResumableSampler
 
-__all__ = ["ReadableScans"]
+__all__ = ["SkipUnreadable"]
 
 logger = logging.getLogger(__name__)
 
 
-class ReadableScans(Sized):
+class SkipUnreadable(Sized):
     """Iterate over the scans of a data loader that can be read; keep what is wrong with the others.
 
     Also an Ignite handler, of the engine that iterates: without it, the engine would begin again from the first scan
@@ -25,12 +25,12 @@ class ReadableScans(Sized):
 
     Args:
         loader: of batches of one scan, in the main process.
-        work_list: that the loader draws from; told of the scans that cannot be read.
+        sampler: that the loader draws from; told of the scans that cannot be read.
     """
 
-    def __init__(self, loader: DataLoader, work_list: WorkList | None = None) -> None:
+    def __init__(self, loader: DataLoader, sampler: ResumableSampler | None = None) -> None:
         self.loader = loader
-        self.work_list = work_list
+        self.sampler = sampler
         self.failures: list[InputError] = []
 
     def __len__(self) -> int:
@@ -49,8 +49,8 @@ class ReadableScans(Sized):
             except InputError as failure:
                 logger.warning("Left out: %s", failure)
                 self.failures.append(failure)
-                if self.work_list is not None:
-                    self.work_list.give_up()
+                if self.sampler is not None:
+                    self.sampler.give_up()
             else:
                 yield batch
 

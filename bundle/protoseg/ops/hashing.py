@@ -1,81 +1,20 @@
-"""Two caches: arrays on disk, named by what they were made from, and in memory, bounded in bytes."""
+"""Digits that stand for values: equal ones give equal digits in every process."""
+
+from __future__ import annotations
 
 import hashlib
 import os
 import types
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from threading import Lock
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
-from protoseg.files import replacing
-
-__all__ = ["ScanCache", "array_file", "cached_array", "fingerprint", "source_state"]
-
-
-class _Sized(Protocol):
-    @property
-    def nbytes(self) -> int: ...
-
-
-Item = TypeVar("Item", bound=_Sized)
-
-
-class ScanCache:
-    """Keep the most recently used arrays or tensors in memory, never more than `max_bytes` together.
-
-    Safe to share between threads. Pickled into another process, it starts there empty.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self.nbytes = 0
-        self._items: OrderedDict[Hashable, Any] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: Hashable, make: Callable[[], Item]) -> Item:
-        """Return the item of `key`, made when it is not there; one larger than the bound is not kept."""
-        with self._lock:
-            if key in self._items:
-                self._items.move_to_end(key)
-                return self._items[key]
-        item = make()  # outside the lock: slow, and other threads may go on meanwhile
-        with self._lock:
-            if key not in self._items and item.nbytes <= self.max_bytes:
-                self._items[key] = item
-                self.nbytes += item.nbytes
-                while self.nbytes > self.max_bytes:
-                    self.nbytes -= self._items.popitem(last=False)[1].nbytes
-        return item
-
-    def __reduce__(self) -> tuple[type["ScanCache"], tuple[int]]:
-        return ScanCache, (self.max_bytes,)
-
-
-def array_file(folder: Path, key: str) -> Path:
-    """Where `cached_array` keeps the array of `key`."""
-    return folder / f"{key}.npy"
-
-
-def cached_array(folder: Path, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return the array of `key`, memory-mapped read-only from `folder`, made and stored when it is not there.
-
-    A file appears whole or not at all, also when several processes make it; an unreadable one is made again.
-    """
-    file = array_file(folder, key)
-    try:
-        return np.load(file, mmap_mode="r")
-    except (OSError, ValueError, EOFError):  # absent; or cut short by a full disk or a broken copy
-        array = make()
-        with replacing(file) as unfinished:
-            np.save(unfinished, array)
-    return np.load(file, mmap_mode="r")
+__all__ = ["fingerprint", "source_state"]
 
 
 def source_state(path: str | os.PathLike[str]) -> list[tuple[str, int, int]]:
