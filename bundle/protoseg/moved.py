@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
+from typing import Any, TypeVar
 
-__all__ = ["MOVED", "follow_old_names"]
+__all__ = [
+    "CONFIG_IDS",
+    "MOVED",
+    "NAMES",
+    "follow_old_names",
+    "renamed_arguments",
+    "renamed_file",
+    "renamed_ids",
+    "renamed_settings",
+]
 
 # Old room -> new room -> modules, "old:new" where the name is another.
 ROOMS = {
@@ -65,23 +76,170 @@ def _moved() -> dict[str, str]:
 MOVED = _moved()  # old module -> new module
 GONE = "protoseg.maths"  # a room of which nothing is left
 
+# New module -> old name in it -> new name, with its module where that is another.
+NAMES = {
+    "protoseg.data.io.prefetch": {"ReadAhead": "Prefetch"},
+    "protoseg.data.preprocessing.intensity": {
+        "NormaliseIntensity": "NormalizeByModality",
+        "NormaliseIntensityd": "NormalizeByModalityd",
+    },
+    "protoseg.data.support.label_registry": {"LabelLegend": "LabelRegistry"},
+    "protoseg.engine.clicks.mask_propagation": {"SliceTracker": "MaskPropagator"},
+    "protoseg.engine.one_shot": {"SupportChoice": "SupportSelection"},
+    "protoseg.engine.quality": {"reverse_dice": "reverse_classification_accuracy"},
+    "protoseg.engine.refiners.unary_potentials": {
+        "LabelEvidence": "UnaryPotentials",
+        "gather_evidence": "unary_potentials",
+    },
+    "protoseg.losses.contrastive_pair": {"draw_cells": "draw_patches"},
+    "protoseg.matching.coreset": {"farthest_first": "k_center_greedy"},
+    "protoseg.matching.kernel_matching": {"CellVoting": "KernelMatching"},
+    "protoseg.networks.fpn": {"PyramidEncoder": "FPNEncoder"},
+    "protoseg.ops.chunking": {"in_pieces": "in_chunks"},
+    "protoseg.ops.components": {"ComponentRule": "ComponentFilter"},
+    "protoseg.ops.hashing": {
+        "ScanCache": "protoseg.ops.lru.LRUCache",
+        "array_file": "protoseg.ops.disk_cache.array_file",
+        "cached_array": "protoseg.ops.disk_cache.cached_array",
+    },
+    "protoseg.ops.upsampling": {
+        "CellsToPixels": "BilinearUpsampler",
+        "WinningClass": "UpsampledArgmax",
+        "winning_class": "upsampled_argmax",
+    },
+    "protoseg.workflows.evaluation.ground_truth": {"ReloadTruthd": "ReloadGroundTruthd"},
+    "protoseg.workflows.evaluation.protocols": {"prepare_scan_with_truth": "prepare_scan_with_ground_truth"},
+    "protoseg.workflows.handlers.skip_unreadable": {"ReadableScans": "SkipUnreadable"},
+    "protoseg.workflows.resumable_sampler": {"WorkList": "ResumableSampler"},
+}
+
+# Ids of config entries, which are options of the command, of the API and of the app, too, and keys of reports.
+CONFIG_IDS = {
+    "choice": "support_selection",
+    "components": "component_filter",
+    "novelty": "rejection_threshold",
+    "readable": "skip_unreadable",
+    "work_list": "sampler",
+}
+UNSET = "unset"  # what the configs have under an old id, so that MONAI's own command takes it
+FILES = {"encoders/pyramid.yaml": "encoders/fpn.yaml"}  # in the bundle's folder of configs
+Called = TypeVar("Called", bound=Callable[..., Any])
+
+
+def renamed_ids(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give options by id under the new ids, with a warning for each that had an old one.
+
+    An old id also counts as the root of a longer one, such as `readable#loader`. What the configs have under old ids
+    for MONAI's own command says nothing and is left out.
+    """
+    found = {}
+    for name, value in options.items():
+        root, rest = name[: _root_length(name)], name[_root_length(name) :]
+        new = CONFIG_IDS.get(root)
+        if new is None:
+            found[name] = value
+        elif value not in (UNSET, f"@{new}"):
+            _warn(root, new)
+            found[new + rest] = value
+    return found
+
+
+def renamed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the settings that a report was written with under the new names of keys and classes, without a warning."""
+    classes = {old: new for names in NAMES.values() for old, new in names.items()}
+    return {
+        CONFIG_IDS.get(name, name): classes.get(value, value) if isinstance(value, str) else value
+        for name, value in settings.items()
+    }
+
+
+def renamed_file(name: str) -> str:
+    """Give the name that a file in the bundle's folder of configs has now, with a warning if it had another."""
+    if name not in FILES:
+        return name
+    _warn(name, FILES[name])
+    return FILES[name]
+
+
+def renamed_arguments(**names: str) -> Callable[[Called], Called]:
+    """Decorate a function or a class that takes arguments under their old names, too, with a warning.
+
+    An old one counts even if its new one comes, too, as the configs hand on both, but not if it is `UNSET`.
+
+    Args:
+        **names: old name -> new name.
+    """
+
+    def decorate(called: Called) -> Called:
+        target: Any = called
+        function = target.__init__ if isinstance(called, type) else target
+
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            for old, new in names.items():
+                if old in kwargs and (value := kwargs.pop(old)) != UNSET:
+                    _warn(f"The argument {old} of {called.__name__}", new)
+                    kwargs[new] = value
+            return function(*args, **kwargs)
+
+        if isinstance(called, type):
+            target.__init__ = wrapper
+            return target
+        return wrapper  # type: ignore[return-value]
+
+    return decorate
+
 
 class _OldNames(MetaPathFinder, Loader):
+    """Finds old modules, and hands modules with old names in them to a loader that knows these."""
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname in MOVED or fullname == GONE:
             return ModuleSpec(fullname, self, is_package=fullname == GONE)
+        if fullname in NAMES:
+            spec = PathFinder.find_spec(fullname, path, target)
+            if spec is not None and isinstance(spec.loader, SourceFileLoader):
+                spec.loader = _WithOldNames(spec.loader.name, spec.loader.path)
+            return spec
         return None
 
     def exec_module(self, module: ModuleType) -> None:
         new = MOVED.get(module.__name__)
         if new:
-            warnings.warn(f"{module.__name__} is {new} now; use that name.", FutureWarning, stacklevel=2)
+            _warn(module.__name__, new, stacklevel=3)
             sys.modules[module.__name__] = import_module(new)
+
+
+class _WithOldNames(SourceFileLoader):
+    """Loads a module so that its old names are looked up when they are asked for."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        module.__getattr__ = functools.partial(_renamed, module.__name__)  # type: ignore[method-assign]
+
+
+def _renamed(module: str, name: str) -> Any:
+    """Give what an old name of a module stands for now."""
+    new = NAMES[module].get(name)
+    if new is None:
+        raise AttributeError(f"module '{module}' has no attribute '{name}'")
+    home, _, own = f"{module}.{new}".rpartition(".") if "." not in new else new.rpartition(".")
+    _warn(f"{module}.{name}", f"{home}.{own}")
+    return getattr(import_module(home), own)
+
+
+def _warn(old: str, new: str, *, stacklevel: int = 3) -> None:
+    warnings.warn(f"{old} is {new} now; use that name.", FutureWarning, stacklevel=stacklevel)
+
+
+def _root_length(name: str) -> int:
+    """Length of the first part of an id, whose parts `#` or `::` keep apart."""
+    return min((place for place in (name.find("#"), name.find("::")) if place >= 0), default=len(name))
 
 
 def follow_old_names() -> None:
     """From now on, let imports of old names find the modules under their new ones."""
     if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
-        sys.meta_path.append(_OldNames())
+        sys.meta_path.insert(0, _OldNames())

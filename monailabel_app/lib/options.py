@@ -14,6 +14,7 @@ from protoseg import bundle_root
 from protoseg.data.io.datalists import names_to_values
 from protoseg.engine.support import SliceSelection
 from protoseg.errors import InputError
+from protoseg.moved import renamed_file, renamed_ids
 
 __all__ = ["Options", "read_options"]
 
@@ -55,6 +56,7 @@ def read_options(conf: Mapping[str, str]) -> Options:
     Raises:
         InputError: a key is neither, a value is of another type, or a file does not exist.
     """
+    conf = renamed_ids(conf)
     values = {key: yaml.safe_load(value) if isinstance(value, str) else value for key, value in conf.items()}
     own: dict[str, Any] = {}
     for key in ("max_support_slices", "feature_cache_mb", "scan_cache_mb"):
@@ -96,7 +98,7 @@ def _limits(value: Any) -> dict[str, int]:
 
 def _override_file(folder: str, name: Any) -> str:
     """An override file by its path, or by its name among those of the bundle."""
-    known = CONFIGS / folder / f"{name}.yaml"
+    known = CONFIGS / renamed_file(f"{folder}/{name}.yaml")
     for path in (known, Path(str(name))):
         if path.is_file():
             return str(path)

@@ -6,6 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from lib.options import read_options
 from protoseg.errors import InputError
 
 
@@ -104,3 +105,15 @@ def test_a_server_that_cannot_start_says_why(start, conf, message):
     with pytest.raises(InputError) as error:
         start(**conf)
     assert message in str(error.value)
+
+
+def test_names_of_the_version_before_count():
+    with pytest.warns(FutureWarning) as told:
+        options = read_options({"choice": "all", "encoder": "pyramid", "novelty": "0.5"})
+    assert options.overrides == {"support_selection": "all", "rejection_threshold": 0.5}
+    assert options.files[1].endswith("fpn.yaml")
+    assert {str(one.message) for one in told} == {
+        "choice is support_selection now; use that name.",
+        "encoders/pyramid.yaml is encoders/fpn.yaml now; use that name.",
+        "novelty is rejection_threshold now; use that name.",
+    }

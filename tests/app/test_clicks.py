@@ -128,6 +128,10 @@ CLICK_MISTAKES = [
         {"foreground": [[50, 50, 5]], "support_selection": "best"},
         "support_selection is 'best'; choose 'similar', 'nearest' or 'all'.",
     ),
+    (
+        {"foreground": [[50, 50, 5]], "choice": "best"},  # its name in version 0.1
+        "support_selection is 'best'; choose 'similar', 'nearest' or 'all'.",
+    ),
 ]
 
 

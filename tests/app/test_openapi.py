@@ -34,6 +34,7 @@ OPTIONS = (
     "label_prompt",
     "support_selection",
     "component_filter",
+    "choice",
     "label_info",
     "roi",
 )

@@ -18,6 +18,7 @@ from protoseg.networks.deeplab import DeepLabEncoder
 from protoseg.networks.encoders import Encoder, TimmEncoder
 from protoseg.networks.fpn import FPNEncoder, coordinates
 from protoseg.networks.weights import load_weights
+from protoseg.ops.fingerprint import weights_fingerprint
 
 TINY_VIT = {"embed_dim": 48, "depth": 2, "num_heads": 3}
 KINDS: dict[str, tuple[Callable[[], Encoder], int, int]] = {  # how to build it, channels, stride
@@ -257,3 +258,10 @@ def test_coordinates_are_dropped_in_training_only():
         kinds = torch.unique(features.flatten(1).mul(1e3).round(), dim=0)
         assert len(kinds) == 2  # with and without
         assert torch.equal(encoder.eval()(images)[0], encoder(images)[1])
+
+
+def test_fpn_keeps_the_fingerprint_of_its_first_name() -> None:
+    encoder = FPNEncoder(channels=8, widths=(8, 8, 8, 8, 8))
+    for weight in encoder.state_dict().values():
+        weight.zero_()
+    assert weights_fingerprint(encoder) == "a33a39792a3720ed"

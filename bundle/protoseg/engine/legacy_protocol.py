@@ -29,6 +29,7 @@ from protoseg.engine.refiners.refiner import CoarseSegmentation, Refiner
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.matching.matching import Prototypes
+from protoseg.moved import renamed_arguments
 from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.components import keep_most_confident
 from protoseg.ops.slices import axial_slices, network_input, unfit_slices, volume_from_slices
@@ -51,6 +52,7 @@ def query_third(index: int, first: int, last: int) -> int:
     return min(THIRDS * (index - first) // max(last - first, 1), THIRDS - 1)
 
 
+@renamed_arguments(components="component_filter")
 class LegacyInferer(Inferer):
     """Segments the slices of a volume that are known to hold an organ, one organ after the other.
 

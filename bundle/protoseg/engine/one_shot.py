@@ -32,6 +32,7 @@ from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.matching.coreset import slice_descriptors
 from protoseg.matching.matching import Prototypes
+from protoseg.moved import renamed_arguments
 from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.components import Box, ComponentFilter
 from protoseg.ops.settled_weights import settled_weights
@@ -49,6 +50,7 @@ SupportSelection = Literal["similar", "nearest", "all"]
 SIMILAR, SIMILAR_OF_LABEL = 16, 5
 
 
+@renamed_arguments(choice="support_selection", components="component_filter")
 @dataclass(frozen=True)
 class OneShotSettings:
     """How to segment.

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from protoseg.losses.matching import PairFeatures, label_shares
 from protoseg.matching.matching import unit
+from protoseg.moved import renamed_arguments
 
 __all__ = ["ContrastivePairLoss", "contrast", "draw_patches"]
 
@@ -14,6 +15,7 @@ LEAST_SHARE = 0.5  # of a patch that its structure fills; others lie on a border
 UNCLEAR = -1
 
 
+@renamed_arguments(cells="patches")
 class ContrastivePairLoss(nn.Module):
     """Supervised contrast between the patches of a pair, both slices together.
 

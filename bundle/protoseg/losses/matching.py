@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from protoseg.matching.kernel_matching import PROBABILITY_FLOOR, KernelMatching
 from protoseg.matching.matching import unit
+from protoseg.moved import renamed_arguments
 
 __all__ = ["PRESENT", "MatchingLoss", "PairEncoding", "PairFeatures", "label_shares"]
 
@@ -41,6 +42,7 @@ class PairEncoding:
         return PairFeatures(support, query, support_masks[:, 0, 0])
 
 
+@renamed_arguments(novelty="rejection_threshold")
 class MatchingLoss(nn.Module):
     """Cross entropy of kernel matching, both ways.
 

@@ -34,12 +34,14 @@ from torch import Tensor
 
 from protoseg.errors import InputError
 from protoseg.matching.matching import Matching, Prototypes, unit
+from protoseg.moved import renamed_arguments
 
 __all__ = ["KernelMatching"]
 
 PROBABILITY_FLOOR = 1e-4  # keeps the logarithm finite; below it a label is out of the question anyway
 
 
+@renamed_arguments(novelty="rejection_threshold", novelty_slope="rejection_slope", novelty_rise="rejection_rise")
 class KernelMatching(Matching):
     """Matching by a weighted vote of all support patches.
 

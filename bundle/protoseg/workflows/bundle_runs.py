@@ -10,6 +10,7 @@ from typing import Any, Literal
 from monai.bundle import ConfigWorkflow
 
 from protoseg.errors import input_errors_unwrapped
+from protoseg.moved import renamed_ids
 from protoseg.workflows.engine_parts import CONFIGS, config_files
 
 __all__ = ["run_bundle"]
@@ -30,6 +31,7 @@ def run_bundle(
     Raises:
         InputError: a file, an entry or a value cannot be used.
     """
+    overrides = renamed_ids(overrides)
     base = {"evaluating": ("train.yaml", "evaluate.yaml")}.get(job) or (MAIN_CONFIGS[job],)
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)  # it warns that it leaves logging alone
     with input_errors_unwrapped():

@@ -19,6 +19,7 @@ from protoseg.engine.prediction import Prediction
 from protoseg.engine.refiners.refiner import Refiner
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError, input_errors_unwrapped
+from protoseg.moved import CONFIG_IDS, renamed_file, renamed_ids
 from protoseg.networks.alpnet import ALPNet
 
 __all__ = ["CONFIGS", "EngineParts", "config_files", "open_config", "open_parts"]
@@ -58,8 +59,10 @@ class EngineParts:
 
 def open_config(files: Sequence[str | Path] = ("inference.yaml",), **overrides: Any) -> ConfigParser:
     """Read config files with overrides, see `config_files`."""
+    overrides = renamed_ids(overrides)
     config = ConfigParser()
     config.read_config([str(path) for path in config_files(files, overrides)])
+    config.update(renamed_ids({name: config[name] for name in CONFIG_IDS if name in config}))  # of a user's file
     config.update(overrides)
     return config
 
@@ -109,7 +112,7 @@ def open_parts(config: ConfigParser, **settings: Any) -> EngineParts:
 
 
 def _config_file(file: str | Path) -> Path:
-    for path in (CONFIGS / file, Path(file)):
+    for path in (CONFIGS / renamed_file(str(file)), Path(file)):
         if path.is_file():
             return path
     raise InputError(f"{file} does not exist. Name one of {CONFIGS}, such as refiners/guided.yaml.")

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from protoseg.errors import InputError
 from protoseg.files import write_errors
+from protoseg.moved import renamed_settings
 
 __all__ = ["SharedWork", "check_same_run"]
 
@@ -115,6 +116,7 @@ def check_same_run(file: Path, found: Mapping[str, Any], wanted: Mapping[str, An
     Raises:
         InputError: naming what differs.
     """
+    found = renamed_settings(found)
     differing = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
     if differing:
         told = "; ".join(f"{name} was {found.get(name)!r}, now {wanted.get(name)!r}" for name in differing)

@@ -16,6 +16,7 @@ from protoseg.data.support.library import LibraryState
 from protoseg.engine.one_shot import OneShotSettings, SupportSelection
 from protoseg.engine.prediction import Prediction
 from protoseg.errors import InputError
+from protoseg.moved import renamed_ids
 from protoseg.ops.components import ComponentFilter
 
 __all__ = ["SegmentationTask"]
@@ -107,6 +108,7 @@ class SegmentationTask(InferTask):
 
     def settings(self, request: Mapping[str, Any]) -> OneShotSettings:
         """How to segment, where the request says so."""
+        request = renamed_ids(request)
         chosen = {key: option(request, key) for key in self.config() if option(request, key) is not None}
         return replace(self.context.engine.settings, **chosen)
 

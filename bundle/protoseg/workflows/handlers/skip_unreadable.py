@@ -10,6 +10,7 @@ from ignite.engine import Engine, Events
 from torch.utils.data import DataLoader
 
 from protoseg.errors import InputError
+from protoseg.moved import renamed_arguments
 from protoseg.workflows.resumable_sampler import ResumableSampler
 
 __all__ = ["SkipUnreadable"]
@@ -17,6 +18,7 @@ __all__ = ["SkipUnreadable"]
 logger = logging.getLogger(__name__)
 
 
+@renamed_arguments(work_list="sampler")
 class SkipUnreadable(Sized):
     """Iterate over the scans of a data loader that can be read; keep what is wrong with the others.
 

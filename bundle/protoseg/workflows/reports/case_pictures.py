@@ -19,6 +19,7 @@ from protoseg.data.io.volumes import query_id
 from protoseg.engine.legacy_protocol import support_thirds
 from protoseg.engine.support import SupportSet
 from protoseg.files import replacing, to_path
+from protoseg.moved import renamed_arguments
 from protoseg.workflows.evaluation.metrics import LabelDice
 from protoseg.workflows.reports.pictures import as_slices, label_colour
 
@@ -35,6 +36,7 @@ def case_file(protocol: str, scan: str, label: str) -> Path:
     return Path("cases") / protocol / f"{scan}_{label}.png"
 
 
+@renamed_arguments(truth_key="ground_truth_key")
 class SaveCasePicturesd(MapTransform):
     """Draw every label of a scan as a picture of its own, see `draw_case` and `case_file`.
 

@@ -18,6 +18,7 @@ from protoseg.engine.prediction import describe_label, findings_from_json
 from protoseg.engine.slice_axes import plane_of
 from protoseg.engine.support import SupportSet
 from protoseg.files import to_path, write_json
+from protoseg.moved import renamed_arguments
 from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.fingerprint import tensor_digest
 from protoseg.workflows.evaluation.measures import volume_ml
@@ -71,6 +72,7 @@ class SaveReportd(MapTransform):
             logger.warning("%s: %s.", query_id(query), "; ".join(warnings))
 
 
+@renamed_arguments(choice="support_selection", components="component_filter")
 def report_settings(network: ALPNet, support: SupportSet, **options: Any) -> dict[str, Any]:
     """What label maps depend on besides their images, as JSON; fingerprints stand for masks and weights.
 

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from protoseg.data.io.volumes import query_id
 from protoseg.files import replacing, to_path
+from protoseg.moved import renamed_arguments
 
 __all__ = ["SaveOverlayd", "as_slices", "draw_overlay", "label_colour"]
 
 
+@renamed_arguments(truth_key="ground_truth_key")
 class SaveOverlayd(MapTransform):
     """Draw a label map over its image, and the ground truth where it is known, as `<query>_seg.png`.
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from protoseg.errors import InputError
+from protoseg.moved import renamed_settings
 from protoseg.workflows.evaluation.bootstrap import mean_interval
 from protoseg.workflows.suite.rows import SuiteRow, read_suite_rows
 from protoseg.workflows.suite.summary import as_pairs, estimate_figures, estimate_text, rows_by
@@ -83,7 +84,7 @@ def compare(earlier: EarlierRun, rows: Sequence[SuiteRow], settings: Mapping[str
         "unpaired": {"before": len(before.keys() - now.keys()), "now": len(now.keys() - before.keys())},
         "estimate": {which: estimate_figures(mine) for which, mine in paired.items()},
         "seconds": {which: round(_seconds(mine), 1) for which, mine in paired.items()},
-        "settings": _differing(earlier.run["settings"], settings),
+        "settings": _differing(renamed_settings(earlier.run["settings"]), settings),
     }
 
 
