@@ -20,6 +20,7 @@ import click
 from protoseg import __version__, bundle_root
 from protoseg.commands.texts import parse_labels, parse_options, parse_place, parse_slices
 from protoseg.errors import InputError
+from protoseg.moved import RenamedWarning
 
 __all__ = ["main"]
 
@@ -73,8 +74,10 @@ def protoseg(verbose: bool) -> None:
     """Label one slice or scan, get the rest: one-shot segmentation of CT, MRI and pictures."""
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s")
     logging.captureWarnings(True)
-    logging.getLogger("py.warnings").setLevel(logging.ERROR)
+    logging.getLogger("py.warnings").addFilter(lambda record: "use that name" in record.getMessage())
+    warnings.formatwarning = lambda message, *_: str(message)
     warnings.simplefilter("ignore")
+    warnings.simplefilter("default", RenamedWarning)
 
 
 @protoseg.command()

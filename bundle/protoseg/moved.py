@@ -16,6 +16,8 @@ __all__ = [
     "CONFIG_IDS",
     "MOVED",
     "NAMES",
+    "UNSET",
+    "RenamedWarning",
     "follow_old_names",
     "renamed_arguments",
     "renamed_file",
@@ -123,6 +125,12 @@ CONFIG_IDS = {
 }
 UNSET = "unset"  # what the configs have under an old id, so that MONAI's own command takes it
 FILES = {"encoders/pyramid.yaml": "encoders/fpn.yaml"}  # in the bundle's folder of configs
+
+
+class RenamedWarning(FutureWarning):
+    """Something was asked for by its name of the version before."""
+
+
 Called = TypeVar("Called", bound=Callable[..., Any])
 
 
@@ -231,7 +239,7 @@ def _renamed(module: str, name: str) -> Any:
 
 
 def _warn(old: str, new: str, *, stacklevel: int = 3) -> None:
-    warnings.warn(f"{old} is {new} now; use that name.", FutureWarning, stacklevel=stacklevel)
+    warnings.warn(f"{old} is {new} now; use that name.", RenamedWarning, stacklevel=stacklevel)
 
 
 def _root_length(name: str) -> int:

@@ -65,6 +65,17 @@ def test_results_as_json_and_a_second_run_that_resumes(protoseg):
     assert Path("out/scan_seg.nii.gz").stat().st_mtime_ns == written
 
 
+def test_a_name_of_the_version_before_counts_and_the_new_one_is_told(protoseg, recwarn, caplog):
+    old = ["--set", "choice=all", "--config", "encoders/pyramid.yaml"]
+    _, printed, _ = protoseg("segment", "scan.nii.gz", *LIKE, "--json", "--fast", *old, *SMALL)
+    assert json.loads(printed)[0]["settings"]["support_selection"] == "all"
+    # Logged; but pytest takes warnings first where another test has run the command.
+    assert {*caplog.messages, *(str(one.message) for one in recwarn)} >= {
+        "choice is support_selection now; use that name.",
+        "encoders/pyramid.yaml is encoders/fpn.yaml now; use that name.",
+    }
+
+
 def test_several_labelled_scans_serve_together(protoseg):
     nifti(Path("b.nii.gz"), ct())
     nifti(Path("b_labels.nii.gz"), organs())
