@@ -64,6 +64,7 @@ class ProtosegApp(MONAILabelApp):
             transform=engine.parts.preprocessing,
             image_size=engine.image_size,
             adjacent_slices=engine.parts.adjacent_slices,
+            magnification=engine.parts.magnification,
             slices=self.options.support_slices,
             limit=self.options.max_support_slices,
             limits=self.options.max_label_slices,

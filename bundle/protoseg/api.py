@@ -123,6 +123,7 @@ class Segmenter:
             label_names=names,
             slices=slices,
             adjacent_slices=self.parts.adjacent_slices,
+            magnification=self.parts.magnification,
             slice_axes=taken.slice_axes if taken else None,
         )
         self.support = taken.merge(_with_free_values(new, taken.labels)) if taken else new

@@ -153,11 +153,15 @@ def renamed_ids(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def renamed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the settings that a report was written with under the new names of keys and classes, without a warning."""
+    """Give the settings that a report was written with under the new names of keys and classes, without a warning.
+
+    What the configs have under old ids for MONAI's own command is left out.
+    """
     classes = {old: new for names in NAMES.values() for old, new in names.items()}
     return {
         CONFIG_IDS.get(name, name): classes.get(value, value) if isinstance(value, str) else value
         for name, value in settings.items()
+        if name not in CONFIG_IDS or value not in (UNSET, f"@{CONFIG_IDS[name]}")
     }
 
 

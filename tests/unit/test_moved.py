@@ -133,3 +133,11 @@ def test_results_with_old_settings_are_of_the_same_run(tmp_path):
     check_same_run(tmp_path / "a_seg.json", old, {**new, "image_size": 256})
     with pytest.raises(InputError, match=re.escape("support_selection was 'similar', now 'all'")):
         check_same_run(tmp_path / "a_seg.json", old, {**new, "image_size": 256, "support_selection": "all"})
+
+
+def test_the_configs_old_ids_are_no_settings_of_a_run(tmp_path):
+    new = {"support_selection": "similar", "rejection_threshold": 0.76}
+    written = {**new, "choice": UNSET, "novelty": "@rejection_threshold"}
+    check_same_run(tmp_path / "a_seg.json", written, written)
+    check_same_run(tmp_path / "a_seg.json", written, new)
+    check_same_run(tmp_path / "a_seg.json", new, written)

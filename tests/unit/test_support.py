@@ -89,8 +89,15 @@ def test_supports_that_disagree_are_not_merged():
     for other in ({"spleen": 4}, {"liver": 1}):
         with pytest.raises(InputError, match="Supports disagree about label values"):
             first.merge(support_from_scan(image, drawn, other, scan="a", image_size=16))
-    with pytest.raises(InputError, match="for slices of sizes '16' and '32' cannot be merged"):
-        first.merge(support_from_scan(image, drawn, {"spleen": 1}, scan="a", image_size=32))
+
+
+def test_supports_of_two_sizes_are_brought_to_the_larger():
+    image, drawn = scan()
+    small = support_from_scan(image, drawn, {"spleen": 1}, scan="a", image_size=16)
+    large = support_from_scan(image, drawn, {"spleen": 1}, scan="b", image_size=16, magnification=2)
+    for merged in (small.merge(large), large.merge(small)):
+        assert merged.images.shape == (2, 3, 32, 32)
+        assert merged.masks.flatten(1).sum(1).tolist() == [48, 48]  # 3 x 4 pixels
 
 
 def test_labels_drawn_one_after_the_other_on_one_slice_stay_together():

@@ -11,6 +11,7 @@ from protoseg.matching.matching import Prototypes, unit
 
 __all__ = ["is_inverted"]
 
+PATCHES_AT_ONCE = 1024
 SLICES = 4  # to judge by, evenly spaced
 # Of the mean cosine, by which the inverted volume must be explained better. Of 123 pairs of real scans as they are, it
 # is in one; without a margin in nine. See docs/engine_defaults.md.
@@ -45,5 +46,8 @@ def is_inverted(
 
 def _explained(features: Tensor, prototypes: Prototypes) -> Tensor:
     patches = unit(features.flatten(1), dim=0)  # C x patches
-    best = [(part.patches[0].flatten(0, 1) @ patches).amax(0) for part in prototypes.parts()]
-    return torch.stack(best).amax(0).mean()
+    best = []
+    for few in patches.split(PATCHES_AT_ONCE, dim=1):
+        alike = [(part.patches[0].flatten(0, 1) @ few).amax(0) for part in prototypes.parts()]
+        best.append(torch.stack(alike).amax(0))
+    return torch.cat(best).mean()

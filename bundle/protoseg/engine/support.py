@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from protoseg.engine.magnification import Magnification, input_size
 from protoseg.engine.slice_axes import SliceAxes, plane_of, same_plane, slice_axes
 from protoseg.errors import InputError
 from protoseg.networks.alpnet import ALPNet
@@ -71,15 +72,18 @@ class SupportSet:
     def merge(self, other: SupportSet) -> SupportSet:
         """A support of the slices of both, of the labels of both by name.
 
-        The slices of each know the labels that they came with: what one was labelled for and the other was not is not
-        background on the other's slices. On a slice that both hold, the labels of `other`, the newer drawing, replace
-        those of the same names.
+        The slices of each, brought to the larger size of the two, know the labels that they came with: what one was
+        labelled for and the other was not is not background on the other's slices. On a slice that both hold, the
+        labels of `other`, the newer drawing, replace those of the same names.
 
         Raises:
             InputError: when a name stands for two values, a value for two names, or the two were made for other
                 encoders, by other preprocessings or in other planes.
         """
         self._check_same_making(other)
+        if self.images.shape[-1] != other.images.shape[-1]:
+            size = max(self.images.shape[-1], other.images.shape[-1])
+            return self._resized(size).merge(other._resized(size))
         labels = {**self.labels, **other.labels}
         clashes = [name for name in self.labels if labels[name] != self.labels[name]]
         if clashes or len(set(labels.values())) < len(labels):
@@ -158,6 +162,12 @@ class SupportSet:
             known=None if self.known is None else self.known[indices],
         )
 
+    def _resized(self, size: int) -> SupportSet:
+        if self.images.shape[-1] == size:
+            return self
+        masks = fit_slices(self.masks[:, None], size, "nearest")[:, 0]
+        return replace(self, images=fit_slices(self.images, size), masks=masks)
+
     def _known_of(self, labels: Mapping[str, int]) -> Tensor:
         """Tell (N, labels) which of other labels are known on each slice."""
         mine = torch.ones(len(self.images), len(self.labels), dtype=torch.bool) if self.known is None else self.known
@@ -171,7 +181,6 @@ class SupportSet:
         for what, mine, theirs in (
             ("for encoders", self.encoder, other.encoder),
             ("by preprocessings", self.preprocessing, other.preprocessing),
-            ("for slices of sizes", self.images.shape[-1], other.images.shape[-1]),
         ):
             if mine != theirs:
                 raise InputError(
@@ -195,6 +204,7 @@ def support_from_scan(
     scan: str,
     slices: SliceSelection | int | Sequence[int] = "largest",
     adjacent_slices: bool = False,
+    magnification: Magnification = 1.0,
     preprocessing: str = "",
     encoder: str = "",
 ) -> SupportSet:
@@ -204,10 +214,11 @@ def support_from_scan(
         image: (C, X, Y, Z), normalised; slices along Z. A `MetaTensor` tells their directions.
         label_map: (1, X, Y, Z) on the same grid.
         labels: name -> value in `label_map`; other values count as background.
-        image_size: edge of the network's input in pixels.
+        image_size: edge of the network's input in pixels, without magnification.
         scan: what to know the scan by; a slice is one scan's and one index's.
         slices: see `choose_slices`.
         adjacent_slices: the network's three channels are a slice and its neighbours.
+        magnification: how far slices are enlarged beyond that.
         preprocessing: what made `image`, for the provenance.
         encoder: fingerprint of the weights that the support is meant for; empty for any.
     """
@@ -216,10 +227,12 @@ def support_from_scan(
     numbered = torch.zeros_like(drawn, dtype=torch.uint8)
     for number, value in enumerate(labels.values(), start=1):
         numbered[drawn == value] = number
+    masks = numbered[chosen]
+    size = input_size(magnification, masks, len(labels), image_size=image_size, is_picture=len(volume) == 1)
     return SupportSet(
         labels=dict(labels),
-        images=network_input(volume, chosen, size=image_size, adjacent=adjacent_slices),
-        masks=fit_slices(numbered[chosen, None], image_size, "nearest")[:, 0],
+        images=network_input(volume, chosen, size=size, adjacent=adjacent_slices),
+        masks=fit_slices(masks[:, None], size, "nearest")[:, 0],
         components={name: _count_components(np.asarray(drawn == value)) for name, value in labels.items()},
         origins=tuple(SliceOrigin(scan, index) for index in chosen),
         preprocessing=preprocessing,

@@ -38,6 +38,7 @@ from protoseg.moved import renamed_arguments
 
 __all__ = ["KernelMatching"]
 
+WEIGHTS_AT_ONCE = 2**24  # of support patches for query patches
 PROBABILITY_FLOOR = 1e-4  # keeps the logarithm finite; below it a label is out of the question anyway
 
 
@@ -123,7 +124,14 @@ class KernelMatching(Matching):
         """
         sharpness = self.scale * self.selectivity
         vectors = sharpness * unit(query.float().flatten(-2), dim=2)
-        against, votes = torch.zeros((), device=query.device), torch.zeros((), device=query.device)
+        # Few at a time, for of a fine feature map the weights of all would not fit into memory.
+        few = vectors.split(max(1, WEIGHTS_AT_ONCE // prototypes.patches_at_once), dim=-1)
+        votes = torch.cat([self._votes(part, prototypes) for part in few], dim=-1)
+        return votes.unflatten(-1, query.shape[-2:])
+
+    def _votes(self, vectors: Tensor, prototypes: Prototypes) -> Tensor:
+        sharpness = self.scale * self.selectivity
+        against, votes = torch.zeros((), device=vectors.device), torch.zeros((), device=vectors.device)
         for part in prototypes.parts():
             weights = torch.einsum("esnc,eqcx->eqsnx", part.patches, vectors).sub_(sharpness)
             if part.likeness is not None and prototypes.likeness is not None:
@@ -140,7 +148,7 @@ class KernelMatching(Matching):
         else:
             against = against / prototypes.known.sum(2).clamp(min=1)[:, None, :, None]
         labels = labels / prototypes.present.sum(2).clamp(min=1)[:, None, :, None]
-        return torch.cat([against, labels], dim=2).unflatten(-1, query.shape[-2:])
+        return torch.cat([against, labels], dim=2)
 
     def decide(self, evidence: Tensor, unlikeness: Tensor | None = None) -> Tensor:
         """Log-probabilities (E, Q, 1 + L, h, w) of what `evidence` gave.

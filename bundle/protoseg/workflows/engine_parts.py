@@ -14,6 +14,7 @@ from protoseg import bundle_root
 from protoseg.data.preprocessing.transforms import Preprocessing
 from protoseg.engine.adaptation.test_time import Adaptation, segment_with_adaptation
 from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.magnification import Magnification
 from protoseg.engine.one_shot import OneShotSettings
 from protoseg.engine.prediction import Prediction
 from protoseg.engine.refiners.refiner import Refiner
@@ -35,6 +36,7 @@ class EngineParts:
     network: ALPNet
     preprocessing: Preprocessing
     image_size: int
+    magnification: Magnification
     settings: OneShotSettings
     refiner: Refiner | None
     adaptation: Adaptation | None
@@ -105,6 +107,7 @@ def open_parts(config: ConfigParser, **settings: Any) -> EngineParts:
         network=make("network").eval(),
         preprocessing=make("preprocessing"),
         image_size=make("image_size"),
+        magnification=make("magnification"),
         settings=OneShotSettings(**{name: make(name) for name in SETTINGS}, **settings),
         refiner=make("refiner"),
         adaptation=make("adaptation"),

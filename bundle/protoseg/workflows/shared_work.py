@@ -116,7 +116,7 @@ def check_same_run(file: Path, found: Mapping[str, Any], wanted: Mapping[str, An
     Raises:
         InputError: naming what differs.
     """
-    found = renamed_settings(found)
+    found, wanted = renamed_settings(found), renamed_settings(wanted)
     differing = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
     if differing:
         told = "; ".join(f"{name} was {found.get(name)!r}, now {wanted.get(name)!r}" for name in differing)

@@ -15,6 +15,7 @@ from protoseg.data.preprocessing.transforms import transform_key
 from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.loading import load_support, read_support, save_support
 from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.magnification import Magnification
 from protoseg.engine.slice_axes import SliceAxes, same_plane
 from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet
 from protoseg.engine.support_selection import keep_most_useful
@@ -75,6 +76,7 @@ class SupportLibrary:
         transform: see `load_support`.
         image_size: see `load_support`.
         adjacent_slices: see `load_support`.
+        magnification: see `load_support`.
         slices: of each scan, see `choose_slices`.
         limit: support slices in all of a plane, see `keep_most_useful`.
         limits: by label name, see `keep_most_useful`.
@@ -88,6 +90,7 @@ class SupportLibrary:
         transform: Callable[[dict[str, Any]], Mapping[Any, Any]],
         image_size: int,
         adjacent_slices: bool = False,
+        magnification: Magnification = 1.0,
         slices: SliceSelection = "all",
         limit: int = 16,
         limits: Mapping[str, int] | None = None,
@@ -97,11 +100,12 @@ class SupportLibrary:
         self.transform = transform
         self.image_size = image_size
         self.adjacent_slices = adjacent_slices
+        self.magnification = magnification
         self.slices = slices
         self.limit = limit
         self.limits = dict(limits or {})
         self._making = fingerprint(
-            FORMAT, transform_key(transform), image_size, adjacent_slices, slices, limit, self.limits
+            FORMAT, transform_key(transform), image_size, adjacent_slices, magnification, slices, limit, self.limits
         )
         self._lock = Lock()
         self._key: tuple[str, ...] | None = None
@@ -162,6 +166,7 @@ class SupportLibrary:
                 label_names=scan.legend,
                 slices=self.slices,
                 adjacent_slices=self.adjacent_slices,
+                magnification=self.magnification,
             )
         origins = tuple(SliceOrigin(scan.scan, origin.slice_index) for origin in support.origins)
         support = replace(support, origins=origins)

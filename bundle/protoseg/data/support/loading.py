@@ -20,6 +20,7 @@ from protoseg.data.io.in_memory import source_name
 from protoseg.data.io.volumes import read_labels
 from protoseg.data.preprocessing.planes import SLICE_AXES
 from protoseg.data.preprocessing.transforms import transform_key
+from protoseg.engine.magnification import Magnification
 from protoseg.engine.slice_axes import SliceAxes
 from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet, support_from_scan
 from protoseg.errors import InputError
@@ -44,6 +45,7 @@ def load_support(
     label_names: Mapping | Sequence[str] | str | None = None,
     slices: SliceSelection | int | Sequence[int] = "largest",
     adjacent_slices: bool = False,
+    magnification: Magnification = 1.0,
     slice_axes: SliceAxes | None = None,
 ) -> SupportSet:
     """Read one labelled scan and build a support from it.
@@ -52,10 +54,11 @@ def load_support(
         image: a volume, picture or DICOM folder; or what was read of one.
         label: its labels, see `read_labels`; or what was read of them.
         transform: {"image": path, "label": path} -> tensors of `support_from_scan`.
-        image_size: edge of the network's input in pixels.
+        image_size: edge of the network's input in pixels, without magnification.
         label_names: see `parse_label_names`.
         slices: see `choose_slices`.
         adjacent_slices: the network's three channels are a slice and its neighbours.
+        magnification: see `support_from_scan`.
         slice_axes: directions that its slices are to follow, such as another support's; None for those of its plane.
 
     Raises:
@@ -79,6 +82,7 @@ def load_support(
         image_size=image_size,
         slices=slices,
         adjacent_slices=adjacent_slices,
+        magnification=magnification,
         scan=scan,
         preprocessing=making,
     )

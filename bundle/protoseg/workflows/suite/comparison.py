@@ -84,7 +84,7 @@ def compare(earlier: EarlierRun, rows: Sequence[SuiteRow], settings: Mapping[str
         "unpaired": {"before": len(before.keys() - now.keys()), "now": len(now.keys() - before.keys())},
         "estimate": {which: estimate_figures(mine) for which, mine in paired.items()},
         "seconds": {which: round(_seconds(mine), 1) for which, mine in paired.items()},
-        "settings": _differing(renamed_settings(earlier.run["settings"]), settings),
+        "settings": _differing(renamed_settings(earlier.run["settings"]), renamed_settings(settings)),
     }
 
 

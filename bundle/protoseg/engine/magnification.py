@@ -1,0 +1,103 @@
+"""How far slices are enlarged, so that the patches of a feature map can show what is labelled on them.
+
+A structure that is thinner than a patch covers none by half, and would neither stand in the support nor be found: at
+256 pixels with patches of 8, the vessels of a retina and the nuclei of a tissue vanish. What a feature map can show is
+told from the labels alone: their shares of patches, brought back to pixels, are held against them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from protoseg.errors import InputError
+from protoseg.ops.slices import fit_slices
+
+__all__ = ["Magnification", "MagnifyToFit", "input_size", "shown_dice"]
+
+FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0)  # those that follow each other cost about twice as much
+
+
+@dataclass(frozen=True)
+class MagnifyToFit:
+    """Magnify as little as shows the labels well enough.
+
+    Bounds are on the Dice of the labels as a feature map can show them, averaged over labels; they were found on the
+    suite, see docs/engine_defaults.md. Every slice of a volume costs what a picture costs once, so volumes are
+    magnified less readily and less far.
+
+    Args:
+        stride: edge of a patch in pixels of the network's input.
+        picture: Dice that is enough for a picture.
+        volume: Dice that is enough for a volume.
+        largest_of_volume: largest factor for a volume.
+    """
+
+    stride: int
+    picture: float = 0.85
+    volume: float = 0.5
+    largest_of_volume: float = 2.0
+
+    def factor(self, masks: Tensor, labels: int, *, image_size: int, is_picture: bool) -> float:
+        """Choose a factor for masks (N, H, W) of labels 1 to `labels`."""
+        factors = [factor for factor in FACTORS if is_picture or factor <= self.largest_of_volume]
+        enough = self.picture if is_picture else self.volume
+        for factor in factors:
+            size = _multiple(image_size * factor, self.stride)
+            if shown_dice(masks, labels, size=size, stride=self.stride) >= enough:
+                return factor
+        return factors[-1]
+
+
+Magnification: TypeAlias = MagnifyToFit | float
+
+
+def input_size(magnification: Magnification, masks: Tensor, labels: int, *, image_size: int, is_picture: bool) -> int:
+    """Tell the edge in pixels to which slices with these masks are brought.
+
+    Args:
+        magnification: a factor, or how to choose one.
+        masks: (N, H, W), k = k-th label.
+        labels: how many there are.
+        image_size: edge of the network's input without magnification.
+        is_picture: whether the scan is one slice.
+
+    Raises:
+        InputError: the factor is below 1 or above 8.
+    """
+    if isinstance(magnification, MagnifyToFit):
+        factor = magnification.factor(masks, labels, image_size=image_size, is_picture=is_picture)
+        return _multiple(image_size * factor, magnification.stride)
+    if not 1 <= magnification <= 8:
+        raise InputError(f"magnification is {magnification}; it must lie between 1 and 8.")
+    return round(image_size * magnification)
+
+
+def shown_dice(masks: Tensor, labels: int, *, size: int, stride: int) -> float:
+    """Mean Dice of labels with what a feature map of slices of some size can show of them.
+
+    Args:
+        masks: (N, H, W), k = k-th label; labels that are not there do not count.
+        labels: how many there are.
+        size: edge of the slices in pixels.
+        stride: edge of a patch in pixels.
+    """
+    fitted = fit_slices(masks[:, None], size, "nearest")
+    patches = size // stride
+    dice = []
+    for label in range(1, 1 + labels):
+        mask = (fitted[(masks == label).flatten(1).any(1)] == label).float()
+        if not len(mask):
+            continue
+        shares = F.adaptive_avg_pool2d(mask, (patches, patches))
+        shown = F.interpolate(shares, size=(size, size), mode="bilinear", align_corners=False) > 0.5
+        dice.append(2 * (shown * mask).sum() / (shown.sum() + mask.sum()).clamp(min=1))
+    return float(torch.stack(dice).mean()) if dice else 1.0
+
+
+def _multiple(size: float, stride: int) -> int:
+    return max(1, round(size / stride)) * stride
