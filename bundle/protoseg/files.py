@@ -19,7 +19,6 @@ __all__ = [
     "check_output_dir",
     "remove_unfinished",
     "replacing",
-    "same_file",
     "to_path",
     "unfinished_path",
     "write_errors",
@@ -62,13 +61,6 @@ def check_output_dir(path: str | os.PathLike[str] | int) -> None:
         raise WriteError(_reason(folder, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))))
     if not os.access(there, os.W_OK | os.X_OK):
         raise WriteError(_reason(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES))))
-
-
-def same_file(path: str | Path | None, other: str | Path | None) -> bool:
-    """Whether two paths lead to one file that exists; no path leads nowhere."""
-    if path is None or other is None or not Path(path).exists() or not Path(other).exists():
-        return False
-    return Path(path).samefile(other)
 
 
 def unfinished_path(path: Path) -> Path:

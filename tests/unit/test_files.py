@@ -1,4 +1,4 @@
-"""Which paths are of one file, and what a user hears when one cannot be written."""
+"""What a user hears when one cannot be written."""
 
 import errno
 import os
@@ -9,18 +9,7 @@ from pathlib import Path
 import pytest
 
 from protoseg.errors import InputError
-from protoseg.files import WriteError, check_output_dir, replacing, same_file, write_json
-
-
-def test_paths_of_one_file(tmp_path):
-    file, other = tmp_path / "a", tmp_path / "b"
-    file.touch()
-    other.touch()
-    (tmp_path / "link").symlink_to(file)
-    assert same_file(str(file), tmp_path / "link")
-    assert not same_file(file, other)
-    assert not same_file(file, None)
-    assert not same_file(tmp_path / "absent", tmp_path / "absent")
+from protoseg.files import WriteError, check_output_dir, replacing, write_json
 
 
 def test_a_file_where_a_folder_should_be(tmp_path):

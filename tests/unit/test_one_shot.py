@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import nn
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.inferer import FINDINGS, OneShotInferer
-from protoseg.engine.one_shot import OneShotSettings, segment
+from protoseg.engine.one_shot import OneShotSettings, finish, match, segment
 from protoseg.engine.prediction import findings_from_json
 from protoseg.engine.refiners.refiner import RefinedSegmentation, Refiner
 from protoseg.engine.slice_axes import GUESSED
@@ -238,6 +240,21 @@ class Copier(Refiner):
 
     def refine(self, slices, coarse, *, spacing, clicks=()):
         return RefinedSegmentation(coarse.label_map.copy())
+
+
+def test_a_match_is_finished_from_what_it_is_given():
+    """Once as it is, once from another segmentation; the confidence stays that of the matching."""
+    image, labels = scene()
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
+    matched = match(image, support, network())
+    whole, plain = segment(image, support, network()), finish(matched)
+    assert (plain.label_map == whole.label_map).all()
+    assert plain.findings == whole.findings
+    without_discs = replace(matched.coarse, label_map=np.where(matched.coarse.label_map == 1, 0, 2).astype(np.uint8))
+    other = finish(matched, without_discs)
+    assert set(np.unique(other.label_map)) == {0, LABELS["square"]}
+    assert other.findings["disc"].confidence == 0
+    assert other.findings["square"].confidence == whole.findings["square"].confidence
 
 
 @pytest.mark.parametrize("rule", ["support", "one", "none"])

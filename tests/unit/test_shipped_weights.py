@@ -47,7 +47,7 @@ def scan(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_file_is_small_half_precision_and_loads_strictly() -> None:
     assert MODEL.stat().st_size < 25e6
-    state = torch.load(MODEL, weights_only=True)
+    state = torch.load(MODEL, weights_only=True)["network"]
     assert {tensor.dtype for tensor in state.values()} == {torch.float16}
     assert {parameter.dtype for parameter in network(MODEL).parameters()} == {torch.float32}
 

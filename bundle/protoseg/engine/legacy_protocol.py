@@ -1,10 +1,9 @@
 """The published evaluation procedure: organ by organ, third by third, told by the query's own label map where to look.
 
 For comparison with published figures, and for nothing else. The procedure reads the **ground truth of the query**
-before it
-segments: on which slices an organ lies (no other slice is segmented), and in which third of the organ's extent each
-of them is (the support slice of the same third serves it). Nobody has that for a scan that is yet to be segmented;
-`protoseg.engine.one_shot` does without.
+before it segments: on which slices an organ lies (no other slice is segmented), and in which third of the organ's
+extent each of them is (the support slice of the same third serves it). Nobody has that for a scan that is yet to be
+segmented; `protoseg.engine.one_shot` does without.
 
 Sources: SSL-ALPNet (Ouyang et al., ECCV 2020, section 4.1) and the code of DINOv2-ALPNet and ProtoSAM.
 """

@@ -111,9 +111,15 @@ class TimmEncoder(Encoder):
         model.prune_intermediate_layers([self._index], prune_norm=not self._is_last, prune_head=True)
         model.set_grad_checkpointing(grad_checkpointing)
         self.model = model
+        self._name = name
         self.channels = model.feature_info[self._index]["num_chs"]
         self.stride = model.feature_info[self._index]["reduction"]
         self._positions = _position_embedding(model, name)
+
+    @property
+    def name(self) -> str:
+        """Name of the timm model."""
+        return self._name
 
     def encode(self, image: Tensor) -> Tensor:
         """Encode (B, 3, H, W) to (B, channels, H / stride, W / stride)."""

@@ -3,14 +3,18 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from protoseg.errors import InputError
+from protoseg.files import replacing
+from protoseg.networks.alpnet import ALPNet
+from protoseg.networks.header import HEADER, read_header
 
-__all__ = ["load_strict", "load_weights", "read_state", "with_weights"]
+__all__ = ["load_strict", "load_weights", "read_state", "save_weights", "with_weights"]
 
 # Under one of these keys a checkpoint keeps the state dict beside optimiser and counters.
 _WRAPPERS = ("network", "model", "state_dict")
@@ -24,7 +28,15 @@ def load_weights(module: nn.Module, path: str | Path) -> None:
     Raises InputError when the file is missing, damaged, or belongs to another architecture.
     """
     state = read_state(path, origin="best.pt of a training run")
-    load_strict(module, state, source=path, target=type(module).__name__)
+    encoder = read_header(path).get("encoder")
+    source = f"{path} (weights of {encoder})" if encoder else path
+    load_strict(module, state, source=source, target=type(module).__name__)
+
+
+def save_weights(network: ALPNet, path: str | Path, *, header: Mapping[str, Any]) -> None:
+    """Write a network's weights and their header, see `make_header`; the file appears whole or not at all."""
+    with replacing(Path(path)) as unfinished:
+        torch.save({"network": network.state_dict(), HEADER: dict(header)}, unfinished)
 
 
 def with_weights(network: nn.Module, path: str | Path | None) -> nn.Module:

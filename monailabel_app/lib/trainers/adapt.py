@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
 from ignite.engine import Engine as Trainer
 from ignite.engine import Events
 from monai.bundle import ConfigParser, ConfigWorkflow
@@ -28,7 +27,8 @@ from protoseg.engine.slice_axes import slice_axes
 from protoseg.errors import InputError
 from protoseg.files import replacing, write_json
 from protoseg.networks.alpnet import ALPNet
-from protoseg.networks.weights import load_weights
+from protoseg.networks.header import make_header
+from protoseg.networks.weights import load_weights, save_weights
 from protoseg.workflows.studies.leave_one_out import LabelledVolume, leave_one_out_dice, read_labelled_volume
 
 __all__ = ["Adapt"]
@@ -106,7 +106,7 @@ class Adapt(TrainTask):
         before: ALPNet,
     ) -> None:
         run.mkdir(parents=True)
-        torch.save({"network": before.state_dict()}, run / "start.pt")
+        save_weights(before, run / "start.pt", header=make_header(before, image_size=self.context.engine.image_size))
         write_json(run / "dataset.json", {"training": [{"image": path} for path in _readable(datastore)]})
         files, overrides = _training_config(self.context.options)
         workflow = ConfigWorkflow(

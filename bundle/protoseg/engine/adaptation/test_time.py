@@ -23,14 +23,15 @@ from protoseg.engine.adaptation.training import ShortTraining
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.component_filter import keep_components
 from protoseg.engine.feature_cache import FeatureCache
-from protoseg.engine.one_shot import OneShotSettings, segment
+from protoseg.engine.matched_volume import MatchedVolume
+from protoseg.engine.one_shot import OneShotSettings, finish, match, segment
 from protoseg.engine.prediction import Prediction
-from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation, Refiner
+from protoseg.engine.refiners.refiner import CoarseSegmentation, Refiner
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.fingerprint import tensor_digest, weights_fingerprint
-from protoseg.ops.slices import axial_slices, fit_slices, network_input, volume_from_slices
+from protoseg.ops.slices import fit_slices, network_input, volume_from_slices
 
 __all__ = ["Adaptation", "AdaptationScope", "segment_with_adaptation"]
 
@@ -112,93 +113,39 @@ def segment_with_adaptation(
     """
     if adaptation is None:
         return segment(volume, support, network, settings, cache, refiner=refiner, clicks=clicks)
-    settings = settings or OneShotSettings()
-    cache = cache or FeatureCache()
     support.check_encoder(network)
     support = replace(support, encoder="")  # adapted weights are others than those that the support is meant for
+    if adaptation.scope == "support":
+        adapted = adaptation.to_support(network, support)
+        return segment(volume, support, adapted, settings, cache, refiner=refiner, clicks=clicks)
+    matched = match(volume, support, network, settings, cache)
     if adaptation.scope == "slice":
-        refiner = _SliceBySlice(adaptation, support, network, settings, refiner)
-    elif adaptation.scope == "support":
-        network = adaptation.to_support(network, support)
-    else:
-        coarse = _coarse_segmentation(volume, support, network, settings, cache)
-        adapted = adaptation.to_volume(network, axial_slices(volume), coarse, support)
-        if adapted is not network:
-            network, cache = adapted, FeatureCache(PRIVATE_BYTES)
-    return segment(volume, support, network, settings, cache, refiner=refiner, clicks=clicks)
+        return finish(matched, _match_adapted_slices(matched, adaptation), refiner=refiner, clicks=clicks)
+    adapted = adaptation.to_volume(network, matched.slices, matched.coarse, support)
+    if adapted is not network:
+        matched = match(volume, support, adapted, settings, FeatureCache(PRIVATE_BYTES))
+    return finish(matched, refiner=refiner, clicks=clicks)
 
 
-class _SliceBySlice(Refiner):
-    """Adapts the network to one slice after the other, and segments each again with it.
-
-    As a refiner, because it begins with what the matching found. The refinement proper comes after it.
-    """
-
-    def __init__(
-        self,
-        adaptation: Adaptation,
-        support: SupportSet,
-        network: ALPNet,
-        settings: OneShotSettings,
-        refiner: Refiner | None,
-    ) -> None:
-        self.adaptation, self.support, self.network, self.settings = adaptation, support, network, settings
-        self.refiner = refiner
-
-    def refine(
-        self,
-        slices: Tensor,
-        coarse: CoarseSegmentation,
-        *,
-        spacing: tuple[float, float, float],
-        clicks: Sequence[Click] = (),
-    ) -> RefinedSegmentation:
-        """Segment every slice that holds a label by a network of its own."""
-        label_map, log_probability = coarse.label_map.copy(), coarse.log_probability.clone()
-        certainty = np.zeros_like(label_map)
-        settings = replace(self.settings, component_filter="none", progress=False)
-        held = np.flatnonzero(coarse.label_map.any((1, 2))).tolist()
-        for index in tqdm(held, "Adapting", unit="slice", disable=not self.settings.progress, leave=None):
-            one = _labelled(slices, coarse, [index], self.network, self.support)
-            adapted = self.adaptation.to_slices(self.network, one)
-            first = max(index - 1, 0)  # its neighbours come along for the slice adapter
-            around = volume_from_slices(slices[first : index + 2])
-            again = _coarse_segmentation(around, self.support, adapted, settings, FeatureCache(0))
-            label_map[index] = again.label_map[index - first]
-            log_probability[index] = again.log_probability[index - first]
-            certainty[index] = (again.probability(index - first).amax(0) * 255).byte().numpy()
-        boxes = find_objects(label_map, max_label=len(coarse.labels))
-        keep_components(label_map, certainty, boxes, self.support.component_counts(), self.settings.component_filter)
-        if self.refiner is None:
-            return RefinedSegmentation(label_map)
-        adapted_coarse = CoarseSegmentation(label_map, log_probability, coarse.labels)
-        return self.refiner.refine(slices, adapted_coarse, spacing=spacing, clicks=clicks)
-
-
-class _Recorder(Refiner):
-    """Refines nothing, and keeps what there was to refine."""
-
-    coarse: CoarseSegmentation
-
-    def refine(
-        self,
-        slices: Tensor,
-        coarse: CoarseSegmentation,
-        *,
-        spacing: tuple[float, float, float],
-        clicks: Sequence[Click] = (),
-    ) -> RefinedSegmentation:
-        """Keep the coarse segmentation as it is."""
-        self.coarse = coarse
-        return RefinedSegmentation(coarse.label_map)
-
-
-def _coarse_segmentation(
-    volume: Tensor, support: SupportSet, network: ALPNet, settings: OneShotSettings, cache: FeatureCache
-) -> CoarseSegmentation:
-    recorder = _Recorder()
-    segment(volume, support, network, replace(settings, estimate_quality=False), cache, refiner=recorder)
-    return recorder.coarse
+@torch.no_grad()
+def _match_adapted_slices(matched: MatchedVolume, adaptation: Adaptation) -> CoarseSegmentation:
+    """Match every slice that holds a label again, by a network that was adapted to the slice."""
+    support, network, slices, coarse = matched.support, matched.network, matched.slices, matched.coarse
+    label_map, log_probability = coarse.label_map.copy(), coarse.log_probability.clone()
+    certainty = np.zeros_like(label_map)
+    settings = replace(matched.settings, component_filter="none", progress=False)
+    held = np.flatnonzero(label_map.any((1, 2))).tolist()
+    for index in tqdm(held, "Adapting", unit="slice", disable=not matched.settings.progress, leave=None):
+        adapted = adaptation.to_slices(network, _labelled(slices, coarse, [index], network, support))
+        first = max(index - 1, 0)  # its neighbours come along for the slice adapter
+        around = volume_from_slices(slices[first : index + 2])
+        again = match(around, support, adapted, settings, FeatureCache(0)).coarse
+        label_map[index] = again.label_map[index - first]
+        log_probability[index] = again.log_probability[index - first]
+        certainty[index] = (again.probability(index - first).amax(0) * 255).byte().numpy()
+    boxes = find_objects(label_map, max_label=len(coarse.labels))
+    keep_components(label_map, certainty, boxes, support.component_counts(), matched.settings.component_filter)
+    return CoarseSegmentation(label_map, log_probability, coarse.labels)
 
 
 def _labelled(

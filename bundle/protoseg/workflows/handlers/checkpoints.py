@@ -16,6 +16,7 @@ from monai.engines import Evaluator, SupervisedTrainer
 from protoseg.data.episodes.sampling import EpisodeSampler
 from protoseg.errors import InputError
 from protoseg.files import to_path, write_errors
+from protoseg.networks.header import HEADER
 from protoseg.networks.weights import load_strict
 from protoseg.workflows.handlers.weight_average import WeightAverage
 
@@ -55,6 +56,7 @@ class TrainingCheckpoint:
         batch_size: episodes an iteration takes, over all processes.
         evaluator: whose key metric decides about `best.pt`, higher being better.
         average: of the weights over the steps; it is kept in `last.pt`, and by itself in `average.pt`.
+        header: of `best.pt` and `average.pt`, see `make_header`.
         interval: iterations between two writings of `last.pt` within an epoch; a whole number of optimiser steps.
             It is written at the end of every epoch as well.
     """
@@ -71,6 +73,7 @@ class TrainingCheckpoint:
         batch_size: int,
         evaluator: Evaluator,
         average: WeightAverage | None = None,
+        header: Mapping[str, Any] | None = None,
         interval: int = 100,
     ) -> None:
         self.output_dir = to_path(output_dir, "output_dir")
@@ -82,6 +85,7 @@ class TrainingCheckpoint:
         self.batch_size = batch_size
         self.evaluator = evaluator
         self.average = average
+        self.header = dict(header or {})
         self.interval = interval
         self._save = DiskSaver(str(output_dir), require_empty=False)
 
@@ -168,13 +172,13 @@ class TrainingCheckpoint:
         with write_errors(self.output_dir / LAST):
             if self.average is not None:
                 checkpoint["average"] = self.average.state_dict()
-                self._save({"network": self.average.network.state_dict()}, AVERAGE)
+                self._save({"network": self.average.network.state_dict(), HEADER: self.header}, AVERAGE)
             self._save(checkpoint, LAST)
 
     def _save_best(self, engine: Engine) -> None:
         if self.evaluator.state.best_metric_epoch == engine.state.epoch:
             with write_errors(self.output_dir / BEST):
-                self._save({"network": self.network.state_dict()}, BEST)
+                self._save({"network": self.network.state_dict(), HEADER: self.header}, BEST)
 
 
 def _read(path: Path, keys: Sequence[str]) -> Mapping[str, Any]:

@@ -1,0 +1,180 @@
+"""A volume that is matched with a support, slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import find_objects
+from torch import Tensor
+
+from protoseg.engine.component_filter import keep_components
+from protoseg.engine.contrast import is_inverted
+from protoseg.engine.cues import Cues, gather_cues
+from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.prediction import LabelFinding, Prediction, label_finding
+from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation
+from protoseg.engine.settings import OneShotSettings
+from protoseg.engine.support import SupportSet
+from protoseg.matching.coreset import slice_descriptors
+from protoseg.matching.matching import Prototypes
+from protoseg.networks.alpnet import ALPNet
+from protoseg.ops.components import Box
+from protoseg.ops.slices import axial_slices, fit_slices
+from protoseg.ops.upsampling import BilinearUpsampler, Window, upsampled_argmax
+
+__all__ = ["MatchedVolume"]
+
+# Support slices that serve a slice by "similar", and those that do so for the sake of one label; see
+# docs/engine_defaults.md.
+SIMILAR, SIMILAR_OF_LABEL = 16, 5
+
+
+class MatchedVolume:
+    """A volume and what was found in it: label and certainty of every pixel, and which support slice served where."""
+
+    def __init__(
+        self,
+        volume: Tensor,
+        support: SupportSet,
+        network: ALPNet,
+        settings: OneShotSettings,
+        cache: FeatureCache,
+    ) -> None:
+        self.volume, self.support, self.network, self.settings, self.cache = volume, support, network, settings, cache
+        self.size = support.images.shape[-1]
+        self.slices = axial_slices(volume)
+        batches = support.images.split(settings.batch_size)
+        self.support_features = torch.cat([cache.encode(network, images) for images in batches])
+        masks = support.one_hot().to(self.support_features.device)
+        known = None if support.known is None else support.known.T[None].to(self.support_features.device)
+        self.prototypes = network.matching.build(self.support_features[None], masks[None], known)
+        self.descriptors = slice_descriptors(self.support_features)
+        patches = (self.support_features.shape[-2], self.support_features.shape[-1])
+        height, width = self.slices.shape[-2:]
+        self.to_pixels = BilinearUpsampler(patches, height, width, self.support_features.device)
+        shape = (len(self.slices), height, width)
+        self.winner = np.zeros(shape, np.uint8)  # position of the label among the support's, from 1
+        # Probability of the winner in steps of 1/255: a float map per label would not fit for a large volume.
+        self.certainty = np.zeros(shape, np.uint8)
+        self.boxes: list[Box | None] = [None] * len(support.labels)  # outside of which a label is nowhere
+        classes = (len(self.slices), 1 + len(support.labels), *patches)
+        self.evidence: dict[int, Tensor] = {}  # by slice
+        self.log_probability = torch.zeros(classes, dtype=torch.float16)
+        self.likeness = torch.zeros(len(self.slices))  # cosine of each slice to the support slice most like it
+        self.serving = np.zeros((len(self.slices), len(support.labels)), int)  # support slice by query slice and label
+        self.seen = self.slices  # by the encoder
+        if settings.contrast == "auto" and is_inverted(
+            self.slices, self._encode, lambda patches: self._choose(patches)[0]
+        ):
+            self.seen = -self.slices
+
+    def match(self, batch: range) -> None:
+        """Encode a few slices and match them with the support."""
+        for index, features in zip(batch, self._encode(self.seen, batch)):
+            prototypes, self.serving[index], self.likeness[index] = self._choose(features)
+            self.evidence[index] = self.network.matching.evidence(features[None, None], prototypes)[0, 0].cpu()
+
+    def decide(self) -> None:
+        """Bring the classes that win to the grid, slice by slice; what is like the support is known by now."""
+        unlikeness = self.likeness.max() - self.likeness
+        device = self.support_features.device
+        for index, distance in enumerate(unlikeness):
+            evidence = self.evidence.pop(index)[None, None].to(device)
+            logits = self.network.matching.decide(evidence, distance[None, None].to(device))
+            scores = logits[0, 0].log_softmax(0)
+            self.log_probability[index] = scores
+            best = upsampled_argmax(scores, self.to_pixels)
+            self.winner[index] = best.label
+            self.certainty[index] = torch.from_numpy(best.score).exp_().mul_(255).round_().numpy()
+            self.boxes = [_grown(box, index, window) for box, window in zip(self.boxes, best.windows)]
+
+    def keep_components(self) -> None:
+        """Drop the components of each label that are not to be kept."""
+        counts = self.support.component_counts()
+        keep_components(self.winner, self.certainty, self.boxes, counts, self.settings.component_filter)
+
+    @property
+    def coarse(self) -> CoarseSegmentation:
+        """What there is to refine."""
+        return CoarseSegmentation(self.winner, self.log_probability, tuple(self.support.labels))
+
+    def describe(self, refined: RefinedSegmentation, *, moved: bool) -> Prediction:
+        """Number labels by the support's values, and say what was found.
+
+        The confidence is that of the matching: mean probability of the voxels that it found.
+
+        Args:
+            refined: what to describe.
+            moved: whether labels may be elsewhere than the matching found them.
+        """
+        boxes = find_objects(refined.label_map, max_label=len(self.boxes)) if moved else self.boxes
+        label_map = np.zeros_like(refined.label_map)
+        found = {}  # confidence, and slice on which the label is largest, by name
+        for position, (box, name) in enumerate(zip(boxes, self.support.labels), start=1):
+            if box is None:
+                continue
+            areas = []
+            matched = probable = 0
+            # Slice by slice, for what is read again is in the cache then.
+            for index in range(box[0].start, box[0].stop):
+                here = (index, *box[1:])
+                mask = refined.label_map[here] == position
+                np.copyto(label_map[here], self.support.labels[name], where=mask)
+                areas.append(np.count_nonzero(mask))
+                mask = self.winner[here] == position if moved else mask
+                matched += np.count_nonzero(mask)
+                probable += int(self.certainty[here].sum(where=mask, dtype=int))
+            if any(areas):
+                found[name] = probable / max(matched, 1) / 255, box[0].start + int(np.argmax(areas))
+        cues = self._cues(refined.label_map, {name: largest for name, (_, largest) in found.items()})
+        findings = {}
+        for column, name in enumerate(self.support.labels):
+            if name not in found:
+                findings[name] = LabelFinding(0.0, None, None, refined.notes.get(name, ""))
+                continue
+            confidence, largest = found[name]
+            origin = self.support.origins[self.serving[largest, column]]
+            findings[name] = label_finding(confidence, cues.get(name), origin, refined.notes.get(name, ""))
+        return Prediction(label_map, findings)
+
+    def _encode(self, slices: Tensor, indices: Sequence[int]) -> Tensor:
+        adjacent = self.network.slice_adapter is not None
+        return self.cache.encode_slices(self.network, slices, indices, size=self.size, adjacent=adjacent)
+
+    def _choose(self, features: Tensor) -> tuple[Prototypes, NDArray[np.int64], Tensor]:
+        """Prototypes for one query slice, the support slice nearest to it for every label, and the highest cosine."""
+        similarity = (self.descriptors @ slice_descriptors(features[None])[0]).cpu()
+        present = self.prototypes.present[0].cpu()  # L x N
+        by_label = similarity.expand(len(present), -1).masked_fill(~present, -torch.inf)
+        nearest = by_label.argmax(1)
+        chosen = nearest[present.any(1)]
+        if self.settings.support_selection == "all":
+            chosen = torch.arange(len(similarity))
+        elif self.settings.support_selection == "similar":
+            likest = by_label.topk(min(SIMILAR_OF_LABEL, len(similarity)))
+            chosen = likest.indices[likest.values.isfinite()]
+            chosen = torch.cat([chosen, similarity.topk(min(SIMILAR, len(similarity))).indices])
+        prototypes = replace(self.prototypes, likeness=similarity[None].to(features.device))
+        return prototypes.select(chosen.unique().to(features.device)), nearest.numpy(), similarity.max()
+
+    def _cues(self, label_map: NDArray[np.uint8], largest: dict[str, int]) -> dict[str, Cues]:
+        """Tell what the Dice of each label is estimated from, by the slices on which they are largest."""
+        indices = sorted(set(largest.values()))
+        if not indices or not self.settings.estimate_quality:
+            return {}
+        masks = fit_slices(torch.from_numpy(label_map[indices])[:, None], self.size, "nearest")[:, 0]
+        features = self._encode(self.seen, indices)
+        places = {name: indices.index(index) for name, index in largest.items()}
+        return gather_cues(self.network.matching, features, masks, places, self.support_features, self.support)
+
+
+def _grown(box: Box | None, index: int, window: Window | None) -> Box | None:
+    """A box, grown to hold a window of a slice as well."""
+    if window is None:
+        return box
+    here = (slice(index, index + 1), *window)
+    return here if box is None else tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(box, here))

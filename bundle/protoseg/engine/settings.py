@@ -1,0 +1,56 @@
+"""How the one-shot engine segments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from protoseg.errors import InputError
+from protoseg.moved import renamed_arguments
+from protoseg.ops.components import ComponentFilter
+
+__all__ = ["OneShotSettings", "SupportSelection"]
+
+SupportSelection = Literal["similar", "nearest", "all"]
+
+
+@renamed_arguments(choice="support_selection", components="component_filter")
+@dataclass(frozen=True)
+class OneShotSettings:
+    """How to segment.
+
+    Args:
+        batch_size: slices encoded together.
+        support_selection: which support slices serve a query slice, decided from the images alone: "nearest", for every
+            label the slice that looks most like the query's; "similar", for every label five of them, and the sixteen
+            of all that look most like it; "all".
+        contrast: "auto" negates the grey values where the support explains the volume better then; "as_is" never does.
+        component_filter: which 3D components of a label to keep: "support" (as many as the support has, and more that
+            are as large and sure), "one" or "none" (no filter).
+        estimate_quality: segment the support in reverse to estimate each label's Dice.
+        progress: show a progress bar over the slices.
+
+    Raises:
+        InputError: for an unknown support selection, contrast or component filter, or a batch size below 1.
+    """
+
+    batch_size: int = 8
+    support_selection: SupportSelection = "similar"
+    contrast: Literal["auto", "as_is"] = "auto"
+    component_filter: ComponentFilter = "support"
+    estimate_quality: bool = True
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        if self.support_selection not in get_args(SupportSelection):
+            raise InputError(
+                f"support_selection is '{self.support_selection}'; choose 'similar', 'nearest' or 'all'. (The "
+                "published choice by parts of an organ's extent needs the query's own label map: it exists in the "
+                "legacy evaluation protocol alone.)"
+            )
+        if self.contrast not in ("auto", "as_is"):
+            raise InputError(f"contrast is '{self.contrast}'; choose 'auto' or 'as_is'.")
+        if self.component_filter not in ("none", "one", "support"):
+            raise InputError(f"component_filter is '{self.component_filter}'; choose 'support', 'one' or 'none'.")
+        if self.batch_size < 1:
+            raise InputError(f"batch_size is {self.batch_size}; it must be at least 1.")

@@ -1,0 +1,63 @@
+"""What belongs to weights and travels in their file: encoder, input size, how to match, recipe, licence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from protoseg.networks.alpnet import ALPNet
+
+__all__ = ["HEADER", "make_header", "read_header"]
+
+HEADER = "header"  # beside "network" in a PyTorch file; JSON in the metadata of a .safetensors file
+OF_MATCHING = ("scale", "rejection_threshold")
+HANDED_ON = ("recipe", "licence")
+
+
+def read_header(path: str | Path | None) -> dict[str, Any]:
+    """Read the header of a checkpoint.
+
+    Args:
+        path: of a PyTorch or .safetensors file; a file that is older than headers has none, and one that is missing or
+            damaged is complained of when its weights are loaded.
+
+    Returns:
+        What is known of "encoder", "image_size", "scale", "rejection_threshold", "recipe" and "licence".
+    """
+    if path is None or not Path(path).is_file():
+        return {}
+    try:
+        if Path(path).suffix == ".safetensors":
+            with safe_open(path, "pt") as file:
+                header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
+        else:
+            # Mapped, so that no weight is read for it.
+            header = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get(HEADER)
+    except Exception:
+        return {}
+    return dict(header) if isinstance(header, Mapping) else {}
+
+
+def make_header(network: ALPNet, *, image_size: int, origin: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Say what belongs to the weights of a network.
+
+    Args:
+        network: as it is used.
+        image_size: edge of its input in pixels.
+        origin: header of the weights that it began with, of which recipe and licence are handed on.
+    """
+    matching = {name: getattr(network.matching, name) for name in OF_MATCHING if hasattr(network.matching, name)}
+    handed_on = {name: value for name, value in (origin or {}).items() if name in HANDED_ON}
+    return {"encoder": _encoder_name(network.encoder), "image_size": image_size, **matching, **handed_on}
+
+
+def _encoder_name(encoder: nn.Module) -> str:
+    """Name of the timm model, or of the class."""
+    name = getattr(encoder, "name", None)
+    return name if isinstance(name, str) else type(encoder).__name__

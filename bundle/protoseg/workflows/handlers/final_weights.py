@@ -1,0 +1,38 @@
+"""The weights that a training ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+
+from protoseg.files import to_path
+from protoseg.networks.alpnet import ALPNet
+from protoseg.networks.weights import save_weights
+
+__all__ = ["FinalWeights"]
+
+
+class FinalWeights:
+    """Writes the network and its header when the training is over; an Ignite handler.
+
+    Args:
+        file: of the weights.
+        network: that is trained.
+        header: of the file, see `make_header`.
+    """
+
+    def __init__(self, *, file: str | Path, network: ALPNet, header: Mapping[str, Any]) -> None:
+        self.file = to_path(file, "file")
+        self.network = network
+        self.header = header
+
+    def attach(self, engine: Engine) -> None:
+        """Write at the end of a run of `engine`."""
+        engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Write the file."""
+        save_weights(self.network, self.file, header=self.header)
