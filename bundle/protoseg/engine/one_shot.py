@@ -13,8 +13,6 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
-from monai.data.utils import affine_to_spacing
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 from torch import Tensor
@@ -37,6 +35,7 @@ from protoseg.ops.components import Box, ComponentRule
 from protoseg.ops.settled_weights import settled_weights
 from protoseg.ops.slices import axial_slices, fit_slices
 from protoseg.ops.upsampling import CellsToPixels, Window, winning_class
+from protoseg.ops.volume import Placed, spacing_of
 
 __all__ = ["OneShotSettings", "SupportChoice", "segment", "slice_spacing"]
 
@@ -104,7 +103,7 @@ def segment(
     """Segment every slice of a volume.
 
     Args:
-        volume: (C, X, Y, Z), normalised as the support was, slices along Z; a `MetaTensor` tells the spacing in mm.
+        volume: (C, X, Y, Z), normalised as the support was, slices along Z; a `Placed` one tells the spacing in mm.
         support: what to look for.
         network: what to look with; it is put into evaluation mode.
         settings: how; the defaults of `OneShotSettings` when left out.
@@ -286,7 +285,7 @@ def _grown(box: Box | None, index: int, window: Window | None) -> Box | None:
 
 def slice_spacing(volume: Tensor) -> tuple[float, float, float]:
     """Distance of slices, rows and columns in mm; 1 mm each way where it is not known."""
-    if not isinstance(volume, MetaTensor):
+    if not isinstance(volume, Placed):
         return 1.0, 1.0, 1.0
-    x, y, z = affine_to_spacing(volume.affine).tolist()
+    x, y, z = spacing_of(volume.affine).tolist()
     return z, y, x

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from monai.config import PathLike
-
+from protoseg.files import PathLike
 from protoseg.workflows.evaluation.case_tables import write_table
 from protoseg.workflows.evaluation.label_statistics import LabelStatistics
 
