@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-__all__ = ["ReadAhead"]
+__all__ = ["Batches", "ReadAhead"]
 
 
 class Batches(Sized, Iterable[Any], Protocol):

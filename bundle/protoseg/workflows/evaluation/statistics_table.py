@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from protoseg.files import PathLike
-from protoseg.workflows.evaluation.case_tables import write_table
 from protoseg.workflows.evaluation.label_statistics import LabelStatistics
+from protoseg.workflows.reports.csv_tables import write_table
 
 __all__ = ["statistics_rows", "write_statistics_csv"]
 

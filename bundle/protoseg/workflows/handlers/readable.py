@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sized
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ignite.engine import Engine, Events
-from torch.utils.data import DataLoader
-
+from protoseg.data.io.prefetch import Batches
 from protoseg.errors import InputError
 from protoseg.workflows.work_list import WorkList
+
+if TYPE_CHECKING:
+    from ignite.engine import Engine
 
 __all__ = ["ReadableScans"]
 
@@ -24,11 +25,11 @@ class ReadableScans(Sized):
     to make up for those left out.
 
     Args:
-        loader: of batches of one scan, in the main process.
+        loader: gives scans, or batches of one; after an error, the next.
         work_list: that the loader draws from; told of the scans that cannot be read.
     """
 
-    def __init__(self, loader: DataLoader, work_list: WorkList | None = None) -> None:
+    def __init__(self, loader: Batches, work_list: WorkList | None = None) -> None:
         self.loader = loader
         self.work_list = work_list
         self.failures: list[InputError] = []
@@ -56,6 +57,8 @@ class ReadableScans(Sized):
 
     def attach(self, engine: Engine) -> None:
         """End the epoch of `engine` with the last readable scan."""
+        from ignite.engine import Engine, Events  # who has an engine has it
+
         engine.add_event_handler(Events.DATALOADER_STOP_ITERATION, Engine.terminate_epoch)
 
     def raise_if_failed(self) -> None:
