@@ -65,3 +65,28 @@ def imported(program: str, folder: Path) -> set[str]:
 )
 def test_nothing_heavy_is_imported(folder: Path, program: str, unneeded: set[str]) -> None:
     assert not imported(program, folder) & unneeded
+
+
+WITHOUT_UNIX = """
+import os, sys
+import torch  # before, for what it does on Linux it does not do elsewhere
+for name in ("fcntl", "pwd", "grp", "resource"):
+    sys.modules[name] = None  # as on Windows, there is no such module
+for name in ("fork", "forkpty", "register_at_fork"):
+    if hasattr(os, name):
+        delattr(os, name)
+open_file = os.open
+def refuse_devices(path, *rest, **named):
+    assert not str(path).startswith(("/dev/", "/proc/")), path
+    return open_file(path, *rest, **named)
+os.open = refuse_devices
+"""
+
+
+@pytest.mark.parametrize(
+    "program", [SEGMENTER, COMMAND.format(SEGMENT), COMMAND.format(["--help"])], ids=["python", "segment", "help"]
+)
+def test_inference_needs_nothing_that_windows_lacks(folder: Path, program: str) -> None:
+    names = imported(WITHOUT_UNIX + program, folder)
+    assert names  # it ran to its end
+    assert program.startswith(COMMAND[:20]) or (folder / "found.nii.gz").is_file()
