@@ -18,8 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from monai.config import PathLike
-
 from protoseg.data.io.in_memory import Source, image_source, label_source, source_name
 from protoseg.data.io.volumes import query_id
 from protoseg.data.prepared_scan import PreparedScan, prepare_scan
@@ -27,9 +25,10 @@ from protoseg.data.support.loading import load_support, read_support, save_suppo
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.support import SliceSelection, SupportSet
 from protoseg.errors import InputError
+from protoseg.files import PathLike
 from protoseg.segmentation import Segmentation
 from protoseg.session import Session
-from protoseg.workflows.engine_parts import EngineParts, open_config, open_parts
+from protoseg.workflows.engine_parts import EngineParts, open_engine
 
 __all__ = ["Segmentation", "Segmenter", "Session"]
 
@@ -78,8 +77,8 @@ class Segmenter:
             InputError: an option does not exist, or the weights cannot be read or do not fit.
         """
         chosen = options if weights is None else {**options, "weights": str(weights)}
-        config = open_config(("inference.yaml", *configs), **chosen)
-        return cls(open_parts(config, progress=progress), feature_cache_mb=feature_cache_mb)
+        parts = open_engine(("inference.yaml", *configs), chosen, progress=progress)
+        return cls(parts, feature_cache_mb=feature_cache_mb)
 
     @property
     def labels(self) -> dict[str, int]:

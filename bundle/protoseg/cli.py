@@ -99,8 +99,8 @@ def segment(queries: tuple[str, ...], like: tuple[tuple[str, str], ...], output:
     For each there will be QUERY_seg.nii.gz, QUERY_seg.png to look at, and QUERY_seg.json.
     """
     from protoseg.data.io.queries import query_list
-    from protoseg.workflows.bundle_runs import run_bundle
     from protoseg.workflows.further_results import check_formats, write_further_results
+    from protoseg.workflows.inference import run_inference
     from protoseg.workflows.reports.tables import read_reports, report_table
 
     formats = check_formats(chosen["save"].split(",") if chosen["save"] else [])
@@ -115,7 +115,7 @@ def segment(queries: tuple[str, ...], like: tuple[tuple[str, str], ...], output:
         "resume": chosen["resume"],
         **({"refiner": "$None", "inferer#estimate_quality": False} if chosen["fast"] else {}),
     }
-    run_bundle("inference", chosen["configs"], overrides | _common(chosen))
+    run_inference(chosen["configs"], overrides | _common(chosen))
     reports = read_reports(output, [case["image"] for case in query_list(list(queries))])
     more = write_further_results(output, reports, formats=formats, statistics=chosen["statistics"])
     click.echo(

@@ -15,6 +15,7 @@ from typing import Any
 from protoseg.errors import InputError
 
 __all__ = [
+    "PathLike",
     "WriteError",
     "check_output_dir",
     "remove_unfinished",
@@ -24,6 +25,8 @@ __all__ = [
     "write_errors",
     "write_json",
 ]
+
+PathLike = str | os.PathLike  # as users give paths
 
 # What torch, safetensors and ITK say, in exceptions of their own, when the operating system does not let them write.
 REFUSED = ("unexpected pos", "PytorchStreamWriter failed", "I/O error", "IoError", "Error writing", "No space left")

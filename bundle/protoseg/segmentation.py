@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.config import PathLike
-from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from protoseg.data.io.in_memory import Source, image_source
@@ -19,8 +17,9 @@ from protoseg.data.io.volumes import query_id, read_image
 from protoseg.data.prepared_scan import PreparedScan
 from protoseg.engine.prediction import LabelFinding, Prediction, describe_label
 from protoseg.errors import InputError
+from protoseg.files import PathLike
+from protoseg.ops.volume import Volume, volume_ml
 from protoseg.workflows.evaluation.label_statistics import LabelStatistics, label_statistics
-from protoseg.workflows.evaluation.measures import volume_ml
 
 __all__ = ["Segmentation"]
 
@@ -32,7 +31,7 @@ class Segmentation:
     label_map: NDArray[np.uint8]  # X x Y x Z, as the file's own voxels lie; 0 is background
     labels: Mapping[str, int]  # name -> value
     findings: Mapping[str, LabelFinding]  # by name
-    source: MetaTensor  # of no voxels: affine and metadata of the image, as it was read
+    source: Volume  # of no voxels: affine and metadata of the image, as it was read
     weights: str = ""  # fingerprint of the network's, see `weights_fingerprint`
 
     @classmethod

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from lib.engine import Scan
@@ -19,7 +18,7 @@ from lib.server.anatomy_codes import segment_colour, segment_type
 from lib.server.segmentation_objects import MODEL_NAME
 from protoseg.data.io.label_files import write_labels
 from protoseg.engine.prediction import Prediction, describe_label
-from protoseg.workflows.evaluation.measures import volume_ml
+from protoseg.ops.volume import Volume, volume_ml
 
 __all__ = ["Latencies", "describe", "write_answer"]
 
@@ -83,7 +82,7 @@ def _label_info(name: str, value: int) -> dict[str, Any]:
     }
 
 
-def write_answer(label_map: NDArray[np.uint8], source: MetaTensor, suffix: str) -> Path:
+def write_answer(label_map: NDArray[np.uint8], source: Volume, suffix: str) -> Path:
     """Write a label map to a temporary file in the format of a suffix, uncompressed where the format allows.
 
     Args:

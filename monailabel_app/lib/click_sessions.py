@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
+
+from cachetools import LRUCache
 
 from lib.engine import Engine, Scan
 from protoseg.data.support.library import LibraryState
@@ -29,7 +30,7 @@ class ClickSessions:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._sessions: OrderedDict[Hashable, tuple[ClickSegmentation, Lock]] = OrderedDict()
+        self._sessions: LRUCache[Hashable, tuple[ClickSegmentation, Lock]] = LRUCache(MOST_SESSIONS)
         self._lock = Lock()
 
     @contextmanager
@@ -71,9 +72,6 @@ class ClickSessions:
                     slice_segmenter=self.engine.slice_segmenter,
                 )
                 self._sessions[key] = segmentation, Lock()
-            self._sessions.move_to_end(key)
-            while len(self._sessions) > MOST_SESSIONS:
-                self._sessions.popitem(last=False)
             session, lock = self._sessions[key]
         with lock:
             yield session

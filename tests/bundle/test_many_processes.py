@@ -201,7 +201,7 @@ def test_a_cohort_is_segmented_once_though_all_processes_were_killed(dataset_dir
     assert sorted(done) == sorted(left)
     assert all((out / f"{name}_seg.json").stat().st_mtime_ns == time for name, time in reports.items())
     written = {f"{name}_seg{suffix}" for name in names for suffix in (".json", ".nii.gz", ".png")}
-    assert {file.name for file in out.iterdir()} == {".work_list", *written}
+    assert {file.name for file in out.iterdir()} == {".locks", *written}
     label_maps = [np.asarray(nib.load(out / f"{name}_seg.nii.gz").dataobj) for name in sorted(names)]
     for label_map in label_maps[1:]:
         np.testing.assert_array_equal(label_map, label_maps[0])

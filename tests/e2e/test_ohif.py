@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from protoseg.data.io.dicom_export import write_series
 from protoseg.data.io.volumes import LPS_TO_RAS, read_labels
+from protoseg.data.preprocessing.meta_tensors import meta_tensor
 from protoseg.synthesis.anatomy import ABDOMEN_LABELS
 
 LABELLED = ("liver", "spleen", "right_kidney", "left_kidney")  # in the scan that scripts/serve submits
@@ -17,7 +18,7 @@ LABELLED = ("liver", "spleen", "right_kidney", "left_kidney")  # in the scan tha
 
 def ground_truth(chain, patient, organ):
     """The organ as drawn, bool (Z, Y, X), and the affine from its index (x, y, z) to LPS mm."""
-    labels = Orientation("LPS", labels=None)(read_labels(chain.folder / f"data/labels/{patient}.nii.gz"))
+    labels = Orientation("LPS", labels=None)(meta_tensor(read_labels(chain.folder / f"data/labels/{patient}.nii.gz")))
     return (labels[0].numpy() == ABDOMEN_LABELS[organ]).T, LPS_TO_RAS @ labels.affine.numpy()
 
 
@@ -140,7 +141,9 @@ def test_a_real_ct_is_segmented_by_a_synthetic_label(real_scans, chain, viewer):
     for name, value in labels.items():
         np.testing.assert_array_equal(drawn[name].reshape(values.shape), values == value, err_msg=name)
     viewer.take_picture("ohif_real_ct")
-    reference = Orientation("LPS", labels=None)(read_labels(real_scans / "ct_dicom_labels.nii.gz"))[0].numpy().T
+    reference = (
+        Orientation("LPS", labels=None)(meta_tensor(read_labels(real_scans / "ct_dicom_labels.nii.gz")))[0].numpy().T
+    )
     assert dice(values == labels["liver"], reference == 4) > 0.85
     assert dice(values == labels["spleen"], reference == 1) > 0.65
 

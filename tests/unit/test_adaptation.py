@@ -25,7 +25,7 @@ from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
 from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.matching.matching import Matching
 from protoseg.networks.alpnet import ALPNet
-from protoseg.networks.encoders import Encoder
+from protoseg.networks.encoder import Encoder
 from protoseg.networks.slice_adapter import SliceAdapter
 from protoseg.ops.slices import axial_slices, network_input
 

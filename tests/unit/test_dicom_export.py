@@ -8,6 +8,7 @@ from monai.transforms import Orientation
 from PIL import Image
 
 from protoseg.data.io.volumes import read_image
+from protoseg.data.preprocessing.meta_tensors import meta_tensor
 from protoseg.errors import InputError
 
 pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed: pip install -e .[label]")
@@ -33,7 +34,7 @@ def test_a_series_reads_back_as_the_volume_it_was(tmp_path, stored, modality):
     )
     nibabel.save(scan.as_reoriented(turn), tmp_path / "scan.nii.gz")
     write_series(tmp_path / "dicom", tmp_path / "scan.nii.gz", patient="someone", modality=modality)
-    expected = Orientation("LPS", labels=None)(read_image(tmp_path / "scan.nii.gz"))
+    expected = Orientation("LPS", labels=None)(meta_tensor(read_image(tmp_path / "scan.nii.gz")))
     series = read_image(tmp_path / "dicom")
     np.testing.assert_array_equal(series, expected)
     np.testing.assert_allclose(series.affine, expected.affine, atol=1e-5)

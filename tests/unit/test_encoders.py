@@ -15,7 +15,8 @@ from torchvision.models.segmentation import deeplabv3_resnet101
 
 from protoseg.errors import InputError
 from protoseg.networks.deeplab import DeepLabEncoder
-from protoseg.networks.encoders import Encoder, TimmEncoder
+from protoseg.networks.encoder import Encoder
+from protoseg.networks.encoders import TimmEncoder
 from protoseg.networks.fpn import FPNEncoder, coordinates
 from protoseg.networks.weights import load_weights
 from protoseg.ops.fingerprint import weights_fingerprint

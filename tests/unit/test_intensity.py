@@ -11,8 +11,8 @@ from protoseg.data.preprocessing.intensity import (
     CropBodyd,
     NormalizeByModality,
     NormalizeByModalityd,
-    modality_of,
 )
+from protoseg.data.preprocessing.modality import modality_of
 from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed
 from protoseg.errors import InputError
 

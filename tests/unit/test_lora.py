@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from protoseg.errors import InputError
-from protoseg.networks.encoders import Encoder, TimmEncoder
+from protoseg.networks.encoder import Encoder
+from protoseg.networks.encoders import TimmEncoder
 from protoseg.networks.fpn import FPNEncoder
 from protoseg.networks.lora import adapt, merge
 from protoseg.networks.weights import load_weights

@@ -6,7 +6,6 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
@@ -15,6 +14,7 @@ from protoseg.data.io.nifti_forms import claimed_affines, itk_placed, placement,
 from protoseg.data.io.volumes import read_image, write_label_map
 from protoseg.data.preprocessing.transforms import SaveLabelMap
 from protoseg.engine.slice_axes import is_oriented
+from protoseg.ops.volume import Volume
 
 RAMP = np.arange(16 * 12 * 4, dtype=np.int16).reshape(16, 12, 4)
 AFFINE = np.array([[2.0, 0, 0, -100], [0, 2, 0, -80], [0, 0, 5, 30], [0, 0, 0, 1]])
@@ -41,8 +41,7 @@ def write(path: Path, sform: np.ndarray, sform_code: int, qform: np.ndarray, qfo
 
 def result_of(query: Path) -> Path:
     image = read_image(query)
-    labels = image.clone()
-    SaveLabelMap(query.parent / "out")(labels % 7)
+    SaveLabelMap(query.parent / "out")(Volume.at(image.as_tensor() % 7, image.affine, image.meta))
     return query.parent / "out" / f"{query.name.removesuffix('.nii')}_seg.nii.gz"
 
 
@@ -127,8 +126,7 @@ def test_a_sheared_label_map_is_one_that_itk_reads(
 
 def test_a_resampled_image_is_written_where_it_is_now(tmp_path: Path) -> None:
     image = read_image(write(tmp_path / "query.nii", AFFINE, 2, moved(40), 1))
-    half = image[:, ::2]
-    half.affine = torch.as_tensor(AFFINE @ np.diag([2, 1, 1, 1]))
+    half = Volume.at(image[:, ::2], AFFINE @ np.diag([2, 1, 1, 1]), image.meta)
     write_label_map(tmp_path / "half.nii", half % 7, half)
     np.testing.assert_allclose(nibabel.load(tmp_path / "half.nii").affine, AFFINE @ np.diag([2, 1, 1, 1]))
     assert codes(tmp_path / "half.nii") == (1, 1, "mm")

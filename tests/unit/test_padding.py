@@ -8,7 +8,8 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from protoseg.data.preprocessing.intensity import CropBodyd, NormalizeByModalityd, modality_of
+from protoseg.data.preprocessing.intensity import CropBodyd, NormalizeByModalityd
+from protoseg.data.preprocessing.modality import modality_of
 from protoseg.data.preprocessing.padding import padding_value, without_padding
 from protoseg.data.preprocessing.square_pixels import SquarePixelsd
 from protoseg.data.preprocessing.transforms import LoadVolumed, Preprocessing

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import os
 import pickle
 import shutil
 import signal
@@ -106,8 +105,8 @@ def test_two_at_once(btcv_source: Path, tmp_path: Path) -> None:
     data_set = find_btcv(btcv_source, **SMALL)
     with claimed_folder(tmp_path, recipe_of(data_set)):
         assert refusal(lambda: prepare(data_set, tmp_path)) == (
-            f"{tmp_path}: another preparation (process {os.getpid()}) is working here, expected to be the only one. "
-            "Wait until it ends, or choose another folder."
+            f"{tmp_path}: another preparation is working here, expected to be the only one. Wait until it "
+            "ends, or choose another folder."
         )
     prepare(data_set, tmp_path)
 

@@ -71,10 +71,10 @@ def test_results_of_another_run_are_refused(start, tmp_path, found, told):
 
 
 def test_a_file_system_without_locks_is_refused(start, tmp_path, monkeypatch):
-    def no_locks(*_):
+    def no_locks(*_, **__):
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(shared_work.fcntl, "lockf", no_locks)
+    monkeypatch.setattr(shared_work.FileLock, "acquire", no_locks)
     with pytest.raises(InputError, match="is on a file system without locks \\(No locks available\\)"):
         list(start())
 

@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 
 import nibabel
 import numpy as np
@@ -129,6 +130,26 @@ def test_a_legend_has_room_for_254_labels(tmp_path):
     with pytest.raises(InputError, match="there are 254 labels and 1 new ones, such as 'one more'; at most 254"):
         registry.values(["label 1", "one more"])
     assert len(json.loads((tmp_path / "labels.json").read_text(encoding="utf-8"))) == 254
+
+
+def name_labels(file, names, values):
+    values.send(LabelRegistry(file).values(names))
+
+
+def test_two_processes_never_give_one_value_twice(tmp_path):
+    file, context = tmp_path / "labels.json", multiprocessing.get_context("fork")
+    pipes = [context.Pipe(duplex=False) for _ in range(4)]
+    workers = [
+        context.Process(target=name_labels, args=(file, [f"{k}-{n}" for n in range(40)], tells))
+        for k, (_, tells) in enumerate(pipes)
+    ]
+    for worker in workers:
+        worker.start()
+    given = [receives.recv() for receives, _ in pipes]
+    for worker in workers:
+        worker.join()
+    assert sorted(value for values in given for value in values.values()) == list(range(1, 161))
+    assert LabelRegistry(file).values(["2-7"]) == {"2-7": given[2]["2-7"]}
 
 
 def test_each_labelled_scan_is_segmented_from_the_others(tmp_path):

@@ -9,7 +9,8 @@ import torch
 from monai.transforms import Orientationd
 
 from protoseg.data.preprocessing.intensity import CropBodyd, NormalizeByModalityd
-from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed, Preprocessing, transform_key
+from protoseg.data.preprocessing.steps import transform_key
+from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed, Preprocessing
 from protoseg.data.support.loading import load_support, read_support, save_support
 from protoseg.engine.one_shot import segment
 from protoseg.engine.support import support_from_scan

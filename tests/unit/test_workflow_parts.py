@@ -61,7 +61,7 @@ def test_overlay_shows_voxels_in_their_proportions(tmp_path, monkeypatch, spacin
         figures.append(draw_overlay(*args, **kwargs))
         return figures[0]
 
-    monkeypatch.setattr("protoseg.workflows.reports.pictures.draw_overlay", draw)
+    monkeypatch.setattr("protoseg.workflows.reports.overlay.draw_overlay", draw)
     meta = {"filename_or_obj": "anna.nii.gz", "affine": torch.diag(torch.tensor([-spacing[0], -spacing[1], 5.0, 1.0]))}
     labelled = MetaTensor(torch.full((1, 20, 10, 1), 2), meta=meta)
     SaveOverlayd("pred", LABELS, tmp_path)({"image": MetaTensor(torch.rand(1, 20, 10, 1), meta=meta), "pred": labelled})

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from monai.config import PathLike
-from monai.data import MetaTensor
 
 from protoseg.data.io.source_grid import SourceGrid
-from protoseg.data.preprocessing.planes import SLICE_AXES
-from protoseg.data.preprocessing.transforms import Preprocessing
+from protoseg.data.preprocessing.orientation import SLICE_AXES
+from protoseg.data.preprocessing.steps import ScanTransform
 from protoseg.engine.slice_axes import SliceAxes
+from protoseg.errors import input_errors_unwrapped
+from protoseg.files import PathLike
+from protoseg.ops.volume import Volume
 
 __all__ = ["PreparedScan", "prepare_scan"]
 
@@ -20,8 +21,8 @@ __all__ = ["PreparedScan", "prepare_scan"]
 class PreparedScan:
     """A scan, prepared for the engine."""
 
-    image: MetaTensor  # C x X x Y x Z, slices along Z
-    source: MetaTensor  # of no voxels: affine and metadata of the file, as it was read
+    image: Volume  # C x X x Y x Z, slices along Z
+    source: Volume  # of no voxels: affine and metadata of the file, as it was read
     grid: SourceGrid
 
     @property
@@ -30,9 +31,7 @@ class PreparedScan:
         return self.image.nbytes
 
 
-def prepare_scan(
-    image: PathLike | MetaTensor, preprocessing: Preprocessing, axes: SliceAxes | None = None
-) -> PreparedScan:
+def prepare_scan(image: PathLike | Volume, preprocessing: ScanTransform, axes: SliceAxes | None = None) -> PreparedScan:
     """Read and preprocess a scan.
 
     Args:
@@ -44,12 +43,16 @@ def prepare_scan(
         InputError: of reading.
     """
     read, *others = preprocessing.transforms
-    source = read({"image": image})["image"]
-    prepared = Preprocessing(others)({"image": source, SLICE_AXES: axes})["image"]
+    with input_errors_unwrapped():
+        source = read({"image": image})["image"]
+        case = {"image": source, SLICE_AXES: axes}
+        for transform in others:
+            case = transform(case)
+    prepared = Volume.of(case["image"])
     grid = SourceGrid(
         shape=tuple(source.shape[1:]),
         affine=np.asarray(source.affine, float),
         volume_shape=tuple(prepared.shape[1:]),
         volume_affine=np.asarray(prepared.affine, float),
     )
-    return PreparedScan(prepared, MetaTensor(source.as_tensor()[:0].clone(), meta=source.meta), grid)
+    return PreparedScan(prepared, Volume.at(source.as_tensor()[:0].clone(), source.affine, source.meta), grid)

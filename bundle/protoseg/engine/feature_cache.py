@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
 import numpy as np
 import torch
+from cachetools import LRUCache
 from torch import Tensor, nn
 
 from protoseg.files import replacing
@@ -65,14 +66,18 @@ class FeatureCache:
         self.max_bytes = max_bytes
         self.folder = None if folder is None else Path(folder)
         self.max_folder_bytes = max_folder_bytes
-        self.nbytes = 0
         self.hits = 0
         self.misses = 0
-        self._items: OrderedDict[str, Tensor] = OrderedDict()
-        self._inputs: OrderedDict[str, str] = OrderedDict()  # digest of slices -> digest of the input made of them
+        self._items: LRUCache[str, Tensor] = LRUCache(max_bytes, getsizeof=lambda features: features.nbytes)
+        self._inputs: LRUCache[str, str] = LRUCache(INPUTS_KEPT)  # digest of slices -> digest of the input made of them
         self._lock = Lock()
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the memory tier that are taken now."""
+        return int(self._items.currsize)
 
     def encode(self, network: SliceEncoder, images: Tensor) -> Tensor:
         """Features (B, C, h, w) of network input (B, 3, H, W), on the network's device; only new ones are computed."""
@@ -111,8 +116,6 @@ class FeatureCache:
         inputs = [digest or _input_digest(images[position]) for position, digest in enumerate(known)]
         with self._lock:
             self._inputs.update(zip(sources, inputs))
-            while len(self._inputs) > INPUTS_KEPT:
-                self._inputs.popitem(last=False)
 
         def of(missing: list[int]) -> Tensor:
             made = all(position in images for position in missing)
@@ -142,7 +145,6 @@ class FeatureCache:
     def _find(self, key: str) -> Tensor | None:
         with self._lock:
             if key in self._items:
-                self._items.move_to_end(key)
                 return self._items[key]
         if self.folder is None:
             return None
@@ -169,13 +171,8 @@ class FeatureCache:
             logger.warning("Features are not kept in %s: %s", self.folder, error)
 
     def _remember(self, key: str, features: Tensor) -> None:
-        with self._lock:
-            if key in self._items or features.nbytes > self.max_bytes:
-                return
-            self._items[key] = features
-            self.nbytes += features.nbytes
-            while self.nbytes > self.max_bytes:
-                self.nbytes -= self._items.popitem(last=False)[1].nbytes
+        with self._lock, suppress(ValueError):  # they are larger than the bound
+            self._items.setdefault(key, features)
 
     def _shrink_folder(self, folder: Path) -> None:
         files = []

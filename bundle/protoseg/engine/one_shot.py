@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from monai.data import MetaTensor
-from monai.data.utils import affine_to_spacing
 from torch import Tensor
 from tqdm import tqdm
 
@@ -26,6 +24,7 @@ from protoseg.engine.slice_axes import slice_axes
 from protoseg.engine.support import SupportSet
 from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.settled_weights import settled_weights
+from protoseg.ops.volume import Placed, spacing_of
 
 __all__ = ["OneShotSettings", "SupportSelection", "finish", "match", "segment", "slice_spacing"]
 
@@ -46,7 +45,7 @@ def segment(
     """Segment every slice of a volume.
 
     Args:
-        volume: (C, X, Y, Z), normalised as the support was, slices along Z; a `MetaTensor` tells the spacing in mm.
+        volume: (C, X, Y, Z), normalised as the support was, slices along Z; a `Placed` one tells the spacing in mm.
         support: what to look for.
         network: what to look with; it is put into evaluation mode.
         settings: how; the defaults of `OneShotSettings` when left out.
@@ -116,7 +115,7 @@ def finish(
 
 def slice_spacing(volume: Tensor) -> tuple[float, float, float]:
     """Distance of slices, rows and columns in mm; 1 mm each way where it is not known."""
-    if not isinstance(volume, MetaTensor):
+    if not isinstance(volume, Placed):
         return 1.0, 1.0, 1.0
-    x, y, z = affine_to_spacing(volume.affine).tolist()
+    x, y, z = spacing_of(volume.affine).tolist()
     return z, y, x

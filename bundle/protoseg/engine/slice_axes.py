@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from monai.data import MetaTensor
 from torch import Tensor
+
+from protoseg.ops.volume import Placed
 
 __all__ = ["GUESSED", "PLANE_AXES", "Plane", "SliceAxes", "is_oriented", "plane_of", "same_plane", "slice_axes"]
 
@@ -25,14 +26,14 @@ GUESSED = "guessed_orientation"  # key of an image's metadata, there when its fi
 HALF_RIGHT_ANGLE = np.cos(np.deg2rad(45))
 
 
-def is_oriented(image: MetaTensor) -> bool:
+def is_oriented(image: Placed) -> bool:
     """Tell whether an image's file says where left and right are; a picture's and a NIfTI without forms do not."""
     return image.meta.get("kind") != "picture" and GUESSED not in image.meta
 
 
 def slice_axes(volume: Tensor) -> SliceAxes | None:
     """Directions of X, Y and Z of a volume (C, X, Y, Z); None when its file does not tell, as a picture's."""
-    if not isinstance(volume, MetaTensor) or not is_oriented(volume):
+    if not isinstance(volume, Placed) or not is_oriented(volume):
         return None
     columns = np.asarray(volume.affine, float)[:3, :3]
     return tuple((float(x), float(y), float(z)) for x, y, z in (columns / np.linalg.norm(columns, axis=0)).T)

@@ -211,7 +211,7 @@ def support_from_scan(
     """Build a support from one labelled scan.
 
     Args:
-        image: (C, X, Y, Z), normalised; slices along Z. A `MetaTensor` tells their directions.
+        image: (C, X, Y, Z), normalised; slices along Z. A `Placed` one tells their directions.
         label_map: (1, X, Y, Z) on the same grid.
         labels: name -> value in `label_map`; other values count as background.
         image_size: edge of the network's input in pixels, without magnification.

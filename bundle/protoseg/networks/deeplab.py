@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor, nn
 from torchvision.models.segmentation import DeepLabV3_ResNet101_Weights, deeplabv3_resnet101
 
-from protoseg.networks.encoders import Encoder
+from protoseg.networks.encoder import Encoder
 from protoseg.networks.weights import load_strict, read_state
 
 __all__ = ["DeepLabEncoder"]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from protoseg.networks.encoders import Encoder
+from protoseg.networks.encoder import Encoder
 
 __all__ = ["FPNEncoder", "ResidualBlock", "UpBlock", "coordinates"]
 

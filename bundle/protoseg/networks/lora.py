@@ -2,11 +2,8 @@
 
 import difflib
 
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
-
 from protoseg.errors import InputError
-from protoseg.networks.encoders import Encoder
+from protoseg.networks.encoder import Encoder
 
 __all__ = ["adapt", "merge"]
 
@@ -31,6 +28,8 @@ def adapt(encoder: Encoder, *, tuning: str = "frozen", rank: int = 8, alpha: int
     encoder.base_frozen = tuning != "full"
     encoder.requires_grad_(tuning == "full")
     if tuning == "lora":
+        from peft import LoraConfig, inject_adapter_in_model  # it imports transformers: seconds, for this way alone
+
         config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=encoder.lora_targets)
         inject_adapter_in_model(config, encoder)
     encoder.train(encoder.training)
@@ -39,6 +38,8 @@ def adapt(encoder: Encoder, *, tuning: str = "frozen", rank: int = 8, alpha: int
 
 def merge(encoder: Encoder) -> Encoder:
     """Fold LoRA adapters into the layers they adapt, in place; the features stay the same."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
     adapted = [(name, layer) for name, layer in encoder.named_modules() if isinstance(layer, BaseTunerLayer)]
     for name, layer in adapted:
         layer.merge()

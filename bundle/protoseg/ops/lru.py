@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from threading import Lock
 from typing import Any, Protocol, TypeVar
+
+import cachetools
 
 __all__ = ["LRUCache"]
 
@@ -26,23 +28,22 @@ class LRUCache:
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self.nbytes = 0
-        self._items: OrderedDict[Hashable, Any] = OrderedDict()
+        self._items: cachetools.LRUCache[Hashable, Any] = cachetools.LRUCache(max_bytes, lambda item: item.nbytes)
         self._lock = Lock()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are kept now."""
+        return int(self._items.currsize)
 
     def get(self, key: Hashable, make: Callable[[], Item]) -> Item:
         """Return the item of `key`, made when it is not there; one larger than the bound is not kept."""
         with self._lock:
             if key in self._items:
-                self._items.move_to_end(key)
                 return self._items[key]
         item = make()  # outside the lock: slow, and other threads may go on meanwhile
-        with self._lock:
-            if key not in self._items and item.nbytes <= self.max_bytes:
-                self._items[key] = item
-                self.nbytes += item.nbytes
-                while self.nbytes > self.max_bytes:
-                    self.nbytes -= self._items.popitem(last=False)[1].nbytes
+        with self._lock, suppress(ValueError):  # it is larger than the bound
+            self._items.setdefault(key, item)
         return item
 
     def __reduce__(self) -> tuple[type[LRUCache], tuple[int]]:

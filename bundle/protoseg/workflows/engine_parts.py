@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from monai.bundle import ConfigParser
-from monai.data import MetaTensor
+from torch import Tensor
 
 from protoseg import bundle_root
-from protoseg.data.preprocessing.transforms import Preprocessing
+from protoseg.data.preprocessing.steps import ScanTransform
 from protoseg.engine.adaptation.test_time import Adaptation, segment_with_adaptation
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.magnification import Magnification
@@ -22,11 +21,22 @@ from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError, input_errors_unwrapped
 from protoseg.moved import CONFIG_IDS, renamed_file, renamed_ids
 from protoseg.networks.alpnet import ALPNet
+from protoseg.workflows.plain_config import NotPlain, PlainConfig
 
-__all__ = ["CONFIGS", "EngineParts", "config_files", "open_config", "open_parts"]
+if TYPE_CHECKING:
+    from monai.bundle import ConfigParser
+
+__all__ = ["CONFIGS", "EngineParts", "config_files", "open_config", "open_engine", "open_parts", "open_plain_config"]
 
 CONFIGS = Path(bundle_root()) / "configs"
 SETTINGS = ("support_selection", "contrast", "component_filter")  # ids of a config that are fields of `OneShotSettings`
+
+
+class Config(Protocol):
+    """MONAI's `ConfigParser`, or a `PlainConfig`."""
+
+    def get_parsed_content(self, id: str, /) -> Any:
+        """Make what an entry says."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,7 @@ class EngineParts:
     """Network, preprocessing, and how to segment."""
 
     network: ALPNet
-    preprocessing: Preprocessing
+    preprocessing: ScanTransform
     image_size: int
     magnification: Magnification
     settings: OneShotSettings
@@ -46,7 +56,7 @@ class EngineParts:
         """Whether the network's three channels are a slice and its neighbours."""
         return self.network.slice_adapter is not None
 
-    def segment(self, volume: MetaTensor, support: SupportSet, cache: FeatureCache) -> Prediction:
+    def segment(self, volume: Tensor, support: SupportSet, cache: FeatureCache) -> Prediction:
         """Segment a prepared volume, see `segment_with_adaptation`."""
         return segment_with_adaptation(
             volume,
@@ -59,14 +69,46 @@ class EngineParts:
         )
 
 
+def open_engine(files: Sequence[str | Path], overrides: Mapping[str, Any], **settings: Any) -> EngineParts:
+    """Make the engine's parts as config files with overrides say, without MONAI unless they need it.
+
+    Args:
+        files: see `config_files`.
+        overrides: id of a config entry -> value.
+        **settings: of `OneShotSettings`, beside those of the configs.
+
+    Raises:
+        InputError: a file or an entry does not exist, or an entry cannot be used.
+    """
+    try:
+        return open_parts(open_plain_config(files, **overrides), **settings)
+    except NotPlain:
+        return open_parts(open_config(files, **overrides), **settings)
+
+
+def open_plain_config(files: Sequence[str | Path], **overrides: Any) -> PlainConfig:
+    """Read config files with overrides without MONAI, see `config_files`; `NotPlain` where that cannot be."""
+    overrides = renamed_ids(overrides)
+    config = PlainConfig.read(config_files(files, overrides))
+    _set(config, overrides)
+    return config
+
+
 def open_config(files: Sequence[str | Path] = ("inference.yaml",), **overrides: Any) -> ConfigParser:
-    """Read config files with overrides, see `config_files`."""
+    """Read config files with overrides by MONAI's parser, see `config_files`."""
+    from monai.bundle import ConfigParser  # seconds, which those who only segment need not wait
+
     overrides = renamed_ids(overrides)
     config = ConfigParser()
     config.read_config([str(path) for path in config_files(files, overrides)])
-    config.update(renamed_ids({name: config[name] for name in CONFIG_IDS if name in config}))  # of a user's file
-    config.update(overrides)
+    _set(config, overrides)
     return config
+
+
+def _set(config: ConfigParser | PlainConfig, overrides: Mapping[str, Any]) -> None:
+    of_file = renamed_ids({name: config[name] for name in CONFIG_IDS if name in config})  # of a user's
+    for name, value in {**of_file, **overrides}.items():
+        config[name] = value
 
 
 def config_files(files: Sequence[str | Path], overrides: Iterable[str] = ()) -> list[Path]:
@@ -80,7 +122,7 @@ def config_files(files: Sequence[str | Path], overrides: Iterable[str] = ()) -> 
         InputError: a file or an entry does not exist.
     """
     paths = [_config_file(file) for file in files]
-    config = ConfigParser(ConfigParser.load_config_files([str(path) for path in paths]))
+    config = PlainConfig.read(paths)
     for name in overrides:
         parent = name.replace("::", "#").rpartition("#")[0] or name
         if parent not in config:
@@ -88,7 +130,7 @@ def config_files(files: Sequence[str | Path], overrides: Iterable[str] = ()) -> 
     return paths
 
 
-def open_parts(config: ConfigParser, **settings: Any) -> EngineParts:
+def open_parts(config: Config, **settings: Any) -> EngineParts:
     """Make the engine's parts as a config says.
 
     Args:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from protoseg.errors import InputError
 from protoseg.files import write_errors
@@ -15,17 +16,17 @@ from protoseg.moved import renamed_settings
 
 __all__ = ["SharedWork", "check_same_run"]
 
-LOCKS = ".work_list"
+LOCKS = ".locks"  # folder in that of the results
 WAIT_SECONDS = 1.0
 
 
 class SharedWork:
     """Draws the items that are not done, each for one process at a time.
 
-    The processes may run on several machines that share the output folder; all they have in common is a file there, of
-    which a process locks one byte for each item that it draws. The operating system frees the locks of a process when
-    it ends, however it ends, so that another process, or the next run, draws an item whose process was killed. The
-    work ends when every item is done or was drawn by this process.
+    The processes may run on several machines that share the output folder; all they have in common is a folder of
+    locks there, of which a process holds one for each item that it draws. The operating system frees the locks of a
+    process when it ends, however it ends, so that another process, or the next run, draws an item whose process was
+    killed. The work ends when every item is done or was drawn by this process.
 
     Args:
         names: of the items, each another.
@@ -47,7 +48,7 @@ class SharedWork:
         self.is_done = is_done
         self.prepare = prepare
         self._last: int | None = None
-        self._locks: IO[bytes] | None = None
+        self._held: dict[int, FileLock] = {}  # until the process ends, or gives an item up
 
     def __len__(self) -> int:
         """Number of items, done or not."""
@@ -60,8 +61,7 @@ class SharedWork:
             InputError: the file system has no locks.
         """
         with write_errors(self.output_dir / LOCKS):
-            self.output_dir.mkdir(parents=True, exist_ok=True)
-            self._locks = self._locks or (self.output_dir / LOCKS).open("ab")  # never closed: that would free the locks
+            (self.output_dir / LOCKS).mkdir(parents=True, exist_ok=True)
         drawn: set[int] = set()
         left = self.not_done(range(len(self)))
         while left:
@@ -81,28 +81,34 @@ class SharedWork:
 
     def give_up(self) -> None:
         """Let other processes try the item that was drawn last; this one draws it no more."""
-        if self._locks is not None and self._last is not None:
-            fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, self._byte(self._last))
+        if self._last is not None:
+            self._held.pop(self._last).release()
+            self._last = None
 
     def _claim(self, index: int) -> bool:
         """Lock an item, unless another process has or it was done in the meantime."""
+        # One a process, whoever asks, and whichever of its threads.
+        lock = FileLock(self._lock_file(index), thread_local=False, is_singleton=True)
         try:
-            fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, self._byte(index))  # type: ignore[arg-type]
-        except (BlockingIOError, PermissionError):
+            lock.acquire(timeout=0)
+        except Timeout:
             return False
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise InputError(
-                f"{self.output_dir} is on a file system without locks ({error.strerror}), which processes need to "
-                "share their work. Choose an output_dir on another."
+                f"{self.output_dir} is on a file system without locks ({reason}), which processes need to share their "
+                "work. Choose an output_dir on another."
             ) from error
         if self.is_done(index):
+            lock.release()
             return False
+        self._held[index] = lock
         self.prepare(index)
         return True
 
-    def _byte(self, index: int) -> int:
-        """Which byte stands for an item, in every process alike; the file is never as long as that."""
-        return int.from_bytes(hashlib.sha256(self.names[index].encode()).digest()[:7])
+    def _lock_file(self, index: int) -> Path:
+        """The file that stands for an item, in every process alike, whatever characters its name has."""
+        return self.output_dir / LOCKS / f"{hashlib.sha256(self.names[index].encode()).hexdigest()[:16]}.lock"
 
 
 def check_same_run(file: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

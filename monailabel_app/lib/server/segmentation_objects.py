@@ -16,11 +16,11 @@ import numpy as np
 import pydicom
 import pydicom_seg
 import SimpleITK
-from monai.config import PathLike
 
 from lib.server.anatomy_codes import segment_colour, segment_type
 from protoseg.data.io.segment_values import keep_label_value, label_value
 from protoseg.errors import InputError
+from protoseg.files import PathLike
 
 __all__ = ["named_values", "read_segmentation", "write_segmentation"]
 

@@ -4,13 +4,13 @@ import re
 from pathlib import Path
 
 import numpy as np
-from monai.config import PathLike
-from monai.data import MetaTensor
 
 from protoseg.data.io.grids import same_grid
 from protoseg.data.io.volumes import read_image, read_labels
 from protoseg.engine.slice_axes import is_oriented
 from protoseg.errors import InputError
+from protoseg.files import PathLike
+from protoseg.ops.volume import Volume
 
 __all__ = ["check_image", "check_label_map", "check_name"]
 
@@ -26,7 +26,7 @@ def check_name(name: str, *, of: str) -> None:
         )
 
 
-def check_image(path: PathLike) -> MetaTensor:
+def check_image(path: PathLike) -> Volume:
     """Read an image that a client sent; `InputError`, by the file's name alone, if that cannot be done."""
     try:
         return read_image(path)
@@ -63,7 +63,7 @@ def check_label_map(path: PathLike, image: PathLike, *, empty: bool) -> np.ndarr
     return labels[0].numpy()
 
 
-def _times(volume: MetaTensor) -> str:
+def _times(volume: Volume) -> str:
     return " x ".join(map(str, volume.shape[1:]))
 
 

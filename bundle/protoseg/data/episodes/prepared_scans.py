@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from protoseg.data.episodes.superpixels import otsu_body_threshold, superpixel_intensity, superpixels
-from protoseg.data.preprocessing.transforms import transform_key
+from protoseg.data.preprocessing.steps import transform_key
 from protoseg.errors import InputError
 from protoseg.ops.disk_cache import array_file, cached_array
 from protoseg.ops.hashing import fingerprint, source_state

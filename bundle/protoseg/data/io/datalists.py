@@ -12,12 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monai.config import PathLike
-
 from protoseg.data.io.label_values import whole_number
 from protoseg.data.io.volumes import query_id
 from protoseg.errors import InputError
-from protoseg.files import to_path
+from protoseg.files import PathLike, to_path
 
 __all__ = ["is_legend", "label_names", "load_datalist", "names_to_values", "section_names"]
 

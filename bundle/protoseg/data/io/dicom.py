@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import SimpleITK
 
 from protoseg.errors import InputError
 
@@ -68,6 +67,8 @@ def read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
         InputError: the files are not one series with slices of one size at equal distances, or one of them
             is damaged.
     """
+    import SimpleITK  # here and below: it is not needed to tell that a file is no DICOM
+
     files, _, affine = series_grid(folder)
     reader = SimpleITK.ImageSeriesReader()
     reader.SetImageIO("GDCMImageIO")
@@ -115,6 +116,8 @@ def _slices(folder: Path) -> list[_Slice]:
 
 
 def _read_header(path: Path) -> _Slice:
+    import SimpleITK
+
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(path))

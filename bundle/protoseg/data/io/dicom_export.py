@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from monai.config import PathLike
 from monai.data import MetaTensor
 from monai.transforms import Orientation
 from pydicom.dataset import FileDataset, FileMetaDataset
@@ -12,8 +11,9 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, MRImageStor
 
 from protoseg.data.io.dicom import LPS_TO_RAS
 from protoseg.data.io.volumes import read_image
+from protoseg.data.preprocessing.meta_tensors import meta_tensor
 from protoseg.errors import InputError
-from protoseg.files import replacing
+from protoseg.files import PathLike, replacing
 
 __all__ = ["write_series"]
 
@@ -36,7 +36,7 @@ def write_series(folder: PathLike, image: PathLike, *, patient: str, modality: s
     """
     if modality not in STORAGE:
         raise InputError(f"The modality is {modality!r}, expected one of {', '.join(STORAGE)}.")
-    volume = cast(MetaTensor, Orientation("LPS", labels=None)(read_image(image)))
+    volume = cast(MetaTensor, Orientation("LPS", labels=None)(meta_tensor(read_image(image))))
     if len(volume) > 1:
         raise InputError(f"{image} is a colour picture, expected a volume with one value a voxel.")
     voxels = np.round(volume[0].numpy())

@@ -7,13 +7,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
 from scipy.ndimage import affine_transform
 
 from protoseg.data.io.datalists import is_legend, label_names, names_to_values
 from protoseg.data.io.nifti_forms import claimed_affines
 from protoseg.engine.slice_axes import is_oriented
 from protoseg.errors import InputError
+from protoseg.ops.volume import Volume
 
 __all__ = ["LabelGrid", "align_labels", "decode_label_names", "parse_label_names", "same_grid"]
 
@@ -27,7 +27,7 @@ MOST_OUTSIDE = 0.05  # of the labelled voxels; crops and resampling lose some at
 LabelGrid = Literal["affine", "voxels"]
 
 
-def align_labels(labels: MetaTensor, image: MetaTensor, label_grid: LabelGrid = "affine") -> MetaTensor:
+def align_labels(labels: Volume, image: Volume, label_grid: LabelGrid = "affine") -> Volume:
     """Bring labels (1, X, Y, Z) onto the grid of an image (C, X', Y', Z') by nearest neighbor.
 
     Both affines map a voxel index to RAS+ mm. Labels keep their voxels where they share an affine with the image, in
@@ -45,6 +45,7 @@ def align_labels(labels: MetaTensor, image: MetaTensor, label_grid: LabelGrid = 
     """
     if label_grid not in get_args(LabelGrid):
         raise InputError(f"label_grid is {label_grid!r}, expected {' or '.join(get_args(LabelGrid))}.")
+    labels, image = Volume.of(labels), Volume.of(image)
     size, label_size = tuple(image.shape[1:]), tuple(labels.shape[1:])
     pictures = "picture" in (image.meta.get("kind"), labels.meta.get("kind"))
     guessed = not is_oriented(image) or (not is_oriented(labels) and size != label_size)
@@ -69,7 +70,7 @@ def align_labels(labels: MetaTensor, image: MetaTensor, label_grid: LabelGrid = 
     return _on_grid(torch.as_tensor(aligned)[None].to(labels.device), labels, image)
 
 
-def same_grid(one: MetaTensor, other: MetaTensor) -> bool:
+def same_grid(one: Volume, other: Volume) -> bool:
     """Tell whether two images (C, X, Y, Z), as they were read, have the same voxels, by any form of their files."""
     if one.shape[1:] != other.shape[1:]:
         return False
@@ -156,7 +157,7 @@ def _name_all(present: list[int], own: Mapping[str, int], source: str) -> dict[s
     return {names.get(value, f"label_{value}"): value for value in present}
 
 
-def _align_voxels(labels: MetaTensor, image: MetaTensor) -> MetaTensor:
+def _align_voxels(labels: Volume, image: Volume) -> Volume:
     """Take voxels one to one, as of a picture and of a file without a form, which have no place; or not at all."""
     if labels.shape[1:] != image.shape[1:]:
         flat = labels.shape[-1] == image.shape[-1] == 1
@@ -179,14 +180,14 @@ def _same_lattice(to_label_index: np.ndarray, size: tuple[int, ...]) -> bool:
     return bool(np.abs(_apply(to_label_index, corners) - exact).max() <= SAME_GRID)
 
 
-def _share_outside(labels: MetaTensor, to_image_index: np.ndarray, size: tuple[int, ...]) -> float:
+def _share_outside(labels: Volume, to_image_index: np.ndarray, size: tuple[int, ...]) -> float:
     """Share of the labelled voxels whose centers are outside of an image of a size; 0 where nothing is labelled."""
     places = _apply(to_image_index, np.argwhere(labels[0].cpu().numpy() != 0))
     outside = ((places < -0.5 - SAME_PLACE) | (places > np.array(size) - 0.5 + SAME_PLACE)).any(axis=1)
     return float(outside.mean()) if len(places) else 0.0
 
 
-def _lost_affine(labels: MetaTensor, image: MetaTensor, what: str) -> str:
+def _lost_affine(labels: Volume, image: Volume, what: str) -> str:
     affines = (
         f"{_name(tensor)}: {_rows(tensor.affine)}, size {_times(tensor.shape[1:])}" for tensor in (labels, image)
     )
@@ -205,11 +206,11 @@ def _times(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _on_grid(voxels: torch.Tensor, labels: MetaTensor, image: MetaTensor) -> MetaTensor:
-    return MetaTensor(voxels, meta={**labels.meta, "affine": image.affine})
+def _on_grid(voxels: torch.Tensor, labels: Volume, image: Volume) -> Volume:
+    return Volume.at(voxels, image.affine, labels.meta)
 
 
-def _name(tensor: MetaTensor) -> str:
+def _name(tensor: Volume) -> str:
     return str(tensor.meta.get("filename_or_obj", "an image that was not read from a file"))
 
 

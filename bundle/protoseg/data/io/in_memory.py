@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
-import SimpleITK
 import torch
-from monai.config import PathLike
-from monai.data import MetaTensor
 from nibabel.nifti1 import Nifti1Image
 from nibabel.spatialimages import SpatialImage
 from PIL.Image import Image as Picture
@@ -20,23 +17,29 @@ from protoseg.data.io.pictures import picture_pixels
 from protoseg.data.io.volumes import Grid, checked_image, checked_labels
 from protoseg.engine.slice_axes import GUESSED
 from protoseg.errors import InputError
+from protoseg.files import PathLike
+from protoseg.ops.volume import Placed, Volume
 
 __all__ = ["InMemory", "Source", "image_source", "label_source", "source_name"]
 
-InMemory: TypeAlias = MetaTensor | SpatialImage | SimpleITK.Image | Picture
-Source: TypeAlias = PathLike | InMemory
+if TYPE_CHECKING:
+    import SimpleITK
+    from monai.data import MetaTensor
+
+InMemory: TypeAlias = "Volume | MetaTensor | SpatialImage | SimpleITK.Image | Picture"
+Source: TypeAlias = "PathLike | InMemory"
 
 
 def source_name(source: Source, default: str) -> str:
     """Name what an image comes from: its path, that of the file an object was read from, or a default."""
-    if isinstance(source, MetaTensor):
+    if isinstance(source, Placed):
         return str(source.meta.get("filename_or_obj", default))
     if isinstance(source, SpatialImage):
         return str(source.get_filename() or default)
     return str(source) if isinstance(source, PathLike) else default
 
 
-def image_source(source: Source, name: str) -> PathLike | MetaTensor:
+def image_source(source: Source, name: str) -> PathLike | Volume:
     """Give a path as it is, and an image in memory as `read_image` gives one.
 
     Args:
@@ -50,7 +53,7 @@ def image_source(source: Source, name: str) -> PathLike | MetaTensor:
     return grid if not isinstance(grid, Grid) else checked_image(grid, name)
 
 
-def label_source(source: Source, name: str) -> PathLike | MetaTensor:
+def label_source(source: Source, name: str) -> PathLike | Volume:
     """Give a path as it is, and a label map in memory as `read_labels` gives one; arguments as of `image_source`.
 
     Raises:
@@ -65,18 +68,21 @@ def label_source(source: Source, name: str) -> PathLike | MetaTensor:
 
 
 def _grid(source: Any, name: str, *, palette_indices: bool = False) -> PathLike | Grid:
-    if isinstance(source, MetaTensor):
+    if isinstance(source, Placed):
+        source = Volume.of(source)
         if source.ndim != 4:
-            raise InputError(f"{name}: the MetaTensor has {source.ndim} dimensions, expected (C, X, Y, Z).")
+            raise InputError(f"{name}: the tensor has {source.ndim} dimensions, expected (C, X, Y, Z).")
         details = {key: value for key, value in source.meta.items() if key in (NIFTI_FORMS, GUESSED)}
         kind = str(source.meta.get("kind", "volume"))
-        voxels = torch.as_tensor(source.as_tensor()).cpu().numpy()
+        voxels = source.as_tensor().cpu().numpy()
         return Grid(voxels, source.affine.cpu().numpy().astype(float), kind, details)
     if isinstance(source, SpatialImage):
         return _of_nibabel(source)
-    if isinstance(source, SimpleITK.Image):
+    if _is_of_itk(source):
         if source.GetNumberOfComponentsPerPixel() > 1 or source.GetDimension() != 3:
             raise InputError(f"{name}: expected a SimpleITK image of three dimensions and one value a voxel.")
+        import SimpleITK  # it is there already
+
         return Grid(SimpleITK.GetArrayFromImage(source).T[None].astype(np.float32), placement(source))
     if isinstance(source, Picture):
         return Grid(picture_pixels(source, palette_indices=palette_indices), LPS_TO_RAS.copy(), "picture")
@@ -91,6 +97,11 @@ def _grid(source: Any, name: str, *, palette_indices: bool = False) -> PathLike 
             "Pillow or MONAI."
         )
     return source
+
+
+def _is_of_itk(source: object) -> TypeGuard[SimpleITK.Image]:
+    """Tell whether an object is an image of SimpleITK, without importing that."""
+    return any(kind.__module__.startswith("SimpleITK") and kind.__name__ == "Image" for kind in type(source).__mro__)
 
 
 def _of_nibabel(image: SpatialImage) -> Grid:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import SimpleITK
-from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from protoseg.data.io.dicom import LPS_TO_RAS
@@ -17,6 +15,7 @@ from protoseg.data.io.pictures import write_label_picture
 from protoseg.data.io.volumes import write_label_map
 from protoseg.errors import InputError
 from protoseg.files import replacing
+from protoseg.ops.volume import Volume
 
 __all__ = ["DICOM_SUFFIXES", "ITK_SUFFIXES", "write_labels"]
 
@@ -27,7 +26,7 @@ DICOM_SUFFIXES = SEG, RTSTRUCT = (".seg.dcm", ".rtstruct.dcm")
 def write_labels(
     path: Path,
     label_map: NDArray[np.uint8],
-    source: MetaTensor,
+    source: Volume,
     *,
     labels: Mapping[str, int] | None = None,
     weights: str = "",
@@ -66,7 +65,9 @@ def write_labels(
         raise InputError(f"{path}: label maps are written as {known}. Give a name that ends in one of these.")
 
 
-def _write_itk(path: Path, label_map: NDArray[np.uint8], source: MetaTensor, compress: bool) -> None:
+def _write_itk(path: Path, label_map: NDArray[np.uint8], source: Volume, compress: bool) -> None:
+    import SimpleITK  # only those who write its formats should wait for it
+
     image = SimpleITK.GetImageFromArray(label_map.T)
     affine = LPS_TO_RAS @ itk_placed(source)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
@@ -78,7 +79,7 @@ def _write_itk(path: Path, label_map: NDArray[np.uint8], source: MetaTensor, com
 
 
 def _write_dicom(
-    path: Path, label_map: NDArray[np.uint8], source: MetaTensor, labels: Mapping[str, int], weights: str
+    path: Path, label_map: NDArray[np.uint8], source: Volume, labels: Mapping[str, int], weights: str
 ) -> None:
     # highdicom takes half a second to import, which those who write other formats should not wait for.
     from protoseg.data.io.label_writers.dicom_seg import write_dicom_seg

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from monai.config import PathLike
 
 from protoseg.errors import InputError
+from protoseg.files import PathLike
 
 __all__ = ["whole_number", "whole_voxels"]
 

@@ -9,16 +9,17 @@ from typing import cast
 import nibabel
 import numpy as np
 import torch
-from monai.config import NdarrayOrTensor
-from monai.data import MetaTensor
 
 from protoseg.data.io.nifti_forms import NIFTI_FORMS, NiftiForms
 from protoseg.errors import InputError
 from protoseg.files import replacing
+from protoseg.ops.volume import Placed
 
-__all__ = ["NIFTI_SUFFIXES", "read_nifti", "write_nifti"]
+__all__ = ["NIFTI_SUFFIXES", "Array", "read_nifti", "write_nifti"]
 
 logger = logging.getLogger(__name__)
+
+Array = np.ndarray | torch.Tensor
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 
@@ -29,7 +30,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, NiftiForms]:
     return np.asarray(image.dataobj), NiftiForms.of(image.header)
 
 
-def write_nifti(path: Path, voxels: np.ndarray, place: NdarrayOrTensor) -> None:
+def write_nifti(path: Path, voxels: np.ndarray, place: Array) -> None:
     """Write voxels (X, Y, Z) at the place of an image; a reader never sees half a file.
 
     Args:
@@ -58,9 +59,9 @@ def write_nifti(path: Path, voxels: np.ndarray, place: NdarrayOrTensor) -> None:
         nibabel.save(image, unfinished)
 
 
-def _forms(place: NdarrayOrTensor, shape: tuple[int, int, int]) -> NiftiForms:
-    affine = np.asarray(place.affine if isinstance(place, MetaTensor) else torch.as_tensor(place).cpu(), float)
-    if isinstance(place, MetaTensor) and NIFTI_FORMS in place.meta:
+def _forms(place: Array, shape: tuple[int, int, int]) -> NiftiForms:
+    affine = np.asarray(place.affine if isinstance(place, Placed) else torch.as_tensor(place).cpu(), float)
+    if isinstance(place, Placed) and NIFTI_FORMS in place.meta:
         forms = NiftiForms.from_json(place.meta[NIFTI_FORMS])
         # A resampled image still has the forms of its file.
         if forms.shape == shape and np.allclose(forms.affine, affine):

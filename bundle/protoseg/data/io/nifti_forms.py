@@ -12,15 +12,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel
 import numpy as np
-import SimpleITK
-from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from protoseg.data.io.dicom import LPS_TO_RAS
+from protoseg.ops.volume import Placed
+
+if TYPE_CHECKING:
+    import SimpleITK
 
 __all__ = ["NIFTI_FORMS", "NiftiForms", "claimed_affines", "itk_placed", "placement", "right_angled"]
 
@@ -142,7 +144,7 @@ def right_angled(affine: Affine) -> Affine:
     return result
 
 
-def claimed_affines(image: MetaTensor) -> list[Affine]:
+def claimed_affines(image: Placed) -> list[Affine]:
     """All affines in RAS+ mm that readers may take from an image's file, the one that is used here first."""
     affine = np.asarray(image.affine, float)
     own = [affine] if _is_right_angled(affine) else [affine, right_angled(affine)]
@@ -152,11 +154,13 @@ def claimed_affines(image: MetaTensor) -> list[Affine]:
     return affines if np.allclose(affines[0], affine) else own  # the image may be on another grid by now
 
 
-def itk_placed(image: MetaTensor) -> Affine:
+def itk_placed(image: Placed) -> Affine:
     """The affine in RAS+ mm by which ITK places the file of an image, which is as it was read."""
     affine = np.asarray(image.affine, float)
     if NIFTI_FORMS not in image.meta:
         return affine
+    import SimpleITK  # only those who write for it should wait for it
+
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(image.meta["filename_or_obj"]))
     try:

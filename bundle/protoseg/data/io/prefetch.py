@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-__all__ = ["Prefetch"]
+__all__ = ["Batches", "Prefetch"]
 
 
 class Batches(Sized, Iterable[Any], Protocol):

@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from monai.config import PathLike
-
 from protoseg.data.io.dicom import dicom_files
 from protoseg.data.io.results import is_result
 from protoseg.data.io.volumes import EXPECTED, check_image_file, query_id
-from protoseg.data.preprocessing.planes import SLICE_AXES
+from protoseg.data.preprocessing.orientation import SLICE_AXES
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
-from protoseg.files import to_path
+from protoseg.files import PathLike, to_path
 
 __all__ = ["find_queries", "follow_slices", "query_list"]
 

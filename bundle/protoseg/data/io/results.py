@@ -6,7 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RESULT_SUFFIXES", "is_result", "read_report", "report_file", "result_file"]
+__all__ = [
+    "LABEL_MAP",
+    "LABEL_PICTURE",
+    "OVERLAY",
+    "RESULT_SUFFIXES",
+    "is_result",
+    "read_report",
+    "report_file",
+    "result_file",
+]
 
 LABEL_MAP, OVERLAY, LABEL_PICTURE, REPORT = ".nii.gz", ".png", "_labels.png", ".json"
 RESULT_SUFFIXES = (LABEL_MAP, OVERLAY, LABEL_PICTURE, REPORT)

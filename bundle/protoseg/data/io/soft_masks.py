@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-from monai.config import PathLike
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from protoseg.errors import InputError
+from protoseg.files import PathLike
 
 __all__ = ["without_soft_edges"]
 

@@ -1,6 +1,6 @@
 """Volumes and pictures in, label maps out.
 
-Everything read is a `MetaTensor` (C, X, Y, Z) on its native grid whose affine maps a voxel index to
+Everything read is a `Volume` (C, X, Y, Z) on its native grid whose affine maps a voxel index to
 RAS+ mm; `meta["filename_or_obj"]` is the path, `meta["kind"]` is "volume" or "picture", and `meta["modality"]` is
 what a DICOM series says of itself, such as "CT".
 """
@@ -11,21 +11,19 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn, cast
 
 import numpy as np
-import SimpleITK
 import torch
-from monai.config import NdarrayOrTensor, PathLike
-from monai.data import MetaTensor
 
 from protoseg.data.io.dicom import LPS_TO_RAS, dicom_files, read_series, series_modality
 from protoseg.data.io.label_sources import source
 from protoseg.data.io.label_sources.masks import NamedLabels
 from protoseg.data.io.label_values import whole_voxels
-from protoseg.data.io.nifti_files import NIFTI_SUFFIXES, read_nifti, write_nifti
+from protoseg.data.io.nifti_files import NIFTI_SUFFIXES, Array, read_nifti, write_nifti
 from protoseg.data.io.nifti_forms import NIFTI_FORMS, placement
 from protoseg.data.io.pictures import PICTURE_SUFFIXES, read_label_picture, read_picture
 from protoseg.engine.slice_axes import GUESSED, is_oriented
 from protoseg.errors import InputError
-from protoseg.files import to_path
+from protoseg.files import PathLike, to_path
+from protoseg.ops.volume import Placed, Volume
 
 __all__ = [
     "EXPECTED",
@@ -59,7 +57,7 @@ class Grid(NamedTuple):
     details: Mapping[str, str] = {}
 
 
-def read_image(path: PathLike | MetaTensor) -> MetaTensor:
+def read_image(path: PathLike | Volume) -> Volume:
     """Read a volume, a DICOM series (a folder) or a picture: float32 (C, X, Y, Z), intensities as stored.
 
     C is 1, or 3 for a colour picture, whose axes are (3, W, H, 1) with pixels of 1 mm. What was read before comes back.
@@ -68,15 +66,15 @@ def read_image(path: PathLike | MetaTensor) -> MetaTensor:
         InputError: the file is missing, damaged, of another format, not 3D, constant, smaller than
             8 x 8 pixels, or holds NaN or infinity; the DICOM folder is not one complete series.
     """
-    if isinstance(path, MetaTensor):
-        return path
+    if isinstance(path, Placed):
+        return Volume.of(path)
     image = checked_image(_read(Path(path), read_picture), path)
     if Path(path).is_dir():
         image.meta["modality"] = series_modality(Path(path))
     return image
 
 
-def checked_image(grid: Grid, path: PathLike) -> MetaTensor:
+def checked_image(grid: Grid, path: PathLike) -> Volume:
     """Make the image of what a file or an object in memory holds, see `read_image`.
 
     Raises:
@@ -102,7 +100,7 @@ def checked_image(grid: Grid, path: PathLike) -> MetaTensor:
             f"{path}: every voxel is {voxels.min():g}, expected an image with contrast. "
             "Export the image again from its source."
         )
-    image = _meta_tensor(grid, path, torch.float32)
+    image = _volume_of(grid, path, torch.float32)
     if grid.kind == "volume" and not is_oriented(image):
         logger.warning(
             "%s says nothing about where left and right are (qform and sform codes are 0): they are a guess. Convert "
@@ -112,7 +110,7 @@ def checked_image(grid: Grid, path: PathLike) -> MetaTensor:
     return image
 
 
-def read_labels(path: PathLike | MetaTensor, image: MetaTensor | PathLike | None = None) -> MetaTensor:
+def read_labels(path: PathLike | Volume, image: Volume | PathLike | None = None) -> Volume:
     """Read labels as one label map: int16 (1, X, Y, Z), 0 is background.
 
     A label map, a mask a channel (4D), a folder with a mask a structure, a DICOM SEG or RTSTRUCT. Label pictures keep
@@ -127,36 +125,36 @@ def read_labels(path: PathLike | MetaTensor, image: MetaTensor | PathLike | None
         InputError: as `read_image` for files and formats; a value is further than 0.001 from an integer in 0..32767;
             the picture is in colour or a JPEG.
     """
-    if isinstance(path, MetaTensor):
-        return path
+    if isinstance(path, Placed):
+        return Volume.of(path)
 
     def read(file: Path) -> NamedLabels:
         grid = _read(file, read_label_picture)
         return NamedLabels(grid.voxels, grid.affine, kind=grid.kind, details=grid.details)
 
     def image_grid() -> source.Grid:
-        known = image if isinstance(image, MetaTensor) else read_image(cast(PathLike, image))
+        known = read_image(cast(PathLike, image))
         return tuple(known.shape[1:]), known.affine.cpu().numpy()
 
     found = source.read_label_source(to_path(path, "label"), read, query_id, None if image is None else image_grid)
     return checked_labels(found, path)
 
 
-def checked_labels(found: NamedLabels, path: PathLike) -> MetaTensor:
+def checked_labels(found: NamedLabels, path: PathLike) -> Volume:
     """Make the label map of what a file or an object in memory holds, see `read_labels`.
 
     Raises:
         InputError: a value is further than 0.001 from an integer in 0..32767.
     """
     voxels = whole_voxels(found.voxels, path)
-    labels = _meta_tensor(Grid(voxels, found.affine, found.kind, found.details), path, torch.int16)
+    labels = _volume_of(Grid(voxels, found.affine, found.kind, found.details), path, torch.int16)
     labels.meta["label_values"] = [int(value) for value in np.unique(voxels) if value]
     if found.names is not None:
         labels.meta["label_names"] = found.names
     return labels
 
 
-def write_label_map(path: PathLike, labels: NdarrayOrTensor, place: NdarrayOrTensor) -> None:
+def write_label_map(path: PathLike, labels: Array, place: Array) -> None:
     """Write labels (X, Y, Z) or (1, X, Y, Z) as a uint8 NIfTI at the place of an image, see `write_nifti`.
 
     Raises:
@@ -171,7 +169,7 @@ def write_label_map(path: PathLike, labels: NdarrayOrTensor, place: NdarrayOrTen
     write_nifti(Path(path), _three_axes(values.astype(np.uint8)), place)
 
 
-def write_image(path: PathLike, image: NdarrayOrTensor, place: NdarrayOrTensor) -> None:
+def write_image(path: PathLike, image: Array, place: Array) -> None:
     """Write an image (X, Y, Z) or (1, X, Y, Z) as a NIfTI, int16 if that holds every value and float32 if not.
 
     The file is placed as in `write_nifti`.
@@ -254,11 +252,11 @@ def _read(path: Path, read_picture_file: Callable[[Path], np.ndarray]) -> Grid:
     return grid
 
 
-def _meta_tensor(grid: Grid, path: PathLike, dtype: torch.dtype) -> MetaTensor:
-    return MetaTensor(
+def _volume_of(grid: Grid, path: PathLike, dtype: torch.dtype) -> Volume:
+    return Volume.at(
         torch.as_tensor(np.ascontiguousarray(grid.voxels), dtype=dtype),
-        affine=torch.as_tensor(grid.affine, dtype=torch.float64),
-        meta={"filename_or_obj": str(path), "kind": grid.kind, **grid.details},
+        grid.affine,
+        {"filename_or_obj": str(path), "kind": grid.kind, **grid.details},
     )
 
 
@@ -283,6 +281,8 @@ def _refuse_channels(path: PathLike, shape: Sequence[int]) -> NoReturn:
 
 
 def _read_itk(path: Path) -> Grid:
+    import SimpleITK  # here and below: only those who read its formats should wait for it
+
     image = SimpleITK.ReadImage(str(path))
     values = image.GetNumberOfComponentsPerPixel()
     if values > 1:

@@ -16,15 +16,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
 
 from protoseg.data.io.dicom import dicom_files, slice_files
 from protoseg.data.io.volumes import read_image
 from protoseg.data.preparation.folds import in_folds
 from protoseg.data.preparation.geometry import PublishedCT, PublishedGeometry, PublishedMR
 from protoseg.data.preparation.scans import DataSet, LabelledScan, SourceScan, grey_picture, natural_order
-from protoseg.data.preprocessing.intensity import Modality
+from protoseg.data.preprocessing.modality import Modality
 from protoseg.errors import InputError
+from protoseg.ops.volume import Volume
 
 __all__ = ["SEQUENCES", "find_chaos"]
 
@@ -125,7 +125,7 @@ def _read(scan: SourceScan, *, labels: Mapping[str, int], grey_levels: GreyLevel
                 "Unpack the data set again."
             )
         values[..., index] = _label_values(grey, labels, grey_levels, drawing)
-    return LabelledScan(image, MetaTensor(torch.from_numpy(values)[None], meta=dict(image.meta)))
+    return LabelledScan(image, Volume.at(torch.from_numpy(values)[None], image.affine, image.meta))
 
 
 def _label_values(grey: np.ndarray, labels: Mapping[str, int], grey_levels: GreyLevels, drawing: Path) -> np.ndarray:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from protoseg.errors import InputError
 from protoseg.files import remove_unfinished, write_json
@@ -35,19 +35,15 @@ def claimed_folder(folder: Path, recipe: dict[str, Any]) -> Iterator[None]:
     """
     _refuse_others(folder, recipe)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            raise InputError(
-                f"{folder}: another preparation (process {lock.read().strip()}) is working here, expected to be the "
-                "only one. Wait until it ends, or choose another folder."
-            ) from error
+    try:
+        claimed = FileLock(folder / LOCK).acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            f"{folder}: another preparation is working here, expected to be the only one. Wait until it ends, or "
+            "choose another folder."
+        ) from error
+    with claimed:
         _refuse_others(folder, recipe)  # again: one may have begun and ended since
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
         for part in (folder, *(folder / name for name in FOLDERS)):
             remove_unfinished(part)
         if not (folder / RECIPE).exists():

@@ -15,8 +15,10 @@ from skimage.transform import resize
 
 from protoseg.data.io.volumes import SMALLEST_SLICE
 from protoseg.data.preparation.scans import LabelledScan
-from protoseg.data.preprocessing.intensity import MR_UPPER_PERCENTILE
+from protoseg.data.preprocessing.meta_tensors import meta_tensor
+from protoseg.data.preprocessing.normalization import MR_UPPER_PERCENTILE
 from protoseg.errors import InputError
+from protoseg.ops.volume import Volume
 from protoseg.ops.windows import CT_WINDOW
 
 __all__ = ["PublishedCT", "PublishedGeometry", "PublishedMR"]
@@ -38,15 +40,15 @@ class PublishedGeometry(ABC):
 
     def __call__(self, scan: LabelledScan) -> LabelledScan:
         """Return the scan on the published grid."""
-        image = self.resample(self.cut(scan.image))
+        image = self.resample(self.cut(meta_tensor(scan.image)))
         if scan.labels is None:
-            return LabelledScan(image, None)
+            return LabelledScan(Volume.of(image), None)
         labels = cast(MetaTensor, torch.zeros_like(image))
         drawn = scan.labels.as_tensor()
         for value in torch.unique(drawn[drawn > 0]).tolist():
-            mask = cast(MetaTensor, (scan.labels == value).float())
+            mask = meta_tensor(Volume.at((drawn == value).float(), scan.labels.affine, scan.labels.meta))
             labels[self.resample(mask).as_tensor() > 0.5] = value
-        return LabelledScan(image, cast(MetaTensor, labels.to(torch.int16)))
+        return LabelledScan(Volume.of(image), Volume.of(labels.to(torch.int16)))
 
     @abstractmethod
     def cut(self, image: MetaTensor) -> MetaTensor:

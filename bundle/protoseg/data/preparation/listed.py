@@ -21,15 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.data import MetaTensor
 
 from protoseg.data.io.datalists import label_names, load_datalist, names_to_values, section_names
 from protoseg.data.io.grids import align_labels
 from protoseg.data.io.volumes import query_id, read_image, read_labels
 from protoseg.data.preparation.folds import as_listed, in_folds
 from protoseg.data.preparation.scans import DataSet, LabelledScan, SourceScan
-from protoseg.data.preprocessing.intensity import ModalityChoice
+from protoseg.data.preprocessing.modality import ModalityChoice
 from protoseg.errors import InputError
+from protoseg.ops.volume import Volume
 
 __all__ = ["UNDIVIDED", "find_listed"]
 
@@ -139,4 +139,4 @@ def _read(scan: SourceScan, *, labels: Mapping[str, int]) -> LabelledScan:
     renumbered = torch.zeros_like(drawn)
     for name, value in names.items():
         renumbered[drawn == value] = labels[name]
-    return LabelledScan(image, MetaTensor(renumbered, meta=drawn.meta))
+    return LabelledScan(image, Volume.at(renumbered, drawn.affine, drawn.meta))

@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
-from monai.data.utils import affine_to_spacing
 from PIL import Image
 
 from protoseg.data.io.volumes import write_image, write_label_map
 from protoseg.data.preparation.scans import Case, LabelledScan, SourceScan
-from protoseg.data.preprocessing.intensity import ModalityChoice, modality_of
+from protoseg.data.preprocessing.modality import ModalityChoice, modality_of
 from protoseg.errors import InputError
 from protoseg.files import replacing, write_json
 from protoseg.ops.hashing import fingerprint, source_state
+from protoseg.ops.volume import Volume, spacing_of
 
 __all__ = ["ScanJob"]
 
@@ -90,11 +89,11 @@ class ScanJob:
             "id": name,
             **files,
             "size": list(scan.image.shape[1:]),
-            "spacing": affine_to_spacing(scan.image.affine).numpy().round(6).tolist(),
+            "spacing": spacing_of(scan.image.affine).numpy().round(6).tolist(),
             "checksums": {key: _checksum(self.folder / path) for key, path in files.items()},
         }
 
-    def _check_values(self, labels: MetaTensor, scan: SourceScan) -> None:
+    def _check_values(self, labels: Volume, scan: SourceScan) -> None:
         unknown = set(torch.unique(labels.as_tensor()).tolist()) - {0, *self.labels.values()}
         if unknown:
             legend = ", ".join(f"{value} {name}" for name, value in self.labels.items())
@@ -104,15 +103,15 @@ class ScanJob:
             )
 
 
-def _write_volume(path: Path, image: MetaTensor) -> None:
+def _write_volume(path: Path, image: Volume) -> None:
     write_image(path, image.as_tensor(), image.affine)
 
 
-def _write_labels(path: Path, labels: MetaTensor) -> None:
+def _write_labels(path: Path, labels: Volume) -> None:
     write_label_map(path, labels.as_tensor(), labels.affine)
 
 
-def _write_picture(path: Path, image: MetaTensor) -> None:
+def _write_picture(path: Path, image: Volume) -> None:
     """Write pixels (C, W, H, 1) as PNG, 8 bits a channel, or 16 for grey values that need them."""
     pixels = image.numpy()[..., 0].transpose(2, 1, 0)  # H x W x C
     kind = np.uint8 if pixels.max() <= 255 else np.uint16

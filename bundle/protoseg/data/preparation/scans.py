@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from monai.data import MetaTensor
 
 from protoseg.data.io.pictures import read_picture
-from protoseg.data.preprocessing.intensity import ModalityChoice
+from protoseg.data.preprocessing.modality import ModalityChoice
 from protoseg.errors import InputError
+from protoseg.ops.volume import Volume
 
 __all__ = ["Case", "DataSet", "LabelledScan", "SourceScan", "check_names", "grey_picture", "natural_order"]
 
@@ -39,8 +39,8 @@ class SourceScan:
 class LabelledScan(NamedTuple):
     """An image (C, X, Y, Z) and its label map (1, X, Y, Z) on the same grid, None where nothing was labelled."""
 
-    image: MetaTensor
-    labels: MetaTensor | None
+    image: Volume
+    labels: Volume | None
 
 
 @dataclass(frozen=True)

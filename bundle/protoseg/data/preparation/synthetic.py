@@ -6,14 +6,13 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from monai.config import PathLike
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from protoseg.engine.slice_axes import Plane
 from protoseg.errors import InputError
-from protoseg.files import replacing, write_json
+from protoseg.files import PathLike, replacing, write_json
 from protoseg.synthesis.anatomy import SyntheticScan, synthesise
 from protoseg.synthesis.anatomy.regions import REGIONS
 from protoseg.synthesis.anatomy.scan import check_request

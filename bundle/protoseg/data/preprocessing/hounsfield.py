@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 
 import torch
-from monai.data import MetaTensor
+
+from protoseg.ops.volume import Volume
 
 __all__ = ["air_is_at_zero", "warn_unless_hounsfield"]
 
@@ -35,7 +36,7 @@ def air_is_at_zero(image: torch.Tensor) -> bool:
     return share(AIR) > 0.05 and share(SOFT_TISSUE) > 0.7 * solid and share(BETWEEN) < 0.1 * solid
 
 
-def warn_unless_hounsfield(image: MetaTensor, modality: str) -> None:
+def warn_unless_hounsfield(image: Volume, modality: str) -> None:
     """Log a warning where an image that is read as CT, or looks like CT, does not hold Hounsfield units.
 
     Eight-bit values are left alone: they are a window, and were scaled on purpose.

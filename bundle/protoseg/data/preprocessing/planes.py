@@ -1,32 +1,31 @@
-"""Scans turned so that their slices are those of the plane in which they were acquired."""
+"""MONAI's form of turning scans, see `orientation`."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
-import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 from monai.utils import TraceKeys
-from nibabel.orientations import inv_ornt_aff, io_orientation
-from numpy.typing import NDArray
 
-from protoseg.engine.slice_axes import PLANE_AXES, SliceAxes, is_oriented, plane_of
-from protoseg.errors import InputError
+from protoseg.data.preprocessing import steps
+from protoseg.data.preprocessing.meta_tensors import meta_tensor
+from protoseg.data.preprocessing.orientation import (
+    SLICE_AXES,
+    Orientation,
+    PlaneChoice,
+    check_plane,
+    find_orientation,
+    reversed_turn,
+    turn,
+)
+from protoseg.engine.slice_axes import SliceAxes
+from protoseg.ops.volume import Volume
 
 __all__ = ["SLICE_AXES", "OrientSlices", "OrientSlicesd", "PlaneChoice"]
-
-PlaneChoice = Literal["auto", "axial", "coronal", "sagittal"]
-
-SLICE_AXES = "slice_axes"  # key of a case: the directions that its slices are to follow, see `OrientSlicesd`
-# Distance of slices over size of pixels from which on a scan counts as acquired in slices. Below it, axial slices of
-# other scans are cut nearly as finely, and the anatomy that encoders know best is axial.
-ANISOTROPIC = 1.5
-
-Orientation = NDArray[np.float64]  # 3 x 2, as nibabel's: for each axis its new place, and -1 where it is turned round
 
 
 class OrientSlices(InvertibleTransform):
@@ -36,8 +35,7 @@ class OrientSlices(InvertibleTransform):
     sagittal ones P, I, L; oblique ones those of the nearest plane.
 
     Args:
-        plane: "auto" follows the acquisition: the plane with the finest pixels, axial where voxels are nearly as deep
-            as wide, and a single slice's own; or one of the three planes.
+        plane: see `find_orientation`.
 
     Raises:
         InputError: the plane is unknown.
@@ -48,8 +46,7 @@ class OrientSlices(InvertibleTransform):
     """
 
     def __init__(self, plane: PlaneChoice = "auto") -> None:
-        if plane not in get_args(PlaneChoice):
-            raise InputError(f"plane is {plane!r}, expected {', '.join(get_args(PlaneChoice))}.")
+        check_plane(plane)
         self.plane = plane
 
     def __call__(self, image: MetaTensor, like: SliceAxes | None = None) -> MetaTensor:
@@ -58,37 +55,18 @@ class OrientSlices(InvertibleTransform):
 
     def orientation(self, image: MetaTensor, like: SliceAxes | None = None) -> Orientation:
         """Find the new place of each axis of an image."""
-        affine = np.asarray(image.affine, float)
-        size = np.array(image.shape[1:])
-        if self.plane != "auto":
-            return io_orientation(_seen_from(PLANE_AXES[self.plane], affine))
-        single = (size == 1).sum() == 1
-        # What a file does not say cannot be followed, and a single slice seen from its edge would be a line.
-        if like is not None and is_oriented(image) and not single:
-            return io_orientation(_seen_from(like, affine))
-        through = int(size.argmin()) if single else _acquired_through(affine)
-        if through is None:
-            return io_orientation(_seen_from(PLANE_AXES["axial"], affine))
-        direction = affine[:3, through] / np.linalg.norm(affine[:3, through])
-        seen = _seen_from(PLANE_AXES[plane_of((direction, direction, direction))], affine)
-        forwards = np.sign(seen[2, through])
-        seen[2, :3], seen[:3, through] = 0, 0  # an oblique axis may be nearer to another one of the plane's
-        seen[2, through] = forwards
-        return io_orientation(seen)
+        return find_orientation(Volume.of(image), self.plane, like)
 
     def orient(self, image: MetaTensor, orientation: Orientation) -> MetaTensor:
         """Turn the image as an orientation says."""
-        turned = _turned(image, orientation)
+        turned = meta_tensor(turn(Volume.of(image), orientation), traced=image)
         self.push_transform(turned, extra_info={"orientation": orientation.tolist()})
         return turned
 
     def inverse(self, data: MetaTensor) -> MetaTensor:
         """Turn it back."""
         orientation = np.array(self.pop_transform(data)[TraceKeys.EXTRA_INFO]["orientation"])
-        back = np.empty_like(orientation)
-        for axis, (place, flip) in enumerate(orientation):
-            back[int(place)] = axis, flip
-        return _turned(data, back)
+        return meta_tensor(turn(Volume.of(data), reversed_turn(orientation)), traced=data)
 
 
 class OrientSlicesd(MapTransform, InvertibleTransform):
@@ -111,6 +89,7 @@ class OrientSlicesd(MapTransform, InvertibleTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
+        self.step = steps.OrientSlices(keys, allow_missing_keys, plane, source_key)
         self.orienter = OrientSlices(plane)
         self.source_key = source_key
 
@@ -128,29 +107,3 @@ class OrientSlicesd(MapTransform, InvertibleTransform):
         for key in self.key_iterator(result):
             result[key] = self.orienter.inverse(result[key])
         return result
-
-
-def _acquired_through(affine: NDArray[np.float64]) -> int | None:
-    """The axis along which voxels are clearly longest, None where there is none."""
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    _, second, longest = np.sort(spacing)
-    return int(spacing.argmax()) if longest >= ANISOTROPIC * second else None
-
-
-def _seen_from(axes: SliceAxes, affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """An affine in the frame of some axes, which need not be at right angles."""
-    frame = np.eye(4)
-    frame[:3, :3] = np.transpose(axes)
-    return np.linalg.inv(frame) @ affine
-
-
-def _turned(image: MetaTensor, orientation: Orientation) -> MetaTensor:
-    places, flips = orientation[:, 0].astype(int), orientation[:, 1]
-    voxels = image.as_tensor()
-    turned_round = [axis + 1 for axis in range(3) if flips[axis] < 0]
-    if turned_round:
-        voxels = voxels.flip(turned_round)
-    voxels = voxels.permute(0, *(np.argsort(places) + 1).tolist())
-    affine = np.asarray(image.affine, float) @ inv_ornt_aff(orientation, image.shape[1:])
-    meta = {**image.meta, "affine": torch.as_tensor(affine)}
-    return MetaTensor(voxels, meta=meta, applied_operations=list(image.applied_operations))

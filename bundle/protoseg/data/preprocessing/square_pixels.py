@@ -1,19 +1,19 @@
-"""Pixels as wide as they are high, so that the network sees anatomy in its true proportions."""
+"""MONAI's form of resampling to square pixels, see `resampling`."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any
 
-import numpy as np
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import InvertibleTransform, MapTransform, Resize
-from monai.utils import TraceKeys, ensure_tuple_rep
+from monai.transforms import InvertibleTransform, MapTransform
+from monai.utils import TraceKeys
+
+from protoseg.data.preprocessing import steps
+from protoseg.data.preprocessing.meta_tensors import meta_tensor
+from protoseg.data.preprocessing.resampling import Mode, resample, square_size
+from protoseg.ops.volume import Volume
 
 __all__ = ["SquarePixels", "SquarePixelsd"]
-
-SQUARE = 1.01  # ratio of the two spacings up to which pixels count as square
-
-Mode = Literal["bilinear", "nearest"]
 
 
 class SquarePixels(InvertibleTransform):
@@ -35,26 +35,19 @@ class SquarePixels(InvertibleTransform):
 
     def __call__(self, image: MetaTensor) -> MetaTensor:
         """Resample the image."""
-        return self.resample(image, square_size(image))
+        return self.resample(image, square_size(Volume.of(image)))
 
     def resample(self, image: MetaTensor, size: tuple[int, ...]) -> MetaTensor:
         """Resample the image to `size` voxels along X, Y, Z."""
-        resampled = self._resize(image, size, self.mode)
+        resampled = meta_tensor(resample(Volume.of(image), size, self.mode), traced=image)
         self.push_transform(resampled, orig_size=tuple(image.shape[1:]), extra_info={"mode": self.mode})
         return resampled
 
     def inverse(self, data: MetaTensor) -> MetaTensor:
         """Resample to the voxels that the image had before."""
         applied = self.pop_transform(data)
-        return self._resize(data, applied[TraceKeys.ORIG_SIZE], applied[TraceKeys.EXTRA_INFO]["mode"])
-
-    def _resize(self, image: MetaTensor, size: Sequence[int], mode: Mode) -> MetaTensor:
-        if tuple(size) == tuple(image.shape[1:]):
-            return cast(MetaTensor, image.clone())
-        # torch's "nearest" takes the corner of a pixel, not its centre: labels would move by half a pixel.
-        resize = Resize(tuple(size), mode="nearest-exact" if mode == "nearest" else mode)
-        with resize.trace_transform(False):
-            return cast(MetaTensor, resize(image).to(image.dtype))
+        size, mode = applied[TraceKeys.ORIG_SIZE], applied[TraceKeys.EXTRA_INFO]["mode"]
+        return meta_tensor(resample(Volume.of(data), size, mode), traced=data)
 
 
 class SquarePixelsd(MapTransform, InvertibleTransform):
@@ -75,12 +68,13 @@ class SquarePixelsd(MapTransform, InvertibleTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.resamplers = [SquarePixels(key_mode) for key_mode in ensure_tuple_rep(mode, len(self.keys))]
+        self.step = steps.SquarePixels(keys, allow_missing_keys, mode, source_key)
+        self.resamplers = [SquarePixels(key_mode) for key_mode in self.step.mode]  # type: ignore[arg-type]
         self.source_key = source_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Resample the image of each key."""
-        result, size = dict(data), square_size(data[self.source_key])
+        result, size = dict(data), square_size(Volume.of(data[self.source_key]))
         for key, resampler in self.key_iterator(result, self.resamplers):
             result[key] = resampler.resample(result[key], size)
         return result
@@ -91,13 +85,3 @@ class SquarePixelsd(MapTransform, InvertibleTransform):
         for key, resampler in self.key_iterator(result, self.resamplers):
             result[key] = resampler.inverse(result[key])
         return result
-
-
-def square_size(image: MetaTensor) -> tuple[int, ...]:
-    """Voxels along X, Y, Z of an image (C, X, Y, Z) when X and Y have the smaller of their two spacings."""
-    width, height, depth = image.shape[1:]
-    x, y = np.linalg.norm(image.affine.cpu().numpy()[:3, :2], axis=0)
-    finest = min(x, y)
-    if max(x, y) <= SQUARE * finest:
-        return width, height, depth
-    return round(width * x / finest), round(height * y / finest), depth

@@ -3,17 +3,19 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from monai.config import KeysCollection, PathLike
+from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform, Transform
 
-from protoseg.data.io.grids import LabelGrid, align_labels
+from protoseg.data.io.grids import LabelGrid
 from protoseg.data.io.pictures import write_label_picture
-from protoseg.data.io.volumes import query_id, read_image, read_labels, write_label_map
-from protoseg.data.preprocessing.padding import without_padding
+from protoseg.data.io.volumes import query_id, read_labels, write_label_map
+from protoseg.data.preprocessing import steps
+from protoseg.data.preprocessing.meta_tensors import meta_tensor
+from protoseg.data.preprocessing.steps import read_volume, transforms_key
 from protoseg.errors import input_errors_unwrapped
-from protoseg.files import to_path
-from protoseg.ops.hashing import fingerprint
+from protoseg.files import PathLike, to_path
+from protoseg.ops.volume import Volume
 
 __all__ = [
     "LoadLabels",
@@ -23,10 +25,7 @@ __all__ = [
     "Preprocessing",
     "SaveLabelMap",
     "SaveLabelMapd",
-    "transform_key",
 ]
-
-FORMAT = 2  # raise it when the code changes what a transform makes of a scan: what was stored is made again then
 
 
 class Preprocessing(Compose):
@@ -41,17 +40,12 @@ class Preprocessing(Compose):
     def __init__(self, transforms: Sequence[Callable]) -> None:
         super().__init__(transforms)
         # Now, because MONAI's transforms note in themselves what they last did.
-        self.key = fingerprint(FORMAT, self.transforms)
+        self.key = transforms_key(self.transforms)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the transforms in order."""
         with input_errors_unwrapped():
             return super().__call__(*args, **kwargs)
-
-
-def transform_key(transform: Callable) -> str:
-    """Key of a `Preprocessing`, or fingerprint of another callable as it is now, which use may change."""
-    return transform.key if isinstance(transform, Preprocessing) else fingerprint(transform)
 
 
 class LoadVolume(Transform):
@@ -65,20 +59,19 @@ class LoadVolume(Transform):
 
     def __call__(self, path: PathLike) -> MetaTensor:
         """Read the image at `path`."""
-        return _without_padding(read_image(path))
+        return meta_tensor(read_volume(path))
 
 
 class LoadVolumed(MapTransform):
     """Dictionary form of `LoadVolume`: each key's path becomes its image."""
 
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.step = steps.LoadVolume(keys, allow_missing_keys)
+
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read the image at each key's path."""
-        return {**data, **{key: _without_padding(read_image(data[key])) for key in self.key_iterator(data)}}
-
-
-def _without_padding(image: MetaTensor) -> MetaTensor:
-    """Fill padding before anything is interpolated, which would blur its edges into values that tell nothing."""
-    return MetaTensor(without_padding(image.as_tensor()), meta=image.meta)
+        return {**data, **{key: meta_tensor(read_volume(data[key])) for key in self.key_iterator(data)}}
 
 
 class LoadLabels(Transform):
@@ -92,7 +85,7 @@ class LoadLabels(Transform):
 
     def __call__(self, path: PathLike) -> MetaTensor:
         """Read the label map at `path`."""
-        return read_labels(path)
+        return meta_tensor(Volume.of(read_labels(path)))
 
 
 class LoadLabelsd(MapTransform):
@@ -113,16 +106,12 @@ class LoadLabelsd(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.image_key = image_key
-        self.label_grid = label_grid
+        self.step = steps.LoadLabels(keys, allow_missing_keys, image_key, label_grid)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read the label map at each key's path and align it."""
-        image = data[self.image_key]
-        labels = {
-            key: align_labels(read_labels(data[key], image), image, self.label_grid) for key in self.key_iterator(data)
-        }
-        return {**data, **labels}
+        read = self.step(data)
+        return {**data, **{key: meta_tensor(read[key]) for key in self.key_iterator(data)}}
 
 
 class SaveLabelMap(Transform):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from threading import Lock
+
+from filelock import FileLock
 
 from protoseg.errors import InputError
 from protoseg.files import write_json
@@ -18,7 +19,8 @@ MOST_LABELS = 254  # viewers keep 255 for themselves
 class LabelRegistry:
     """Gives every label name a value that it keeps for ever.
 
-    A viewer asks for the values once and draws by them; were they to change, it would draw a liver as a spleen.
+    A viewer asks for the values once and draws by them; were they to change, it would draw a liver as a spleen. Safe
+    between threads and between processes.
 
     Args:
         file: JSON; it is written when a new name is met.
@@ -26,7 +28,6 @@ class LabelRegistry:
 
     def __init__(self, file: str | Path) -> None:
         self.file = Path(file)
-        self._lock = Lock()
 
     def values(self, names: Iterable[str]) -> dict[str, int]:
         """Name -> value of each name, sorted by value; new names get the next values.
@@ -35,8 +36,14 @@ class LabelRegistry:
             InputError: there would be more than 254 labels.
         """
         wanted = list(dict.fromkeys(names))
-        with self._lock:
-            # Read each time: other processes of the server name labels too.
+        known = self._read()  # each time: other processes of the server name labels too
+        if not known.keys() >= set(wanted):
+            known = self._with_new(wanted)
+        return {name: value for name, value in known.items() if name in wanted}
+
+    def _with_new(self, wanted: list[str]) -> dict[str, int]:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.file.with_suffix(".lock")):
             known = self._read()
             new = [name for name in wanted if name not in known]
             if len(known) + len(new) > MOST_LABELS:
@@ -45,9 +52,8 @@ class LabelRegistry:
                     f"{MOST_LABELS} are possible. Use names that are there, or start with another folder of studies."
                 )
             known.update({name: len(known) + place for place, name in enumerate(new, start=1)})
-            if new:
-                write_json(self.file, known)
-        return {name: value for name, value in known.items() if name in wanted}
+            write_json(self.file, known)
+        return known
 
     def _read(self) -> dict[str, int]:
         try:

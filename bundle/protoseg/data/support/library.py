@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from protoseg.data.preprocessing.transforms import transform_key
+from protoseg.data.preprocessing.steps import transform_key
 from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.loading import load_support, read_support, save_support
 from protoseg.engine.feature_cache import FeatureCache

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.config import PathLike
-from monai.data import MetaTensor
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -18,14 +16,15 @@ from protoseg.data.io.datalists import is_legend
 from protoseg.data.io.grids import decode_label_names, parse_label_names
 from protoseg.data.io.in_memory import source_name
 from protoseg.data.io.volumes import read_labels
-from protoseg.data.preprocessing.planes import SLICE_AXES
-from protoseg.data.preprocessing.transforms import transform_key
+from protoseg.data.preprocessing.orientation import SLICE_AXES
+from protoseg.data.preprocessing.steps import transform_key
 from protoseg.engine.magnification import Magnification
 from protoseg.engine.slice_axes import SliceAxes
 from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet, support_from_scan
 from protoseg.errors import InputError
-from protoseg.files import replacing
+from protoseg.files import PathLike, replacing
 from protoseg.ops.hashing import fingerprint
+from protoseg.ops.volume import Volume
 
 __all__ = ["load_support", "read_support", "save_support"]
 
@@ -37,8 +36,8 @@ DETAILS = ("labels", "components", "origins", "preprocessing", "encoder", "slice
 
 
 def load_support(
-    image: PathLike | MetaTensor,
-    label: PathLike | MetaTensor,
+    image: PathLike | Volume,
+    label: PathLike | Volume,
     *,
     transform: Callable[[dict[str, Any]], Mapping[Any, Any]],
     image_size: int,
@@ -71,7 +70,11 @@ def load_support(
     names = decode_label_names(label_names)
     # The values of the file: what the crop to the body took away must not be said to be missing from it.
     meta = getattr(data["label"], "meta", {})
-    in_file = MetaTensor(meta["label_values"], meta=meta) if "label_values" in meta else read_labels(label, image)
+    in_file = (
+        Volume.at(torch.tensor(meta["label_values"]), torch.eye(4), meta)
+        if "label_values" in meta
+        else read_labels(label, image)
+    )
     labels = parse_label_names(names, in_file, drawn_in)
     chosen = names is not None and not is_legend(names)
     labels = _labels_inside(labels, data["label"], required=chosen, place=f"{drawn_in} on {scan}")

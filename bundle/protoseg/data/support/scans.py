@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from monai.config import PathLike
-from monai.data import MetaTensor
-
 from protoseg.data.support.loading import load_support
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
+from protoseg.files import PathLike
+from protoseg.ops.volume import Volume
 
 __all__ = ["SplitCases", "load_support_scans", "load_supports", "split_cases"]
 
 
-Labelled: TypeAlias = PathLike | MetaTensor | Sequence[PathLike | MetaTensor]
+Labelled: TypeAlias = PathLike | Volume | Sequence[PathLike | Volume]
 
 
 class SplitCases(NamedTuple):

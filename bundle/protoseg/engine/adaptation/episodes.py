@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from monai.transforms import Compose
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from monai.transforms import Compose
 
 __all__ = ["Episode", "LabelledSlices", "draw_episodes"]
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from monai.transforms import Compose
 from scipy.ndimage import find_objects
 from torch import Tensor
 from tqdm import tqdm
@@ -32,6 +31,9 @@ from protoseg.errors import InputError
 from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.fingerprint import tensor_digest, weights_fingerprint
 from protoseg.ops.slices import fit_slices, network_input, volume_from_slices
+
+if TYPE_CHECKING:
+    from monai.transforms import Compose
 
 __all__ = ["Adaptation", "AdaptationScope", "segment_with_adaptation"]
 

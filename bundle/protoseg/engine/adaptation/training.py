@@ -18,7 +18,7 @@ from protoseg.engine.adaptation.guard import ReverseGuard
 from protoseg.errors import InputError
 from protoseg.networks import lora
 from protoseg.networks.alpnet import ALPNet, EpisodeLoss
-from protoseg.networks.encoders import Encoder
+from protoseg.networks.encoder import Encoder
 
 __all__ = ["ShortTraining"]
 

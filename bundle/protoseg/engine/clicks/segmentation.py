@@ -52,7 +52,7 @@ class ClickSegmentation:
     taken back are undone without computing anything again. Not safe between threads.
 
     Args:
-        volume: (C, X, Y, Z), normalised, slices along Z; a `MetaTensor` tells the spacing in mm.
+        volume: (C, X, Y, Z), normalised, slices along Z; a `Placed` one tells the spacing in mm.
         network: what to look with; it is put into evaluation mode.
         labels: name -> value of what may be clicked on, in the order that `Click.label` counts.
         scan: what to know the volume by; a support slice is one scan's and one index's.

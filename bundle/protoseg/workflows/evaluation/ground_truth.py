@@ -10,6 +10,8 @@ from monai.transforms import MapTransform
 
 from protoseg.data.io.grids import LabelGrid, align_labels
 from protoseg.data.io.volumes import read_labels
+from protoseg.data.preprocessing.meta_tensors import meta_tensor
+from protoseg.ops.volume import Volume
 
 __all__ = ["ReloadGroundTruthd"]
 
@@ -30,9 +32,10 @@ class ReloadGroundTruthd(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read the file of each key's label map."""
-        prediction = data[self.prediction_key]
+        prediction = Volume.of(data[self.prediction_key])
         files = {key: data[key].meta["filename_or_obj"] for key in self.key_iterator(dict(data))}
         ground_truth = {
-            key: align_labels(read_labels(file, prediction), prediction, self.label_grid) for key, file in files.items()
+            key: meta_tensor(align_labels(read_labels(file, prediction), prediction, self.label_grid))
+            for key, file in files.items()
         }
         return {**data, **ground_truth}

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any, TypedDict, cast
 
 import numpy as np
-from monai.data import MetaTensor
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
-from protoseg.data.preprocessing.planes import OrientSlices
+from protoseg.data.preprocessing.orientation import find_orientation
 from protoseg.errors import InputError
 from protoseg.ops.components import connected_components
+from protoseg.ops.volume import Volume
 from protoseg.workflows.evaluation.diameters import largest_diameter, largest_in_plane_diameter
 
 __all__ = ["LabelStatistics", "label_statistics"]
@@ -59,7 +59,7 @@ class LabelStatistics(TypedDict):
 
 
 def label_statistics(
-    image: MetaTensor, label_map: NDArray[np.uint8], labels: Mapping[str, int]
+    image: Volume, label_map: NDArray[np.uint8], labels: Mapping[str, int]
 ) -> dict[str, LabelStatistics]:
     """Measure each label.
 
@@ -82,7 +82,7 @@ def label_statistics(
         )
     voxels = image.as_tensor().cpu().numpy()
     affine = np.asarray(image.affine, float)
-    through = int(np.flatnonzero(OrientSlices().orientation(image)[:, 0] == 2)[0])
+    through = int(np.flatnonzero(find_orientation(image)[:, 0] == 2)[0])
     boxes = find_objects(label_map)
     measured = {}
     for name, value in labels.items():

@@ -11,11 +11,11 @@ import math
 from typing import TypedDict
 
 import numpy as np
-import torch
 from monai.data.utils import affine_to_spacing
 from scipy.ndimage import find_objects
 from torch import Tensor
 
+from protoseg.ops.volume import volume_ml
 from protoseg.workflows.evaluation.overlap_metrics import OverlapMetrics, overlap_metrics
 from protoseg.workflows.evaluation.surface_metrics import SurfaceMetrics, surface_metrics
 
@@ -74,8 +74,3 @@ def measure_label(predicted: Tensor, true: Tensor, affine: Tensor, *, surfaces: 
         **(surface_metrics(predicted, true, spacing, diagonal=diagonal) if surfaces else NO_SURFACES),
         **volumes,
     }
-
-
-def volume_ml(mask: Tensor, affine: Tensor) -> float:
-    """Volume in millilitres of a mask on a grid whose affine is in mm."""
-    return float(mask.sum()) * abs(float(torch.linalg.det(affine[:3, :3].double()))) / 1000

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from monai.config import PathLike
-
-from protoseg.workflows.evaluation.case_tables import write_table
+from protoseg.files import PathLike
 from protoseg.workflows.evaluation.label_statistics import LabelStatistics
+from protoseg.workflows.reports.csv_tables import write_table
 
 __all__ = ["statistics_rows", "write_statistics_csv"]
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sized
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ignite.engine import Engine, Events
-from torch.utils.data import DataLoader
-
+from protoseg.data.io.prefetch import Batches
 from protoseg.errors import InputError
 from protoseg.moved import renamed_arguments
 from protoseg.workflows.resumable_sampler import ResumableSampler
+
+if TYPE_CHECKING:
+    from ignite.engine import Engine
 
 __all__ = ["SkipUnreadable"]
 
@@ -26,11 +27,11 @@ class SkipUnreadable(Sized):
     to make up for those left out.
 
     Args:
-        loader: of batches of one scan, in the main process.
+        loader: gives scans, or batches of one; after an error, the next.
         sampler: that the loader draws from; told of the scans that cannot be read.
     """
 
-    def __init__(self, loader: DataLoader, sampler: ResumableSampler | None = None) -> None:
+    def __init__(self, loader: Batches, sampler: ResumableSampler | None = None) -> None:
         self.loader = loader
         self.sampler = sampler
         self.failures: list[InputError] = []
@@ -58,6 +59,8 @@ class SkipUnreadable(Sized):
 
     def attach(self, engine: Engine) -> None:
         """End the epoch of `engine` with the last readable scan."""
+        from ignite.engine import Engine, Events  # who has an engine has it
+
         engine.add_event_handler(Events.DATALOADER_STOP_ITERATION, Engine.terminate_epoch)
 
     def raise_if_failed(self) -> None:

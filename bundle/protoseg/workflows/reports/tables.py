@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from monai.config import PathLike
-
 from protoseg.data.io.results import read_report, report_file
 from protoseg.data.io.volumes import query_id
+from protoseg.files import PathLike
 
 __all__ = ["read_reports", "report_table"]
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from protoseg.data.io.grids import parse_label_names
-from protoseg.data.preprocessing.planes import SLICE_AXES
+from protoseg.data.preprocessing.orientation import SLICE_AXES
 from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.library import LabelledScan
 from protoseg.engine.one_shot import OneShotSettings, segment

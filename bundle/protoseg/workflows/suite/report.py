@@ -10,7 +10,7 @@ from typing import Any
 
 from protoseg.errors import InputError
 from protoseg.files import replacing, write_json
-from protoseg.workflows.evaluation.case_tables import write_table
+from protoseg.workflows.reports.csv_tables import write_table
 from protoseg.workflows.reports.estimates import draw_estimates
 from protoseg.workflows.reports.html_page import data_uri, render_page, svg_uri
 from protoseg.workflows.suite.comparison import ROWS_FILE, RUN_FILE, EarlierRun, compare, comparison_table

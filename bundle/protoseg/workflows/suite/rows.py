@@ -10,8 +10,8 @@ from typing import Any
 
 from protoseg.engine.prediction import LabelFinding
 from protoseg.ops.components import count_components
-from protoseg.workflows.evaluation.case_tables import read_table, write_table
 from protoseg.workflows.evaluation.measures import measure_label
+from protoseg.workflows.reports.csv_tables import read_table, write_table
 from protoseg.workflows.suite.index import ScanPair, ScanSet
 from protoseg.workflows.suite.segmenter import SegmentedPair
 

@@ -20,14 +20,15 @@ from monai.utils import set_determinism
 import protoseg
 from protoseg.data.io.grids import align_labels
 from protoseg.data.io.volumes import read_labels
-from protoseg.data.preprocessing.planes import SLICE_AXES
+from protoseg.data.preprocessing.meta_tensors import meta_tensor
+from protoseg.data.preprocessing.orientation import SLICE_AXES
 from protoseg.data.preprocessing.transforms import Preprocessing
 from protoseg.engine.inferer import FINDINGS
 from protoseg.engine.prediction import LabelFinding, findings_from_json
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError, input_errors_unwrapped
+from protoseg.ops.volume import Volume, volume_ml
 from protoseg.workflows.engine_parts import open_config
-from protoseg.workflows.evaluation.measures import volume_ml
 from protoseg.workflows.invert import InvertLabelMapd
 from protoseg.workflows.suite.index import LabelledScan, ScanPair
 
@@ -113,7 +114,7 @@ class PairSegmenter:
             found=found,
             drawn=data["label"],
             predicted=predicted,
-            true=align_labels(read_labels(pair.query.label), predicted),
+            true=meta_tensor(align_labels(read_labels(pair.query.label), Volume.of(predicted))),
             findings=findings_from_json(found.meta[FINDINGS]),
             seconds=seconds,
         )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from monai.config import PathLike
 
 from protoseg.data.io.label_sources.masks import NamedMask, combine_masks
 from protoseg.errors import InputError
+from protoseg.files import PathLike
 
 __all__ = ["from_channels"]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import SimpleITK
 
 from protoseg.data.io.dicom import LPS_TO_RAS
 from protoseg.data.io.label_sources.masks import NamedLabels, NamedMask, combine_masks, unique_names
@@ -27,6 +26,8 @@ def read_slicer_segmentation(path: Path) -> NamedLabels | None:
     The values are those of the file. Where it has layers, in which several segments may have one value, they are the
     places of the segments, from 1.
     """
+    import SimpleITK  # only those who have such files should wait for it
+
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     try:

@@ -6,14 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pydicom
 
 from protoseg.data.io.dicom import dicom_files, is_dicom
-from protoseg.data.io.label_sources.dicom_seg import read_dicom_seg
 from protoseg.data.io.label_sources.mask_folder import read_mask_folder
 from protoseg.data.io.label_sources.masks import NamedLabels
 from protoseg.data.io.label_sources.one_hot import from_channels
-from protoseg.data.io.label_sources.rtstruct import read_rtstruct
 from protoseg.data.io.label_sources.slicer import read_slicer_segmentation
 from protoseg.errors import InputError
 
@@ -62,6 +59,11 @@ def _read_file(path: Path, read: Callable[[Path], NamedLabels]) -> NamedLabels:
 
 def _read_object(path: Path, image_grid: Callable[[], Grid] | None, *, alone: bool) -> NamedLabels | None:
     """Read a DICOM SEG or RTSTRUCT; None for another object, which is refused where it is `alone`, in no folder."""
+    import pydicom  # all of this takes long to import, and most labels are no DICOM objects
+
+    from protoseg.data.io.label_sources.dicom_seg import read_dicom_seg
+    from protoseg.data.io.label_sources.rtstruct import read_rtstruct
+
     try:
         dataset = pydicom.dcmread(path)
         modality = str(dataset.get("Modality", ""))

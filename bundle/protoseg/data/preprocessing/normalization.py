@@ -1,0 +1,65 @@
+"""Intensities of CT, MR and pictures on one scale."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from protoseg.data.preprocessing.modality import ModalityChoice, modality_of
+from protoseg.ops.volume import Volume
+from protoseg.ops.windows import CT_WINDOW
+
+__all__ = ["MR_UPPER_PERCENTILE", "normalize"]
+
+MR_UPPER_PERCENTILE = 99.5  # published: the top 0.5 % is cut
+LARGEST_QUANTILE = 1_000_000  # values; torch.quantile takes no more than 16 million
+
+
+def normalize(
+    image: Volume,
+    modality: ModalityChoice = "auto",
+    subtrahend: float | None = None,
+    divisor: float | None = None,
+) -> Volume:
+    """Bring an image (C, X, Y, Z) to zero mean and unit variance, as published for its modality.
+
+    CT: window [-125, 275] HU scaled to 0..255, then z-score. MR: top 0.5 % cut, scaled to 0..255, then
+    z-score. Picture: z-score of each channel. Equal to MONAI's `ScaleIntensityRange`, `ScaleIntensityRangePercentiles`
+    and `NormalizeIntensity` bit for bit.
+
+    Args:
+        image: not changed.
+        modality: "auto" tells it from the image, see `modality_of`.
+        subtrahend: mean to subtract, on the scale 0..255, such as a training fold's; the image's own if None.
+        divisor: standard deviation to divide by, on the same scale; the image's own if None.
+    """
+    kind, voxels = modality_of(image, modality), image.as_tensor().float()
+    if kind == "ct":
+        voxels = _to_bytes(voxels, *CT_WINDOW)
+    elif kind == "mr":
+        voxels = _to_bytes(voxels, _percentile(voxels, 0.0), _percentile(voxels, MR_UPPER_PERCENTILE))
+    if subtrahend is None and divisor is None:
+        scaled = torch.stack([_z_score(channel) for channel in voxels])
+    else:
+        scaled = _z_score(voxels, subtrahend, divisor)
+    return Volume.at(scaled, image.affine, image.meta)
+
+
+def _to_bytes(voxels: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
+    """Scale intensities from low..high to 0..255, and clip them."""
+    if high - low == 0.0:
+        return voxels - low
+    return ((voxels - low) / (high - low) * 255).clamp(0, 255)
+
+
+def _percentile(voxels: Tensor, percent: float) -> Tensor:
+    if voxels.numel() > LARGEST_QUANTILE:
+        return torch.as_tensor(np.percentile(voxels.cpu().numpy(), percent)).to(voxels)
+    return torch.quantile(voxels, torch.as_tensor(percent / 100).to(voxels))
+
+
+def _z_score(voxels: Tensor, mean: float | None = None, deviation: float | None = None) -> Tensor:
+    mean = voxels.mean().item() if mean is None else mean
+    deviation = voxels.std(unbiased=False).item() if deviation is None else deviation
+    return (voxels - mean) / (deviation or 1.0)

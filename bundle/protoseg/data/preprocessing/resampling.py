@@ -1,0 +1,43 @@
+"""Resampling to pixels as wide as they are high, so that the network sees anatomy in its true proportions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch.nn.functional as F
+
+from protoseg.ops.volume import Volume
+
+__all__ = ["Mode", "resample", "square_size"]
+
+SQUARE = 1.01  # ratio of the two spacings up to which pixels count as square
+
+Mode = Literal["bilinear", "nearest"]
+# torch's "nearest" takes the corner of a pixel, not its centre: labels would move by half a pixel.
+TORCH_MODES = {"bilinear": "trilinear", "nearest": "nearest-exact"}
+
+
+def square_size(image: Volume) -> tuple[int, ...]:
+    """Voxels along X, Y, Z of an image (C, X, Y, Z) when X and Y have the smaller of their two spacings.
+
+    An image whose two spacings agree within 1 % keeps its voxels.
+    """
+    width, height, depth = image.shape[1:]
+    x, y = np.linalg.norm(image.affine.cpu().numpy()[:3, :2], axis=0)
+    finest = min(x, y)
+    if max(x, y) <= SQUARE * finest:
+        return width, height, depth
+    return round(width * x / finest), round(height * y / finest), depth
+
+
+def resample(image: Volume, size: Sequence[int], mode: Mode) -> Volume:
+    """Resample an image (C, X, Y, Z) to `size` voxels along X, Y, Z, in its own type; equal to MONAI's `Resize`."""
+    before, after = tuple(image.shape[1:]), tuple(size)
+    if before == after:
+        return Volume.at(image.as_tensor().clone(), image.affine, image.meta)
+    voxels = F.interpolate(image.as_tensor().float()[None], size=after, mode=TORCH_MODES[mode])[0].to(image.dtype)
+    scale = np.diag([*(old / new for old, new in zip(before, after)), 1.0])
+    scale[:3, 3] = (np.diag(scale)[:3] - 1) / 2  # centres stay where they are
+    return Volume.at(voxels, np.asarray(image.affine, float) @ scale, image.meta)

@@ -1,0 +1,205 @@
+"""The steps of the preprocessing on cases {"image": ..., "label": ...}, which `Segmenter` takes without MONAI.
+
+The transforms that the configs name are MONAI's dictionary form of these: each holds its step, whose arguments are its
+own, and does what the step does. So there is one arithmetic, and one key, for both ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from protoseg.data.io.grids import LabelGrid, align_labels
+from protoseg.data.io.volumes import read_image, read_labels
+from protoseg.data.preprocessing.body import MARGIN, body_box, crop
+from protoseg.data.preprocessing.modality import ModalityChoice
+from protoseg.data.preprocessing.normalization import normalize
+from protoseg.data.preprocessing.orientation import SLICE_AXES, PlaneChoice, check_plane, find_orientation, turn
+from protoseg.data.preprocessing.padding import without_padding
+from protoseg.data.preprocessing.resampling import Mode, resample, square_size
+from protoseg.ops.hashing import fingerprint
+from protoseg.ops.volume import Volume
+
+__all__ = [
+    "CropBody",
+    "LoadLabels",
+    "LoadVolume",
+    "NormalizeIntensity",
+    "OrientSlices",
+    "ScanTransform",
+    "SquarePixels",
+    "Step",
+    "Steps",
+    "read_volume",
+    "transform_key",
+    "transforms_key",
+]
+
+FORMAT = 3  # raise it when the code changes what a transform makes of a scan: what was stored is made again then
+
+Case = Mapping[Any, Any]
+
+
+@runtime_checkable
+class ScanTransform(Protocol):
+    """From the files of a case to what the engine takes, with a key: `Steps`, or MONAI's `Preprocessing`."""
+
+    key: str
+    """Stands for the transforms and their parameters, in every process alike."""
+
+    transforms: Sequence[Callable[[Any], Any]]
+    """In order; the first one reads the image."""
+
+    def __call__(self, case: Any, /) -> Any:
+        """Apply the transforms in order."""
+
+
+def transform_key(transform: Callable[[Any], Any]) -> str:
+    """Key of a `ScanTransform`, or fingerprint of another callable as it is now, which use may change."""
+    return transform.key if isinstance(transform, ScanTransform) else fingerprint(transform)
+
+
+def transforms_key(transforms: Sequence[Any]) -> str:
+    """Key of transforms, in which a step and MONAI's form of it are the same."""
+    return fingerprint(FORMAT, [getattr(transform, "step", transform) for transform in transforms])
+
+
+def read_volume(path: Any) -> Volume:
+    """Read an image; padding is filled before anything is interpolated, which would blur it into values of no meaning.
+
+    The padding gets the lowest of the other values, see `without_padding`.
+    """
+    image = Volume.of(read_image(path))
+    return Volume.at(without_padding(image.as_tensor()), image.affine, image.meta)
+
+
+@dataclass
+class Step:
+    """Changes the entries of some keys.
+
+    Args:
+        keys: of the entries; one, or several.
+        allow_missing_keys: pass over a key that is not there.
+    """
+
+    keys: Any
+    allow_missing_keys: bool = False
+
+    def __post_init__(self) -> None:
+        self.keys = (self.keys,) if isinstance(self.keys, str) else tuple(self.keys)
+
+    def present(self, case: Case) -> Iterator[str]:
+        """Give the keys that are there.
+
+        Raises:
+            KeyError: one is missing and may not be.
+        """
+        for key in self.keys:
+            if key in case or not self.allow_missing_keys:
+                yield key
+
+
+@dataclass
+class LoadVolume(Step):
+    """Read the image at each key's path."""
+
+    def __call__(self, case: Case) -> dict[str, Any]:
+        """Read the images."""
+        return {**case, **{key: read_volume(case[key]) for key in self.present(case)}}
+
+
+@dataclass
+class LoadLabels(Step):
+    """Read the label map at each key's path, on the grid of the image of `image_key`; see `align_labels`."""
+
+    image_key: str = "image"
+    label_grid: LabelGrid = "affine"
+
+    def __call__(self, case: Case) -> dict[str, Any]:
+        """Read the label maps and align them."""
+        image = case[self.image_key]
+        aligned = {
+            key: align_labels(read_labels(case[key], image), image, self.label_grid) for key in self.present(case)
+        }
+        return {**case, **aligned}
+
+
+@dataclass
+class OrientSlices(Step):
+    """Turn each key's image as that of `source_key` is turned, see `find_orientation`; it takes `SLICE_AXES` out."""
+
+    plane: PlaneChoice = "auto"
+    source_key: str = "image"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_plane(self.plane)
+
+    def __call__(self, case: Case) -> dict[str, Any]:
+        """Turn the images."""
+        result = dict(case)
+        orientation = find_orientation(result[self.source_key], self.plane, result.pop(SLICE_AXES, None))
+        return {**result, **{key: turn(result[key], orientation) for key in self.present(result)}}
+
+
+@dataclass
+class CropBody(Step):
+    """Crop each key's image to the body in that of `source_key`, see `body_box`."""
+
+    source_key: str = "image"
+    margin: float = MARGIN
+    modality: ModalityChoice = "auto"
+
+    def __call__(self, case: Case) -> dict[str, Any]:
+        """Crop the images."""
+        box = body_box(case[self.source_key], self.margin, self.modality)
+        return {**case, **{key: crop(case[key], *box) for key in self.present(case)}}
+
+
+@dataclass
+class SquarePixels(Step):
+    """Resample each key's image to square pixels by the spacing of that of `source_key`; a mode for all, or for each.
+
+    A label map comes back exactly: every pixel of the coarser grid has its centre in one of the finer.
+    """
+
+    mode: Mode | Sequence[Mode] = "bilinear"
+    source_key: str = "image"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.mode = (self.mode,) * len(self.keys) if isinstance(self.mode, str) else tuple(self.mode)
+
+    def __call__(self, case: Case) -> dict[str, Any]:
+        """Resample the images."""
+        size, modes = square_size(case[self.source_key]), dict(zip(self.keys, self.mode))
+        return {**case, **{key: resample(case[key], size, modes[key]) for key in self.present(case)}}
+
+
+@dataclass
+class NormalizeIntensity(Step):
+    """Bring the intensities of each key's image to zero mean and unit variance, see `normalize`."""
+
+    modality: ModalityChoice = "auto"
+    subtrahend: float | None = None
+    divisor: float | None = None
+
+    def __call__(self, case: Case) -> dict[str, Any]:
+        """Normalize the images."""
+        arguments = self.modality, self.subtrahend, self.divisor
+        return {**case, **{key: normalize(case[key], *arguments) for key in self.present(case)}}
+
+
+class Steps:
+    """Steps in order, with a key that stands for them."""
+
+    def __init__(self, transforms: Sequence[Callable[[Any], Any]]) -> None:
+        self.transforms: Sequence[Callable[[Any], Any]] = list(transforms)
+        self.key = transforms_key(self.transforms)
+
+    def __call__(self, case: Any) -> Any:
+        """Apply the steps in order."""
+        for step in self.transforms:
+            case = step(case)
+        return case

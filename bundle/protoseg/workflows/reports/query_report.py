@@ -1,0 +1,80 @@
+"""What the engine says about each scan, as files."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from protoseg.data.io.results import report_file
+from protoseg.data.io.volumes import query_id
+from protoseg.engine.prediction import LabelFinding, describe_label
+from protoseg.engine.slice_axes import plane_of
+from protoseg.engine.support import SupportSet
+from protoseg.files import write_json
+from protoseg.moved import renamed_arguments
+from protoseg.networks.alpnet import ALPNet
+from protoseg.ops.fingerprint import tensor_digest
+from protoseg.ops.volume import Volume, volume_ml
+
+__all__ = ["report_settings", "write_report"]
+
+logger = logging.getLogger(__name__)
+
+
+def write_report(
+    output_dir: Path,
+    label_map: Tensor,
+    source: Volume,
+    findings: Mapping[str, LabelFinding],
+    labels: Mapping[str, int],
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Write what is known about a label map as `<query>_seg.json`, label by label, and log its warnings.
+
+    Args:
+        output_dir: folder of the file.
+        label_map: on the query's own voxels.
+        source: the query as it was read; its voxels are not needed.
+        findings: of the engine, by name.
+        labels: name -> value.
+        settings: of the run, see `report_settings`.
+
+    Returns:
+        What was written.
+    """
+    query = source.meta["filename_or_obj"]
+    report = {
+        name: describe_label(findings[name], value, volume_ml(label_map == value, source.affine))
+        for name, value in labels.items()
+    }
+    content = {"query": str(query), "labels": report, "settings": dict(settings)}
+    write_json(report_file(output_dir, query_id(query)), content)
+    warnings = [f"{name} {entry['warning']}" for name, entry in report.items() if entry["warning"]]
+    if warnings:
+        logger.warning("%s: %s.", query_id(query), "; ".join(warnings))
+    return content
+
+
+@renamed_arguments(choice="support_selection", components="component_filter")
+def report_settings(network: ALPNet, support: SupportSet, **options: Any) -> dict[str, Any]:
+    """What label maps depend on besides their images, as JSON; fingerprints stand for masks and weights.
+
+    Args:
+        network: that segments.
+        support: of all queries.
+        **options: to be told as they are.
+    """
+    return {
+        "support": sorted({query_id(origin.scan) for origin in support.origins}),
+        "support_labels": dict(support.labels),
+        "support_masks": tensor_digest(support.masks).hex(),
+        "preprocessing": support.preprocessing,
+        "plane": plane_of(support.slice_axes),
+        "weights": network.encoding_fingerprint(),
+        **json.loads(json.dumps(options)),
+    }
