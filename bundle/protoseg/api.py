@@ -49,7 +49,7 @@ class Segmenter:
 
     def __init__(self, parts: EngineParts, *, feature_cache_mb: int = 1024) -> None:
         self.parts = parts
-        self.cache = FeatureCache(feature_cache_mb * MEBIBYTE)
+        self.encoder = parts.encoder(FeatureCache(feature_cache_mb * MEBIBYTE))
         self.support: SupportSet | None = None
 
     @classmethod
@@ -118,10 +118,10 @@ class Segmenter:
             image_source(image, name),
             label_source(labels, f"labels of {name}"),
             transform=self.parts.preprocessing,
-            image_size=self.parts.image_size,
+            image_size=self.encoder.image_size,
             label_names=names,
             slices=slices,
-            adjacent_slices=self.parts.adjacent_slices,
+            adjacent_slices=self.encoder.adjacent_slices,
             magnification=self.parts.magnification,
             slice_axes=taken.slice_axes if taken else None,
         )
@@ -159,8 +159,8 @@ class Segmenter:
         """
         support = self._served()
         scan = self._prepare(image, name)
-        prediction = self.parts.segment(scan.image, support, self.cache)
-        return Segmentation.of(prediction, scan, support.labels, self.parts.network.encoding_fingerprint())
+        prediction = self.parts.segment(scan.image, support, self.encoder)
+        return Segmentation.of(prediction, scan, support.labels, self.encoder.fingerprint())
 
     def session(self, image: Source, *, labels: Sequence[str] = (), name: str | None = None) -> Session:
         """Begin to click on a scan; what serves is found in it, too.
@@ -173,7 +173,7 @@ class Segmenter:
         Raises:
             InputError: the image cannot be read, or there are no labels.
         """
-        return Session(self.parts, self._prepare(image, name), self.cache, support=self.support, labels=labels)
+        return Session(self.parts, self._prepare(image, name), self.encoder, support=self.support, labels=labels)
 
     def _prepare(self, image: Source, name: str | None) -> PreparedScan:
         axes = self.support.slice_axes if self.support else None

@@ -11,7 +11,7 @@ from protoseg.data.prepared_scan import PreparedScan
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.clicks.segmentation import ClickSegmentation
 from protoseg.engine.clicks.slice_segmenter import SliceSegmenter
-from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.segmentation import Segmentation
@@ -28,7 +28,7 @@ class Session:
     Args:
         parts: network, and how to segment.
         scan: to be clicked on.
-        cache: of features.
+        encoder: of slices.
         support: what serves from other scans; its labels are found, too.
         labels: names that may be clicked on beside those of the support.
         slice_segmenter: what makes masks from clicks; by the network's features when left out.
@@ -41,7 +41,7 @@ class Session:
         self,
         parts: EngineParts,
         scan: PreparedScan,
-        cache: FeatureCache,
+        encoder: SliceEncoder,
         *,
         support: SupportSet | None = None,
         labels: Sequence[str] = (),
@@ -54,16 +54,14 @@ class Session:
         if not self.labels:
             raise InputError("There is nothing to click on: name labels, or add a labelled scan before.")
         self.scan = scan
-        self._weights = parts.network.encoding_fingerprint()
+        self._weights = encoder.fingerprint()
         self._clicks: list[Click] = []
         self._segmentation = ClickSegmentation(
             scan.image,
-            parts.network,
+            encoder,
             labels=self.labels,
             scan=str(scan.source.meta["filename_or_obj"]),
-            image_size=parts.image_size,
             support=support,
-            cache=cache,
             settings=parts.settings,
             refiner=parts.refiner,
             slice_segmenter=slice_segmenter,

@@ -54,19 +54,16 @@ class ClickSessions:
             labelled: what was labelled before; perhaps nothing.
             settings: how to segment.
         """
-        network = self.engine.network()
-        weights = network.encoding_fingerprint()
-        key = (client, image, scan.key, tuple(labels.items()), labelled.key, settings, weights)
+        encoder = self.engine.encoder()
+        key = (client, image, scan.key, tuple(labels.items()), labelled.key, settings, encoder.fingerprint())
         with self._lock:
             if key not in self._sessions:
                 segmentation = ClickSegmentation(
                     scan.image,
-                    network,
+                    encoder,
                     labels=labels,
                     scan=image,
-                    image_size=self.engine.image_size,
                     support=labelled.support,
-                    cache=self.engine.cache,
                     settings=settings,
                     refiner=self.engine.refiner,
                     slice_segmenter=self.engine.slice_segmenter,

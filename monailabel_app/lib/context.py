@@ -34,7 +34,7 @@ class Context:
 
     def labelled(self) -> LibraryState:
         """The support of all of them."""
-        return self.library.update(self.scans(), self.engine.network(), self.engine.cache)
+        return self.library.update(self.scans(), self.engine.encoder())
 
     def support(self) -> LibraryState:
         """The same, where there has to be a support.

@@ -20,8 +20,8 @@ from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.prediction import Prediction
 from protoseg.engine.refiners.sam import SamRefiner
 from protoseg.engine.slice_axes import SliceAxes, same_plane, slice_axes
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.errors import InputError
-from protoseg.networks.alpnet import ALPNet
 from protoseg.networks.weights import load_weights
 from protoseg.ops.hashing import source_state
 from protoseg.ops.lru import LRUCache
@@ -60,40 +60,39 @@ class Engine:
     def __init__(self, options: Options, folder: Path) -> None:
         self.config = open_config(options.files, **options.overrides)
         self.parts = open_parts(self.config)
-        self.image_size, self.settings, self.refiner = self.parts.image_size, self.parts.settings, self.parts.refiner
-        self._as_configured = self.parts.network
-        self.cache = FeatureCache(options.feature_cache_mb * 2**20)
+        self.settings, self.refiner = self.parts.settings, self.parts.refiner
+        self._as_configured = self.parts.encoder(FeatureCache(options.feature_cache_mb * 2**20))
         self.slice_segmenter: SliceSegmenter | None = None
         if isinstance(self.refiner, SamRefiner):
-            self.refiner.cache = self.cache  # one for all
+            self.refiner.cache = self._as_configured.cache  # one for all
             if not self.refiner.sam.boxes_only:  # MedSAM takes no clicks
                 self.slice_segmenter = SamSliceSegmenter(self.refiner)
         self._scans = LRUCache(options.scan_cache_mb * 2**20)
         self._segmented = LRUCache(SEGMENTED_BYTES)
         # Of the weights it started from, so that other ones of `--conf weights` begin afresh.
-        self.adapted_weights = folder / "weights" / f"{self._as_configured.encoding_fingerprint()}.pt"
-        self._network = self._as_configured
+        self.adapted_weights = folder / "weights" / f"{self._as_configured.fingerprint()}.pt"
+        self._encoder = self._as_configured
         self._loaded: Any = []
         self._lock = Lock()
 
-    def network(self) -> ALPNet:
-        """The network with the newest complete weights. Keep it for a whole request: the next call may give another."""
+    def encoder(self) -> SliceEncoder:
+        """The encoder of the newest complete weights. Keep it for a whole request: the next call may give another."""
         state = source_state(self.adapted_weights)
         with self._lock:
             if state != self._loaded:
                 self._loaded = state
-                self._network = self._adapted() if state else self._as_configured
-            return self._network
+                self._encoder = self._adapted() if state else self._as_configured
+            return self._encoder
 
-    def _adapted(self) -> ALPNet:
-        network = copy.deepcopy(self._as_configured)  # requests that are running keep the one they have
+    def _adapted(self) -> SliceEncoder:
+        network = copy.deepcopy(self._as_configured.network)  # requests that are running keep the one they have
         try:
             load_weights(network, self.adapted_weights)
         except InputError as error:
             logger.error("Adapted weights are not used. %s", error)
-            return self._network
+            return self._encoder
         logger.info("Using the weights %s", self.adapted_weights)
-        return network
+        return self._as_configured.of_network(network)
 
     def scan(self, path: str | Path, axes: SliceAxes | None = None) -> Scan:
         """Read and prepare a scan, or take the one that is still in memory.
@@ -132,12 +131,12 @@ class Engine:
             settings: how.
             refined: let the refiner bring the borders to the edges, if there is one.
         """
-        network, support = self.network(), labelled.support
+        encoder, support = self.encoder(), labelled.support
         refiner = self.refiner if refined else None
         assert support is not None
 
         def make() -> _Segmented:
-            return _Segmented(segment(scan.image, support, network, settings, self.cache, refiner=refiner))
+            return _Segmented(segment(scan.image, support, encoder, settings, refiner=refiner))
 
-        key = (scan.key, labelled.key, settings, network.encoding_fingerprint(), refiner is None)
+        key = (scan.key, labelled.key, settings, encoder.fingerprint(), refiner is None)
         return self._segmented.get(key, make).prediction

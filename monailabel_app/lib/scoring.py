@@ -97,8 +97,7 @@ class Novelty(_Score):
 
     def _basis(self, path: str) -> str | None:
         labelled = [source_state(other) for other in self._covering()]
-        network = self.context.engine.network()
-        return fingerprint(source_state(path), labelled, network.encoding_fingerprint())
+        return fingerprint(source_state(path), labelled, self.context.engine.encoder().fingerprint())
 
     def _covering(self) -> Iterator[str]:
         """Labelled images; as long as there is none, all of them, so that the most typical one comes first."""
@@ -124,9 +123,9 @@ class Novelty(_Score):
             return []
 
     def _descriptors(self, path: str) -> torch.Tensor:
-        engine, network = self.context.engine, self.context.engine.network()
+        engine, encoder = self.context.engine, self.context.engine.encoder()
 
         def look() -> torch.Tensor:
-            return scan_descriptors(engine.scan(path).image, network, engine.cache, size=engine.image_size)
+            return scan_descriptors(engine.scan(path).image, encoder)
 
-        return self._known.get((network.encoding_fingerprint(), *source_state(path)), look)
+        return self._known.get((encoder.fingerprint(), *source_state(path)), look)

@@ -21,6 +21,7 @@ from benchmarks.memory import peak_memory_gib
 from protoseg import bundle_root
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings, segment
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet, support_from_scan
 from protoseg.files import write_json
 from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
@@ -152,7 +153,12 @@ class Benchmark:
     def _segment(self, support: SupportSet, cache: FeatureCache | None = None, repeats: int = 1) -> None:
         # Noise of its own in each repeat, or the cache would know the slices.
         volume = torch.cat([self.volume + 1e-3 * index for index in range(repeats)], dim=-1)
-        segment(volume, support, self.network, OneShotSettings(batch_size=BATCH), cache)
+        segment(
+            volume,
+            support,
+            SliceEncoder(self.network, self.size, cache or FeatureCache()),
+            OneShotSettings(batch_size=BATCH),
+        )
 
     def _bare(self, images: torch.Tensor) -> None:
         """The encoder over slices that are ready for it, in the engine's batches."""

@@ -42,4 +42,4 @@ def scan(shift=0):
 
 
 def arguments(**others):
-    return {"labels": LABELS, "scan": "a", "image_size": SIZE, **others}
+    return {"labels": LABELS, "scan": "a", **others}

@@ -19,6 +19,7 @@ from protoseg.engine.adaptation.training import ShortTraining
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import segment
 from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation, Refiner
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet, support_from_scan
 from protoseg.errors import InputError
 from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
@@ -89,7 +90,7 @@ def test_the_network_is_left_as_it_was(scope: str, tuning: str) -> None:
     net.encoder.mix.weight.requires_grad_(False)
     before, random = copy.deepcopy(net.state_dict()), torch.get_rng_state()
     support, (image, _) = support_of(*scene()), scene(1)
-    segment_with_adaptation(image, support, net, adaptation=adaptation(scope, tuning=tuning))
+    segment_with_adaptation(image, support, SliceEncoder(net, SIZE), adaptation=adaptation(scope, tuning=tuning))
     assert list(net.state_dict()) == list(before)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert not any(module.training for module in net.modules())
@@ -117,10 +118,10 @@ def test_one_seed_gives_one_network() -> None:
 def test_the_support_is_learned_once() -> None:
     support, cache, learner = support_of(*scene()), FeatureCache(), adaptation("support")
     net = network()
-    first = segment_with_adaptation(scene(1)[0], support, net, cache=cache, adaptation=learner)
+    first = segment_with_adaptation(scene(1)[0], support, SliceEncoder(net, SIZE, cache), adaptation=learner)
     adapted, misses = learner.to_support(net, support), cache.misses
     equal = support_of(*scene())
-    again = segment_with_adaptation(scene(1)[0], equal, net, cache=cache, adaptation=learner)
+    again = segment_with_adaptation(scene(1)[0], equal, SliceEncoder(net, SIZE, cache), adaptation=learner)
     assert learner.to_support(net, equal) is adapted
     assert cache.misses == misses, "the adapted network's features are found again"
     assert (again.label_map == first.label_map).all()
@@ -130,12 +131,12 @@ def test_the_support_is_learned_once() -> None:
 def test_weights_of_other_volumes_leave_nothing_in_the_cache() -> None:
     support, net, image = support_of(*scene()), network(), scene(1)[0]
     cache = FeatureCache()
-    before = segment(image, support, net, cache=cache)
+    before = segment(image, support, SliceEncoder(net, SIZE, cache))
     kept = cache.nbytes
     for scope in ("slice", "volume"):
-        segment_with_adaptation(image, support, net, cache=cache, adaptation=adaptation(scope))
+        segment_with_adaptation(image, support, SliceEncoder(net, SIZE, cache), adaptation=adaptation(scope))
     assert cache.nbytes == kept
-    assert (segment(image, support, net, cache=cache).label_map == before.label_map).all()
+    assert (segment(image, support, SliceEncoder(net, SIZE, cache)).label_map == before.label_map).all()
 
 
 @pytest.mark.parametrize("scope", ["slice", "volume", "support"])
@@ -145,9 +146,9 @@ def test_a_little_adaptation_keeps_what_was_found(scope: str) -> None:
     support, net = support_of(*scene(), adjacent_slices=True), network(slice_adapter=SliceAdapter(layers=1))
     learner = adaptation(scope, steps=5, optimizer=partial(torch.optim.SGD, lr=0.001, momentum=0.9))
     with torch.no_grad():
-        found = segment_with_adaptation(image, support, net, adaptation=learner)
+        found = segment_with_adaptation(image, support, SliceEncoder(net, SIZE), adaptation=learner)
     assert dice(found.label_map, labels) == pytest.approx(
-        dice(segment(image, support, net).label_map, labels), abs=0.03
+        dice(segment(image, support, SliceEncoder(net, SIZE)).label_map, labels), abs=0.03
     )
     assert found.findings["disc"].confidence > 0.5
 
@@ -163,7 +164,9 @@ class Seen(Refiner):
 @pytest.mark.parametrize("scope", ["slice", "volume", "support"])
 def test_the_refinement_begins_where_the_adaptation_ends(scope: str) -> None:
     seen, support = Seen(), support_of(*scene())
-    found = segment_with_adaptation(scene(1)[0], support, network(), adaptation=adaptation(scope), refiner=seen)
+    found = segment_with_adaptation(
+        scene(1)[0], support, SliceEncoder(network(), SIZE), adaptation=adaptation(scope), refiner=seen
+    )
     values = torch.tensor([0, *support.labels.values()])
     assert (values[torch.from_numpy(seen.label_map).long()].numpy() == found.label_map).all()
 
@@ -171,7 +174,9 @@ def test_the_refinement_begins_where_the_adaptation_ends(scope: str) -> None:
 @pytest.mark.parametrize("scope", ["slice", "volume"])
 def test_nothing_found_is_nothing_to_learn_from(scope: str) -> None:
     empty = torch.zeros_like(scene()[0])
-    found = segment_with_adaptation(empty, support_of(*scene()), network(), adaptation=adaptation(scope))
+    found = segment_with_adaptation(
+        empty, support_of(*scene()), SliceEncoder(network(), SIZE), adaptation=adaptation(scope)
+    )
     assert not found.label_map.any()
 
 
@@ -210,12 +215,12 @@ def test_a_guard_keeps_wrong_labels_from_doing_harm(how: str) -> None:
     for seed in (1, 2):
         image, labels = scene(seed)
         images = network_input(axial_slices(image), [1, 2, 3, 4], size=SIZE, adjacent=False)
-        found = segment(image, support, net).label_map
+        found = segment(image, support, SliceEncoder(net, SIZE)).label_map
         numbered = torch.from_numpy((found == 7) + 2 * (found == 3)).to(torch.uint8)[1:5]
         wrong = LabelledSlices(images, corrupted(numbered, how))
         for guard in (None, ReverseGuard(net, images, support)):
             adapted = learner.to_slices(net, wrong, guard)
-            loss = dice(found, labels) - dice(segment(image, support, adapted).label_map, labels)
+            loss = dice(found, labels) - dice(segment(image, support, SliceEncoder(adapted, SIZE)).label_map, labels)
             lost.setdefault(guard is not None, []).append(loss)
     assert max(lost[True]) <= 0.01
     assert max(lost[False]) > 0.01

@@ -10,6 +10,7 @@ from protoseg.engine.clicks.scribbles import BACKGROUND_SCRIBBLE, segment_from_s
 from protoseg.engine.clicks.segmentation import ClickSegmentation, segment_from_clicks
 from protoseg.engine.clicks.simulation import next_click
 from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SliceOrigin, support_from_scan
 from protoseg.errors import InputError
 from protoseg.workflows.studies.clicks import click_figures, study_clicks
@@ -22,7 +23,7 @@ def dice(prediction, ground_truth, name):
 
 def test_one_click_finds_the_organ_and_stops_where_it_ends():
     volume, ground_truth = scan()
-    prediction = segment_from_clicks(volume, [Click(5, 22, 20)], network(), **arguments())
+    prediction = segment_from_clicks(volume, [Click(5, 22, 20)], SliceEncoder(network(), SIZE), **arguments())
     assert dice(prediction, ground_truth, "ball") > 0.85
     assert not prediction.label_map[[0, 1, 9]].any(), "an empty slice stays empty"
     assert not prediction.label_map[:, :, 40:].any(), "the look-alike is not connected to what was clicked on"
@@ -34,7 +35,7 @@ def test_one_click_finds_the_organ_and_stops_where_it_ends():
 def test_two_labels_at_once():
     volume, ground_truth = scan()
     clicks = [Click(5, 22, 20), Click(5, 50, 30, True, 2)]
-    prediction = segment_from_clicks(volume, clicks, network(), **arguments())
+    prediction = segment_from_clicks(volume, clicks, SliceEncoder(network(), SIZE), **arguments())
     assert dice(prediction, ground_truth, "ball") > 0.85
     assert dice(prediction, ground_truth, "rod") > 0.9
     assert list(prediction.findings) == ["ball", "rod"]
@@ -45,7 +46,7 @@ def test_a_correction_makes_the_result_better_and_every_click_is_honoured():
     both = np.where(ground_truth == 5, 5, 0)
     both[:, 15:30, 45:60] = np.where(np.asarray(volume)[0].transpose(2, 1, 0)[:, 15:30, 45:60] == 1, 5, 0)
     clicks, scores = [], []
-    session = ClickSegmentation(volume, network(), **arguments())
+    session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments())
     found = np.zeros(ground_truth.shape, bool)
     for _ in range(4):
         clicks.append(next_click(both == 5, found))
@@ -60,7 +61,7 @@ def test_a_correction_makes_the_result_better_and_every_click_is_honoured():
 
 def test_a_negative_click_takes_away_and_beside_the_label_changes_nothing():
     volume, _ = scan()
-    session = ClickSegmentation(volume, network(), **arguments())
+    session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments())
     first = session.segment([Click(5, 22, 20)]).label_map
     beside = session.segment([Click(5, 22, 20), Click(6, 2, 2, False)]).label_map
     np.testing.assert_array_equal(first, beside)
@@ -78,17 +79,17 @@ def test_clicks_one_by_one_give_what_all_at_once_give():
         Click(3, 22, 20),
         Click(8, 50, 30, False),
     ]
-    session = ClickSegmentation(volume, network(), **arguments())
+    session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments())
     for count in range(1, 1 + len(clicks)):
         step = session.segment(clicks[:count])
-    together = segment_from_clicks(volume, clicks, network(), **arguments())
+    together = segment_from_clicks(volume, clicks, SliceEncoder(network(), SIZE), **arguments())
     np.testing.assert_array_equal(step.label_map, together.label_map)
     assert step.findings == together.findings
 
 
 def test_clicks_can_be_taken_back_and_contradicted():
     volume, _ = scan()
-    session = ClickSegmentation(volume, network(), **arguments())
+    session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments())
     one = session.segment([Click(5, 22, 20)]).label_map
     session.segment([Click(5, 22, 20), Click(5, 22, 52)])
     np.testing.assert_array_equal(session.segment([Click(5, 22, 20)]).label_map, one)
@@ -101,7 +102,7 @@ def test_clicks_can_be_taken_back_and_contradicted():
 def test_a_volume_is_encoded_once():
     volume, _ = scan()
     cache = FeatureCache()
-    session = ClickSegmentation(volume, network(), **arguments(cache=cache))
+    session = ClickSegmentation(volume, SliceEncoder(network(), SIZE, cache), **arguments())
     session.segment([Click(5, 22, 20)])
     encoded = cache.misses
     session.segment([Click(5, 22, 20), Click(3, 22, 20), Click(5, 50, 30, True, 2)])
@@ -113,7 +114,7 @@ def test_clicks_correct_what_another_scan_tells_of():
     other, other_ground_truth = scan(shift=4)
     drawn = torch.from_numpy(other_ground_truth.astype(np.int16)).permute(2, 1, 0)[None]
     support = support_from_scan(other, drawn, LABELS, scan="b", image_size=SIZE)
-    session = ClickSegmentation(volume, network(), **arguments(support=support))
+    session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments(support=support))
     before = session.segment([])
     assert dice(before, ground_truth, "rod") > 0.8
     after = session.segment([Click(5, 22, 52, False), Click(5, 22, 20)])
@@ -134,7 +135,12 @@ def test_another_slice_segmenter_can_make_the_masks():
         return mask
 
     clicks = [Click(5, 22, 20), Click(5, 24, 24, False), Click(5, 40, 40)]
-    found = segment_from_clicks(volume, clicks, network(), **arguments(slice_segmenter=square)).label_map[5] == 5
+    found = (
+        segment_from_clicks(
+            volume, clicks, SliceEncoder(network(), SIZE), **arguments(slice_segmenter=square)
+        ).label_map[5]
+        == 5
+    )
     assert asked == [
         (5, [(22, 20)], [], (3.0, 3.0), False),
         (5, [(22, 20)], [(24, 24)], (3.0, 3.0), True),
@@ -159,7 +165,7 @@ def test_another_slice_segmenter_can_make_the_masks():
 def test_clicks_that_cannot_be_used_are_refused(clicks, message):
     volume, _ = scan()
     with pytest.raises(InputError, match=message):
-        segment_from_clicks(volume, clicks, network(), **arguments())
+        segment_from_clicks(volume, clicks, SliceEncoder(network(), SIZE), **arguments())
 
 
 def test_scribbles_are_seeds():
@@ -169,7 +175,7 @@ def test_scribbles_are_seeds():
     scribbles[4, 50, 26:34] = 2
     scribbles[5, 10:40, 40] = BACKGROUND_SCRIBBLE
     scribbles[8, 2, 2] = BACKGROUND_SCRIBBLE
-    prediction = segment_from_scribbles(volume, scribbles, network(), **arguments())
+    prediction = segment_from_scribbles(volume, scribbles, SliceEncoder(network(), SIZE), **arguments())
     assert dice(prediction, ground_truth, "ball") > 0.85
     assert dice(prediction, ground_truth, "rod") > 0.7
     values = np.array([0, *LABELS.values()])
@@ -183,17 +189,21 @@ def test_scribbles_that_cannot_be_used_are_refused():
     with pytest.raises(
         InputError, match=r"are \(10, 64, 63\), but the volume's slices, rows and columns are \(10, 64, 64"
     ):
-        segment_from_scribbles(volume, np.zeros((10, 64, 63), np.uint8), network(), **arguments())
+        segment_from_scribbles(volume, np.zeros((10, 64, 63), np.uint8), SliceEncoder(network(), SIZE), **arguments())
     with pytest.raises(InputError, match="hold the value 7"):
-        segment_from_scribbles(volume, np.full(ground_truth.shape, 7, np.uint8), network(), **arguments())
+        segment_from_scribbles(
+            volume, np.full(ground_truth.shape, 7, np.uint8), SliceEncoder(network(), SIZE), **arguments()
+        )
     with pytest.raises(InputError, match="Nothing is clicked on yet"):
-        segment_from_scribbles(volume, np.zeros(ground_truth.shape, np.uint8), network(), **arguments())
+        segment_from_scribbles(
+            volume, np.zeros(ground_truth.shape, np.uint8), SliceEncoder(network(), SIZE), **arguments()
+        )
 
 
 def test_the_study_tells_of_every_click():
     volume, ground_truth = scan()
     drawn = torch.from_numpy(ground_truth.astype(np.int16)).permute(2, 1, 0)[None]
-    rows = list(study_clicks(volume, drawn, {**LABELS, "absent": 3}, network(), scan="a", clicks=2, image_size=SIZE))
+    rows = list(study_clicks(volume, drawn, {**LABELS, "absent": 3}, SliceEncoder(network(), SIZE), scan="a", clicks=2))
     assert [row[:3] for row in rows if row.label == "ball"] == [("a", "ball", 1), ("a", "ball", 2)]
     assert all(row.dice > 0.8 and row.seconds > 0 for row in rows)
     assert not [row for row in rows if row.label == "absent"]

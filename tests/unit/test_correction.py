@@ -5,12 +5,13 @@ from shades_of_grey import LABELS, SIZE, arguments, network, scan
 
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.clicks.segmentation import ClickSegmentation
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.ops.components import connected_components
 
 
 def test_a_click_that_the_segmentation_agrees_with_changes_nothing():
     volume, _ = scan()
-    session = ClickSegmentation(volume, network(), **arguments())
+    session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments())
     clicks = [Click(5, 22, 20)]
     first = session.segment(clicks).label_map
     for further in (Click(6, 22, 20), Click(5, 24, 22), Click(5, 22, 52, False), Click(1, 50, 30, False)):
@@ -22,7 +23,7 @@ def test_a_click_that_the_segmentation_agrees_with_changes_nothing():
 @given(st.integers(0, 9), st.integers(0, SIZE - 1), st.integers(0, SIZE - 1), st.booleans())
 def test_a_correction_is_connected_to_its_click_and_goes_one_way(index, row, column, positive):
     volume, _ = scan()
-    session = ClickSegmentation(volume, network(), **arguments())
+    session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments())
     clicks = [Click(5, 22, 20), Click(5, 50, 30, True, 2)]
     before = session.segment(clicks).label_map
     after = session.segment([*clicks, Click(index, row, column, positive)]).label_map
@@ -41,7 +42,7 @@ def test_a_correction_is_connected_to_its_click_and_goes_one_way(index, row, col
 
 def test_a_correction_keeps_near_the_border_that_it_touches():
     volume, _ = scan()
-    session = ClickSegmentation(volume, network(), **arguments())
+    session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments())
     before = session.segment([Click(5, 22, 20)]).label_map > 0
     column = int(np.flatnonzero(before[4, 22])[-1])
     after = session.segment([Click(5, 22, 20), Click(4, 22, column - 1, False)]).label_map > 0
@@ -53,7 +54,7 @@ def test_a_correction_keeps_near_the_border_that_it_touches():
 def test_a_click_inside_a_missed_part_brings_that_part():
     volume, _ = scan()
     image = np.asarray(volume)[0].transpose(2, 1, 0)
-    session = ClickSegmentation(volume, network(), **arguments())
+    session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments())
     before = session.segment([Click(5, 22, 20)]).label_map
     after = session.segment([Click(5, 22, 20), Click(5, 22, 52)]).label_map
     missed = (image == 1) & (np.arange(SIZE) > 40)
@@ -64,7 +65,7 @@ def test_a_click_inside_a_missed_part_brings_that_part():
 
 def test_a_click_on_another_label_takes_the_place_that_it_is_about():
     volume, _ = scan()
-    session = ClickSegmentation(volume, network(), **arguments())
+    session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments())
     clicks = [Click(5, 22, 20), Click(5, 50, 30, True, 2), Click(5, 22, 52)]
     both = session.segment(clicks).label_map
     moved = session.segment([*clicks, Click(5, 22, 52, True, 2)]).label_map

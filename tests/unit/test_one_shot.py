@@ -15,6 +15,7 @@ from protoseg.engine.one_shot import OneShotSettings, finish, match, segment
 from protoseg.engine.prediction import findings_from_json
 from protoseg.engine.refiners.refiner import RefinedSegmentation, Refiner
 from protoseg.engine.slice_axes import GUESSED
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import support_from_scan
 from protoseg.errors import InputError
 from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
@@ -70,7 +71,9 @@ def dice(prediction, labels, value):
 def test_one_labelled_slice_finds_the_rest(matching, support_selection):
     image, labels = scene()
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
-    found = segment(image, support, network(matching), OneShotSettings(support_selection=support_selection))
+    found = segment(
+        image, support, SliceEncoder(network(matching), SIZE), OneShotSettings(support_selection=support_selection)
+    )
     assert dice(found.label_map, labels, 3) > 0.9
     assert dice(found.label_map, labels, 7) > 0.85
     assert not found.label_map[[0, 5]].any(), "an empty slice stays empty"
@@ -80,7 +83,7 @@ def test_one_labelled_slice_finds_the_rest(matching, support_selection):
 def test_the_label_map_lies_on_a_grid_that_is_not_square():
     image, labels = scene(width=48, height=36)
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
-    found = segment(image, support, network())
+    found = segment(image, support, SliceEncoder(network(), SIZE))
     assert found.label_map.shape == (6, 36, 48)
     assert dice(found.label_map, labels, 3) > 0.8
 
@@ -104,12 +107,17 @@ def test_neither_batch_size_nor_cache_change_a_bit(encoder, batch_size, support_
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
     torch.manual_seed(0)
     net = ALPNet(encoder=ENCODERS[encoder](), matching=KernelMatching())
-    expected = segment(image, support, net, OneShotSettings(batch_size=3, support_selection=support_selection))
+    expected = segment(
+        image, support, SliceEncoder(net, SIZE), OneShotSettings(batch_size=3, support_selection=support_selection)
+    )
     cache = FeatureCache(room)
     if warm:
-        segment(image[..., 1:4], support, net, cache=cache)
+        segment(image[..., 1:4], support, SliceEncoder(net, SIZE, cache))
     found = segment(
-        image, support, net, OneShotSettings(batch_size=batch_size, support_selection=support_selection), cache
+        image,
+        support,
+        SliceEncoder(net, SIZE, cache),
+        OneShotSettings(batch_size=batch_size, support_selection=support_selection),
     )
     assert (found.label_map == expected.label_map).all()
     assert found.findings == expected.findings
@@ -118,9 +126,15 @@ def test_neither_batch_size_nor_cache_change_a_bit(encoder, batch_size, support_
 def test_a_second_label_costs_no_encoding():
     image, labels = scene()
     cache, net = FeatureCache(), network()
-    segment(image, support_from_scan(image, labels, {"disc": 7}, scan="a", image_size=SIZE), net, cache=cache)
+    segment(
+        image, support_from_scan(image, labels, {"disc": 7}, scan="a", image_size=SIZE), SliceEncoder(net, SIZE, cache)
+    )
     misses = cache.misses
-    segment(image, support_from_scan(image, labels, {"square": 3}, scan="a", image_size=SIZE), net, cache=cache)
+    segment(
+        image,
+        support_from_scan(image, labels, {"square": 3}, scan="a", image_size=SIZE),
+        SliceEncoder(net, SIZE, cache),
+    )
     assert cache.misses == misses
 
 
@@ -132,7 +146,7 @@ def test_each_slice_is_served_by_the_support_that_looks_like_it():
         support_from_scan(inverted, labels, LABELS, scan="b", image_size=SIZE)
     )
     for scan, volume in (("a", image), ("b", inverted)):
-        found = segment(volume, support, network())
+        found = segment(volume, support, SliceEncoder(network(), SIZE))
         assert dice(found.label_map, labels, 3) > 0.85
         assert {finding.support_slice.scan for finding in found.findings.values()} == {scan}
 
@@ -143,10 +157,13 @@ def test_a_volume_of_inverted_grey_values_is_found_too():
     net.encoder.centres.data.sub_(0.5)
     image[labels == 7], image[labels == 0] = 0.6, 0.2  # no shade is the negative of another
     support = support_from_scan(image - 0.5, labels, LABELS, scan="a", image_size=SIZE, slices=[2])
-    plain, inverted = segment(image - 0.5, support, net), segment(0.5 - image, support, net)
+    plain, inverted = (
+        segment(image - 0.5, support, SliceEncoder(net, SIZE)),
+        segment(0.5 - image, support, SliceEncoder(net, SIZE)),
+    )
     assert dice(plain.label_map, labels, 7) > 0.85
     np.testing.assert_array_equal(inverted.label_map, plain.label_map)
-    kept = segment(0.5 - image, support, net, OneShotSettings(contrast="as_is"))
+    kept = segment(0.5 - image, support, SliceEncoder(net, SIZE), OneShotSettings(contrast="as_is"))
     assert dice(kept.label_map, labels, 3) < 0.2
 
 
@@ -157,7 +174,7 @@ def test_only_grey_values_are_tried_inverted(channels, tried):
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
     caches = {contrast: FeatureCache() for contrast in ("auto", "as_is")}
     for contrast, cache in caches.items():
-        segment(image, support, network(), OneShotSettings(contrast=contrast), cache)
+        segment(image, support, SliceEncoder(network(), SIZE, cache), OneShotSettings(contrast=contrast))
     assert (caches["auto"].misses > caches["as_is"].misses) == tried
 
 
@@ -165,14 +182,14 @@ def test_adjacent_slices_reach_the_encoder():
     image, labels = scene()
     net = ALPNet(encoder=Shades(), slice_adapter=SliceAdapter(layers=1), matching=KernelMatching())
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE, adjacent_slices=True)
-    assert dice(segment(image, support, net).label_map, labels, 3) > 0.9
+    assert dice(segment(image, support, SliceEncoder(net, SIZE)).label_map, labels, 3) > 0.9
 
 
 @pytest.mark.parametrize(("rule", "parts"), [("support", 2), ("one", 1), ("none", 2)])
 def test_components_follow_the_rule(rule, parts):
     image, labels = scene(discs=2)
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
-    found = segment(image, support, network(), OneShotSettings(component_filter=rule))
+    found = segment(image, support, SliceEncoder(network(), SIZE), OneShotSettings(component_filter=rule))
     whole = (labels == 7).sum()
     assert (found.label_map == 7).sum() == pytest.approx(int(whole) * parts / 2, rel=0.2)
 
@@ -181,7 +198,7 @@ def test_a_label_that_is_not_there_is_not_found():
     image, labels = scene()
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
     image[labels == 7] = 0
-    found = segment(image, support, network())
+    found = segment(image, support, SliceEncoder(network(), SIZE))
     assert not (found.label_map == 7).any()
     assert found.findings["disc"].confidence == 0
     assert found.findings["disc"].warning == "not found"
@@ -195,7 +212,7 @@ def test_there_is_no_estimate_where_one_of_the_two_does_not_tell_its_sides(guess
     metas = ({GUESSED: "yes"} if guessed in (which, "both") else {} for which in ("support", "scan"))
     of_support, volume = (MetaTensor(image, affine=affine, meta=meta) for meta in metas)
     support = support_from_scan(of_support, labels, LABELS, scan="a", image_size=SIZE)
-    finding = segment(volume, support, network()).findings["disc"]
+    finding = segment(volume, support, SliceEncoder(network(), SIZE)).findings["disc"]
     if guessed in ("both", "neither"):
         assert finding.estimated_dice > 0.9
         assert finding.warning == ""
@@ -220,8 +237,8 @@ def test_a_refiner_has_the_last_word():
     volume = MetaTensor(image, affine=torch.diag(torch.tensor([-0.5, -0.75, 3.0, 1.0])))
     support = support_from_scan(volume, labels, LABELS, image_size=SIZE, scan="a", slices=[2])
     eraser, clicks = Eraser(), [Click(2, 5, 6)]
-    plain = segment(volume, support, network())
-    refined = segment(volume, support, network(), refiner=eraser, clicks=clicks)
+    plain = segment(volume, support, SliceEncoder(network(), SIZE))
+    refined = segment(volume, support, SliceEncoder(network(), SIZE), refiner=eraser, clicks=clicks)
     np.testing.assert_array_equal(refined.label_map, np.where(plain.label_map == 3, 0, plain.label_map))
     assert refined.findings["square"].warning == "not found"
     assert refined.findings["disc"].note == refined.findings["disc"].warning == "moved"
@@ -246,8 +263,8 @@ def test_a_match_is_finished_from_what_it_is_given():
     """Once as it is, once from another segmentation; the confidence stays that of the matching."""
     image, labels = scene()
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
-    matched = match(image, support, network())
-    whole, plain = segment(image, support, network()), finish(matched)
+    matched = match(image, support, SliceEncoder(network(), SIZE))
+    whole, plain = segment(image, support, SliceEncoder(network(), SIZE)), finish(matched)
     assert (plain.label_map == whole.label_map).all()
     assert plain.findings == whole.findings
     without_discs = replace(matched.coarse, label_map=np.where(matched.coarse.label_map == 1, 0, 2).astype(np.uint8))
@@ -262,7 +279,10 @@ def test_a_refiner_that_changes_nothing_changes_nothing(rule):
     image, labels = scene(discs=2)
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE, slices=[2])
     settings = OneShotSettings(component_filter=rule)
-    plain, refined = (segment(image, support, network(), settings, refiner=refiner) for refiner in (None, Copier()))
+    plain, refined = (
+        segment(image, support, SliceEncoder(network(), SIZE), settings, refiner=refiner)
+        for refiner in (None, Copier())
+    )
     np.testing.assert_array_equal(refined.label_map, plain.label_map)
     assert refined.findings == plain.findings
     assert plain.findings["disc"].confidence > 0.5
@@ -306,7 +326,9 @@ def test_scans_that_were_labelled_for_other_labels_are_no_counter_evidence(suppo
     image, labels = scene()
     disc = support_from_scan(image, labels, {"disc": 7}, scan="a", image_size=SIZE, slices="all")
     square = support_from_scan(image, labels, {"square": 3}, scan="b", image_size=SIZE, slices="all")
-    found = segment(image, disc.merge(square), network(), OneShotSettings(support_selection=support_selection))
+    found = segment(
+        image, disc.merge(square), SliceEncoder(network(), SIZE), OneShotSettings(support_selection=support_selection)
+    )
     assert dice(found.label_map, labels, 3) > 0.9
     assert dice(found.label_map, labels, 7) > 0.85
     assert not found.label_map[[0, 5]].any(), "an empty slice stays empty"

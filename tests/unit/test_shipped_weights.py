@@ -11,6 +11,7 @@ from monai.transforms import Orientation
 
 from protoseg.data.preprocessing.intensity import CropBody, NormalizeByModality
 from protoseg.engine.one_shot import segment
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import support_from_scan
 from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.networks.alpnet import ALPNet
@@ -64,7 +65,10 @@ def test_one_slice_of_one_person_finds_the_liver_of_another() -> None:
     ground_truth = axial_slices(ground_truth)[:, 0] == ABDOMEN_LABELS["liver"]
     dice = []
     for weights in (MODEL, None):
-        found = torch.from_numpy(segment(query, support, network(weights)).label_map) == ABDOMEN_LABELS["liver"]
+        found = (
+            torch.from_numpy(segment(query, support, SliceEncoder(network(weights), 256)).label_map)
+            == ABDOMEN_LABELS["liver"]
+        )
         dice.append(float(2 * (found & ground_truth).sum() / (found.sum() + ground_truth.sum())))
     trained, untrained = dice
     assert trained > 0.75

@@ -9,8 +9,8 @@ import torch
 from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed, Preprocessing
 from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.library import LabelledScan, SupportLibrary
-from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.errors import InputError
 from protoseg.networks.alpnet import ALPNet
 from protoseg.workflows.studies.leave_one_out import leave_one_out_dice, read_labelled_volume
@@ -55,7 +55,7 @@ def make_library(folder, **options):
 
 
 def update(library, *scans):
-    return library.update(scans, NETWORK, FeatureCache())
+    return library.update(scans, SliceEncoder(NETWORK, 8))
 
 
 def test_labels_go_by_name_whatever_their_values(tmp_path, library):
@@ -162,7 +162,7 @@ def test_each_labelled_scan_is_segmented_from_the_others(tmp_path):
     assert [dict(volume.labels) for volume in volumes] == [{"liver": 1}, {"liver": 1}]
     assert volumes[1].label_map.unique().tolist() == [0, 1]
     settings = OneShotSettings(component_filter="none")
-    assert leave_one_out_dice(volumes, NETWORK, settings, image_size=8) > 0.9
+    assert leave_one_out_dice(volumes, SliceEncoder(NETWORK, 8), settings) > 0.9
     beside = volumes[1]._replace(label_map=volumes[1].label_map.roll(4, dims=2))
-    assert leave_one_out_dice([volumes[0], beside], NETWORK, settings, image_size=8) < 0.1
-    assert leave_one_out_dice(volumes[:1], NETWORK, settings, image_size=8) is None
+    assert leave_one_out_dice([volumes[0], beside], SliceEncoder(NETWORK, 8), settings) < 0.1
+    assert leave_one_out_dice(volumes[:1], SliceEncoder(NETWORK, 8), settings) is None

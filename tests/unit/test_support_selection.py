@@ -3,8 +3,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.scan_coverage import scan_descriptors
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import support_from_scan
 from protoseg.engine.support_selection import keep_most_useful
 from protoseg.errors import InputError
@@ -80,7 +80,7 @@ def test_orders_take_turns():
 
 def test_the_largest_slice_and_the_most_different_one_are_kept():
     # Slice 1 is largest, 3 looks least like it.
-    chosen = keep_most_useful(support([0.1, 0.0, 0.2, 9.0], [1, 4, 2, 1]), NETWORK, FeatureCache(), limit=2)
+    chosen = keep_most_useful(support([0.1, 0.0, 0.2, 9.0], [1, 4, 2, 1]), SliceEncoder(NETWORK, 8), limit=2)
     assert kept(chosen) == [1, 3]
     assert chosen.labels == {"liver": 1}
     assert chosen.masks.sum((1, 2)).tolist() == [4, 1]
@@ -88,29 +88,29 @@ def test_the_largest_slice_and_the_most_different_one_are_kept():
 
 def test_every_label_keeps_a_slice():
     drawn = support([0.0, 1.0, 5.0], [4, 2, 1], spleen=[1])
-    assert kept(keep_most_useful(drawn, NETWORK, FeatureCache(), limit=1)) == [0, 1]
+    assert kept(keep_most_useful(drawn, SliceEncoder(NETWORK, 8), limit=1)) == [0, 1]
 
 
 def test_a_label_can_be_limited_alone():
     drawn = support([0.0, 1.0, 5.0, 9.0], [4, 2, 1, 1], spleen=[1, 2, 3])
-    chosen = keep_most_useful(drawn, NETWORK, FeatureCache(), limit=9, limits={"liver": 1, "spleen": 2})
+    chosen = keep_most_useful(drawn, SliceEncoder(NETWORK, 8), limit=9, limits={"liver": 1, "spleen": 2})
     assert kept(chosen) == [0, 1, 3]
 
 
 def test_a_small_support_is_kept_as_it_is():
     whole = support([0.0, 1.0], [4, 2])
-    assert keep_most_useful(whole, NETWORK, FeatureCache(), limit=2) is whole
+    assert keep_most_useful(whole, SliceEncoder(NETWORK, 8), limit=2) is whole
 
 
 @pytest.mark.parametrize(("limit", "limits"), [(0, {}), (3, {"liver": 0})])
 def test_a_limit_of_nothing_is_refused(limit, limits):
     with pytest.raises(InputError, match="is 0; it must be at least 1"):
-        keep_most_useful(support([0.0], [1]), NETWORK, FeatureCache(), limit=limit, limits=limits)
+        keep_most_useful(support([0.0], [1]), SliceEncoder(NETWORK, 8), limit=limit, limits=limits)
 
 
 def test_a_scan_is_described_by_slices_at_equal_distances():
     volume = torch.arange(9.0).expand(1, 8, 8, 9)
-    descriptors = scan_descriptors(volume, NETWORK, FeatureCache(), size=8, slices=3)
-    whole = scan_descriptors(volume, NETWORK, FeatureCache(), size=8)
+    descriptors = scan_descriptors(volume, SliceEncoder(NETWORK, 8), slices=3)
+    whole = scan_descriptors(volume, SliceEncoder(NETWORK, 8))
     assert len(whole) == 9
     assert torch.equal(descriptors, whole[[0, 4, 8]])

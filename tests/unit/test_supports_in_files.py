@@ -13,6 +13,7 @@ from protoseg.data.preprocessing.steps import transform_key
 from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed, Preprocessing
 from protoseg.data.support.loading import load_support, read_support, save_support
 from protoseg.engine.one_shot import segment
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import support_from_scan
 from protoseg.errors import InputError
 from protoseg.networks.alpnet import ALPNet
@@ -77,9 +78,9 @@ def test_a_support_is_not_used_with_other_weights():
     torch.manual_seed(0)
     network = ALPNet(encoder=FPNEncoder(channels=8, widths=(8, 8, 8, 8, 8)))
     volume = torch.randn(1, 16, 12, 2)
-    segment(volume, support(encoder=network.encoding_fingerprint()), network)
+    segment(volume, support(encoder=network.encoding_fingerprint()), SliceEncoder(network, 8))
     with pytest.raises(InputError, match="The support was made for the encoder 123, and the network is"):
-        segment(volume, support(encoder="123"), network)
+        segment(volume, support(encoder="123"), SliceEncoder(network, 8))
 
 
 def test_labels_and_scans_can_be_taken_out_again():

@@ -24,15 +24,15 @@ from protoseg.ops.fingerprint import tensor_digest
 from protoseg.ops.precision import resolve_precision
 from protoseg.ops.slices import neighbour_indices, network_input
 
-__all__ = ["FeatureCache", "SliceEncoder"]
+__all__ = ["FeatureCache", "ImageEncoder"]
 
 logger = logging.getLogger(__name__)
 
 INPUTS_KEPT = 100_000  # digests of network input, some 200 bytes each
 
 
-class SliceEncoder(Protocol):
-    """What turns slices into features: `ALPNet`, or the image encoder of SAM."""
+class ImageEncoder(Protocol):
+    """What turns images into features: `ALPNet`, or the image encoder of SAM."""
 
     precision: str
 
@@ -79,12 +79,12 @@ class FeatureCache:
         """Bytes of the memory tier that are taken now."""
         return int(self._items.currsize)
 
-    def encode(self, network: SliceEncoder, images: Tensor) -> Tensor:
+    def encode(self, network: ImageEncoder, images: Tensor) -> Tensor:
         """Features (B, C, h, w) of network input (B, 3, H, W), on the network's device; only new ones are computed."""
         return self._encode(network, [_input_digest(image) for image in images], lambda missing: images[missing])
 
     def encode_slices(
-        self, network: SliceEncoder, slices: Tensor, indices: Sequence[int], *, size: int, adjacent: bool
+        self, network: ImageEncoder, slices: Tensor, indices: Sequence[int], *, size: int, adjacent: bool
     ) -> Tensor:
         """Features of some slices of a volume (S, C, H, W); those seen before are not even brought to `size`.
 
@@ -123,7 +123,7 @@ class FeatureCache:
 
         return self._encode(network, inputs, of)
 
-    def _encode(self, network: SliceEncoder, digests: list[str], images: Callable[[list[int]], Tensor]) -> Tensor:
+    def _encode(self, network: ImageEncoder, digests: list[str], images: Callable[[list[int]], Tensor]) -> Tensor:
         """Features of inputs known by their digests; `images` gives the inputs at some positions."""
         device = next(network.parameters()).device
         dtype = str(resolve_precision(device, network.precision)).removeprefix("torch.")

@@ -14,6 +14,7 @@ from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings
 from protoseg.engine.prediction import findings_to_json
 from protoseg.engine.refiners.refiner import Refiner
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.ops.slices import volume_from_slices
 
@@ -65,9 +66,8 @@ class OneShotInferer(Inferer):
         prediction = segment_with_adaptation(
             inputs[0],
             self.support,
-            network,
+            SliceEncoder(network, self.support.images.shape[-1], self.cache),
             self.settings,
-            self.cache,
             adaptation=self.adaptation,
             refiner=self.refiner,
         )

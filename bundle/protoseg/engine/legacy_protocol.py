@@ -25,18 +25,18 @@ from protoseg.engine.adaptation.episodes import LabelledSlices
 from protoseg.engine.adaptation.test_time import Adaptation
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.refiners.refiner import CoarseSegmentation, Refiner
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.matching.matching import Prototypes
 from protoseg.moved import renamed_arguments
 from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.components import keep_most_confident
-from protoseg.ops.slices import axial_slices, network_input, unfit_slices, volume_from_slices
+from protoseg.ops.slices import axial_slices, unfit_slices, volume_from_slices
 
 __all__ = ["LegacyInferer", "query_third", "support_thirds"]
 
 THIRDS = 3
-BATCH = 8  # slices encoded together
 
 Components = Literal["one", "none"]
 
@@ -102,10 +102,6 @@ class LegacyInferer(Inferer):
             self._support = self._make_support()
         return self._support
 
-    @property
-    def _size(self) -> int:
-        return self.support.images.shape[-1]
-
     def serving(self, name: str) -> list[list[int]]:
         """For each third of a label, the support slices that serve it (positions in `support`): one of each scan."""
         number = list(self.support.labels).index(name) + 1
@@ -143,34 +139,35 @@ class LegacyInferer(Inferer):
                 "The legacy protocol needs the query's own label map to choose support slices, and this query has "
                 "none. Add the label map to the data list, or choose protocol leak_free, which does without."
             )
-        volume = inputs[0]
+        volume, encoder = inputs[0], SliceEncoder(network, self.support.images.shape[-1], self.cache)
         ground_truth = axial_slices(query_label[0])[:, 0]
         masks = np.zeros((len(self.support.labels), *ground_truth.shape), np.uint8)
         for mask, (name, value) in zip(masks, self.support.labels.items()):
             holding = (ground_truth == value).flatten(1).any(1).nonzero()[:, 0].tolist()
             if holding and self.serving(name):  # a speck may be lost on the support's way to the network's size
-                mask[holding] = self._segment_label(volume, holding, name, network)
+                mask[holding] = self._segment_label(volume, holding, name, encoder)
         labelled = volume_from_slices(torch.from_numpy(masks).transpose(0, 1))[None]
         return MetaTensor(labelled, meta=dict(inputs.meta) if isinstance(inputs, MetaTensor) else {})
 
-    def _segment_label(self, volume: Tensor, holding: list[int], name: str, network: ALPNet) -> NDArray[np.uint8]:
+    def _segment_label(self, volume: Tensor, holding: list[int], name: str, encoder: SliceEncoder) -> NDArray[np.uint8]:
         """Masks (len(holding), H, W) of one label on the slices that hold it."""
         slices = axial_slices(volume)
         serving = self.serving(name)
-        prototypes = [self._prototypes(positions, name, network, self.cache) for positions in serving]
+        prototypes = [self._prototypes(positions, name, encoder) for positions in serving]
         thirds = [query_third(index, holding[0], holding[-1]) for index in holding]
-        features = self._encode(network, slices, holding)
+        features = encoder.encode_slices(slices, holding)
         logits = torch.stack(
             [
-                network.matching.match(query[None, None], prototypes[third])[0, 0]
+                encoder.matching.match(query[None, None], prototypes[third])[0, 0]
                 for third, query in zip(thirds, features)
             ]
         )
         if self.adaptation is not None:
-            images = network_input(slices, holding, size=self._size, adjacent=network.slice_adapter is not None)
+            images = encoder.network_input(slices, holding)
             for k, third in enumerate(thirds):
-                adapted = _adapted(self.adaptation, network, images[[k]], logits[k])
-                logits[k] = self._match_anew(adapted, images[[k]], serving[third], name)
+                adapted = _adapted(self.adaptation, encoder.network, images[[k]], logits[k])
+                alone = encoder.of_network(adapted, FeatureCache(0))  # it will see no other slice
+                logits[k] = self._match(alone, images[[k]], serving[third], name)
         log_probability = logits.log_softmax(1)
         masks = np.stack([self._mask(slice_, *slices.shape[-2:]) for slice_ in log_probability])
         if self.refiner is None:
@@ -179,25 +176,17 @@ class LegacyInferer(Inferer):
         coarse = CoarseSegmentation(masks, log_probability.half().cpu(), (name,))
         return self.refiner.refine(slices[holding], coarse, spacing=(z, y, x)).label_map
 
-    def _match_anew(self, network: ALPNet, image: Tensor, positions: list[int], name: str) -> Tensor:
-        """Logits (2, h, w) of one slice (1, 3, size, size) by a network that will see no other."""
-        cache = FeatureCache(0)
-        prototypes = self._prototypes(positions, name, network, cache)
-        return network.matching.match(cache.encode(network, image)[None], prototypes)[0, 0]
+    def _match(self, encoder: SliceEncoder, image: Tensor, positions: list[int], name: str) -> Tensor:
+        """Logits (2, h, w) of one slice (1, 3, size, size)."""
+        prototypes = self._prototypes(positions, name, encoder)
+        return encoder.matching.match(encoder.encode(image)[None], prototypes)[0, 0]
 
-    def _prototypes(self, positions: list[int], name: str, network: ALPNet, cache: FeatureCache) -> Prototypes:
+    def _prototypes(self, positions: list[int], name: str, encoder: SliceEncoder) -> Prototypes:
         """Of one label against everything else, as published: other organs are background."""
         number = list(self.support.labels).index(name) + 1
         masks = (self.support.masks[positions] == number).float()
-        features = cache.encode(network, self.support.images[positions])
-        return network.matching.build(features[None], masks[None, None].to(features.device))
-
-    def _encode(self, network: ALPNet, slices: Tensor, indices: list[int]) -> Tensor:
-        adjacent = network.slice_adapter is not None
-        batches = [indices[start : start + BATCH] for start in range(0, len(indices), BATCH)]
-        return torch.cat(
-            [self.cache.encode_slices(network, slices, batch, size=self._size, adjacent=adjacent) for batch in batches]
-        )
+        features = encoder.encode(self.support.images[positions])
+        return encoder.matching.build(features[None], masks[None, None].to(features.device))
 
     def _mask(self, log_probability: Tensor, height: int, width: int) -> NDArray[np.uint8]:
         """Where the label wins on one slice's own grid, from (2, h, w)."""

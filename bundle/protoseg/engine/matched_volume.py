@@ -14,14 +14,13 @@ from torch import Tensor
 from protoseg.engine.component_filter import keep_components
 from protoseg.engine.contrast import is_inverted
 from protoseg.engine.cues import Cues, gather_cues
-from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.prediction import LabelFinding, Prediction, label_finding
 from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation
 from protoseg.engine.settings import OneShotSettings
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.matching.coreset import slice_descriptors
 from protoseg.matching.matching import Prototypes
-from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.components import Box
 from protoseg.ops.slices import axial_slices, fit_slices
 from protoseg.ops.upsampling import BilinearUpsampler, Window, upsampled_argmax
@@ -40,18 +39,15 @@ class MatchedVolume:
         self,
         volume: Tensor,
         support: SupportSet,
-        network: ALPNet,
+        encoder: SliceEncoder,
         settings: OneShotSettings,
-        cache: FeatureCache,
     ) -> None:
-        self.volume, self.support, self.network, self.settings, self.cache = volume, support, network, settings, cache
-        self.size = support.images.shape[-1]
+        self.volume, self.support, self.encoder, self.settings = volume, support, encoder, settings
         self.slices = axial_slices(volume)
-        batches = support.images.split(settings.batch_size)
-        self.support_features = torch.cat([cache.encode(network, images) for images in batches])
+        self.support_features = encoder.encode(support.images, settings.batch_size)
         masks = support.one_hot().to(self.support_features.device)
         known = None if support.known is None else support.known.T[None].to(self.support_features.device)
-        self.prototypes = network.matching.build(self.support_features[None], masks[None], known)
+        self.prototypes = encoder.matching.build(self.support_features[None], masks[None], known)
         self.descriptors = slice_descriptors(self.support_features)
         patches = (self.support_features.shape[-2], self.support_features.shape[-1])
         height, width = self.slices.shape[-2:]
@@ -76,7 +72,7 @@ class MatchedVolume:
         """Encode a few slices and match them with the support."""
         for index, features in zip(batch, self._encode(self.seen, batch)):
             prototypes, self.serving[index], self.likeness[index] = self._choose(features)
-            self.evidence[index] = self.network.matching.evidence(features[None, None], prototypes)[0, 0].cpu()
+            self.evidence[index] = self.encoder.matching.evidence(features[None, None], prototypes)[0, 0].cpu()
 
     def decide(self) -> None:
         """Bring the classes that win to the grid, slice by slice; what is like the support is known by now."""
@@ -84,7 +80,7 @@ class MatchedVolume:
         device = self.support_features.device
         for index, distance in enumerate(unlikeness):
             evidence = self.evidence.pop(index)[None, None].to(device)
-            logits = self.network.matching.decide(evidence, distance[None, None].to(device))
+            logits = self.encoder.matching.decide(evidence, distance[None, None].to(device))
             scores = logits[0, 0].log_softmax(0)
             self.log_probability[index] = scores
             best = upsampled_argmax(scores, self.to_pixels)
@@ -142,8 +138,7 @@ class MatchedVolume:
         return Prediction(label_map, findings)
 
     def _encode(self, slices: Tensor, indices: Sequence[int]) -> Tensor:
-        adjacent = self.network.slice_adapter is not None
-        return self.cache.encode_slices(self.network, slices, indices, size=self.size, adjacent=adjacent)
+        return self.encoder.encode_slices(slices, indices, self.settings.batch_size)
 
     def _choose(self, features: Tensor) -> tuple[Prototypes, NDArray[np.int64], Tensor]:
         """Prototypes for one query slice, the support slice nearest to it for every label, and the highest cosine."""
@@ -166,10 +161,10 @@ class MatchedVolume:
         indices = sorted(set(largest.values()))
         if not indices or not self.settings.estimate_quality:
             return {}
-        masks = fit_slices(torch.from_numpy(label_map[indices])[:, None], self.size, "nearest")[:, 0]
+        masks = fit_slices(torch.from_numpy(label_map[indices])[:, None], self.encoder.image_size, "nearest")[:, 0]
         features = self._encode(self.seen, indices)
         places = {name: indices.index(index) for name, index in largest.items()}
-        return gather_cues(self.network.matching, features, masks, places, self.support_features, self.support)
+        return gather_cues(self.encoder.matching, features, masks, places, self.support_features, self.support)
 
 
 def _grown(box: Box | None, index: int, window: Window | None) -> Box | None:

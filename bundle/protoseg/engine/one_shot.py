@@ -15,14 +15,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from protoseg.engine.clicks.click import Click
-from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.matched_volume import MatchedVolume
 from protoseg.engine.prediction import Prediction
 from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation, Refiner
 from protoseg.engine.settings import OneShotSettings, SupportSelection
 from protoseg.engine.slice_axes import slice_axes
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
-from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.settled_weights import settled_weights
 from protoseg.ops.volume import Placed, spacing_of
 
@@ -35,9 +34,8 @@ UNKNOWN_SIDES = "may be on the wrong side: the scan or the support does not say 
 def segment(
     volume: Tensor,
     support: SupportSet,
-    network: ALPNet,
+    encoder: SliceEncoder,
     settings: OneShotSettings | None = None,
-    cache: FeatureCache | None = None,
     *,
     refiner: Refiner | None = None,
     clicks: Sequence[Click] = (),
@@ -47,32 +45,29 @@ def segment(
     Args:
         volume: (C, X, Y, Z), normalised as the support was, slices along Z; a `Placed` one tells the spacing in mm.
         support: what to look for.
-        network: what to look with; it is put into evaluation mode.
+        encoder: what to look with, at the size of the support's images.
         settings: how; the defaults of `OneShotSettings` when left out.
-        cache: of features; a volume or support that was seen before is not encoded again.
         refiner: brings the borders to the image's edges.
         clicks: of the user, for the refiner.
 
     Raises:
         InputError: the support was made for another encoder.
     """
-    return finish(match(volume, support, network, settings, cache), refiner=refiner, clicks=clicks)
+    return finish(match(volume, support, encoder, settings), refiner=refiner, clicks=clicks)
 
 
 @torch.no_grad()
 def match(
     volume: Tensor,
     support: SupportSet,
-    network: ALPNet,
+    encoder: SliceEncoder,
     settings: OneShotSettings | None = None,
-    cache: FeatureCache | None = None,
 ) -> MatchedVolume:
     """Match every slice of a volume with a support; arguments and errors as of `segment`."""
     settings = settings or OneShotSettings()
-    network.eval()
-    support.check_encoder(network)
+    support.check_encoder(encoder.network)
     with settled_weights():
-        matched = MatchedVolume(volume, support, network, settings, cache or FeatureCache())
+        matched = MatchedVolume(volume, support, encoder.of_size(support.images.shape[-1]), settings)
         for start in tqdm(
             range(0, len(matched.slices), settings.batch_size),
             "Segmenting",

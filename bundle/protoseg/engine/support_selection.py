@@ -7,22 +7,18 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.matching.coreset import k_center_greedy, rank, slice_descriptors
-from protoseg.networks.alpnet import ALPNet
 
 __all__ = ["keep_most_useful"]
-
-BATCH = 8  # slices encoded together
 
 
 @torch.no_grad()
 def keep_most_useful(
     support: SupportSet,
-    network: ALPNet,
-    cache: FeatureCache,
+    encoder: SliceEncoder,
     *,
     limit: int,
     limits: Mapping[str, int] | None = None,
@@ -35,8 +31,7 @@ def keep_most_useful(
 
     Args:
         support: to be bounded; it is returned as it is when it has no more slices than the limits allow.
-        network: tells how slices look.
-        cache: of its features.
+        encoder: tells how slices look.
         limit: slices in all, at least 1.
         limits: by label name, how many slices a label may choose; others are bounded by `limit` alone.
 
@@ -49,8 +44,7 @@ def keep_most_useful(
             raise InputError(f"The limit of support slices for '{name}' is {value}; it must be at least 1.")
     if len(support.images) <= limit and not limits.keys() & support.labels.keys():
         return support
-    features = torch.cat([cache.encode(network, images) for images in support.images.split(BATCH)])
-    descriptors = slice_descriptors(features).cpu()
+    descriptors = slice_descriptors(encoder.encode(support.images)).cpu()
     orders = [
         _order(descriptors, (support.masks == number).sum((1, 2)), min(limit, limits.get(name, limit)))
         for number, name in enumerate(support.labels, start=1)

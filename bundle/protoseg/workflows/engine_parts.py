@@ -17,6 +17,7 @@ from protoseg.engine.magnification import Magnification
 from protoseg.engine.one_shot import OneShotSettings
 from protoseg.engine.prediction import Prediction
 from protoseg.engine.refiners.refiner import Refiner
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError, input_errors_unwrapped
 from protoseg.moved import CONFIG_IDS, renamed_file, renamed_ids
@@ -51,19 +52,17 @@ class EngineParts:
     refiner: Refiner | None
     adaptation: Adaptation | None
 
-    @property
-    def adjacent_slices(self) -> bool:
-        """Whether the network's three channels are a slice and its neighbours."""
-        return self.network.slice_adapter is not None
+    def encoder(self, cache: FeatureCache | None = None) -> SliceEncoder:
+        """Make an encoder of slices by the network, which keeps features in a cache, its own when left out."""
+        return SliceEncoder(self.network, self.image_size, cache or FeatureCache())
 
-    def segment(self, volume: Tensor, support: SupportSet, cache: FeatureCache) -> Prediction:
+    def segment(self, volume: Tensor, support: SupportSet, encoder: SliceEncoder) -> Prediction:
         """Segment a prepared volume, see `segment_with_adaptation`."""
         return segment_with_adaptation(
             volume,
             support,
-            self.network,
+            encoder,
             self.settings,
-            cache,
             adaptation=self.adaptation,
             refiner=self.refiner,
         )

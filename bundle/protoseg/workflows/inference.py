@@ -21,6 +21,7 @@ from protoseg.engine.adaptation.test_time import segment_with_adaptation
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings
 from protoseg.engine.prediction import Prediction
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.files import check_output_dir, to_path
 from protoseg.ops.volume import spacing_of
 from protoseg.workflows.engine_parts import open_plain_config
@@ -72,12 +73,13 @@ class _Run(Sized):
         check_output_dir(self.output_dir)
         _make_deterministic()
         self.preprocessing = config.get_parsed_content("preprocessing")
-        self.network = config.get_parsed_content("network").eval()
         self.inferer = config.arguments("inferer")
         self.support = self.inferer["support"]
         self.settings = config.get_parsed_content("settings")
         self.engine_settings = OneShotSettings(**{k: v for k, v in self.inferer.items() if k not in PARTS})
-        self.cache = self.inferer.get("cache") or FeatureCache()
+        size = self.support.images.shape[-1]
+        cache = self.inferer.get("cache") or FeatureCache()
+        self.encoder = SliceEncoder(config.get_parsed_content("network"), size, cache)
         cases = query_list(config.get_parsed_content("query"), self.support)
         resume = config.get_parsed_content("resume")
         self.sampler = ResumableSampler(cases, self.output_dir, settings=self.settings, resume=resume)
@@ -104,9 +106,8 @@ class _Run(Sized):
         return segment_with_adaptation(
             scan.image,
             self.support,
-            self.network,
+            self.encoder,
             self.engine_settings,
-            self.cache,
             adaptation=self.inferer.get("adaptation"),
             refiner=self.inferer.get("refiner"),
         )

@@ -54,12 +54,10 @@ class Scribbles(SegmentationTask):
             prediction = segment_from_scribbles(
                 scan.image,
                 scribbles,
-                engine.network(),
+                engine.encoder(),
                 labels={name: value},
                 scan=str(request.get("image_id") or request["image"]),
-                image_size=engine.image_size,
                 support=labelled.support,
-                cache=engine.cache,
                 settings=self.settings(request),
                 refiner=engine.refiner,
                 slice_segmenter=engine.slice_segmenter,

@@ -24,9 +24,9 @@ from lib.context import Context
 from lib.options import CONFIGS, Options
 from protoseg.data.io.volumes import read_image
 from protoseg.engine.slice_axes import slice_axes
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.errors import InputError
 from protoseg.files import replacing, write_json
-from protoseg.networks.alpnet import ALPNet
 from protoseg.networks.header import make_header
 from protoseg.networks.weights import load_weights, save_weights
 from protoseg.workflows.studies.leave_one_out import LabelledVolume, leave_one_out_dice, read_labelled_volume
@@ -86,7 +86,7 @@ class Adapt(TrainTask):
         run = self.folder / "run"
         shutil.rmtree(run, ignore_errors=True)
         try:
-            before = self.context.engine.network()
+            before = self.context.engine.encoder()
             self._train(run, chosen, progress, datastore, before)
             outcome = self._replace(run / "adapted.pt", before)
         except BaseException as error:
@@ -103,10 +103,11 @@ class Adapt(TrainTask):
         chosen: Mapping[str, Any],
         progress: _Progress,
         datastore: LocalDatastore,
-        before: ALPNet,
+        before: SliceEncoder,
     ) -> None:
         run.mkdir(parents=True)
-        save_weights(before, run / "start.pt", header=make_header(before, image_size=self.context.engine.image_size))
+        header = make_header(before.network, image_size=before.image_size)
+        save_weights(before.network, run / "start.pt", header=header)
         write_json(run / "dataset.json", {"training": [{"image": path} for path in _readable(datastore)]})
         files, overrides = _training_config(self.context.options)
         workflow = ConfigWorkflow(
@@ -128,13 +129,13 @@ class Adapt(TrainTask):
         workflow.run()
         workflow.finalize()
 
-    def _replace(self, new_weights: Path, before: ALPNet) -> dict[str, Any]:
+    def _replace(self, new_weights: Path, before: SliceEncoder) -> dict[str, Any]:
         """Put the new weights in the old ones' place unless they are worse; what there is to say about both."""
-        after = copy.deepcopy(before)
-        load_weights(after, new_weights)
-        if not all(bool(parameter.isfinite().all()) for parameter in after.parameters()):
+        network = copy.deepcopy(before.network)
+        load_weights(network, new_weights)
+        if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
             return {"used": False, "message": "The training diverged; the old weights stay."}
-        old, new = self._judge(before), self._judge(after)
+        old, new = self._judge(before), self._judge(before.of_network(network))
         dice = {"dice_before": old, "best_metric": new}
         if old is not None and new is not None and new < old - TOLERANCE:
             return {"used": False, "message": "The new weights segment the labelled images worse.", **dice}
@@ -142,7 +143,7 @@ class Adapt(TrainTask):
             shutil.copy(new_weights, unfinished)
         return {"used": True, "message": "The new weights are in use.", **dice}
 
-    def _judge(self, network: ALPNet) -> float | None:
+    def _judge(self, encoder: SliceEncoder) -> float | None:
         """Dice between labelled images; None while there are fewer than two."""
         engine = self.context.engine
         volumes: list[LabelledVolume] = []
@@ -152,7 +153,7 @@ class Adapt(TrainTask):
                 volumes.append(read_labelled_volume(scan, engine.parts.preprocessing, self.context.registry, axes))
             except InputError as error:
                 logger.warning("%s is not judged on. %s", scan.scan, error)
-        dice = leave_one_out_dice(volumes, network, engine.settings, image_size=engine.image_size)
+        dice = leave_one_out_dice(volumes, encoder, engine.settings)
         return None if dice is None else round(dice, 4)
 
 

@@ -14,13 +14,12 @@ from typing import Any
 from protoseg.data.preprocessing.steps import transform_key
 from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.loading import load_support, read_support, save_support
-from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.magnification import Magnification
 from protoseg.engine.slice_axes import SliceAxes, same_plane
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet
 from protoseg.engine.support_selection import keep_most_useful
 from protoseg.errors import InputError
-from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.hashing import fingerprint, source_state
 
 __all__ = ["LabelledScan", "LibraryState", "SupportLibrary"]
@@ -111,21 +110,20 @@ class SupportLibrary:
         self._key: tuple[str, ...] | None = None
         self._state = LibraryState()
 
-    def update(self, scans: Sequence[LabelledScan], network: ALPNet, cache: FeatureCache) -> LibraryState:
+    def update(self, scans: Sequence[LabelledScan], encoder: SliceEncoder) -> LibraryState:
         """The support of these scans; made anew only when something changed.
 
         A scan whose files cannot be used is left out, and the state says why.
 
         Args:
             scans: all labelled scans there are.
-            network: tells which slices are most useful.
-            cache: of its features.
+            encoder: tells which slices are most useful.
         """
         files = [self._file(scan) for scan in scans]
-        key = (network.encoding_fingerprint(), *(file.name for file in files))
+        key = (encoder.fingerprint(), *(file.name for file in files))
         with self._lock:
             if key != self._key:
-                self._state = self._make(list(zip(scans, files)), network, cache)
+                self._state = self._make(list(zip(scans, files)), encoder)
                 self._remove_others(files)
                 self._key = key
             return self._state
@@ -135,11 +133,11 @@ class SupportLibrary:
         """What the last update gave, at once."""
         return self._state
 
-    def _make(self, scans: Sequence[tuple[LabelledScan, Path]], network: ALPNet, cache: FeatureCache) -> LibraryState:
+    def _make(self, scans: Sequence[tuple[LabelledScan, Path]], encoder: SliceEncoder) -> LibraryState:
         supports, problems = [], {}
         for scan, file in scans:
             try:
-                supports.append(self._of_scan(scan, file, network, cache))
+                supports.append(self._of_scan(scan, file, encoder))
             except InputError as error:
                 logger.warning("The labels of %s are not used. %s", scan.scan, error)
                 problems[scan.scan] = str(error)
@@ -147,14 +145,14 @@ class SupportLibrary:
         named = [replace(support, labels={name: values[name] for name in support.labels}) for support in supports]
 
         def join(one: SupportSet, other: SupportSet) -> SupportSet:
-            return keep_most_useful(one.merge(other), network, cache, limit=self.limit, limits=self.limits)
+            return keep_most_useful(one.merge(other), encoder, limit=self.limit, limits=self.limits)
 
         joined = (reduce(join, group) for group in _by_plane(named))
         supports = sorted(joined, key=lambda support: -len(support.origins))
-        key = fingerprint(network.encoding_fingerprint(), *(file.name for _, file in scans))
+        key = fingerprint(encoder.fingerprint(), *(file.name for _, file in scans))
         return LibraryState(tuple(supports), problems, key)
 
-    def _of_scan(self, scan: LabelledScan, file: Path, network: ALPNet, cache: FeatureCache) -> SupportSet:
+    def _of_scan(self, scan: LabelledScan, file: Path, encoder: SliceEncoder) -> SupportSet:
         try:
             return read_support(file)
         except InputError:  # not there, or damaged
@@ -170,7 +168,7 @@ class SupportLibrary:
             )
         origins = tuple(SliceOrigin(scan.scan, origin.slice_index) for origin in support.origins)
         support = replace(support, origins=origins)
-        support = keep_most_useful(support, network, cache, limit=self.limit, limits=self.limits)
+        support = keep_most_useful(support, encoder, limit=self.limit, limits=self.limits)
         save_support(file, support)
         return support
 

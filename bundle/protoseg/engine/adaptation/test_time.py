@@ -26,11 +26,12 @@ from protoseg.engine.matched_volume import MatchedVolume
 from protoseg.engine.one_shot import OneShotSettings, finish, match, segment
 from protoseg.engine.prediction import Prediction
 from protoseg.engine.refiners.refiner import CoarseSegmentation, Refiner
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.fingerprint import tensor_digest, weights_fingerprint
-from protoseg.ops.slices import fit_slices, network_input, volume_from_slices
+from protoseg.ops.slices import fit_slices, volume_from_slices
 
 if TYPE_CHECKING:
     from monai.transforms import Compose
@@ -82,27 +83,27 @@ class Adaptation:
                 self._kept = key, self.to_slices(network, LabelledSlices(support.images, support.masks))
             return self._kept[1]
 
-    def to_volume(self, network: ALPNet, slices: Tensor, coarse: CoarseSegmentation, support: SupportSet) -> ALPNet:
+    def to_volume(
+        self, encoder: SliceEncoder, slices: Tensor, coarse: CoarseSegmentation, support: SupportSet
+    ) -> ALPNet:
         """A copy of the network that learned from the confident slices (S, C, H, W) of a volume under their masks.
 
         The network itself comes back where nothing was found or the guard saw no gain.
         """
         confident = _confident_slices(coarse)
         if not confident:
-            return network
-        watched = _labelled(
-            slices, coarse, _largest(torch.from_numpy(coarse.label_map), len(coarse.labels)), network, support
-        )
-        guard = ReverseGuard(network, watched.images, _one_slice_a_label(support))
-        return self.to_slices(network, _labelled(slices, coarse, confident, network, support), guard)
+            return encoder.network
+        largest = _largest(torch.from_numpy(coarse.label_map), len(coarse.labels))
+        watched = encoder.network_input(slices, largest)
+        guard = ReverseGuard(encoder.network, watched, _one_slice_a_label(support))
+        return self.to_slices(encoder.network, _labelled(slices, coarse, confident, encoder), guard)
 
 
 def segment_with_adaptation(
     volume: Tensor,
     support: SupportSet,
-    network: ALPNet,
+    encoder: SliceEncoder,
     settings: OneShotSettings | None = None,
-    cache: FeatureCache | None = None,
     *,
     adaptation: Adaptation | None,
     refiner: Refiner | None = None,
@@ -114,34 +115,35 @@ def segment_with_adaptation(
     segmented by the same ones. Features of weights that live for a volume would only drive others out of it.
     """
     if adaptation is None:
-        return segment(volume, support, network, settings, cache, refiner=refiner, clicks=clicks)
+        return segment(volume, support, encoder, settings, refiner=refiner, clicks=clicks)
+    network = encoder.network
     support.check_encoder(network)
     support = replace(support, encoder="")  # adapted weights are others than those that the support is meant for
     if adaptation.scope == "support":
         adapted = adaptation.to_support(network, support)
-        return segment(volume, support, adapted, settings, cache, refiner=refiner, clicks=clicks)
-    matched = match(volume, support, network, settings, cache)
+        return segment(volume, support, encoder.of_network(adapted), settings, refiner=refiner, clicks=clicks)
+    matched = match(volume, support, encoder, settings)
     if adaptation.scope == "slice":
         return finish(matched, _match_adapted_slices(matched, adaptation), refiner=refiner, clicks=clicks)
-    adapted = adaptation.to_volume(network, matched.slices, matched.coarse, support)
+    adapted = adaptation.to_volume(matched.encoder, matched.slices, matched.coarse, support)
     if adapted is not network:
-        matched = match(volume, support, adapted, settings, FeatureCache(PRIVATE_BYTES))
+        matched = match(volume, support, encoder.of_network(adapted, FeatureCache(PRIVATE_BYTES)), settings)
     return finish(matched, refiner=refiner, clicks=clicks)
 
 
 @torch.no_grad()
 def _match_adapted_slices(matched: MatchedVolume, adaptation: Adaptation) -> CoarseSegmentation:
     """Match every slice that holds a label again, by a network that was adapted to the slice."""
-    support, network, slices, coarse = matched.support, matched.network, matched.slices, matched.coarse
+    support, encoder, slices, coarse = matched.support, matched.encoder, matched.slices, matched.coarse
     label_map, log_probability = coarse.label_map.copy(), coarse.log_probability.clone()
     certainty = np.zeros_like(label_map)
     settings = replace(matched.settings, component_filter="none", progress=False)
     held = np.flatnonzero(label_map.any((1, 2))).tolist()
     for index in tqdm(held, "Adapting", unit="slice", disable=not matched.settings.progress, leave=None):
-        adapted = adaptation.to_slices(network, _labelled(slices, coarse, [index], network, support))
+        adapted = adaptation.to_slices(encoder.network, _labelled(slices, coarse, [index], encoder))
         first = max(index - 1, 0)  # its neighbours come along for the slice adapter
         around = volume_from_slices(slices[first : index + 2])
-        again = match(around, support, adapted, settings, FeatureCache(0)).coarse
+        again = match(around, support, encoder.of_network(adapted, FeatureCache(0)), settings).coarse
         label_map[index] = again.label_map[index - first]
         log_probability[index] = again.log_probability[index - first]
         certainty[index] = (again.probability(index - first).amax(0) * 255).byte().numpy()
@@ -150,14 +152,10 @@ def _match_adapted_slices(matched: MatchedVolume, adaptation: Adaptation) -> Coa
     return CoarseSegmentation(label_map, log_probability, coarse.labels)
 
 
-def _labelled(
-    slices: Tensor, coarse: CoarseSegmentation, indices: list[int], network: ALPNet, support: SupportSet
-) -> LabelledSlices:
+def _labelled(slices: Tensor, coarse: CoarseSegmentation, indices: list[int], encoder: SliceEncoder) -> LabelledSlices:
     """Some slices as the network takes them, under what was found on them."""
-    size = support.images.shape[-1]
-    images = network_input(slices, indices, size=size, adjacent=network.slice_adapter is not None)
-    masks = fit_slices(torch.from_numpy(coarse.label_map[indices])[:, None], size, "nearest")[:, 0]
-    return LabelledSlices(images, masks)
+    masks = fit_slices(torch.from_numpy(coarse.label_map[indices])[:, None], encoder.image_size, "nearest")[:, 0]
+    return LabelledSlices(encoder.network_input(slices, indices), masks)
 
 
 def _confident_slices(coarse: CoarseSegmentation) -> list[int]:

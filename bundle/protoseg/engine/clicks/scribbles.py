@@ -11,8 +11,8 @@ from torch import Tensor
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.clicks.segmentation import ClickSegmentation
 from protoseg.engine.prediction import Prediction
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.errors import InputError
-from protoseg.networks.alpnet import ALPNet
 
 __all__ = ["BACKGROUND_SCRIBBLE", "segment_from_scribbles"]
 
@@ -20,20 +20,20 @@ BACKGROUND_SCRIBBLE = 255  # value of a scribble that says: none of the labels
 
 
 def segment_from_scribbles(
-    volume: Tensor, scribbles: NDArray[np.uint8], network: ALPNet, **arguments: Any
+    volume: Tensor, scribbles: NDArray[np.uint8], encoder: SliceEncoder, **arguments: Any
 ) -> Prediction:
     """Segment a volume from partial drawings.
 
     Args:
         volume: (C, X, Y, Z), normalised, slices along Z.
         scribbles: (S, H, W); 0 where nothing is said, 1.. positions of labels, `BACKGROUND_SCRIBBLE` for none of them.
-        network: what to look with.
+        encoder: what to look with.
         **arguments: of `ClickSegmentation`.
 
     Raises:
         InputError: scribbles of another size or of unknown labels, or none of a label; and as `ClickSegmentation`.
     """
-    session = ClickSegmentation(volume, network, **arguments)
+    session = ClickSegmentation(volume, encoder, **arguments)
     shape = (len(session.slices), *session.slices.shape[-2:])
     if scribbles.shape != shape:
         raise InputError(f"The scribbles are {scribbles.shape}, but the volume's slices, rows and columns are {shape}.")

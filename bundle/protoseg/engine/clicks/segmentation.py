@@ -22,13 +22,12 @@ from protoseg.engine.clicks.correction import Complaint, Corrector
 from protoseg.engine.clicks.mask_propagation import MaskPropagator
 from protoseg.engine.clicks.record import ClickRecord
 from protoseg.engine.clicks.slice_segmenter import FeatureSliceSegmenter, SliceSegmenter
-from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings, segment, slice_spacing
 from protoseg.engine.prediction import LabelFinding, Prediction
 from protoseg.engine.refiners.refiner import Refiner
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SliceOrigin, SupportSet
 from protoseg.errors import InputError
-from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.components import connected_components
 from protoseg.ops.slices import axial_slices
 
@@ -53,12 +52,10 @@ class ClickSegmentation:
 
     Args:
         volume: (C, X, Y, Z), normalised, slices along Z; a `Placed` one tells the spacing in mm.
-        network: what to look with; it is put into evaluation mode.
+        encoder: what to look with.
         labels: name -> value of what may be clicked on, in the order that `Click.label` counts.
         scan: what to know the volume by; a support slice is one scan's and one index's.
-        image_size: edge of the network's input in pixels.
         support: slices of other scans, or of this one, that were labelled before; their labels are found too.
-        cache: of features.
         settings: how to segment the volume by the support.
         refiner: brings the borders of what was found by the support to the image's edges.
         slice_segmenter: what makes masks from clicks; by the network's features when left out.
@@ -67,25 +64,20 @@ class ClickSegmentation:
     def __init__(
         self,
         volume: Tensor,
-        network: ALPNet,
+        encoder: SliceEncoder,
         *,
         labels: Mapping[str, int],
         scan: str,
-        image_size: int,
         support: SupportSet | None = None,
-        cache: FeatureCache | None = None,
         settings: OneShotSettings | None = None,
         refiner: Refiner | None = None,
         slice_segmenter: SliceSegmenter | None = None,
     ) -> None:
         others = {} if support is None else support.labels
         self.labels = {**labels, **{name: value for name, value in others.items() if name not in labels}}
-        self.volume, self.network, self.scan, self.image_size = volume, network.eval(), scan, image_size
+        self.volume, self.encoder, self.scan = volume, encoder, scan
         self.support, self.settings, self.refiner = support, settings or OneShotSettings(), refiner
-        self.cache = cache or FeatureCache()
-        self.slice_segmenter = slice_segmenter or FeatureSliceSegmenter(
-            network, image_size=image_size, cache=self.cache
-        )
+        self.slice_segmenter = slice_segmenter or FeatureSliceSegmenter(encoder)
         self.slices = axial_slices(volume).contiguous()  # each is read for itself, at every click
         self.spacing = slice_spacing(volume)
         self._clicks = ClickRecord()
@@ -159,7 +151,7 @@ class ClickSegmentation:
         """What the support tells of the volume, without clicks."""
         if self.support is None:
             return None
-        return segment(self.volume, self.support, self.network, self.settings, self.cache, refiner=self.refiner)
+        return segment(self.volume, self.support, self.encoder, self.settings, refiner=self.refiner)
 
     @cached_property
     def _found(self) -> LabelMap:
@@ -170,7 +162,7 @@ class ClickSegmentation:
 
     @cached_property
     def _tracker(self) -> MaskPropagator:
-        return MaskPropagator(self.slices, self._features(), self.network.matching, spacing=self.spacing[1:])
+        return MaskPropagator(self.slices, self._features(), self.encoder.matching, spacing=self.spacing[1:])
 
     @cached_property
     def _corrector(self) -> Corrector:
@@ -179,13 +171,7 @@ class ClickSegmentation:
     @torch.no_grad()
     def _features(self) -> Tensor:
         """Features (S, D, h, w) of all slices."""
-        adjacent = self.network.slice_adapter is not None
-        batches = torch.arange(len(self.slices)).split(self.settings.batch_size)
-        features = [
-            self.cache.encode_slices(self.network, self.slices, batch.tolist(), size=self.image_size, adjacent=adjacent)
-            for batch in batches
-        ]
-        return torch.cat(features)
+        return self.encoder.encode_slices(self.slices, range(len(self.slices)), self.settings.batch_size)
 
     def _begin(self, label: int, clicks: Sequence[Click]) -> None:
         """Find a label that is not there yet by its first clicks."""
@@ -263,9 +249,9 @@ class ClickSegmentation:
         return list(self.labels)[label - 1]
 
 
-def segment_from_clicks(volume: Tensor, clicks: Sequence[Click], network: ALPNet, **arguments: Any) -> Prediction:
+def segment_from_clicks(volume: Tensor, clicks: Sequence[Click], encoder: SliceEncoder, **arguments: Any) -> Prediction:
     """Segment a volume from clicks; arguments and errors are those of `ClickSegmentation`, which is kept for more."""
-    return ClickSegmentation(volume, network, **arguments).segment(clicks)
+    return ClickSegmentation(volume, encoder, **arguments).segment(clicks)
 
 
 def _numbered(label_map: LabelMap, values: Sequence[int]) -> LabelMap:

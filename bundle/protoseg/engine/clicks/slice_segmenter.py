@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from protoseg.engine.clicks.slice_mask import slice_mask
-from protoseg.engine.feature_cache import FeatureCache
-from protoseg.networks.alpnet import ALPNet
+from protoseg.engine.slice_encoder import SliceEncoder
 
 __all__ = ["FeatureSliceSegmenter", "Mask", "Point", "SliceSegmenter"]
 
@@ -50,13 +49,11 @@ class FeatureSliceSegmenter:
     """Compares the slice with its clicked points by the network's features.
 
     Args:
-        network: what encodes.
-        image_size: edge of the network's input in pixels.
-        cache: of features.
+        encoder: of slices.
     """
 
-    def __init__(self, network: ALPNet, *, image_size: int, cache: FeatureCache) -> None:
-        self.network, self.image_size, self.cache = network, image_size, cache
+    def __init__(self, encoder: SliceEncoder) -> None:
+        self.encoder = encoder
 
     @torch.no_grad()
     def __call__(
@@ -70,7 +67,6 @@ class FeatureSliceSegmenter:
         prior: Mask,
     ) -> Mask:
         """See `SliceSegmenter`."""
-        adjacent = self.network.slice_adapter is not None
-        features = self.cache.encode_slices(self.network, slices, [index], size=self.image_size, adjacent=adjacent)[0]
+        features = self.encoder.encode_slices(slices, [index])[0]
         image = slices[index].float().cpu().numpy()
         return slice_mask(image, features, positive, negative, spacing=spacing, prior=prior)

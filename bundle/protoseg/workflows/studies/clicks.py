@@ -14,7 +14,7 @@ from torch import Tensor
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.clicks.segmentation import ClickSegmentation
 from protoseg.engine.clicks.simulation import next_click
-from protoseg.networks.alpnet import ALPNet
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.ops.slices import axial_slices
 from protoseg.workflows.studies.study import StudyRow
 
@@ -38,7 +38,7 @@ def study_clicks(
     volume: Tensor,
     label_map: Tensor,
     labels: Mapping[str, int],
-    network: ALPNet,
+    encoder: SliceEncoder,
     *,
     scan: str,
     clicks: int = 5,
@@ -52,7 +52,7 @@ def study_clicks(
         volume: (C, X, Y, Z), normalised, slices along Z.
         label_map: (1, X, Y, Z), the ground truth.
         labels: name -> value in `label_map`.
-        network: what to look with.
+        encoder: what to look with.
         scan: name of the scan.
         clicks: how many each label gets.
         **arguments: of `ClickSegmentation`.
@@ -61,7 +61,7 @@ def study_clicks(
     for name, value in labels.items():
         ground_truth = drawn == value
         found = np.zeros_like(ground_truth)
-        session = ClickSegmentation(volume, network, labels={name: value}, scan=scan, **arguments)
+        session = ClickSegmentation(volume, encoder, labels={name: value}, scan=scan, **arguments)
         set_so_far: list[Click] = []
         while len(set_so_far) < clicks and (click := next_click(ground_truth, found)) is not None:
             set_so_far.append(click)
@@ -72,12 +72,12 @@ def study_clicks(
             yield ClickRow(scan, name, len(set_so_far), dice, seconds)
 
 
-def click_rows(*scan_and_network: Any, clicks: int, **arguments: Any) -> Iterator[StudyRow]:
+def click_rows(*scan_and_encoder: Any, clicks: int, **arguments: Any) -> Iterator[StudyRow]:
     """A row of a study for every label and number of clicks; arguments of `study_clicks`.
 
     A label that was right before keeps its Dice, so that means over labels are of the same labels after every click.
     """
-    for _, rows in groupby(study_clicks(*scan_and_network, clicks=clicks, **arguments), lambda row: row.label):
+    for _, rows in groupby(study_clicks(*scan_and_encoder, clicks=clicks, **arguments), lambda row: row.label):
         for row in rows:
             yield _row(row)
         for further in range(row.clicks + 1, 1 + clicks):

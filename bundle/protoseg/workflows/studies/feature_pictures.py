@@ -14,7 +14,7 @@ from torch import Tensor
 
 from protoseg.data.io.volumes import query_id
 from protoseg.matching.matching import unit
-from protoseg.ops.slices import axial_slices, network_input
+from protoseg.ops.slices import axial_slices
 from protoseg.workflows.engine_parts import open_config, open_parts
 
 __all__ = ["draw_features", "principal_colours"]
@@ -40,17 +40,16 @@ def draw_features(
     """
     config = open_config(("inference.yaml", *overlays), **overrides)
     parts = open_parts(config)
-    network, size = parts.network, parts.image_size
+    encoder = parts.encoder()
     images = []
     for scan in scans:
         slices = axial_slices(parts.preprocessing({"image": scan})["image"])
         levels = np.linspace(*LEVELS, columns) if len(slices) > 1 else np.zeros(columns)
         chosen = [round(level * (len(slices) - 1)) for level in levels]
-        images.append(network_input(slices, chosen, size=size, adjacent=parts.adjacent_slices))
+        images.append(encoder.network_input(slices, chosen))
     batch = torch.cat(images)
     with torch.inference_mode():
-        device = next(network.parameters()).device
-        features = torch.cat([network.encode(part.to(device)).cpu() for part in batch.split(8)])
+        features = encoder.encode(batch).cpu()
     colours = principal_colours(features, _shown(batch, (features.shape[-2], features.shape[-1])))
     return _figure(batch, colours, [query_id(scan) for scan in scans], columns)
 

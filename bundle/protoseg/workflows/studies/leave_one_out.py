@@ -16,8 +16,8 @@ from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.library import LabelledScan
 from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.slice_axes import SliceAxes
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet, support_from_scan
-from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.slices import axial_slices
 
 __all__ = ["LabelledVolume", "leave_one_out_dice", "read_labelled_volume"]
@@ -59,33 +59,30 @@ def read_labelled_volume(
 
 
 def leave_one_out_dice(
-    volumes: Sequence[LabelledVolume], network: ALPNet, settings: OneShotSettings, *, image_size: int
+    volumes: Sequence[LabelledVolume], encoder: SliceEncoder, settings: OneShotSettings
 ) -> float | None:
     """Mean Dice over scans and labels, each scan being segmented from three slices a label of each other one.
 
     Args:
         volumes: at least two scans that share a label; None is returned for fewer.
-        network: to be judged.
+        encoder: to be judged.
         settings: how to segment.
-        image_size: edge of the network's input in pixels.
     """
-    adjacent = network.slice_adapter is not None
+    form: Any = {"image_size": encoder.image_size, "adjacent_slices": encoder.adjacent_slices}
     supports = [
-        support_from_scan(
-            image, drawn, labels, image_size=image_size, scan=scan, slices="thirds", adjacent_slices=adjacent
-        )
+        support_from_scan(image, drawn, labels, scan=scan, slices="thirds", **form)
         for scan, image, drawn, labels in volumes
     ]
     scores: list[float] = []
     for index, volume in enumerate(volumes):
         others = supports[:index] + supports[index + 1 :]
         if others:
-            scores += _dice(volume, reduce(SupportSet.merge, others), network, settings)
+            scores += _dice(volume, reduce(SupportSet.merge, others), encoder, settings)
     return statistics.fmean(scores) if scores else None
 
 
-def _dice(volume: LabelledVolume, support: SupportSet, network: ALPNet, settings: OneShotSettings) -> list[float]:
-    predicted = torch.from_numpy(segment(volume.image, support, network, settings).label_map)
+def _dice(volume: LabelledVolume, support: SupportSet, encoder: SliceEncoder, settings: OneShotSettings) -> list[float]:
+    predicted = torch.from_numpy(segment(volume.image, support, encoder, settings).label_map)
     true = axial_slices(volume.label_map)[:, 0]
     scores = []
     for name, value in volume.labels.items():

@@ -11,8 +11,8 @@ import torch
 from monai.data import Dataset, MetaTensor
 
 from protoseg.data.io.datalists import names_to_values
-from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.prediction import Prediction
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.files import write_json
@@ -60,10 +60,10 @@ def run_click_study(study: Study, *, clicks: int, limit: int | None = None, **ov
     if clicks < 1:
         raise InputError(f"clicks is {clicks}; it must be at least 1.")
     opened = _open(Variant(), overrides)
-    size = opened.parts.image_size
+    encoder = opened.parts.encoder()
     for scan in opened.scans[: _checked(limit)]:
-        content = scan["image"], scan["label"], opened.support.labels, opened.parts.network
-        measure = partial(click_rows, *content, clicks=clicks, image_size=size)
+        content = scan["image"], scan["label"], opened.support.labels, encoder
+        measure = partial(click_rows, *content, clicks=clicks)
         study.keep(scan, f"{clicks} clicks", opened.fingerprint(), measure)
         study.write()
         write_json(study.output_dir / f"{study.name}.json", click_figures(study.rows))
@@ -77,10 +77,10 @@ class _OpenVariant:
     support: SupportSet
     scans: Dataset
     described: Mapping[str, Any]  # `SETTINGS` as the configs have them
-    cache: FeatureCache
+    encoder: SliceEncoder
 
     def segment(self, volume: MetaTensor) -> Prediction:
-        return self.parts.segment(volume, self.support, self.cache)
+        return self.parts.segment(volume, self.support, self.encoder)
 
     def fingerprint(self) -> str:
         """Stands for all that the result depends on, but for the volume."""
@@ -100,7 +100,7 @@ def _open(variant: Variant, overrides: Mapping[str, Any]) -> _OpenVariant:
         support=deform_labels(support, variant.label_noise),
         scans=config.get_parsed_content("validate#dataset"),
         described={name: config[name] for name in SETTINGS},
-        cache=FeatureCache(),
+        encoder=parts.encoder(),
     )
 
 

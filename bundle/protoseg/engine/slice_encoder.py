@@ -1,0 +1,74 @@
+"""From the slices of a volume to features: one thing that knows network, input and cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from protoseg.engine.feature_cache import FeatureCache
+from protoseg.matching.matching import Matching
+from protoseg.networks.alpnet import ALPNet
+from protoseg.ops.slices import network_input
+
+__all__ = ["SliceEncoder"]
+
+BATCH = 8  # slices encoded together
+
+
+@dataclass(frozen=True, eq=False)
+class SliceEncoder:
+    """Encodes slices of volumes, each only once.
+
+    Args:
+        network: what encodes; it is put into evaluation mode.
+        image_size: edge of its input in pixels.
+        cache: of features; a slice that was seen before is not encoded again.
+    """
+
+    network: ALPNet
+    image_size: int
+    cache: FeatureCache = field(default_factory=FeatureCache)
+
+    def __post_init__(self) -> None:
+        self.network.eval()
+
+    @property
+    def matching(self) -> Matching:
+        """How the network matches features."""
+        return self.network.matching
+
+    @property
+    def adjacent_slices(self) -> bool:
+        """Whether the three channels of the input are a slice and its neighbours, not one slice three times."""
+        return self.network.slice_adapter is not None
+
+    def fingerprint(self) -> str:
+        """Digits that stand for all that features depend on, besides the slices, number format and device."""
+        return self.network.encoding_fingerprint()
+
+    def network_input(self, slices: Tensor, indices: Sequence[int]) -> Tensor:
+        """Images (B, 3, size, size) of some slices of a volume (S, C, H, W), as the network takes them."""
+        return network_input(slices, indices, size=self.image_size, adjacent=self.adjacent_slices)
+
+    def encode(self, images: Tensor, batch_size: int = BATCH) -> Tensor:
+        """Features (B, C, h, w) of the network's input (B, 3, size, size), on the network's device."""
+        return torch.cat([self.cache.encode(self.network, batch) for batch in images.split(batch_size)])
+
+    def encode_slices(self, slices: Tensor, indices: Sequence[int], batch_size: int = BATCH) -> Tensor:
+        """Features (B, C, h, w) of some slices of a volume (S, C, H, W), on the network's device."""
+        size, adjacent = self.image_size, self.adjacent_slices
+        batches = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
+        return torch.cat(
+            [self.cache.encode_slices(self.network, slices, batch, size=size, adjacent=adjacent) for batch in batches]
+        )
+
+    def of_size(self, image_size: int) -> SliceEncoder:
+        """The same for an input of another size."""
+        return replace(self, image_size=image_size)
+
+    def of_network(self, network: ALPNet, cache: FeatureCache | None = None) -> SliceEncoder:
+        """The same with another network, and perhaps another cache."""
+        return replace(self, network=network, cache=cache or self.cache)
