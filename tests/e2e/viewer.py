@@ -24,6 +24,38 @@ LABEL_MAP = """() => {
   const segments = Object.values(services.segmentationService.getSegmentation('1').segments);
   return [btoa(text), Object.fromEntries(segments.map(s => [s.label, s.segmentIndex]))];
 }"""
+VIEWPORT = (
+    "services.cornerstoneViewportService.getCornerstoneViewport(services.viewportGridService.getActiveViewportId())"
+)
+LOADED = f"""description => services.segmentationService.getSegmentationRepresentations({VIEWPORT}.id)
+  .some(shown => shown.label === description)"""
+# Of a SEG that is loaded: the voxels of each slice by its SOPInstanceUID, and the labels with their voxels' values.
+STORED_MASKS = """description => {
+  const found = services.segmentationService.getSegmentations().find(s => s.label === description);
+  const voxels = found.representationData.Labelmap.imageIds.map(id => {
+    const image = cornerstone.cache.getImage(id);
+    const slice = Uint8Array.from(image.voxelManager.getScalarData());
+    return [image.referencedImageId.match(/instances\\/([0-9.]+)/)[1], btoa(String.fromCharCode(...slice))];
+  });
+  return [voxels, Object.values(found.segments).map(s => [s.label, s.segmentIndex])];
+}"""
+STORED_CONTOURS = """description => {
+  const found = services.segmentationService.getSegmentations().find(s => s.label === description);
+  const contours = [...found.representationData.Contour.annotationUIDsMap].map(([index, uids]) => [
+    found.segments[index].label,
+    [...uids].map(uid => cornerstoneTools.annotation.state.getAnnotation(uid).data.contour.polyline),
+  ]);
+  return Object.fromEntries(contours);
+}"""
+# Turns to a slice and waits until it is drawn.
+TURN_TO = f"""async index => {{
+  const viewport = {VIEWPORT};
+  await viewport.setImageIdIndex(index);
+  const drawn = new Promise(done =>
+    viewport.element.addEventListener("CORNERSTONE_IMAGE_RENDERED", done, {{once: true}}));
+  viewport.render();
+  await drawn;
+}}"""
 # Shows the slice through a point (mm, LPS) in the axial viewport, and tells where on the page the point is.
 SHOW = """point => {
   const viewport = services.cornerstoneViewportService.getCornerstoneViewport(
@@ -36,7 +68,7 @@ SHOW = """point => {
 
 
 class Viewer:
-    """One study in OHIF's MONAI Label mode.
+    """One study in OHIF: in the mode MONAI Label, or in the basic viewer.
 
     Args:
         page: browser page, 1500 x 900 pixels.
@@ -68,6 +100,36 @@ class Viewer:
         self.page.locator(".settingsTable button.actionButton").click()
         self.page.wait_for_function(CONNECTED, timeout=PATIENCE)
         self.page.locator("#submit-label").wait_for()
+
+    def open_study(self, study: str) -> None:
+        """Open a study, by its UID, in the basic viewer."""
+        self.page.goto(f"{self.address}/ohif/viewer?StudyInstanceUIDs={study}", wait_until="domcontentloaded")
+        self.page.locator("[data-cy=panelSegmentation-btn]").click(timeout=PATIENCE)
+        hint = self.page.get_by_role("button", name="Confirm and Hide")
+        if hint.is_visible():
+            hint.click()
+
+    def load(self, description: str) -> None:
+        """Load a SEG or RTSTRUCT series of the open study, by its description, over the series it belongs to."""
+        series = self.page.locator("[data-cy=study-browser-thumbnail-no-image]", has_text=description)
+        series.dblclick(timeout=PATIENCE)
+        self.page.get_by_role("button", name="Yes").click(timeout=PATIENCE)
+        self.page.wait_for_function(LOADED, arg=description, timeout=PATIENCE)
+
+    def turn_to(self, index: int) -> None:
+        """Show a slice of the series in the basic viewer."""
+        self.page.evaluate(TURN_TO, index)
+
+    def stored_masks(self, description: str) -> dict[str, dict[str, np.ndarray]]:
+        """Return a loaded SEG: by label and SOPInstanceUID of the slice, bool (Y * X)."""
+        voxels, segments = self.page.evaluate(STORED_MASKS, description)
+        slices = {uid: np.frombuffer(base64.b64decode(text), np.uint8) for uid, text in voxels}
+        return {label: {uid: slice_ == index for uid, slice_ in slices.items()} for label, index in segments}
+
+    def stored_contours(self, description: str) -> dict[str, list[np.ndarray]]:
+        """Return a loaded RTSTRUCT: by label, the corners (N, 3) of each contour in mm."""
+        contours = self.page.evaluate(STORED_CONTOURS, description)
+        return {label: [np.array(corners) for corners in lines] for label, lines in contours.items()}
 
     def auto_segment(self, model: str) -> Response:
         """Run a model in the panel Auto-Segmentation; return the server's answer."""
