@@ -178,6 +178,35 @@ def test_only_grey_values_are_tried_inverted(channels, tried):
     assert (caches["auto"].misses > caches["as_is"].misses) == tried
 
 
+class ShadesInPlace(Shades):
+    """Tells the rows of blocks apart, too, as what has learned how people stand does."""
+
+    def forward(self, images):
+        shades = super().forward(images)
+        rows = torch.linspace(0, 1, shades.shape[-2])[:, None].expand(shades.shape[-2:])
+        return torch.cat([shades, torch.exp(-(((rows - self.centres) / 0.2) ** 2)).expand_as(shades)], dim=1)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_picture_that_is_turned_is_found_as_if_it_were_not(turns):
+    image, labels = (volume[..., 2:3] for volume in scene())
+    net = ALPNet(encoder=ShadesInPlace(), matching=KernelMatching())
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
+    turned = torch.rot90(image, turns, (1, 2))
+    plain, found = (segment(picture, support, SliceEncoder(net, SIZE)) for picture in (image, turned))
+    np.testing.assert_array_equal(found.label_map, np.rot90(plain.label_map, -turns, (1, 2)))
+    assert ("turned by" in found.findings["disc"].note) == (turns != 0)
+    kept = segment(turned, support, SliceEncoder(net, SIZE), OneShotSettings(orientation="as_is"))
+    assert kept.findings["disc"].note == ""
+
+
+def test_a_volume_is_not_turned():
+    image, labels = scene()
+    net = ALPNet(encoder=ShadesInPlace(), matching=KernelMatching())
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
+    assert segment(torch.rot90(image, 2, (1, 2)), support, SliceEncoder(net, SIZE)).findings["disc"].note == ""
+
+
 def test_adjacent_slices_reach_the_encoder():
     image, labels = scene()
     net = ALPNet(encoder=Shades(), slice_adapter=SliceAdapter(layers=1), matching=KernelMatching())
@@ -310,6 +339,7 @@ def test_the_inferer_keeps_the_grid_of_its_input():
             "organ's extent needs the query's own label map: it exists in the legacy evaluation protocol alone.)",
         ),
         ({"component_filter": "two"}, "component_filter is 'two'; choose 'support', 'one' or 'none'."),
+        ({"orientation": "up"}, "orientation is 'up'; choose 'auto' or 'as_is'."),
         ({"contrast": "negative"}, "contrast is 'negative'; choose 'auto' or 'as_is'."),
     ],
 )

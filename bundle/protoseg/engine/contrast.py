@@ -9,7 +9,7 @@ from torch import Tensor
 
 from protoseg.matching.matching import Prototypes, unit
 
-__all__ = ["is_inverted"]
+__all__ = ["explained", "is_inverted"]
 
 PATCHES_AT_ONCE = 1024
 SLICES = 4  # to judge by, evenly spaced
@@ -38,13 +38,14 @@ def is_inverted(
     few = slices[near]  # with their neighbors: a negative of the whole volume may never be needed
     places = [near.index(index) for index in indices]
     plain, inverted = (
-        torch.stack([_explained(features, prototypes(features)) for features in encode(volume, places)]).mean()
+        torch.stack([explained(features, prototypes(features)) for features in encode(volume, places)]).mean()
         for volume in (few, -few)
     )
     return bool(inverted > plain + MARGIN)
 
 
-def _explained(features: Tensor, prototypes: Prototypes) -> Tensor:
+def explained(features: Tensor, prototypes: Prototypes) -> Tensor:
+    """Tell how well prototypes explain features (C, h, w): the mean cosine to what is most alike, a scalar."""
     patches = unit(features.flatten(1), dim=0)  # C x patches
     best = []
     for few in patches.split(PATCHES_AT_ONCE, dim=1):

@@ -14,9 +14,11 @@ from torch import Tensor
 from protoseg.engine.component_filter import keep_components
 from protoseg.engine.contrast import is_inverted
 from protoseg.engine.cues import Cues, gather_cues
+from protoseg.engine.orientation import quarter_turns
 from protoseg.engine.prediction import LabelFinding, Prediction, label_finding
 from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation
 from protoseg.engine.settings import OneShotSettings
+from protoseg.engine.slice_axes import slice_axes
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.matching.coreset import slice_descriptors
@@ -63,14 +65,16 @@ class MatchedVolume:
         self.likeness = torch.zeros(len(self.slices))  # cosine of each slice to the support slice most like it
         self.serving = np.zeros((len(self.slices), len(support.labels)), int)  # support slice by query slice and label
         self.seen = self.slices  # by the encoder
-        if settings.contrast == "auto" and is_inverted(
-            self.slices, self._encode, lambda patches: self._choose(patches)[0]
-        ):
-            self.seen = -self.slices
+        self.turns = 0  # quarter turns counterclockwise of what the encoder sees
+        if settings.orientation == "auto" and len(self.slices) == 1 and slice_axes(volume) is None:
+            self.turns = quarter_turns(self.slices, self._encode, self._serving)
+            self.seen = torch.rot90(self.slices, self.turns, (-2, -1))
+        if settings.contrast == "auto" and is_inverted(self.seen, self._encode, self._serving):
+            self.seen = -self.seen
 
     def match(self, batch: range) -> None:
         """Encode a few slices and match them with the support."""
-        for index, features in zip(batch, self._encode(self.seen, batch)):
+        for index, features in zip(batch, self._encode_seen(batch)):
             prototypes, self.serving[index], self.likeness[index] = self._choose(features)
             self.evidence[index] = self.encoder.matching.evidence(features[None, None], prototypes)[0, 0].cpu()
 
@@ -134,11 +138,22 @@ class MatchedVolume:
                 continue
             confidence, largest = found[name]
             origin = self.support.origins[self.serving[largest, column]]
-            findings[name] = label_finding(confidence, cues.get(name), origin, refined.notes.get(name, ""))
+            note = ", ".join(filter(None, (refined.notes.get(name), self._turned())))
+            findings[name] = label_finding(confidence, cues.get(name), origin, note)
         return Prediction(label_map, findings)
 
     def _encode(self, slices: Tensor, indices: Sequence[int]) -> Tensor:
         return self.encoder.encode_slices(slices, indices, self.settings.batch_size)
+
+    def _turned(self) -> str:
+        return f"found in the picture turned by {(90, 180, -90)[self.turns - 1]} degrees" if self.turns else ""
+
+    def _encode_seen(self, indices: Sequence[int]) -> Tensor:
+        """Features of some slices, in their places."""
+        return torch.rot90(self._encode(self.seen, indices), -self.turns, (-2, -1))
+
+    def _serving(self, features: Tensor) -> Prototypes:
+        return self._choose(features)[0]
 
     def _choose(self, features: Tensor) -> tuple[Prototypes, NDArray[np.int64], Tensor]:
         """Prototypes for one query slice, the support slice nearest to it for every label, and the highest cosine."""
@@ -162,7 +177,7 @@ class MatchedVolume:
         if not indices or not self.settings.estimate_quality:
             return {}
         masks = fit_slices(torch.from_numpy(label_map[indices])[:, None], self.encoder.image_size, "nearest")[:, 0]
-        features = self._encode(self.seen, indices)
+        features = self._encode_seen(indices)
         places = {name: indices.index(index) for name, index in largest.items()}
         return gather_cues(self.encoder.matching, features, masks, places, self.support_features, self.support)
 

@@ -25,18 +25,22 @@ class OneShotSettings:
             label the slice that looks most like the query's; "similar", for every label five of them, and the sixteen
             of all that look most like it; "all".
         contrast: "auto" negates the grey values where the support explains the volume better then; "as_is" never does.
+        orientation: "auto" turns a picture by quarter turns where the support explains it better then; "as_is" never
+            does. A volume says itself how it lies.
         component_filter: which 3D components of a label to keep: "support" (as many as the support has, and more that
             are as large and sure), "one" or "none" (no filter).
         estimate_quality: segment the support in reverse to estimate each label's Dice.
         progress: show a progress bar over the slices.
 
     Raises:
-        InputError: for an unknown support selection, contrast or component filter, or a batch size below 1.
+        InputError: for an unknown support selection, contrast, orientation or component filter, or a batch size below
+            1.
     """
 
     batch_size: int = 8
     support_selection: SupportSelection = "similar"
     contrast: Literal["auto", "as_is"] = "auto"
+    orientation: Literal["auto", "as_is"] = "auto"
     component_filter: ComponentFilter = "support"
     estimate_quality: bool = True
     progress: bool = False
@@ -48,8 +52,9 @@ class OneShotSettings:
                 "published choice by parts of an organ's extent needs the query's own label map: it exists in the "
                 "legacy evaluation protocol alone.)"
             )
-        if self.contrast not in ("auto", "as_is"):
-            raise InputError(f"contrast is '{self.contrast}'; choose 'auto' or 'as_is'.")
+        for name in ("contrast", "orientation"):
+            if getattr(self, name) not in ("auto", "as_is"):
+                raise InputError(f"{name} is '{getattr(self, name)}'; choose 'auto' or 'as_is'.")
         if self.component_filter not in ("none", "one", "support"):
             raise InputError(f"component_filter is '{self.component_filter}'; choose 'support', 'one' or 'none'.")
         if self.batch_size < 1:

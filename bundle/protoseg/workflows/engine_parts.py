@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["CONFIGS", "EngineParts", "config_files", "open_config", "open_engine", "open_parts", "open_plain_config"]
 
 CONFIGS = Path(bundle_root()) / "configs"
-SETTINGS = ("support_selection", "contrast", "component_filter")  # ids of a config that are fields of `OneShotSettings`
+# Ids of a config that are fields of `OneShotSettings`.
+SETTINGS = ("support_selection", "contrast", "orientation", "component_filter")
 
 
 class Config(Protocol):

@@ -29,6 +29,7 @@ __all__ = ["run_click_study", "run_study"]
 SETTINGS = (
     "support_selection",
     "contrast",
+    "orientation",
     "component_filter",
     "refiner",
     "adaptation",
