@@ -28,22 +28,12 @@ LabelMap = NDArray[np.uint8]
 
 SURE = 0.9  # share of the way from a click to the label's border that is as wrong as the click itself
 LARGEST_DISC = 15.0, 0.3  # mm, and widths of the label: where the border is farther, nothing is sure
+SPREAD = 3.0  # times the way from a click to the label's border: how far a correction reaches on its slice
 LEAST_SPREAD = 3.0  # mm
-NEW_DEPTH = 0.5  # as `_Reach.depth`, from a slice that had nothing of the label
+DEPTH, NEW_DEPTH = 1.0, 0.5  # times its width: how far it reaches through slices that have the label, or have nothing
+STEEPEST = 0.7  # mm that the border of a correction moves from slice to slice, for each mm between them
 SLOPE, MARGIN = 0.5, 3.0  # the same for a label's end, and mm
 SMALLEST_PART = 10.0  # mm around a click that adds a part
-
-
-class _Reach(NamedTuple):
-    """How far a correction goes."""
-
-    spread: float  # on its slice, in times the way from the click to the label's border
-    depth: float  # through slices, in times its width
-    steepest: float  # mm that its border moves outwards from slice to slice, for each mm between them
-    part: float  # on its slice where it is a part of its own, in times the way from the click to the label's border
-
-
-ADDING, REMOVING = _Reach(3.0, 1.0, 0.7, math.inf), _Reach(3.0, 1.0, 0.7, math.inf)
 
 
 class Complaint(NamedTuple):
@@ -87,14 +77,13 @@ class Corrector:
         known = {index: here | mask if positive else here}
         if not positive:  # what was clicked on as the label looks otherwise
             known |= {other: np.zeros_like(here) for other in kept if (label_map[other] == complaint.label).any()}
-        reach = ADDING if positive else REMOVING
-        depth = reach.depth if mask.any() else NEW_DEPTH
+        depth = DEPTH if mask.any() else NEW_DEPTH
         changed = {index: here}
         for way in (-1, 1):
             places = list(self._slices_beside(label_map, complaint, kept, way, depth * self._width(here)))
             domain = {place: self._domain(label_map[place], complaint) for place in places}
             label = {place: label_map[place] == complaint.label for place in places} if positive else {}
-            step = reach.steepest * self.spacing[0]
+            step = STEEPEST * self.spacing[0]
             changed |= self.tracker.spread(here, known, places, domain, label, step=step)
         return changed
 
@@ -118,17 +107,16 @@ class Corrector:
         if not mask.any():
             place = self._likely_place(label_map == complaint.label, complaint)
             return _held(self._part(complaint, complaint.points) & place & domain, complaint.points)
-        spacing, reach = self.spacing[1:], ADDING if complaint.positive else REMOVING
+        spacing = self.spacing[1:]
         depth = distance_transform_edt(mask != complaint.positive, sampling=spacing)
         largest = max(LARGEST_DISC[0], LARGEST_DISC[1] * self._width(mask))
         marked = np.zeros_like(mask)
         for point in complaint.points:
             distance = _distance(mask.shape, point, spacing)
             if SURE * depth[point] > largest:
-                size = min(self._part_size(label_map, complaint), reach.part * depth[point])
-                part = self._part(complaint, [point]) & (distance <= size)
+                part = self._part(complaint, [point]) & (distance <= self._part_size(label_map, complaint))
             else:
-                near = distance <= max(reach.spread * depth[point], LEAST_SPREAD)
+                near = distance <= max(SPREAD * depth[point], LEAST_SPREAD)
                 part = (self._wrong(mask, complaint) & near) | (distance < SURE * depth[point])
             marked |= _held(part & domain, [point])
         return marked

@@ -1,8 +1,8 @@
 """Which of several masks is what somebody clicked on.
 
-A structure looks alike inside and unlike its surroundings, and is seldom cut off by the frame. Both weights are those
-of a linear regression of the Dice of seven masks for each of 280 clicks on the slices of fifteen sets; docs/clicks.md
-tells what it gives on sets that it did not know.
+A structure looks alike inside and unlike its surroundings, and is seldom cut off by the frame. The one weight is the
+ratio of the two of a linear regression of the Dice of six masks for each of 280 clicks on the slices of fifteen sets;
+docs/clicks.md tells what it gives on sets that it did not know.
 """
 
 from __future__ import annotations
@@ -17,32 +17,30 @@ __all__ = ["most_fitting"]
 
 Mask = NDArray[np.bool_]
 
-FRAME_WEIGHT = 5.0  # separation that a mask's border would have to make up for if all of it were the frame's
+FRAME_WEIGHT = 5.0  # separation that a mask loses if all of its border is the frame's
 RING = 0.2  # width of the surroundings, in square roots of the mask's area
-NARROWEST_RING = 2.0  # units of the spacing
+NARROWEST_RING = 2.0  # in the unit of the spacing
+BORDER = 1.0  # in the unit of the spacing, left out between a mask and its surroundings
 LEAST_DEVIATION = 1e-3  # variance of likeness below which differences mean nothing
 
 
-def most_fitting(
-    masks: Sequence[Mask], likeness: NDArray[np.floating], spacing: tuple[float, float], *, blur: float
-) -> Mask:
+def most_fitting(masks: Sequence[Mask], likeness: NDArray[np.floating], spacing: tuple[float, float]) -> Mask:
     """Choose among masks (H, W) of a slice the one that is best told from its surroundings.
 
     Args:
         masks: at least one.
         likeness: (H, W) of the features of each pixel to what was clicked on.
         spacing: of rows and columns, in any unit.
-        blur: how far likeness is a mixture of both sides of a border, in the same; not part of the surroundings.
     """
-    return masks[int(np.argmax([_score(mask, likeness, spacing, blur) for mask in masks]))]
+    return masks[int(np.argmax([_score(mask, likeness, spacing) for mask in masks]))]
 
 
-def _score(mask: Mask, likeness: NDArray[np.floating], spacing: tuple[float, float], blur: float) -> float:
+def _score(mask: Mask, likeness: NDArray[np.floating], spacing: tuple[float, float]) -> float:
     if not mask.any() or mask.all():
         return -np.inf
     width = max(NARROWEST_RING, RING * float(np.sqrt(mask.sum() * spacing[0] * spacing[1])))
     away = distance_transform_edt(~mask, sampling=spacing)
-    ring = (away > blur) & (away <= blur + width)
+    ring = (away > BORDER) & (away <= BORDER + width)
     inside, outside = likeness[mask], likeness[ring if ring.any() else ~mask]
     deviation = np.sqrt((inside.var() + outside.var()) / 2 + LEAST_DEVIATION)
     return float((inside.mean() - outside.mean()) / deviation) - FRAME_WEIGHT * _share_of_frame(mask)

@@ -58,7 +58,6 @@ class _Criteria(NamedTuple):
     intensity_weight: float  # as `INTENSITY_WEIGHT`
     unlike: float  # as `UNLIKE`
     radius: float = math.inf  # units within which a pixel is rather the label's
-    least_radius: float = 0.0  # mm that the radius has at least
 
 
 FIRST_CRITERIA = (
@@ -68,7 +67,6 @@ FIRST_CRITERIA = (
     _Criteria(0.5, 0.4, 32.0),
     _Criteria(0.25, 0.6, 32.0),
     _Criteria(0.25, 0.6, 64.0),
-    _Criteria(0.25, 0.6, 8.0, least_radius=8.0),
 )
 
 
@@ -102,7 +100,7 @@ def slice_mask(
         unit_size = max(image.shape[1] * spacing[0], image.shape[2] * spacing[1]) / FRAME  # mm
         grid = WorkingGrid((image.shape[1], image.shape[2]), (spacing[0] / unit_size, spacing[1] / unit_size))
         clicked = _Clicks(grid.shrink(image), features, grid.points(positive), grid.points(negative), grid.spacing)
-        mask = grid.enlarge(_first_mask(clicked, unit_size))
+        mask = grid.enlarge(_first_mask(clicked))
     else:
         grid = WorkingGrid((image.shape[1], image.shape[2]), spacing)
         clicked = _Clicks(grid.shrink(image), features, grid.points(positive), grid.points(negative), grid.spacing)
@@ -113,12 +111,11 @@ def slice_mask(
     return mask
 
 
-def _first_mask(clicked: _Clicks, unit_size: float) -> Mask:
-    """The most fitting of the masks by several criteria; the spacing is in units of so many mm."""
+def _first_mask(clicked: _Clicks) -> Mask:
+    """The most fitting of the masks by several criteria."""
     nowhere = np.zeros(clicked.image.shape[1:], bool)
-    masks = [_cut_out(clicked, clicked.first_lead(one, unit_size), nowhere) for one in FIRST_CRITERIA]
-    likeness = clicked.cosines[: len(clicked.near)].max(0)
-    return most_fitting(masks, likeness, clicked.spacing, blur=FRAME / max(clicked.cells) / 2)
+    masks = [_cut_out(clicked, clicked.first_lead(one), nowhere) for one in FIRST_CRITERIA]
+    return most_fitting(masks, clicked.cosines[: len(clicked.near)].max(0), clicked.spacing)
 
 
 def _cut_out(clicked: _Clicks, lead: NDArray[np.float64], anchors: Mask) -> Mask:
@@ -156,7 +153,6 @@ class _Clicks:
         spacing: tuple[float, float],
     ) -> None:
         self.image, self.positive, self.negative, self.spacing = image, positive, negative, spacing
-        self.cells = (features.shape[-2], features.shape[-1])
         self.near = _far_apart(positive)  # what the slice is compared with
         self.points = [*self.near, *_far_apart(negative)]
         self.distances = _distances(image.shape[1:], self.points, spacing)
@@ -185,14 +181,13 @@ class _Clicks:
             inside, outside = np.maximum(inside, unlike + trust), np.maximum(outside, unlike - trust)
         return inside - outside
 
-    def first_lead(self, criteria: _Criteria, unit_size: float) -> NDArray[np.float64]:
-        """Lead (H, W) of a first mask by its criteria; the spacing is in units of so many mm."""
+    def first_lead(self, criteria: _Criteria) -> NDArray[np.float64]:
+        """Lead (H, W) of a first mask by its criteria."""
         lead = self.lead(criteria.intensity_weight, criteria.unlike)
         if math.isinf(criteria.radius):
             return lead
-        radius = max(criteria.radius, criteria.least_radius / unit_size)
         distance = self.distances[: len(self.near)].min(0)
-        return lead + NEAR * (1 - np.square(distance / radius)).clip(FAR)
+        return lead + NEAR * (1 - np.square(distance / criteria.radius)).clip(FAR)
 
     def _differences(self, radii: Sequence[float]) -> NDArray[np.float64]:
         """Difference (points, H, W) of intensity to each point, or to the middle of its surroundings if that is less.
