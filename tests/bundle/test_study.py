@@ -1,11 +1,14 @@
 """protoseg study on a tiny data set."""
 
 import csv
+import json
 import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from two_organs import ct, grey, nifti, organs, picture
 
 from protoseg.data.preparation.synthetic import write_dataset
 from protoseg.errors import InputError
@@ -29,8 +32,8 @@ def study(scans, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # the script sets its own
 
     def run(name: str, *arguments: str) -> list[dict[str, str]]:
-        paths = ["--dataset_dir", str(scans), "--output_dir", str(tmp_path)]
-        monkeypatch.setattr(sys, "argv", ["study", name, *paths, *arguments])
+        source = [] if "--index" in arguments else ["--dataset_dir", str(scans)]
+        monkeypatch.setattr(sys, "argv", ["study", name, *source, "--output_dir", str(tmp_path), *arguments])
         runpy.run_path(str(SCRIPT), run_name="__main__")
         assert (tmp_path / f"{name}.png").is_file()
         with (tmp_path / f"{name}.csv").open(newline="") as file:
@@ -87,6 +90,45 @@ def test_views(study, supports, monkeypatch):
     assert len(liver) == len(supports) == 3
     assert liver["as it is"] > 0.5
     assert liver["mirrored left to right, the support too"] > liver["mirrored left to right"]
+
+
+@pytest.fixture
+def index(tmp_path) -> str:
+    """An index of a set of two scans with two labels, and of a set of two pictures with one."""
+    for name in "ab":
+        nifti(tmp_path / f"{name}.nii.gz", ct())
+        nifti(tmp_path / f"{name}_labels.nii.gz", organs())
+        picture(tmp_path / f"{name}.png", grey())
+        picture(tmp_path / f"{name}_labels.png", np.ascontiguousarray(organs()[:, :, 1].T))
+    sets = [
+        {"name": name, "labels": labels, "pairs": [{"image": a + end, "label": f"{a}_labels{end}"} for a in "ab"]}
+        for name, labels, end in (("scans", {"left": 1, "right": 2}, ".nii.gz"), ("pictures", {"left": 1}, ".png"))
+    ]
+    (tmp_path / "index.json").write_text(json.dumps(sets))
+    return str(tmp_path / "index.json")
+
+
+def test_clicks_on_the_sets_of_an_index(study, index, tmp_path, capsys):
+    rows = study("clicks", "--index", index, "--clicks", "2", "--only", "scans", "--limit", "1")
+    assert [(row["scan"], row["label"], row["method"]) for row in rows] == [
+        ("scans/b", label, clicks) for label in ("left", "right") for clicks in ("1 click", "2 clicks")
+    ]
+    rows = study("clicks", "--index", index, "--clicks", "2")
+    assert [row["scan"] for row in rows[::2]] == ["scans/b"] * 2 + ["scans/a"] * 2 + ["pictures/b", "pictures/a"]
+    figures = json.loads((tmp_path / "clicks.json").read_text())
+    assert list(figures) == ["scans", "pictures", "mean over sets"]
+    by_set = [figures[name]["dice_after_1"] for name in figures]
+    assert by_set[2] == pytest.approx(np.mean(by_set[:2]), abs=1e-4)
+    assert by_set[0] == pytest.approx(np.mean([float(row["dice"]) for row in rows[:8:2]]), abs=1e-4)
+    assert "mean over sets" in capsys.readouterr().out
+
+
+def test_clicks_need_scans_of_one_kind(study, index, capsys):
+    with pytest.raises(SystemExit):
+        study("clicks", "--index", index, "--dataset_dir", "x")
+    assert "give either --dataset_dir or --index" in capsys.readouterr().err
+    with pytest.raises(InputError, match="--clicks is 0; it must be at least 1"):
+        study("clicks", "--index", index, "--clicks", "0")
 
 
 def test_no_scans_are_refused(study):

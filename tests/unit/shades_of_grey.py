@@ -20,7 +20,7 @@ class Shades(nn.Module):
         self.centres = nn.Parameter(torch.linspace(0, 2, 9)[:, None, None])
 
     def forward(self, images):
-        grey = nn.functional.avg_pool2d(images.mean(1, keepdim=True), 4)
+        grey = nn.functional.avg_pool2d(images.mean(1, keepdim=True), 2)  # 32 cells a side, as other encoders
         return torch.exp(-(((grey - self.centres) / 0.2) ** 2))
 
 

@@ -13,6 +13,7 @@ from protoseg import bundle_root
 from protoseg.workflows.errors import report_input_errors
 from protoseg.workflows.studies import variants as study_variants
 from protoseg.workflows.studies.clicks import click_figures
+from protoseg.workflows.studies.index_clicks import figures_by_set, run_click_study_of_index
 from protoseg.workflows.studies.runs import run_click_study, run_study
 from protoseg.workflows.studies.study import Study, study_table
 from protoseg.workflows.studies.views import view_variants
@@ -27,7 +28,7 @@ def main() -> None:
     report_input_errors()
     study = Study(command, arguments.pop("output_dir"))
     if command == "clicks":
-        run_click_study(study, **arguments)
+        study_clicks(study, arguments)
     else:
         variants = {
             "refinement": refinement,
@@ -41,11 +42,28 @@ def main() -> None:
             "views": views,
         }[command](arguments)
         run_study(study, variants, **arguments)
-    print(study_table(study.rows))
-    if command == "clicks":
-        print("\n" + "  ".join(f"{name} {value:.3f}" for name, value in click_figures(study.rows).items()) + "\n")
+    if command != "clicks":
+        print(study_table(study.rows))
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB, of all methods together")
     print(f"written to {study.output_dir / study.name}.csv and .png")
+
+
+def study_clicks(study: Study, arguments: dict[str, Any]) -> None:
+    """Click on the scans of a data set, or of a suite's index, and print the figures."""
+    index, only = arguments.pop("index"), arguments.pop("only")
+    if index is None:
+        run_click_study(study, **arguments)
+        print(study_table(study.rows) + "\n\n" + figures_line(click_figures(study.rows)) + "\n")
+    else:
+        kept = {name: arguments[name] for name in ("clicks", "limit", "weights")}
+        run_click_study_of_index(study, index, only=only, **kept)
+        for name, figures in figures_by_set(study.rows).items():
+            print(f"{name:24}{figures_line(figures)}")
+
+
+def figures_line(figures: dict[str, float]) -> str:
+    """Figures in one line."""
+    return "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
 
 
 def parse() -> tuple[str, dict[str, Any]]:
@@ -57,7 +75,8 @@ def parse() -> tuple[str, dict[str, Any]]:
         formatter = argparse.ArgumentDefaultsHelpFormatter
         command = commands.add_parser(name, help=summary, description=summary, formatter_class=formatter)
         several = {"nargs": "+"} if name == "modalities" else {}
-        command.add_argument("--dataset_dir", required=True, help="that holds dataset.json", **several)
+        needed = name != "clicks"
+        command.add_argument("--dataset_dir", required=needed, help="that holds dataset.json", **several)
         command.add_argument("--output_dir", type=Path, required=True, help=f"where to write {name}.csv and .png")
         command.add_argument("--section", default="test", help="of dataset.json; its first scan is the support")
         command.add_argument("--weights", default=str(SHIPPED), help="of the network")
@@ -85,7 +104,11 @@ def parse() -> tuple[str, dict[str, Any]]:
     add("views", "scans turned, mirrored, cropped, coarser or inverted; the support as it is, or seen so too")
     clicks = add("clicks", "Dice of each label, alone, after every click of a simulated user, without a support")
     clicks.add_argument("--clicks", type=int, default=5, help="on each label")
+    clicks.add_argument("--index", type=Path, help="of a suite, whose queries are clicked on instead of dataset_dir's")
+    clicks.add_argument("--only", nargs="+", default=[], metavar="NAME", help="sets of the index; all when left out")
     arguments = vars(parser.parse_args())
+    if arguments["command"] == "clicks" and (arguments["dataset_dir"] is None) == (arguments["index"] is None):
+        clicks.error("give either --dataset_dir or --index")
     return arguments.pop("command"), arguments
 
 

@@ -9,8 +9,9 @@ The constants were chosen on drawn CT and MR slices and on two real CT examinati
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,14 +40,34 @@ LARGEST_DIFFERENCE = 2.0  # in these; bone and air are equally unlike tissue
 DISTANCE_WEIGHT = 0.015  # likeness lost by 1 mm: a correction speaks for its surroundings
 BLUR = 1.5  # mm; noise is no difference of intensity
 SMOOTHNESS = 4.0  # mm, of the cut
-FIRST_CRITERIA = ((0.5, 0.6), (0.25, 0.6), (0.25, 0.8), (1.0, 0.4))  # intensity weight and `UNLIKE` of the first masks
-SURROUNDINGS = (0.0, 4.0, 8.0)  # mm around a first click whose intensities are the label's too
+FRAME = 256.0  # units of a first mask on the longer side of a slice: what may be clicked on is told by its share of it
+NEAR = 0.3  # likeness that a first mask of a certain radius gains at the click, and loses at `radius * sqrt(2)`
+FAR = -1.5  # times this it loses at most
+SURROUNDINGS = (0.0, 4.0, 8.0)  # units around a first click whose intensities are the label's too
 PRIOR_TRUST = 0.15  # likeness by which an earlier mask leads: less than that of a click nearby
 PRIOR_BLUR = 3.0  # mm; borders of an earlier mask are not exact
 UNSURE = 0.01  # a probability nearer to 0 or 1 than this only clicks give
 MOST_POINTS = 16  # that a slice is compared with; of a scribble's hundreds the ones that lie farthest apart
 POSSIBLE = 0.2  # probability from which the cut looks at a pixel
 MARGIN = 8  # pixels around these
+
+
+class _Criteria(NamedTuple):
+    """Criteria of one of the first masks."""
+
+    intensity_weight: float  # as `INTENSITY_WEIGHT`
+    unlike: float  # as `UNLIKE`
+    radius: float = math.inf  # units within which a pixel is rather the label's
+
+
+FIRST_CRITERIA = (
+    _Criteria(0.25, 0.6),
+    _Criteria(0.5, 0.6),
+    _Criteria(1.0, 0.6),
+    _Criteria(0.5, 0.4, 32.0),
+    _Criteria(0.25, 0.6, 32.0),
+    _Criteria(0.25, 0.6, 64.0),
+)
 
 
 def slice_mask(
@@ -73,54 +94,41 @@ def slice_mask(
     """
     if not positive and (prior is None or not negative):
         return np.zeros(image.shape[1:], bool) if prior is None else prior.copy()
-    grid = WorkingGrid((image.shape[1], image.shape[2]), spacing)
-    before = None if prior is None or not prior.any() else grid.shrink(prior[None].astype(np.float32))[0]
-    if before is None and not positive:
-        return np.zeros(image.shape[1:], bool)
-    found = _mask(grid.shrink(image), features, grid.points(positive), grid.points(negative), grid.spacing, before)
-    mask = grid.enlarge(found)
+    if prior is None or not prior.any():
+        if not positive:
+            return np.zeros(image.shape[1:], bool)
+        unit_size = max(image.shape[1] * spacing[0], image.shape[2] * spacing[1]) / FRAME  # mm
+        grid = WorkingGrid((image.shape[1], image.shape[2]), (spacing[0] / unit_size, spacing[1] / unit_size))
+        clicked = _Clicks(grid.shrink(image), features, grid.points(positive), grid.points(negative), grid.spacing)
+        mask = grid.enlarge(_first_mask(clicked))
+    else:
+        grid = WorkingGrid((image.shape[1], image.shape[2]), spacing)
+        clicked = _Clicks(grid.shrink(image), features, grid.points(positive), grid.points(negative), grid.spacing)
+        before = grid.shrink(prior[None].astype(np.float32))[0]
+        mask = grid.enlarge(_cut_out(clicked, clicked.lead(INTENSITY_WEIGHT, UNLIKE, before), before > 0.5))
     _set(mask, positive, 1)
     _set(mask, negative, 0)
     return mask
 
 
-def _mask(
-    image: Image,
-    features: Tensor,
-    positive: Sequence[Point],
-    negative: Sequence[Point],
-    spacing: tuple[float, float],
-    prior: Image | None,
-) -> Mask:
-    """As `slice_mask`, on pixels that are not too fine; the prior is a share of each pixel."""
-    clicks = _Clicks(image, features, _far_apart(positive), _far_apart(negative), spacing)
-    if prior is not None:
-        lead = clicks.lead(INTENSITY_WEIGHT, UNLIKE, prior)
-        return _cut_out(image, lead, positive, negative, spacing, prior > 0.5)
-    nowhere = np.zeros(image.shape[1:], bool)
-    masks = [
-        _cut_out(image, clicks.lead(*criteria), positive, negative, spacing, nowhere) for criteria in FIRST_CRITERIA
-    ]
-    return most_fitting(masks, image, positive, spacing)
+def _first_mask(clicked: _Clicks) -> Mask:
+    """The most fitting of the masks by several criteria."""
+    nowhere = np.zeros(clicked.image.shape[1:], bool)
+    masks = [_cut_out(clicked, clicked.first_lead(one), nowhere) for one in FIRST_CRITERIA]
+    return most_fitting(masks, clicked.cosines[: len(clicked.near)].max(0), clicked.spacing)
 
 
-def _cut_out(
-    image: Image,
-    lead: NDArray[np.float64],
-    positive: Sequence[Point],
-    negative: Sequence[Point],
-    spacing: tuple[float, float],
-    anchors: Mask,
-) -> Mask:
+def _cut_out(clicked: _Clicks, lead: NDArray[np.float64], anchors: Mask) -> Mask:
     """Mask by the lead of its pixels: components that hold anchors or positive clicks."""
     probability = expit(lead / TEMPERATURE).clip(UNSURE, 1 - UNSURE).astype(np.float32)
-    _set(probability, positive, 1)
-    _set(probability, negative, 0)
+    _set(probability, clicked.positive, 1)
+    _set(probability, clicked.negative, 0)
     box = _window(probability > POSSIBLE)
     mask = np.zeros(lead.shape, bool)
-    mask[box] = cut(image[:, *box], probability[box], spacing=spacing, smoothness=SMOOTHNESS)
+    image = clicked.image[:, *box]
+    mask[box] = cut(image, probability[box], spacing=clicked.spacing, smoothness=SMOOTHNESS)
     anchors = anchors.copy()
-    _set(anchors, positive, 1)
+    _set(anchors, clicked.positive, 1)
     components = connected_components(mask)
     return mask & np.isin(components, np.unique(components[anchors & mask]))
 
@@ -144,12 +152,12 @@ class _Clicks:
         negative: Sequence[Point],
         spacing: tuple[float, float],
     ) -> None:
-        self.positive, self.spacing = len(positive), spacing
-        points = [*positive, *negative]
-        self.distances = _distances(image.shape[1:], points, spacing)
-        self.cosines = _cosines(features, points, (image.shape[1], image.shape[2]))
-        self.image = gaussian_filter(image, (0, *(BLUR / step for step in spacing)))
-        self.points = points
+        self.image, self.positive, self.negative, self.spacing = image, positive, negative, spacing
+        self.near = _far_apart(positive)  # what the slice is compared with
+        self.points = [*self.near, *_far_apart(negative)]
+        self.distances = _distances(image.shape[1:], self.points, spacing)
+        self.cosines = _cosines(features, self.points, (image.shape[1], image.shape[2]))
+        self.smooth = gaussian_filter(image, (0, *(BLUR / step for step in spacing)))
 
     def lead(self, intensity_weight: float, unlike: float, prior: Image | None = None) -> NDArray[np.float64]:
         """How much more each pixel (H, W) is like the label than like anything else.
@@ -165,13 +173,21 @@ class _Clicks:
         if prior is None:
             near[0] = 0
         likeness -= near
-        inside = likeness[: self.positive].max(0, initial=-np.inf)
-        outside = likeness[self.positive :].max(0, initial=unlike)
+        inside = likeness[: len(self.near)].max(0, initial=-np.inf)
+        outside = likeness[len(self.near) :].max(0, initial=unlike)
         if prior is not None:
             blur = [PRIOR_BLUR / step for step in self.spacing]
             trust = PRIOR_TRUST * (2 * gaussian_filter(prior, blur) - 1)
             inside, outside = np.maximum(inside, unlike + trust), np.maximum(outside, unlike - trust)
         return inside - outside
+
+    def first_lead(self, criteria: _Criteria) -> NDArray[np.float64]:
+        """Lead (H, W) of a first mask by its criteria."""
+        lead = self.lead(criteria.intensity_weight, criteria.unlike)
+        if math.isinf(criteria.radius):
+            return lead
+        distance = self.distances[: len(self.near)].min(0)
+        return lead + NEAR * (1 - np.square(distance / criteria.radius)).clip(FAR)
 
     def _differences(self, radii: Sequence[float]) -> NDArray[np.float64]:
         """Difference (points, H, W) of intensity to each point, or to the middle of its surroundings if that is less.
@@ -183,8 +199,8 @@ class _Clicks:
             for radius in radii:
                 around = distance <= radius
                 around[point] = True
-                reference = np.median(self.image[:, around], axis=1)
-                np.minimum(difference, np.abs(self.image - reference[:, None, None]).mean(0), out=difference)
+                reference = np.median(self.smooth[:, around], axis=1)
+                np.minimum(difference, np.abs(self.smooth - reference[:, None, None]).mean(0), out=difference)
         return differences
 
 

@@ -156,7 +156,7 @@ def corruption_variants(*, learning_rate: float) -> Variants:
 
 def resolution_variants(sizes: Sequence[int]) -> Variants:
     """Edges of the network's input in pixels."""
-    return {f"{size} px": Variant(overrides={"image_size": size}) for size in sizes}
+    return {f"{size} px": Variant(overrides={"image_size": size, "magnification": 1.0}) for size in sizes}
 
 
 def modality_variants(dataset_dirs: Sequence[str]) -> Variants:

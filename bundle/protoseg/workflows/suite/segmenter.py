@@ -79,6 +79,7 @@ class PairSegmenter:
             self.network = config.get_parsed_content("network").eval()
             self._load_support = config.get_parsed_content("support")
             self._make_inferer = config.get_parsed_content("inferer")
+            self.image_size: int = config.get_parsed_content("image_size")  # edge of the network's input in pixels
         self._preprocessings: dict[str, Preprocessing] = {}
 
     def settings(self) -> dict[str, Any]:
@@ -90,6 +91,15 @@ class PairSegmenter:
             "weights_fingerprint": self.network.encoding_fingerprint(),
             "code": _code_digest(),
         }
+
+    def load(self, scan: LabelledScan) -> dict[str, Any]:
+        """Load a scan and its label map for the engine: "image" (C, X, Y, Z) and "label" (1, X, Y, Z).
+
+        Raises:
+            InputError: one of them cannot be read.
+        """
+        data: dict[str, Any] = self._preprocessing(scan)({"image": str(scan.image), "label": str(scan.label)})
+        return data
 
     def segment(self, pair: ScanPair) -> SegmentedPair:
         """Segment the query of a pair; of its label map, nothing is known while that is done.
