@@ -31,6 +31,7 @@ is for `--conf KEY VALUE` of `protoseg serve` alone. A default that begins with 
 """
 SERVER_ONLY = {
     "remote_access": ("answer other machines, too; put a proxy with a log-in before it", "false"),
+    "host_names": ("by which a proxy or its users call the server, beside localhost and 127.0.0.1", ""),
     "server_mode": ("set by MONAI Label in processes that it starts", ""),
     "upload_limit_mb": ("bound of what a request may send", "2048"),
 }

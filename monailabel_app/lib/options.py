@@ -19,7 +19,7 @@ from protoseg.moved import renamed_file, renamed_ids
 __all__ = ["Options", "read_options"]
 
 CONFIGS = Path(bundle_root()) / "configs"
-SERVER_KEYS = {"server_mode", "remote_access", "upload_limit_mb"}  # read elsewhere
+SERVER_KEYS = {"server_mode", "remote_access", "host_names", "upload_limit_mb"}  # read elsewhere
 OVERRIDE_FILES = {"encoder": "encoders", "refiner": "refiners"}  # folders of override files
 
 

@@ -112,6 +112,44 @@ def test_other_machines_are_refused_unless_the_server_is_told_otherwise(start):
     assert client.get("/info/").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "conf", "status"),
+    [
+        ("127.0.0.1:8000", {}, 200),
+        ("localhost", {}, 200),
+        ("[::1]:8000", {}, 200),
+        ("label.example.org", {}, 403),
+        ("127.0.0.1.example.org", {}, 403),
+        ("label.example.org", {"host_names": "label.example.org"}, 200),
+        ("label.example.org", {"remote_access": "true"}, 200),
+    ],
+)
+def test_a_site_that_had_its_name_lead_here_reads_nothing(start, monkeypatch, host, conf, status):
+    client = start().http
+    client._transport.client = ("127.0.0.1", 1234)
+    for name, value in conf.items():
+        monkeypatch.setitem(settings.MONAI_LABEL_APP_CONF, name, value)
+    assert client.get("/info/", headers={"Host": host}).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("origin", "conf", "refused"),
+    [
+        ("", {}, False),
+        ("http://testserver", {}, False),
+        ("https://elsewhere.example", {}, True),
+        ("null", {}, True),
+        ("https://label.example.org", {"host_names": "other.example,label.example.org"}, False),
+    ],
+)
+def test_other_web_sites_change_nothing(start, monkeypatch, origin, conf, refused):
+    client = start().http
+    for name, value in conf.items():
+        monkeypatch.setitem(settings.MONAI_LABEL_APP_CONF, name, value)
+    answer = client.post("/infer/nothing", headers={"Origin": origin} if origin else {})
+    assert (answer.status_code == 403) == refused
+
+
 def test_other_web_sites_cannot_read_the_studies(client):
     answer = client.get("/info/", headers={"Origin": "https://elsewhere.example"})
     assert "access-control-allow-origin" not in answer.headers

@@ -1,12 +1,14 @@
 """Who may send what: this machine only, from the server's own pages, and nothing endless.
 
 Defects of MONAI Label 0.8.5: it listens on all interfaces unless told otherwise, although its token check works with
-no current PyJWT; its CORS answer lets every web site that the user visits read the studies; and an upload may fill
-the disk.
+no current PyJWT; its CORS answer lets every web site that the user visits read the studies, and what such a site sends
+unasked is done: a form, or anything where its own name was made to lead here; and an upload may fill the disk.
 """
 
-from ipaddress import ip_address
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, HTTPException
 from fastapi.middleware.cors import CORSMiddleware
@@ -18,10 +20,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 __all__ = ["patch_access"]
 
 UPLOAD_LIMIT_MB = 2048
+READING = ("GET", "HEAD", "OPTIONS")
 
 
 class LocalhostOnlyMiddleware:
-    """Refuse other machines, unless `--conf remote_access true`, and bodies above `--conf upload_limit_mb`."""
+    """Refuse other machines, unless `--conf remote_access true`; other web sites; and bodies above a limit.
+
+    A site is another if it is not of this machine's name nor of one of `--conf host_names`.
+    """
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -32,12 +38,9 @@ class LocalhostOnlyMiddleware:
             await self.app(scope, receive, send)
             return
         conf: dict[str, Any] = settings.MONAI_LABEL_APP_CONF
-        if _is_remote(scope) and str(conf.get("remote_access", "false")).lower() != "true":
-            message = (
-                "This server answers its own machine only, since it has no log-in. Put a reverse proxy with "
-                "authentication in front of it, or start it with --conf remote_access true."
-            )
-            await JSONResponse({"detail": message}, 403)(scope, receive, send)
+        refusal = _refusal(scope, conf)
+        if refusal:
+            await JSONResponse({"detail": refusal}, 403)(scope, receive, send)
             return
         limit_mb = float(conf.get("upload_limit_mb", UPLOAD_LIMIT_MB))
         limit = int(limit_mb * 2**20)
@@ -59,12 +62,43 @@ class LocalhostOnlyMiddleware:
         await self.app(scope, counted, send)
 
 
-def _is_remote(scope: Scope) -> bool:
-    host = (scope.get("client") or ("",))[0]
+def _refusal(scope: Scope, conf: Mapping[str, Any]) -> str:
+    """Say why a request is refused; empty where it is not."""
+    open_to_all = str(conf.get("remote_access", "false")).lower() == "true"
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    host, origin = headers.get(b"host", ""), headers.get(b"origin", "")
+    names = str(conf.get("host_names", "")).replace(",", " ").split()
+    client = _address(scope)
+    if client and not client.is_loopback and not open_to_all:
+        return (
+            "This server answers its own machine only, since it has no log-in. Put a reverse proxy with "
+            "authentication in front of it, or start it with --conf remote_access true."
+        )
+    if client and not open_to_all and not _is_of_this_machine(host, names):
+        return f"This server is not called {host!r}. If a proxy calls it so, start it with --conf host_names NAME."
+    if scope["method"] in READING or not origin or origin in settings.MONAI_LABEL_CORS_ORIGINS:
+        return ""
+    site = urlsplit(origin)
+    if site.netloc == host or site.hostname in names:
+        return ""
+    return f"The web site {origin} may not change anything here. If it is yours, start with --conf host_names NAME."
+
+
+def _address(scope: Scope) -> IPv4Address | IPv6Address | None:
+    """Whence a request comes; None from a Unix socket, or a test client."""
     try:
-        return not ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:  # a Unix socket, or a test client
-        return False
+        return ip_address((scope.get("client") or ("",))[0].partition("%")[0])
+    except ValueError:
+        return None
+
+
+def _is_of_this_machine(host: str, names: Sequence[str]) -> bool:
+    """Tell whether the header Host names this machine. A site whose name was made to lead here has its own there."""
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name in names
 
 
 def patch_access(app: FastAPI) -> None:
