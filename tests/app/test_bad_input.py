@@ -6,7 +6,6 @@ import nibabel
 import numpy as np
 import pytest
 
-from lib.options import read_options
 from protoseg.errors import InputError
 
 
@@ -107,7 +106,10 @@ def test_a_server_that_cannot_start_says_why(start, conf, message):
     assert message in str(error.value)
 
 
-def test_names_of_the_version_before_count():
+def test_names_of_the_version_before_count(start):
+    start()  # so that the app's modules are found
+    from lib.options import read_options
+
     with pytest.warns(FutureWarning) as told:
         options = read_options({"choice": "all", "encoder": "pyramid", "novelty": "0.5"})
     assert options.overrides == {"support_selection": "all", "rejection_threshold": 0.5}

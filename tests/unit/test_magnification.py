@@ -35,7 +35,7 @@ def test_a_volume_is_magnified_less_far():
     assert size_for(mask(24), is_picture=False) == SIZE
 
 
-@pytest.mark.parametrize("stride", [8, 14, 16, 32])
+@pytest.mark.parametrize("stride", [8, 16, 32])
 def test_a_size_is_a_multiple_of_the_stride(stride):
     assert size_for(mask(1), is_picture=True, stride=stride) % stride == 0
 

@@ -47,7 +47,7 @@ class MagnifyToFit:
         factors = [factor for factor in FACTORS if is_picture or factor <= self.largest_of_volume]
         enough = self.picture if is_picture else self.volume
         for factor in factors:
-            size = _multiple(image_size * factor, self.stride)
+            size = _magnified(image_size, factor, self.stride)
             if shown_dice(masks, labels, size=size, stride=self.stride) >= enough:
                 return factor
         return factors[-1]
@@ -71,7 +71,7 @@ def input_size(magnification: Magnification, masks: Tensor, labels: int, *, imag
     """
     if isinstance(magnification, MagnifyToFit):
         factor = magnification.factor(masks, labels, image_size=image_size, is_picture=is_picture)
-        return _multiple(image_size * factor, magnification.stride)
+        return _magnified(image_size, factor, magnification.stride)
     if not 1 <= magnification <= 8:
         raise InputError(f"magnification is {magnification}; it must lie between 1 and 8.")
     return round(image_size * magnification)
@@ -99,5 +99,6 @@ def shown_dice(masks: Tensor, labels: int, *, size: int, stride: int) -> float:
     return float(torch.stack(dice).mean()) if dice else 1.0
 
 
-def _multiple(size: float, stride: int) -> int:
-    return max(1, round(size / stride)) * stride
+def _magnified(image_size: int, factor: float, stride: int) -> int:
+    # A size that the user chose is left to the encoder, which refuses one that it cannot take.
+    return image_size if factor == 1 else round(image_size * factor / stride) * stride
