@@ -229,6 +229,6 @@ def test_label_names_choose_and_name_the_labels(start_inference, label_names, la
 
 @pytest.mark.parametrize("slices", [[4, 6], [5]])
 def test_support_slices_choose_the_slices(start_inference, slices):
-    support = start_inference(support_slices=slices, magnification=1).parser.get_parsed_content("support")
+    support = start_inference(support_slices=slices).parser.get_parsed_content("support")
     assert [origin.slice_index for origin in support.origins] == slices
     assert support.images.shape == (len(slices), 3, 64, 64)
