@@ -19,6 +19,8 @@ PAINTERS: dict[str, Callable[[np.random.Generator, int], tuple[Field, NDArray[np
     "ultrasound": paint_ultrasound,
 }
 
+SMALLEST, LARGEST = 0.01, 0.6  # shares of a picture that a lesion takes
+
 
 def paint_picture(seed: int, *, kind: str, size: int = 256) -> NDArray[np.uint8]:
     """Paint the picture of one patient: red, green, blue and structure (4, size, size).
@@ -36,5 +38,9 @@ def paint_picture(seed: int, *, kind: str, size: int = 256) -> NDArray[np.uint8]
     """
     if kind not in PAINTERS:
         raise InputError(f"There are no pictures of the kind {kind!r}; expected one of {', '.join(PAINTERS)}.")
-    colours, structure = PAINTERS[kind](np.random.default_rng(seed), size)
+    random = np.random.default_rng(seed)
+    while True:
+        colours, structure = PAINTERS[kind](random, size)
+        if SMALLEST <= (structure == 1).mean() <= LARGEST:  # one in some hundred lies beside what the lens sees
+            break
     return np.concatenate([np.round(255 * np.clip(colours, 0, 1)).astype(np.uint8), structure[None]])
