@@ -5,7 +5,6 @@ import torch
 
 from protoseg.engine.magnification import MagnifyToFit, input_size, shown_dice
 from protoseg.errors import InputError
-from protoseg.matching.kernel_matching import KernelMatching
 
 STRIDE, SIZE = 8, 64
 
@@ -55,14 +54,3 @@ def test_a_factor_is_taken_as_it_is():
     assert input_size(1.5, mask(1), 1, image_size=SIZE, is_picture=False) == 96
     with pytest.raises(InputError, match=r"magnification is 0.5; it must lie between 1 and 8."):
         input_size(0.5, mask(1), 1, image_size=SIZE, is_picture=True)
-
-
-def test_votes_are_the_same_a_few_patches_at_a_time(monkeypatch):
-    torch.manual_seed(0)
-    matching = KernelMatching(scale=10)
-    features, query = torch.randn(2, 1, 3, 5, 6, 6)
-    prototypes = matching.build(features, (torch.rand(1, 2, 3, 12, 12) > 0.7).float())
-    whole = matching.match(query, prototypes)
-    monkeypatch.setattr("protoseg.matching.kernel_matching.WEIGHTS_AT_ONCE", 7 * 36)
-    monkeypatch.setattr("protoseg.matching.matching.PATCHES_AT_ONCE", 36)
-    torch.testing.assert_close(matching.match(query, prototypes), whole)

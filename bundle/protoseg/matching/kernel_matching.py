@@ -38,7 +38,10 @@ from protoseg.moved import renamed_arguments
 
 __all__ = ["KernelMatching"]
 
-WEIGHTS_AT_ONCE = 2**24  # of support patches for query patches
+PATCHES_AT_ONCE = 1024  # of support and of query: their weights stay in the processor's cache until they are summed
+LEAST_EXPONENT = (
+    -80.0
+)  # of a vote, which counts for nothing then; arithmetic with denormal numbers is six times as slow
 PROBABILITY_FLOOR = 1e-4  # keeps the logarithm finite; below it a label is out of the question anyway
 
 
@@ -122,33 +125,43 @@ class KernelMatching(Matching):
             (E, Q, 2 L, h, w): for every label the background's votes against it by slice that knows the label, then for
             every label the votes by slice that shows it.
         """
-        sharpness = self.scale * self.selectivity
-        vectors = sharpness * unit(query.float().flatten(-2), dim=2)
-        # Few at a time, for of a fine feature map the weights of all would not fit into memory.
-        few = vectors.split(max(1, WEIGHTS_AT_ONCE // prototypes.patches_at_once), dim=-1)
+        vectors = unit(query.float().flatten(-2), dim=2).transpose(1, 2)  # E x C x Q x patches
+        few = vectors.split(max(1, PATCHES_AT_ONCE // vectors.shape[2]), dim=-1)
         votes = torch.cat([self._votes(part, prototypes) for part in few], dim=-1)
         return votes.unflatten(-1, query.shape[-2:])
 
     def _votes(self, vectors: Tensor, prototypes: Prototypes) -> Tensor:
+        """Average votes (E, Q, 2 L, patches) about a few patches of each slice, vectors (E, C, Q, patches)."""
         sharpness = self.scale * self.selectivity
-        against, votes = torch.zeros((), device=vectors.device), torch.zeros((), device=vectors.device)
-        for part in prototypes.parts():
-            weights = torch.einsum("esnc,eqcx->eqsnx", part.patches, vectors).sub_(sharpness)
-            if part.likeness is not None and prototypes.likeness is not None:
-                unlike = prototypes.likeness.amax(1, keepdim=True) - part.likeness
-                weights.sub_(self.slice_scale * unlike[:, None, :, None, None])
-            weights.exp_()
-            votes = votes + torch.einsum("eksn,eqsnx->eqkx", part.membership, weights)
-            if part.known is not None:
-                by_slice = torch.einsum("esn,eqsnx->eqsx", part.membership[:, 0], weights)
-                against = against + torch.einsum("els,eqsx->eqlx", part.known.to(by_slice), by_slice)
-        background, labels = votes.split([1, votes.shape[2] - 1], dim=2)
+        shape, vectors = vectors.shape[2:], sharpness * vectors.flatten(-2)
+        against, votes = vectors.new_zeros(()), vectors.new_zeros(())
+        for index in range(prototypes.patches.shape[1]):
+            offset = self._offset(prototypes, index)
+            by_slice = vectors.new_zeros(())
+            for patches, membership in zip(
+                prototypes.patches[:, index].split(PATCHES_AT_ONCE, dim=1),
+                prototypes.membership[:, :, index].split(PATCHES_AT_ONCE, dim=2),
+            ):
+                weights = torch.baddbmm(offset, patches, vectors).clamp_(min=LEAST_EXPONENT).exp_()
+                by_slice = by_slice + membership @ weights  # E x (1 + L) x patches
+            votes = votes + by_slice
+            if prototypes.known is not None:
+                against = against + prototypes.known[:, :, index, None] * by_slice[:, :1]
+        background, labels = votes[:, :1], votes[:, 1:]
         if prototypes.known is None:
             against = background.expand_as(labels) / prototypes.patches.shape[1]
         else:
-            against = against / prototypes.known.sum(2).clamp(min=1)[:, None, :, None]
-        labels = labels / prototypes.present.sum(2).clamp(min=1)[:, None, :, None]
-        return torch.cat([against, labels], dim=2)
+            against = against / prototypes.known.sum(2).clamp(min=1)[..., None]
+        labels = labels / prototypes.present.sum(2).clamp(min=1)[..., None]
+        return torch.cat([against, labels], dim=1).unflatten(-1, shape).transpose(1, 2)
+
+    def _offset(self, prototypes: Prototypes, index: int) -> Tensor:
+        """What is added to the scaled cosines of a support slice, (E, 1, 1): a vote weighs 1 at most."""
+        offset = prototypes.patches.new_full((prototypes.patches.shape[0], 1, 1), -self.scale * self.selectivity)
+        if prototypes.likeness is None:
+            return offset
+        unlike = prototypes.likeness.amax(1) - prototypes.likeness[:, index]
+        return offset - self.slice_scale * unlike[:, None, None]
 
     def decide(self, evidence: Tensor, unlikeness: Tensor | None = None) -> Tensor:
         """Log-probabilities (E, Q, 1 + L, h, w) of what `evidence` gave.

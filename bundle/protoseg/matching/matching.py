@@ -47,14 +47,9 @@ class Prototypes:
             known=None if self.known is None else self.known[:, [label]],
         )
 
-    @property
-    def patches_at_once(self) -> int:
-        """How many prototypes a part has at most."""
-        return self.patches.shape[2] * min(SLICES_AT_ONCE, max(1, PATCHES_AT_ONCE // self.patches.shape[2]))
-
     def parts(self) -> Iterator[Prototypes]:
         """The same, a few support slices at a time: the similarities of hundreds would not fit into memory."""
-        slices_at_once = self.patches_at_once // self.patches.shape[2]
+        slices_at_once = min(SLICES_AT_ONCE, max(1, PATCHES_AT_ONCE // self.patches.shape[2]))
         for slices in torch.arange(self.patches.shape[1], device=self.patches.device).split(slices_at_once):
             yield self.select(slices)
 

@@ -1,0 +1,67 @@
+"""The vote against the formula of its docstring, written down in double precision."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from protoseg.matching.kernel_matching import KernelMatching
+from protoseg.matching.matching import Prototypes
+
+
+@pytest.fixture
+def prototypes() -> Prototypes:
+    torch.manual_seed(0)
+    masks = (torch.rand(2, 2, 4, 12, 12) > 0.7).float()
+    return KernelMatching().build(torch.randn(2, 4, 5, 6, 6), masks)
+
+
+def plain_votes(query: torch.Tensor, prototypes: Prototypes, *, scale: float, slice_scale: float) -> torch.Tensor:
+    """Sum of votes by episode, query slice, class, support slice and query patch."""
+    vectors = torch.nn.functional.normalize(query.double().flatten(-2), dim=2)
+    cosine = torch.einsum("esnc,eqcx->eqsnx", prototypes.patches.double(), vectors)
+    exponent = scale * (cosine - 1)
+    if prototypes.likeness is not None:
+        unlike = prototypes.likeness.amax(1, keepdim=True) - prototypes.likeness
+        exponent = exponent - slice_scale * unlike.double()[:, None, :, None, None]
+    return torch.einsum("eksn,eqsnx->eqksx", prototypes.membership.double(), exponent.exp())
+
+
+@pytest.mark.parametrize("likeness", [None, torch.tensor([[0.9, 0.2, 0.7, 0.9], [0.1, 0.3, 0.2, 0.0]])])
+def test_evidence_is_the_average_of_all_votes(prototypes, likeness):
+    matching = KernelMatching(scale=10, slice_scale=3)
+    query, prototypes = torch.randn(2, 3, 5, 6, 6), replace(prototypes, likeness=likeness)
+    votes = plain_votes(query, prototypes, scale=10, slice_scale=3).sum(3)
+    against = votes[:, :, :1].expand(-1, -1, 2, -1) / 4
+    shown = prototypes.present.sum(2)[:, None, :, None]
+    torch.testing.assert_close(
+        matching.evidence(query, prototypes).flatten(-2), torch.cat([against, votes[:, :, 1:] / shown], 2).float()
+    )
+
+
+def test_slices_that_leave_a_label_out_say_nothing_against_it(prototypes):
+    known = torch.tensor([[[True, False, True, True], [False, False, True, False]]]).expand(2, -1, -1)
+    matching, query = KernelMatching(scale=10), torch.randn(2, 3, 5, 6, 6)
+    prototypes = replace(prototypes, known=known)
+    background = plain_votes(query, prototypes, scale=10, slice_scale=0)[:, :, 0]
+    against = matching.evidence(query, prototypes).flatten(-2)[:, :, :2]
+    torch.testing.assert_close(against[:, :, 0], background[:, :, [0, 2, 3]].mean(2).float())
+    torch.testing.assert_close(against[:, :, 1], background[:, :, 2].float())
+
+
+def test_patches_that_are_like_nothing_leave_the_decision_to_the_rejection_vote(prototypes):
+    matching = KernelMatching(scale=60, selectivity=4, rejection_threshold=0.8)
+    opposite = -prototypes.patches[:, :1, :1].transpose(-1, -2).unflatten(-1, (1, 1))
+    prototypes = replace(prototypes, patches=prototypes.patches[:, :1, :1].expand(-1, 4, 36, -1))
+    probability = matching.match(opposite, prototypes).exp()
+    torch.testing.assert_close(probability[:, :, 0], torch.ones(2, 1, 1, 1), atol=1e-3, rtol=0)
+
+
+def test_votes_are_the_same_a_few_patches_at_a_time(monkeypatch):
+    torch.manual_seed(0)
+    matching = KernelMatching(scale=10)
+    features, query = torch.randn(2, 1, 3, 5, 6, 6)
+    prototypes = matching.build(features, (torch.rand(1, 2, 3, 12, 12) > 0.7).float())
+    whole = matching.match(query, prototypes)
+    monkeypatch.setattr("protoseg.matching.kernel_matching.PATCHES_AT_ONCE", 7)
+    torch.testing.assert_close(matching.match(query, prototypes), whole)
