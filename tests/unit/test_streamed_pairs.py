@@ -18,7 +18,7 @@ from protoseg.losses.matching import PairEncoding
 from protoseg.networks.alpnet import ALPNet
 from protoseg.networks.fpn import FPNEncoder
 from protoseg.synthesis.contrast_pairs import PROTOCOLS
-from protoseg.synthesis.person_slices import PersonSlices
+from protoseg.synthesis.person_slices import ORIENTATIONS, PersonSlices
 from protoseg.synthesis.stream import KINDS
 from protoseg.synthesis.subjects import STRUCTURES
 
@@ -27,6 +27,7 @@ SETTINGS = {
     "slots": {"abdomen": 3, "heart": 2, "shapes": 2, "cells": 1, "branches": 1, "skin": 2},
     "renewal": 10**9,
     "protocols": {"ct": 0.4, "weighted": 0.3, "arbitrary": 0.3},
+    "planes": {"axial": 0.5, "coronal": 0.13, "sagittal": 0.13, "oblique": 0.24},
     "image_size": SIZE,
     "seed": 5,
 }
@@ -93,14 +94,16 @@ def test_both_sides_show_structures_of_one_kind(dataset: StreamedPairs) -> None:
 
 
 def test_people_are_cut_in_every_plane_and_close_up(dataset: StreamedPairs) -> None:
-    drawn = [PersonSlices(dataset.pools["abdomen"], 0).draw(np.random.default_rng(seed)) for seed in range(60)]
+    how = {"planes": SETTINGS["planes"], "close": 0.4}
+    people = PersonSlices(dataset.pools["abdomen"], 0, **how)
+    drawn = [people.draw(np.random.default_rng(seed)) for seed in range(60)]
     assert 0.2 < np.mean([first.part for first, _ in drawn]) < 0.6
     for first, second in drawn:
         assert first.part == second.part
         for side in (first, second):
             assert side.body.bottom > side.body.top and side.body.right > side.body.left
             assert (side.maps[3] > 0).any()
-    assert all(side.part for side in PersonSlices(dataset.pools["heart"], 0).draw(np.random.default_rng(0)))
+    assert all(side.part for side in PersonSlices(dataset.pools["heart"], 0, **how).draw(np.random.default_rng(0)))
 
 
 def test_the_first_pairs_are_drawn_at_three_quarters_of_the_size(folder: Path, coarse_stream: int) -> None:
@@ -119,6 +122,11 @@ def test_the_first_pairs_are_drawn_at_three_quarters_of_the_size(folder: Path, c
         ({"shares": {"elbow": 0.5}}, r"shares are {'elbow': 0.5}; expected numbers from 0 for some of abdomen, "),
         ({"protocols": {"flair": 1.0}}, r"protocols are {'flair': 1.0}; expected numbers from 0 for some of ct, "),
         ({"protocols": {"ct": 0.5}}, "expected shares that add up to 1"),
+        (
+            {"planes": {"axial": 0.5, "tilted": 0.5}},
+            "expected numbers from 0 for some of axial, coronal, sagittal, obl",
+        ),
+        ({"same_protocol": 0.8}, "same_protocol is 0.8; it must lie between 0 and 0.75"),
     ],
 )
 def test_unusable_requests_are_refused(tmp_path: Path, change: dict, found: str) -> None:
@@ -131,13 +139,25 @@ def test_pairs_are_numbered_from_0(dataset: StreamedPairs) -> None:
         dataset[-1]
 
 
-def test_the_config_fits() -> None:
+def test_close_ups_and_planes_are_a_matter_of_shares(dataset: StreamedPairs) -> None:
+    pool = dataset.pools["abdomen"]
+    whole, close = (PersonSlices(pool, 0, planes={"axial": 1.0}, close=share) for share in (0.0, 1.0))
+    for seed in range(10):
+        assert not whole.draw(np.random.default_rng(seed))[0].part
+        assert close.draw(np.random.default_rng(seed))[0].part
+
+
+@pytest.mark.parametrize("last", [[], ["pretraining/cooldown.yaml"]])
+def test_the_config_fits(last: list[str]) -> None:
     configs = Path(__file__).parents[2] / "bundle" / "configs"
     parser = ConfigParser()
-    parser.read_config([configs / name for name in ("train.yaml", "pretrain.yaml", "pretraining/streamed.yaml")])
-    values = {name: parser.get_parsed_content(name) for name in ("slots", "shares", "protocols", "coarse_episodes")}
+    names = ["train.yaml", "pretrain.yaml", "pretraining/streamed.yaml", *last]
+    parser.read_config([configs / name for name in names])
+    values = {name: parser.get_parsed_content(name) for name in ("slots", "shares", "planes", "coarse_episodes")}
+    values["protocols"] = parser.get_parsed_content("protocols")
     assert set(values["slots"]) == set(values["shares"]) == set(KINDS)
-    assert sum(values["shares"].values()) == pytest.approx(1)
+    assert set(values["planes"]) == set(ORIENTATIONS)
+    assert sum(values["planes"].values()) == pytest.approx(1)
     assert set(values["protocols"]) == set(PROTOCOLS) and sum(values["protocols"].values()) == pytest.approx(1)
     assert values["coarse_episodes"] % parser.get_parsed_content("batch_size") == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -12,12 +13,12 @@ from protoseg.synthesis.planes import PLANES, Plane, cut, random_rotation, small
 from protoseg.synthesis.stream import SubjectStream
 from protoseg.synthesis.subjects import FRAME, Box
 
-__all__ = ["PersonSlices", "Side"]
+__all__ = ["ORIENTATIONS", "PersonSlices", "Side"]
+
+ORIENTATIONS = (*PLANES, "oblique")
 
 PIXEL = 2.0  # mm of a slice at most, so that the frame holds a chest
 SAME_PERSON = 0.3  # of the pairs: one person imaged twice
-CLOSE = 0.4  # of the pairs of people who are seen whole: close to one structure
-PLANE_SHARES = {"axial": 0.5, "coronal": 0.13, "sagittal": 0.13, "oblique": 0.24}
 TILT = 0.06  # radians (standard deviation) between the planes of a pair
 NEAR, FAR, FAR_SHARE = 12.0, 40.0, 0.3  # mm along the normal between two people (standard deviation), and how often
 ENDS = 0.04  # of the body along the normal, where nothing is cut
@@ -37,10 +38,17 @@ class Side(NamedTuple):
 
 
 class PersonSlices:
-    """Draws pairs of slices of the people that are in a stream at an episode."""
+    """Draws pairs of slices of the people that are in a stream at an episode.
 
-    def __init__(self, pool: SubjectStream, episode: int) -> None:
-        self.pool, self.episode = pool, episode
+    Args:
+        pool: of people.
+        episode: number of the pair.
+        planes: share of each of `ORIENTATIONS`.
+        close: share of the pairs of people who are seen whole that show one structure close by.
+    """
+
+    def __init__(self, pool: SubjectStream, episode: int, *, planes: Mapping[str, float], close: float) -> None:
+        self.pool, self.episode, self.planes, self.close = pool, episode, planes, close
         self.block = BLOCKS[pool.kind]
 
     def draw(self, rng: np.random.Generator) -> tuple[Side, Side]:
@@ -56,10 +64,10 @@ class PersonSlices:
         alike = rng.random() < SAME_PERSON
         second = first if alike else (first + int(rng.integers(1, self.pool.slots))) % self.pool.slots
         places = [self.pool.places(slot, self.episode) for slot in (first, second)]
-        directions = _draw_directions(rng)
+        directions = self._directions(rng)
         tilted = [directions @ small_rotation(rng, TILT) for _ in places]
         common = [value for value in places[0].centres if value in places[1].centres]
-        close = bool(common) and (not self.block.whole or rng.random() < CLOSE)
+        close = bool(common) and (not self.block.whole or rng.random() < self.close)
         cuts = (
             self._close(rng, places, tilted, value=common[rng.integers(len(common))])
             if close
@@ -71,6 +79,11 @@ class PersonSlices:
             for slot, (plane, box) in zip(slots, cuts)
         )
         return one, other
+
+    def _directions(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Directions (3, 3) of the planes of a pair, see `Plane`."""
+        name = str(rng.choice(ORIENTATIONS, p=[self.planes.get(name, 0.0) for name in ORIENTATIONS]))
+        return PLANES[name] if name in PLANES else random_rotation(rng)
 
     def _plane(self, centre: NDArray[np.float64], directions: NDArray[np.float64]) -> Plane:
         return Plane(centre, directions, min(PIXEL, self.block.voxel))
@@ -111,9 +124,3 @@ def _filled(side: Side) -> float:
     top, bottom, left, right = side.body
     shown = side.maps[3, top:bottom, left:right]
     return np.count_nonzero(shown) / max(shown.size, 1)
-
-
-def _draw_directions(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Directions (3, 3) of the planes of a pair, see `Plane`."""
-    name = str(rng.choice(list(PLANE_SHARES), p=list(PLANE_SHARES.values())))
-    return PLANES[name] if name in PLANES else random_rotation(rng)

@@ -16,7 +16,7 @@ from protoseg.errors import InputError
 from protoseg.synthesis.anatomy.tissues import Tissue
 from protoseg.synthesis.contrast_pairs import PROTOCOLS, contrast_pair
 from protoseg.synthesis.people import BLOCKS
-from protoseg.synthesis.person_slices import PersonSlices, Side
+from protoseg.synthesis.person_slices import ORIENTATIONS, PersonSlices, Side
 from protoseg.synthesis.random_contrast import Contrast
 from protoseg.synthesis.random_view import View, random_acquisition, random_views
 from protoseg.synthesis.shares import check_shares
@@ -26,7 +26,7 @@ from protoseg.synthesis.subjects import FRAME, PICTURES, TURNABLE, Box
 __all__ = ["StreamedPairs"]
 
 SAME_SUBJECT = 0.25  # of the pairs of patterns and pictures: one imaged twice
-SAME_PROTOCOL, OPPOSED = 0.25, 0.25  # of the pairs of people
+OPPOSED = 0.25  # of the pairs of people
 SAME_STAIN, OPPOSED_STAIN = 0.6, 0.2  # of the pairs of patterns, whose structures differ in little else
 PICTURE_TONES = 0.3  # of the pictures: changed in tone at all
 COLOURLESS = Contrast(np.zeros(len(Tissue), np.float32), np.zeros(len(Tissue), np.float32), windowed=False)
@@ -44,6 +44,10 @@ class StreamedPairs(Dataset[dict[str, Any]]):
         renewal: pairs for which a subject stays.
         shares: of the pairs that each kind has, in proportion; 1 where a kind is not named.
         protocols: shares of what people are imaged by, see `contrast_pairs.PROTOCOLS`.
+        same_protocol: share of the pairs of people, 0 to 0.75, that are imaged by one protocol; another quarter is
+            imaged by opposite ones.
+        planes: shares of `person_slices.ORIENTATIONS` that people are cut in.
+        close: share of the pairs of people who are seen whole that show one structure close by.
         turned: share of the pairs that are turned by any angle, or mirrored, together.
         image_size: edge of the network's input in pixels.
         coarse_pairs: so many pairs from the first, a multiple of the batch size, are drawn at 3/4 of that edge.
@@ -61,6 +65,9 @@ class StreamedPairs(Dataset[dict[str, Any]]):
         renewal: int,
         shares: Mapping[str, float] | None = None,
         protocols: Mapping[str, float],
+        same_protocol: float = 0.25,
+        planes: Mapping[str, float],
+        close: float = 0.4,
         turned: float = 0.4,
         image_size: int = 256,
         coarse_pairs: int = 0,
@@ -69,8 +76,12 @@ class StreamedPairs(Dataset[dict[str, Any]]):
         _check_slots(slots, renewal)
         check_shares("shares", shares or {}, KINDS)
         check_shares("protocols", protocols, PROTOCOLS, whole=True)
+        check_shares("planes", planes, ORIENTATIONS, whole=True)
+        if not 0 <= same_protocol <= 1 - OPPOSED:
+            raise InputError(f"same_protocol is {same_protocol}; it must lie between 0 and {1 - OPPOSED}.")
         self.image_size, self.coarse_pairs, self.seed = image_size, coarse_pairs, seed
-        self.protocols, self.turned = dict(protocols), turned
+        self.protocols, self.same_protocol = dict(protocols), same_protocol
+        self.planes, self.close, self.turned = dict(planes), close, turned
         self.pools = {
             kind: SubjectStream(kind, slots=count, renewal=renewal, folder=Path(cache_dir), seed=seed)
             for kind, count in slots.items()
@@ -94,7 +105,7 @@ class StreamedPairs(Dataset[dict[str, Any]]):
         rng = np.random.default_rng((self.seed, index))
         kind = list(self.pools)[rng.choice(len(self.pools), p=self._shares)]
         pool = self.pools[kind]
-        pair = PersonSlices(pool, index).draw(rng) if kind in BLOCKS else _other_pair(pool, index, rng)
+        pair = self._people(pool, index).draw(rng) if kind in BLOCKS else _other_pair(pool, index, rng)
         first, second = (side.body for side in pair)
         contrasts = self._draw_contrasts(kind, rng)
         views = random_views(
@@ -107,13 +118,16 @@ class StreamedPairs(Dataset[dict[str, Any]]):
             "seed": int(rng.integers(2**62)),
         }
 
+    def _people(self, pool: SubjectStream, index: int) -> PersonSlices:
+        return PersonSlices(pool, index, planes=self.planes, close=self.close)
+
     def _draw_contrasts(self, kind: str, rng: np.random.Generator) -> tuple[Contrast, Contrast]:
         if kind in PICTURES:
             return COLOURLESS, COLOURLESS
         if kind in BLOCKS:
-            return contrast_pair(rng, self.protocols, same=SAME_PROTOCOL, opposed=OPPOSED)
+            return contrast_pair(rng, self.protocols, same=self.same_protocol, opposed=OPPOSED)
         if kind == "shapes":
-            return contrast_pair(rng, {"arbitrary": 1.0}, same=SAME_PROTOCOL, opposed=OPPOSED)
+            return contrast_pair(rng, {"arbitrary": 1.0}, same=self.same_protocol, opposed=OPPOSED)
         return contrast_pair(rng, {"arbitrary": 1.0}, same=SAME_STAIN, opposed=OPPOSED_STAIN)
 
 
