@@ -14,7 +14,7 @@ _GROUPS = 8
 
 
 class FPNEncoder(Encoder):
-    """Encode (B, 3, H, W) to (B, channels, H / 8, W / 8) with about 3.4 million parameters.
+    """Encode (B, 3, H, W) to (B, channels, H / 8, W / 8).
 
     Five widths stand for strides 2, 4, 8, 16 and 32; the coarse maps are brought back up to stride 8.
     Two channels with x and y in [-1, 1] are added to the input: in anatomy, place tells a lot.
@@ -34,7 +34,7 @@ class FPNEncoder(Encoder):
     ) -> None:
         super().__init__()
         self.coordinate_dropout = coordinate_dropout
-        self.channels = channels
+        self.channels, self.widths = channels, tuple(widths)
         stem, quarter, eighth, sixteenth, deepest = widths
         self.stem = nn.Conv2d(5, stem, kernel_size=4, stride=2, padding=1)
         self.down4 = ResidualBlock(stem, quarter, stride=2)
