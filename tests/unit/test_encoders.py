@@ -17,7 +17,7 @@ from protoseg.errors import InputError
 from protoseg.networks.deeplab import DeepLabEncoder
 from protoseg.networks.encoder import Encoder
 from protoseg.networks.encoders import TimmEncoder
-from protoseg.networks.fpn import FPNEncoder, coordinates
+from protoseg.networks.fpn import FPNEncoder, FPNEnsemble, coordinates
 from protoseg.networks.weights import load_weights
 from protoseg.ops.fingerprint import weights_fingerprint
 
@@ -32,6 +32,7 @@ KINDS: dict[str, tuple[Callable[[], Encoder], int, int]] = {  # how to build it,
     "convnext": (lambda: TimmEncoder("convnext_atto", dims=(8, 16, 24, 32)), 24, 16),
     "resnet": (lambda: TimmEncoder("resnet10t", channels=(8, 16, 24, 32), closest_stride=8), 16, 8),
     "fpn": (lambda: tiny_fpn(), 16, 8),
+    "fpn_ensemble": (lambda: FPNEnsemble([tiny_fpn(), tiny_fpn()]), 32, 8),
 }
 BUNDLE = Path(__file__).parents[2] / "bundle"
 CONFIGS = sorted((BUNDLE / "configs" / "encoders").glob("*.yaml"))
@@ -147,6 +148,17 @@ def test_fpn_has_three_to_four_million_parameters() -> None:
     assert (encoder.channels, encoder.stride) == (128, 8)
 
 
+@torch.no_grad()
+def test_the_cosines_of_an_ensemble_are_the_means_of_its_members() -> None:
+    members, image = [tiny_fpn().eval(), tiny_fpn().eval()], torch.randn(1, 3, 32, 32)
+
+    def cosines(encoder: Encoder) -> torch.Tensor:
+        patches = torch.nn.functional.normalize(encoder(image)[0].flatten(1), dim=0)
+        return patches.T @ patches
+
+    torch.testing.assert_close(cosines(FPNEnsemble(members)), (cosines(members[0]) + cosines(members[1])) / 2)
+
+
 def test_fpn_in_channels_last_gives_the_same() -> None:
     encoder, image = tiny_fpn().eval(), torch.randn(2, 3, 64, 40)
     with torch.no_grad():
@@ -232,7 +244,7 @@ def test_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_override_file_defines_an_encoder(tmp_path: Path, path: Path) -> None:
-    parser = ConfigParser({"bundle_root": str(tmp_path), "tuning": "frozen", "weights": None})
+    parser = ConfigParser({"bundle_root": str(tmp_path), "tuning": "frozen", "weights": None, "header": {}})
     parser.update(ConfigParser.load_config_file(path))
     if weights := parser.get_parsed_content("encoder::encoder::weights", instantiate=False, default=None):
         with pytest.raises(RuntimeError) as caught:  # MONAI wraps what a component raises

@@ -16,14 +16,14 @@ from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
 from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.networks.alpnet import ALPNet
 from protoseg.networks.encoders import TimmEncoder
-from protoseg.networks.fpn import FPNEncoder
+from protoseg.networks.fpn import FPNEncoder, fpn_encoder
 from protoseg.networks.header import make_header, read_header
 from protoseg.networks.weights import load_weights, save_weights
 from protoseg.workflows.engine_parts import open_config
 from protoseg.workflows.handlers.final_weights import FinalWeights
 
 SIZES = {"channels": 24, "widths": [8, 8, 16, 16, 32]}
-OWN = {"encoder": "FPNEncoder", **SIZES, "image_size": 128, "scale": 20.0, "rejection_threshold": 0.5}
+OWN = {"encoder": "FPNEncoder", "members": [SIZES], "image_size": 128, "scale": 20.0, "rejection_threshold": 0.5}
 
 
 def network(**matching: float) -> ALPNet:
@@ -36,6 +36,12 @@ def test_a_header_tells_what_belongs_to_the_weights() -> None:
     assert made == {**OWN, "licence": "CC0-1.0", "recipe": "mine"}
     published = ALPNet(encoder=TimmEncoder("resnet18.a1_in1k"), matching=AdaptivePrototypes())
     assert make_header(published, image_size=64) == {"encoder": "resnet18.a1_in1k", "image_size": 64}
+
+
+def test_an_ensemble_is_made_again_from_its_header() -> None:
+    sizes = [SIZES, {"channels": 16, "widths": [8, 8, 8, 8, 8]}]
+    header = make_header(ALPNet(encoder=fpn_encoder(sizes)), image_size=64)
+    assert (header["encoder"], header["members"]) == ("FPNEnsemble", sizes)
 
 
 def test_it_is_read_from_either_format(tmp_path: Path) -> None:

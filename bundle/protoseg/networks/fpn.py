@@ -1,14 +1,16 @@
-"""The small encoder that ships: a convolutional feature pyramid that knows where in the image it looks."""
+"""The small encoder that ships: convolutional feature pyramids that know where in the image they look."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from protoseg.matching.matching import unit
 from protoseg.networks.encoder import Encoder
 
-__all__ = ["FPNEncoder", "ResidualBlock", "UpBlock", "coordinates"]
+__all__ = ["FPNEncoder", "FPNEnsemble", "ResidualBlock", "UpBlock", "coordinates", "fpn_encoder"]
 
 _GROUPS = 8
 
@@ -34,7 +36,7 @@ class FPNEncoder(Encoder):
     ) -> None:
         super().__init__()
         self.coordinate_dropout = coordinate_dropout
-        self.channels, self.widths = channels, tuple(widths)
+        self.channels = channels
         stem, quarter, eighth, sixteenth, deepest = widths
         self.stem = nn.Conv2d(5, stem, kernel_size=4, stride=2, padding=1)
         self.down4 = ResidualBlock(stem, quarter, stride=2)
@@ -49,6 +51,12 @@ class FPNEncoder(Encoder):
     def _get_name(self) -> str:
         return "PyramidEncoder"  # its first name, which stands in the fingerprints of saved supports and reports
 
+    @property
+    def widths(self) -> list[int]:
+        """Channels at strides 2, 4, 8, 16 and 32."""
+        blocks = (self.down4, self.down8, self.down16)
+        return [self.stem.out_channels, *(block.conv1.out_channels for block in blocks), self.top.in_channels]
+
     def encode(self, image: Tensor) -> Tensor:
         """Encode (B, 3, H, W) to (B, channels, H / 8, W / 8)."""
         place = coordinates(image)
@@ -60,6 +68,36 @@ class FPNEncoder(Encoder):
         sixteenth = self.down16(eighth)
         x = self.top(self.down32(sixteenth))
         return self.out(self.up8(self.up16(x, sixteenth), eighth))
+
+
+class FPNEnsemble(Encoder):
+    """Encode by several pyramids, whose features, each of unit length, lie side by side.
+
+    The cosine of two patches is then the mean of the cosines that the members find: what one of them takes for alike by
+    mistake the others seldom do.
+
+    Args:
+        members: at least one, all of one stride.
+    """
+
+    def __init__(self, members: Sequence[FPNEncoder]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.channels, self.stride = sum(member.channels for member in members), members[0].stride
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Encode (B, 3, H, W) to (B, channels, H / 8, W / 8)."""
+        return torch.cat([unit(member(image).float(), dim=1) for member in self.members], dim=1)
+
+
+def fpn_encoder(members: Sequence[Mapping[str, Any]] | None = None) -> FPNEncoder | FPNEnsemble:
+    """Make the encoder that the header of a file of weights describes.
+
+    Args:
+        members: arguments of the `FPNEncoder` of each; None: a single one of the default size.
+    """
+    encoders = [FPNEncoder(**member) for member in members or [{}]]
+    return FPNEnsemble(encoders) if len(encoders) > 1 else encoders[0]
 
 
 class ResidualBlock(nn.Module):

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from torch import nn
 
 from protoseg.networks.alpnet import ALPNet
-from protoseg.networks.fpn import FPNEncoder
+from protoseg.networks.fpn import FPNEncoder, FPNEnsemble
 
 __all__ = ["HEADER", "make_header", "read_header"]
 
@@ -29,8 +29,8 @@ def read_header(path: str | Path | None) -> dict[str, Any]:
             damaged is complained of when its weights are loaded.
 
     Returns:
-        What is known of "encoder", "channels" and "widths" (see `FPNEncoder`), "image_size", "scale",
-        "rejection_threshold", "recipe" and "licence".
+        What is known of "encoder", "members" (see `fpn_encoder`), "image_size", "scale", "rejection_threshold",
+        "recipe" and "licence".
     """
     if path is None or not Path(path).is_file():
         return {}
@@ -54,11 +54,17 @@ def make_header(network: ALPNet, *, image_size: int, origin: Mapping[str, Any] |
         image_size: edge of its input in pixels.
         origin: header of the weights that it began with, of which recipe and licence are handed on.
     """
-    encoder = network.encoder
-    sizes = {"channels": encoder.channels, "widths": list(encoder.widths)} if isinstance(encoder, FPNEncoder) else {}
+    sizes = [{"channels": one.channels, "widths": one.widths} for one in _pyramids(network.encoder)]
+    members = {"members": sizes} if sizes else {}
     matching = {name: getattr(network.matching, name) for name in OF_MATCHING if hasattr(network.matching, name)}
     handed_on = {name: value for name, value in (origin or {}).items() if name in HANDED_ON}
-    return {"encoder": _encoder_name(encoder), **sizes, "image_size": image_size, **matching, **handed_on}
+    return {"encoder": _encoder_name(network.encoder), **members, "image_size": image_size, **matching, **handed_on}
+
+
+def _pyramids(encoder: nn.Module) -> list[FPNEncoder]:
+    if isinstance(encoder, FPNEnsemble):
+        return [member for member in encoder.members if isinstance(member, FPNEncoder)]
+    return [encoder] if isinstance(encoder, FPNEncoder) else []
 
 
 def _encoder_name(encoder: nn.Module) -> str:
