@@ -143,7 +143,7 @@ class Segmenter:
             InputError: the file is missing, damaged, or was made for another encoder or preprocessing.
         """
         support = read_support(Path(path))
-        support.check_encoder(self.parts.network)
+        support.check_encoder(self.encoder.fingerprint())
         self.support = support
         return self
 

@@ -30,7 +30,7 @@ ROOMS = {
     "maths": {
         "networks": "alpnet deeplab dinov2 encoders lora pyramid:fpn slice_adapter vit_blocks weights",
         "ops": "appearance cells_to_pixels:upsampling components fingerprint graph_cut guided_filter packed_linear "
-        "pieces:chunking precision settled_weights slices",
+        "pieces:chunking precision slices",
         "matching": "coverage:coreset matching prototypes:adaptive_prototypes voting:kernel_matching",
         "losses": "contrastive_pair_loss:contrastive_pair loss_sum matching_loss:matching",
         "sam": "prompts sam:model sam_decoder:decoder sam_encoder:encoder sam_frame:frame",

@@ -31,7 +31,6 @@ from protoseg.networks.encoders import TimmEncoder
 from protoseg.networks.fpn import FPNEncoder
 from protoseg.networks.weights import load_weights
 from protoseg.ops.precision import resolve_precision
-from protoseg.ops.settled_weights import settled_weights
 from protoseg.ops.slices import axial_slices, network_input, unfit_slices
 
 ENCODERS: dict[str, tuple[Callable[[], torch.nn.Module], int]] = {
@@ -96,6 +95,7 @@ class Benchmark:
         if encoder == "fpn":
             load_weights(network, Path(bundle_root()) / "models" / "model.pt")
         self.network = network.to(device, memory_format=torch.channels_last)  # as the bundle's configs have it
+        self.encoder = SliceEncoder(self.network, self.size)
         self.volume, self.drawn = _phantom(slices)
         self.support = self._support(LABELS)
 
@@ -156,15 +156,14 @@ class Benchmark:
         segment(
             volume,
             support,
-            SliceEncoder(self.network, self.size, cache or FeatureCache()),
+            self.encoder.with_cache(cache or FeatureCache()),
             OneShotSettings(batch_size=BATCH),
         )
 
     def _bare(self, images: torch.Tensor) -> None:
         """The encoder over slices that are ready for it, in the engine's batches."""
-        with settled_weights():
-            for batch in images.split(BATCH):
-                self.network.encode_alike(batch.to(self.device))
+        for batch in images.split(BATCH):
+            self.encoder.frozen.encode_alike(batch.to(self.device))
 
     def _published(self, slices: int) -> None:
         """The published procedure over the first slices of the volume."""

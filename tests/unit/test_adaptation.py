@@ -102,7 +102,7 @@ def test_the_network_is_left_as_it_was(scope: str, tuning: str) -> None:
 @pytest.mark.parametrize("tuning", ["lora", "full"])
 def test_a_copy_learns_and_fits_the_network_that_it_was_made_of(tuning: str) -> None:
     net, support = network(), support_of(*scene())
-    adapted = adaptation("support", tuning=tuning).to_support(net, support)
+    adapted = adaptation("support", tuning=tuning).to_support(SliceEncoder(net, SIZE), support).network
     net.load_state_dict(adapted.state_dict())
     assert (net.encoder.mix.weight - network().encoder.mix.weight).abs().max() > 1e-3
     assert not any(weight.requires_grad for weight in adapted.parameters())
@@ -110,22 +110,23 @@ def test_a_copy_learns_and_fits_the_network_that_it_was_made_of(tuning: str) -> 
 
 def test_one_seed_gives_one_network() -> None:
     net, support = network(), support_of(*scene())
-    first, again, other = (adaptation("support", seed=seed).to_support(net, support) for seed in (1, 1, 2))
+    encoder = SliceEncoder(net, SIZE)
+    first, again, other = (adaptation("support", seed=seed).to_support(encoder, support).network for seed in (1, 1, 2))
     assert torch.equal(first.encoder.mix.weight, again.encoder.mix.weight)
     assert not torch.equal(first.encoder.mix.weight, other.encoder.mix.weight)
 
 
 def test_the_support_is_learned_once() -> None:
     support, cache, learner = support_of(*scene()), FeatureCache(), adaptation("support")
-    net = network()
-    first = segment_with_adaptation(scene(1)[0], support, SliceEncoder(net, SIZE, cache), adaptation=learner)
-    adapted, misses = learner.to_support(net, support), cache.misses
+    encoder = SliceEncoder(network(), SIZE, cache)
+    first = segment_with_adaptation(scene(1)[0], support, encoder, adaptation=learner)
+    adapted, misses = learner.to_support(encoder, support), cache.misses
     equal = support_of(*scene())
-    again = segment_with_adaptation(scene(1)[0], equal, SliceEncoder(net, SIZE, cache), adaptation=learner)
-    assert learner.to_support(net, equal) is adapted
+    again = segment_with_adaptation(scene(1)[0], equal, SliceEncoder(network(), SIZE, cache), adaptation=learner)
+    assert learner.to_support(encoder, equal).frozen is adapted.frozen
     assert cache.misses == misses, "the adapted network's features are found again"
     assert (again.label_map == first.label_map).all()
-    assert learner.to_support(net, support_of(*scene(2))) is not adapted
+    assert learner.to_support(encoder, support_of(*scene(2))).frozen is not adapted.frozen
 
 
 def test_weights_of_other_volumes_leave_nothing_in_the_cache() -> None:

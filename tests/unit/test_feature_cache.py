@@ -13,7 +13,6 @@ from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.networks.alpnet import ALPNet
 from protoseg.networks.fpn import FPNEncoder
 from protoseg.ops.fingerprint import weights_fingerprint
-from protoseg.ops.settled_weights import settled_weights
 from protoseg.ops.slices import network_input
 
 
@@ -30,8 +29,8 @@ def slices(count, seed=0):
 @torch.no_grad()
 def test_a_slice_is_encoded_once():
     cache, net, images = FeatureCache(), network(), slices(4)
-    first = cache.encode(net, images)
-    second = cache.encode(net, images[[2, 0, 2]])
+    first = cache.encode(net.freeze(), images)
+    second = cache.encode(net.freeze(), images[[2, 0, 2]])
     assert torch.equal(second, first[[2, 0, 2]])
     assert (cache.misses, cache.hits) == (4, 3)
 
@@ -45,15 +44,15 @@ def test_a_slice_is_encoded_once():
 @torch.no_grad()
 def test_features_are_the_same_whatever_the_batch_and_the_cache(split, warm, room):
     net, images = network(), slices(6)
-    expected = FeatureCache().encode(net, images)
+    expected = FeatureCache().encode(net.freeze(), images)
     cache = FeatureCache(max_bytes=room * expected[0].nbytes)
     for index in warm:
-        cache.encode(net, images[[index]])
+        cache.encode(net.freeze(), images[[index]])
     start = 0
     for size in [*split, 6]:
         batch = images[start : start + size]
         if len(batch):
-            assert torch.equal(cache.encode(net, batch), expected[start : start + size])
+            assert torch.equal(cache.encode(net.freeze(), batch), expected[start : start + size])
         start += size
         assert cache.nbytes <= cache.max_bytes
 
@@ -69,37 +68,37 @@ def test_features_are_the_same_whatever_the_batch_and_the_cache(split, warm, roo
 def test_slices_of_a_volume_have_the_features_of_their_network_input(indices, warm, adjacent, room):
     net, volume = network(), torch.randn(6, 1, 20, 24, generator=torch.Generator().manual_seed(3))
     arguments = {"size": 32, "adjacent": adjacent}
-    expected = FeatureCache().encode(net, network_input(volume, indices, **arguments))
+    expected = FeatureCache().encode(net.freeze(), network_input(volume, indices, **arguments))
     cache = FeatureCache(max_bytes=room * expected[0].nbytes)
     for index in warm:
-        cache.encode_slices(net, volume, [index], **arguments)
-    assert torch.equal(cache.encode_slices(net, volume, indices, **arguments), expected)
+        cache.encode_slices(net.freeze(), volume, [index], **arguments)
+    assert torch.equal(cache.encode_slices(net.freeze(), volume, indices, **arguments), expected)
 
 
 @torch.no_grad()
 def test_a_slice_seen_before_is_neither_fitted_nor_encoded(monkeypatch):
     net, volume = network(), torch.randn(4, 1, 20, 24, generator=torch.Generator().manual_seed(3))
     cache = FeatureCache()
-    first = cache.encode_slices(net, volume, [0, 2], size=32, adjacent=False)
+    first = cache.encode_slices(net.freeze(), volume, [0, 2], size=32, adjacent=False)
     # As network input, by which a support holds it, it is the same slice.
-    assert torch.equal(cache.encode(net, network_input(volume, [2], size=32, adjacent=False)), first[[1]])
+    assert torch.equal(cache.encode(net.freeze(), network_input(volume, [2], size=32, adjacent=False)), first[[1]])
     monkeypatch.setattr("protoseg.engine.feature_cache.network_input", None)
-    assert torch.equal(cache.encode_slices(net, volume, [2, 0], size=32, adjacent=False), first[[1, 0]])
+    assert torch.equal(cache.encode_slices(net.freeze(), volume, [2, 0], size=32, adjacent=False), first[[1, 0]])
     assert cache.misses == 2
 
 
 @torch.no_grad()
 def test_features_of_other_weights_are_never_served():
     cache, net, images = FeatureCache(), network(), slices(2)
-    before = cache.encode(net, images)
+    before = cache.encode(net.freeze(), images)
     with torch.no_grad():
         net.encoder.out.bias.add_(1.0)
-    after = cache.encode(net, images)
+    after = cache.encode(net.freeze(), images)
     torch.testing.assert_close(after, before + 1.0)
     net.encoder.out.bias.data.mul_(2.0)  # as averages of weights are written
-    assert not torch.equal(cache.encode(net, images), after)
+    assert not torch.equal(cache.encode(net.freeze(), images), after)
     net.load_state_dict(network(seed=1).state_dict())
-    assert not torch.equal(cache.encode(net, images), after)
+    assert not torch.equal(cache.encode(net.freeze(), images), after)
     assert cache.hits == 0
 
 
@@ -110,21 +109,12 @@ def test_the_fingerprint_is_of_structure_and_values():
     assert weights_fingerprint(KernelMatching(scale=20)) != weights_fingerprint(KernelMatching(scale=30))
 
 
-def test_settled_weights_are_looked_at_once():
-    net = network()
-    with settled_weights():
-        before = weights_fingerprint(net)
-        net.encoder.out.bias.data.add_(1.0)
-        assert weights_fingerprint(net) == before
-    assert weights_fingerprint(net) != before
-
-
 @torch.no_grad()
 def test_another_matching_or_mode_needs_no_new_features():
     cache, net, images = FeatureCache(), network(), slices(2)
-    cache.encode(net, images)
+    cache.encode(net.freeze(), images)
     net.matching = KernelMatching()
-    cache.encode(net.train().eval(), images)
+    cache.encode(net.train().eval().freeze(), images)
     assert (cache.misses, cache.hits) == (2, 2)
 
 
@@ -135,7 +125,9 @@ def test_a_full_disk_loses_no_features(tmp_path, monkeypatch, caplog):
 
     monkeypatch.setattr("protoseg.engine.feature_cache.np.save", no_space)
     cache = FeatureCache(folder=tmp_path)
-    assert torch.equal(cache.encode(network(), slices(2)), FeatureCache().encode(network(), slices(2)))
+    assert torch.equal(
+        cache.encode(network().freeze(), slices(2)), FeatureCache().encode(network().freeze(), slices(2))
+    )
     assert "No space left on device" in caplog.text
     assert not list(tmp_path.iterdir())
 
@@ -143,25 +135,25 @@ def test_a_full_disk_loses_no_features(tmp_path, monkeypatch, caplog):
 @torch.no_grad()
 def test_the_folder_outlives_the_process_and_is_bounded(tmp_path):
     net, images = network(), slices(6)
-    features = FeatureCache(folder=tmp_path).encode(net, images)
+    features = FeatureCache(folder=tmp_path).encode(net.freeze(), images)
     again = FeatureCache(folder=tmp_path)
-    assert torch.equal(again.encode(net, images), features)
+    assert torch.equal(again.encode(net.freeze(), images), features)
     assert again.misses == 0
 
     size = next(tmp_path.glob("*.npy")).stat().st_size
     small = FeatureCache(folder=tmp_path, max_folder_bytes=3 * size)
-    small.encode(net, slices(1, seed=9))
+    small.encode(net.freeze(), slices(1, seed=9))
     assert sum(file.stat().st_size for file in tmp_path.glob("*.npy")) <= 3 * size
 
 
 @torch.no_grad()
 def test_a_damaged_file_is_made_again(tmp_path):
     net, images = network(), slices(1)
-    features = FeatureCache(folder=tmp_path).encode(net, images)
+    features = FeatureCache(folder=tmp_path).encode(net.freeze(), images)
     file = next(tmp_path.glob("*.npy"))
     file.write_bytes(file.read_bytes()[:-7])
-    assert torch.equal(FeatureCache(folder=tmp_path).encode(net, images), features)
-    assert torch.equal(FeatureCache(folder=tmp_path).encode(net, images), features)
+    assert torch.equal(FeatureCache(folder=tmp_path).encode(net.freeze(), images), features)
+    assert torch.equal(FeatureCache(folder=tmp_path).encode(net.freeze(), images), features)
 
 
 DYING_WRITER = """
@@ -185,7 +177,7 @@ def save_two_and_die_in_the_third(file, array):
 
 feature_cache.np.save = save_two_and_die_in_the_third
 with torch.no_grad():
-    feature_cache.FeatureCache(folder=sys.argv[2]).encode(network(), slices(4))
+    feature_cache.FeatureCache(folder=sys.argv[2]).encode(network().freeze(), slices(4))
 """
 
 
@@ -194,6 +186,6 @@ def test_killed_while_writing_nothing_half_written_is_served(tmp_path):
     arguments = [sys.executable, "-c", DYING_WRITER, str(Path(__file__).parent), str(tmp_path)]
     assert subprocess.run(arguments, check=False).returncode == -signal.SIGKILL
     cache = FeatureCache(folder=tmp_path)
-    features = cache.encode(network(), slices(4))
-    assert torch.equal(features, FeatureCache().encode(network(), slices(4)))
+    features = cache.encode(network().freeze(), slices(4))
+    assert torch.equal(features, FeatureCache().encode(network().freeze(), slices(4)))
     assert (cache.hits, cache.misses) == (2, 2)

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from protoseg.networks import vit_blocks
 from protoseg.networks.encoders import TimmEncoder
 from protoseg.networks.lora import adapt
-from protoseg.networks.vit_blocks import transform
-from protoseg.ops import chunking, packed_linear
+from protoseg.networks.vit_blocks import packed_blocks, transform, transform_packed
+from protoseg.ops import chunking, private_torch
 from protoseg.ops.packed_linear import PackedLinear
-from protoseg.ops.settled_weights import settled_weights
 
 
 def blocks_of(**options: object) -> nn.Sequential:
@@ -98,7 +97,7 @@ def test_changed_weights_are_heeded() -> None:
 
 
 @torch.no_grad()
-def test_layers_are_packed_once_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packed_blocks_give_the_same_and_pack_once(monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = blocks_of()
     tokens = torch.randn(1, 7, 32)
     alone = in_bfloat16(lambda: transform(blocks, tokens))
@@ -109,13 +108,20 @@ def test_layers_are_packed_once_where_that_is_asked_for(monkeypatch: pytest.Monk
             made.append(layer)
             super().__init__(layer, **how)
 
-    monkeypatch.setattr(packed_linear, "PackedLinear", Counted)
-    with settled_weights():
-        twice = [in_bfloat16(lambda: transform(blocks, tokens)) for _ in range(2)]
+    monkeypatch.setattr(vit_blocks, "PackedLinear", Counted)
+    packed = packed_blocks(blocks, torch.bfloat16)
+    assert packed is not None
+    twice = [in_bfloat16(lambda: transform_packed(packed, tokens)) for _ in range(2)]
     assert len(made) == len(set(made)) == 8
     assert all(torch.equal(one, alone) for one in twice)
     in_bfloat16(lambda: transform(blocks, tokens))
     assert len(made) == 16
+
+
+def test_blocks_are_packed_only_where_that_changes_nothing() -> None:
+    assert packed_blocks(blocks_of(), torch.float32) is None
+    assert packed_blocks(blocks_of(qk_norm=True), torch.bfloat16) is None
+    assert packed_blocks(blocks_of().to("meta"), torch.bfloat16) is None
 
 
 @torch.no_grad()
@@ -127,18 +133,30 @@ def test_added_keys_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert off(with_nine_more, in_bfloat16(lambda: transform(blocks, tokens))) < 0.003
 
 
+def without_packing(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the private operators away, as another processor or another release of PyTorch would."""
+    if how == "processor":
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    if how == "absent":
+        monkeypatch.setattr(torch.ops, "mkldnn", object())
+    if how == "arguments":
+        monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", lambda inputs, weight: inputs)
+    if how == "results":
+        monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", lambda inputs, *_: inputs)
+
+
 @torch.no_grad()
-@pytest.mark.parametrize("supported", [True, False])
+@pytest.mark.parametrize("lacking", ["nothing", "processor", "absent", "arguments", "results"])
 @pytest.mark.parametrize("activation", ["none", "gelu"])
 @pytest.mark.parametrize("bias", [True, False])
 def test_packed_layer_gives_what_the_layer_gives(
-    supported: bool, activation: Literal["none", "gelu"], bias: bool, monkeypatch: pytest.MonkeyPatch
+    lacking: str, activation: Literal["none", "gelu"], bias: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
     layer = nn.Linear(48, 64, bias=bias)
     inputs = torch.randn(3, 5, 48).bfloat16()
-    if not supported:
-        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    without_packing(lacking, monkeypatch)
+    assert lacking == "nothing" or private_torch.packed_operators() is None
     packed = PackedLinear(layer, activation=activation)
     expected = layer.bfloat16()(inputs)
     torch.testing.assert_close(packed(inputs), nn.functional.gelu(expected) if activation == "gelu" else expected)

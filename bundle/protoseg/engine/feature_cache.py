@@ -32,7 +32,7 @@ INPUTS_KEPT = 100_000  # digests of network input, some 200 bytes each
 
 
 class ImageEncoder(Protocol):
-    """What turns images into features: `ALPNet`, or the image encoder of SAM."""
+    """What turns images into features, with weights that stay: a `FrozenEncoder`, or the image encoder of SAM."""
 
     precision: str
 

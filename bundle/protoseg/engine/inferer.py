@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from ignite.engine import Engine
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 from torch import Tensor
@@ -14,7 +15,7 @@ from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings
 from protoseg.engine.prediction import findings_to_json
 from protoseg.engine.refiners.refiner import Refiner
-from protoseg.engine.slice_encoder import SliceEncoder
+from protoseg.engine.run_encoder import RunEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.ops.slices import volume_from_slices
 
@@ -25,6 +26,8 @@ FINDINGS = "findings"  # key of a label map's metadata; JSON, because MONAI woul
 
 class OneShotInferer(Inferer):
     """Segments whole volumes from a support.
+
+    Also a handler of the evaluator that it serves, so that the network is frozen once a run, see `RunEncoder`.
 
     Args:
         support: what to look for.
@@ -46,16 +49,21 @@ class OneShotInferer(Inferer):
         super().__init__()
         self.support = support
         self.cache = cache or FeatureCache()
+        self._encoder = RunEncoder(self.cache)
         self.refiner = refiner
         self.adaptation = adaptation
         self.settings = OneShotSettings(**settings)
+
+    def attach(self, engine: Engine) -> None:
+        """Freeze the network once in each run of an evaluator."""
+        self._encoder.attach(engine)
 
     def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> MetaTensor:
         """Segment one volume.
 
         Args:
             inputs: (1, C, X, Y, Z), normalised, slices along Z; a `MetaTensor` keeps its metadata.
-            network: the `ALPNet`.
+            network: the `ALPNet`, or a `SliceEncoder` of it.
             *args: not used; MONAI's interface.
             **kwargs: not used; MONAI's interface.
 
@@ -66,7 +74,7 @@ class OneShotInferer(Inferer):
         prediction = segment_with_adaptation(
             inputs[0],
             self.support,
-            SliceEncoder(network, self.support.images.shape[-1], self.cache),
+            self._encoder.of(network, self.support.images.shape[-1]),
             self.settings,
             adaptation=self.adaptation,
             refiner=self.refiner,

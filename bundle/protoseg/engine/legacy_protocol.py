@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from ignite.engine import Engine
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
 from monai.inferers import Inferer
@@ -25,6 +26,7 @@ from protoseg.engine.adaptation.episodes import LabelledSlices
 from protoseg.engine.adaptation.test_time import Adaptation
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.refiners.refiner import CoarseSegmentation, Refiner
+from protoseg.engine.run_encoder import RunEncoder
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
@@ -54,6 +56,8 @@ def query_third(index: int, first: int, last: int) -> int:
 @renamed_arguments(components="component_filter")
 class LegacyInferer(Inferer):
     """Segments the slices of a volume that are known to hold an organ, one organ after the other.
+
+    Also a handler of the evaluator that it serves, so that the network is frozen once a run, see `RunEncoder`.
 
     Args:
         support: gives the support when it is first needed: all labelled slices of one scan or, for several shots, of
@@ -88,12 +92,16 @@ class LegacyInferer(Inferer):
                 f"The scope of adaptation is '{adaptation.scope}'; the legacy protocol adapts to each 'slice', as "
                 "published. Choose that, or protocol leak_free."
             )
-        self.cache = cache or FeatureCache()
+        self._encoder = RunEncoder(cache or FeatureCache())
         self.component_filter = component_filter
         self.adaptation = adaptation
         self.refiner = refiner
         self._make_support = support
         self._support: SupportSet | None = None
+
+    def attach(self, engine: Engine) -> None:
+        """Freeze the network once in each run of an evaluator."""
+        self._encoder.attach(engine)
 
     @property
     def support(self) -> SupportSet:
@@ -139,7 +147,7 @@ class LegacyInferer(Inferer):
                 "The legacy protocol needs the query's own label map to choose support slices, and this query has "
                 "none. Add the label map to the data list, or choose protocol leak_free, which does without."
             )
-        volume, encoder = inputs[0], SliceEncoder(network, self.support.images.shape[-1], self.cache)
+        volume, encoder = inputs[0], self._encoder.of(network, self.support.images.shape[-1])
         ground_truth = axial_slices(query_label[0])[:, 0]
         masks = np.zeros((len(self.support.labels), *ground_truth.shape), np.uint8)
         for mask, (name, value) in zip(masks, self.support.labels.items()):

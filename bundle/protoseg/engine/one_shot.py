@@ -22,7 +22,6 @@ from protoseg.engine.settings import OneShotSettings, SupportSelection
 from protoseg.engine.slice_axes import slice_axes
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
-from protoseg.ops.settled_weights import settled_weights
 from protoseg.ops.volume import Placed, spacing_of
 
 __all__ = ["OneShotSettings", "SupportSelection", "finish", "match", "segment", "slice_spacing"]
@@ -65,18 +64,17 @@ def match(
 ) -> MatchedVolume:
     """Match every slice of a volume with a support; arguments and errors as of `segment`."""
     settings = settings or OneShotSettings()
-    support.check_encoder(encoder.network)
-    with settled_weights():
-        matched = MatchedVolume(volume, support, encoder.of_size(support.images.shape[-1]), settings)
-        for start in tqdm(
-            range(0, len(matched.slices), settings.batch_size),
-            "Segmenting",
-            unit="batch",
-            disable=not settings.progress,
-            leave=None,  # under the bar of several volumes, each one's goes when it is done
-        ):
-            matched.match(range(start, min(start + settings.batch_size, len(matched.slices))))
-        matched.decide()
+    support.check_encoder(encoder.fingerprint())
+    matched = MatchedVolume(volume, support, encoder.of_size(support.images.shape[-1]), settings)
+    for start in tqdm(
+        range(0, len(matched.slices), settings.batch_size),
+        "Segmenting",
+        unit="batch",
+        disable=not settings.progress,
+        leave=None,  # under the bar of several volumes, each one's goes when it is done
+    ):
+        matched.match(range(start, min(start + settings.batch_size, len(matched.slices))))
+    matched.decide()
     matched.keep_components()
     return matched
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -18,22 +18,22 @@ __all__ = ["SliceEncoder"]
 BATCH = 8  # slices encoded together
 
 
-@dataclass(frozen=True, eq=False)
 class SliceEncoder:
-    """Encodes slices of volumes, each only once.
+    """Encodes slices of volumes, each only once, with the weights that the network had when this was made.
+
+    It freezes the network's encoder (`ALPNet.freeze`): training the network on needs another one, see `of_network`.
 
     Args:
         network: what encodes; it is put into evaluation mode.
         image_size: edge of its input in pixels.
-        cache: of features; a slice that was seen before is not encoded again.
+        cache: of features, its own when left out; a slice that was seen before is not encoded again.
     """
 
-    network: ALPNet
-    image_size: int
-    cache: FeatureCache = field(default_factory=FeatureCache)
-
-    def __post_init__(self) -> None:
-        self.network.eval()
+    def __init__(self, network: ALPNet, image_size: int, cache: FeatureCache | None = None) -> None:
+        self.network = network.eval()
+        self.frozen = network.freeze()
+        self.image_size = image_size
+        self.cache = cache or FeatureCache()
 
     @property
     def matching(self) -> Matching:
@@ -47,7 +47,7 @@ class SliceEncoder:
 
     def fingerprint(self) -> str:
         """Digits that stand for all that features depend on, besides the slices, number format and device."""
-        return self.network.encoding_fingerprint()
+        return self.frozen.encoding_fingerprint()
 
     def network_input(self, slices: Tensor, indices: Sequence[int]) -> Tensor:
         """Images (B, 3, size, size) of some slices of a volume (S, C, H, W), as the network takes them."""
@@ -55,20 +55,29 @@ class SliceEncoder:
 
     def encode(self, images: Tensor, batch_size: int = BATCH) -> Tensor:
         """Features (B, C, h, w) of the network's input (B, 3, size, size), on the network's device."""
-        return torch.cat([self.cache.encode(self.network, batch) for batch in images.split(batch_size)])
+        return torch.cat([self.cache.encode(self.frozen, batch) for batch in images.split(batch_size)])
 
     def encode_slices(self, slices: Tensor, indices: Sequence[int], batch_size: int = BATCH) -> Tensor:
         """Features (B, C, h, w) of some slices of a volume (S, C, H, W), on the network's device."""
         size, adjacent = self.image_size, self.adjacent_slices
         batches = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
         return torch.cat(
-            [self.cache.encode_slices(self.network, slices, batch, size=size, adjacent=adjacent) for batch in batches]
+            [self.cache.encode_slices(self.frozen, slices, batch, size=size, adjacent=adjacent) for batch in batches]
         )
 
     def of_size(self, image_size: int) -> SliceEncoder:
-        """The same for an input of another size."""
-        return replace(self, image_size=image_size)
+        """Make the same for an input of another size."""
+        return self._with(image_size=image_size)
+
+    def with_cache(self, cache: FeatureCache) -> SliceEncoder:
+        """Make the same with another cache."""
+        return self._with(cache=cache)
 
     def of_network(self, network: ALPNet, cache: FeatureCache | None = None) -> SliceEncoder:
-        """The same with another network, and perhaps another cache."""
-        return replace(self, network=network, cache=cache or self.cache)
+        """Make the same of another network, or of this one with its weights of now; perhaps with another cache."""
+        return SliceEncoder(network, self.image_size, cache or self.cache)
+
+    def _with(self, **changed: object) -> SliceEncoder:
+        other = copy.copy(self)
+        vars(other).update(changed)
+        return other

@@ -15,7 +15,6 @@ from torch import Tensor
 from protoseg.engine.magnification import Magnification, input_size
 from protoseg.engine.slice_axes import SliceAxes, plane_of, same_plane, slice_axes
 from protoseg.errors import InputError
-from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.components import count_components
 from protoseg.ops.slices import axial_slices, fit_slices, network_input
 
@@ -49,16 +48,16 @@ class SupportSet:
     # N x L, whether the label was labelled on the slice: where it was not, it may be there and is not drawn. None: all.
     known: Tensor | None = None
 
-    def check_encoder(self, network: ALPNet) -> None:
-        """Refuse a network other than the one that the support is meant for.
+    def check_encoder(self, fingerprint: str) -> None:
+        """Refuse an encoder, by its fingerprint, other than the one that the support is meant for.
 
         Raises:
             InputError: naming both.
         """
-        if self.encoder and self.encoder != network.encoding_fingerprint():
+        if self.encoder and self.encoder != fingerprint:
             raise InputError(
                 f"The support was made for the encoder {self.encoder}, and the network is "
-                f"{network.encoding_fingerprint()}; use the weights of that time, or make the support again."
+                f"{fingerprint}; use the weights of that time, or make the support again."
             )
 
     def one_hot(self) -> Tensor:

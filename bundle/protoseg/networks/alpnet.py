@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
 from protoseg.matching.matching import Matching
+from protoseg.networks.frozen import FrozenEncoder
 from protoseg.ops.fingerprint import weights_fingerprint
 from protoseg.ops.precision import autocast
 
@@ -60,17 +61,20 @@ class ALPNet(nn.Module):
                 slices = self.slice_adapter(slices)
             return self.encoder(slices).float()
 
-    def encode_alike(self, slices: Tensor) -> Tensor:
-        """As `encode`, the same bit for bit whatever the batch.
-
-        Convolution kernels for a single image sum in another order than those for several, so none is encoded alone.
-        """
-        if len(slices) == 1:
-            return self.encode(slices.repeat(2, 1, 1, 1))[:1]
-        return self.encode(slices)
+    def freeze(self) -> FrozenEncoder:
+        """Make a copy of what encodes, as it is now, for inference; whoever changes weights freezes anew."""
+        return FrozenEncoder(
+            encoder=self.encoder,
+            slice_adapter=self.slice_adapter,
+            precision=self.precision,
+            fingerprint=self.encoding_fingerprint(),
+        )
 
     def encoding_fingerprint(self) -> str:
-        """Digits that stand for all that `encode` depends on, number format and device aside."""
+        """Compute digits that stand for all that `encode` depends on, number format and device aside.
+
+        It reads every weight; a frozen encoder knows its own.
+        """
         return "-".join(weights_fingerprint(part) for part in (self.slice_adapter, self.encoder) if part is not None)
 
     def forward(

@@ -4,6 +4,7 @@ Source: facebookresearch/dinov2 (Oquab et al., arXiv 2304.07193; registers: Darc
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -68,56 +69,26 @@ def resample_positions(positions: Tensor, size: tuple[int, int], *, offset: floa
     return grid.permute(0, 2, 3, 1).to(positions.dtype)
 
 
+@dataclass(frozen=True)
 class PositionEmbedding:
-    """Position embeddings of all tokens at any grid size, resampled once per size.
+    """Position embeddings of all tokens at any grid size.
 
-    `grid` is the (rows, columns) that the embedding was trained on, `prefix` the number of class and register
-    tokens, `embedded_prefix` how many of those the embedding has positions for; the others get zeros.
+    Args:
+        grid: (rows, columns) that the embedding was trained on.
+        prefix: number of class and register tokens.
+        embedded_prefix: how many of those the embedding has positions for; the others get zeros.
+        offset: see `resample_positions`.
+        antialias: see `resample_positions`.
     """
 
-    _MAX_SIZES = 8  # pictures of ever new sizes must not fill the memory
-
-    _source: Tensor | None
-    _version: tuple[int, torch.device, torch.dtype] | None
-    _kept: dict[tuple[int, int], Tensor]
-
-    def __init__(
-        self, *, grid: tuple[int, int], prefix: int, embedded_prefix: int, offset: float, antialias: bool
-    ) -> None:
-        self.grid = grid
-        self.prefix = prefix
-        self.embedded_prefix = embedded_prefix
-        self.offset = offset
-        self.antialias = antialias
-        self._forget()
+    grid: tuple[int, int]
+    prefix: int
+    embedded_prefix: int
+    offset: float
+    antialias: bool
 
     def __call__(self, embedding: Tensor, size: tuple[int, int]) -> Tensor:
         """Return the positions (1, prefix + rows * columns, C) for a grid of `size` (rows, columns)."""
-        if embedding.requires_grad and torch.is_grad_enabled():
-            self._forget()
-            return self._resample(embedding, size)
-        version = (embedding._version, embedding.device, embedding.dtype)
-        if embedding is not self._source or version != self._version:
-            self._forget()
-            self._source, self._version = embedding, version
-        if size not in self._kept:
-            if len(self._kept) == self._MAX_SIZES:
-                self._kept.clear()
-            # A tensor made in inference mode could not take part in a later training step.
-            with torch.inference_mode(False), torch.no_grad():
-                self._kept[size] = self._resample(embedding, size)
-        return self._kept[size]
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A copied parameter counts its versions from zero, so what was kept for the original proves nothing.
-        return {**self.__dict__, "_source": None, "_version": None, "_kept": {}}
-
-    def _forget(self) -> None:
-        self._source = None
-        self._version = None
-        self._kept = {}
-
-    def _resample(self, embedding: Tensor, size: tuple[int, int]) -> Tensor:
         prefix, patches = embedding[:, : self.embedded_prefix], embedding[:, self.embedded_prefix :]
         grid = patches.unflatten(1, self.grid)  # 1 x rows x columns x C
         grid = resample_positions(grid, size, offset=self.offset, antialias=self.antialias)

@@ -1,9 +1,11 @@
 """The contract that every image encoder keeps."""
 
+import copy
 import re
 from abc import ABC, abstractmethod
 from typing import Self
 
+import torch
 from torch import Tensor, nn
 
 from protoseg.errors import InputError
@@ -37,6 +39,14 @@ class Encoder(nn.Module, ABC):
     def train(self, mode: bool = True) -> Self:
         """Switch to training mode, unless the encoder is frozen."""
         return super().train(mode and not self.base_frozen)
+
+    def frozen(self, dtype: torch.dtype) -> Self:
+        """Make a copy for inference, which does not follow later changes of the weights.
+
+        Args:
+            dtype: number format of the matrix products, for what is made of the weights in advance.
+        """
+        return copy.deepcopy(self).requires_grad_(False).eval()
 
     @property
     def lora_targets(self) -> list[str]:

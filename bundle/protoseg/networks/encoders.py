@@ -1,22 +1,26 @@
 """The encoder that wraps any timm model."""
 
 import difflib
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import timm
 import torch
 from timm.models import checkpoint_seq
 from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor
+from torch import Tensor, nn
 
 from protoseg.errors import InputError
 from protoseg.networks.dinov2 import PositionEmbedding, is_official, official_interpolation, official_to_timm
 from protoseg.networks.encoder import Encoder
-from protoseg.networks.vit_blocks import transform
+from protoseg.networks.vit_blocks import PackedBlock, packed_blocks, transform, transform_packed
 from protoseg.networks.weights import load_strict, read_state
 
 __all__ = ["TimmEncoder"]
+
+POSITION_SIZES = 8  # grids whose positions a frozen encoder keeps: pictures of ever new sizes must not fill the memory
 
 
 class TimmEncoder(Encoder):
@@ -59,34 +63,50 @@ class TimmEncoder(Encoder):
         self._name = name
         self.channels = model.feature_info[self._index]["num_chs"]
         self.stride = model.feature_info[self._index]["reduction"]
-        self._positions = _position_embedding(model, name)
+        self._positions: Callable[[Tensor, tuple[int, int]], Tensor] | None = _position_embedding(model, name)
+        self._packed: list[PackedBlock] | None = None  # of a frozen encoder, in place of the model's blocks
 
     @property
     def name(self) -> str:
         """Name of the timm model."""
         return self._name
 
+    def frozen(self, dtype: torch.dtype) -> Self:
+        """Make a copy for inference, with packed weights and with positions that are resampled once per size."""
+        frozen = super().frozen(dtype)
+        if frozen._positions is not None:
+            frozen._positions = lru_cache(maxsize=POSITION_SIZES)(frozen._positions)
+            frozen._packed = packed_blocks(frozen.model.blocks, dtype)
+        if frozen._packed is not None:
+            frozen.model.blocks = nn.Sequential()  # which would be a second copy of the weights
+        return frozen
+
     def encode(self, image: Tensor) -> Tensor:
         """Encode (B, 3, H, W) to (B, channels, H / stride, W / stride)."""
         if self._positions is not None:
-            return self._encode_vit(image, self._positions)
+            return self._encode_vit(image)
         maps = self.model.forward_intermediates(
             image, indices=[self._index], norm=self._is_last, stop_early=True, intermediates_only=True
         )
         return maps[0]
 
-    def _encode_vit(self, image: Tensor, positions: PositionEmbedding) -> Tensor:
-        """Do what timm's forward pass does, but for the positions: official, and resampled once per size."""
+    def _encode_vit(self, image: Tensor) -> Tensor:
+        """Do what timm's forward pass does, but for the positions, which are official."""
+        assert self._positions is not None
         vit = self.model
         patches = vit.patch_embed(image)  # B x h x w x C
         batch, h, w, _ = patches.shape
         prefix = (token.expand(batch, -1, -1) for token in (vit.cls_token, vit.reg_token) if token is not None)
         tokens = torch.cat([*prefix, patches.flatten(1, 2)], dim=1)  # B x (prefix + h * w) x C
-        tokens = vit.norm_pre(vit.pos_drop(tokens + positions(vit.pos_embed, (h, w))))
-        recompute = vit.grad_checkpointing and torch.is_grad_enabled()
-        transformed = checkpoint_seq(vit.blocks, tokens) if recompute else transform(vit.blocks, tokens)
-        patches = transformed[:, vit.num_prefix_tokens :].narrow(1, 0, h * w)
+        tokens = vit.norm_pre(vit.pos_drop(tokens + self._positions(vit.pos_embed, (h, w))))
+        patches = self._transform(tokens)[:, vit.num_prefix_tokens :].narrow(1, 0, h * w)
         return vit.norm(patches).transpose(1, 2).unflatten(2, (h, w))
+
+    def _transform(self, tokens: Tensor) -> Tensor:
+        if self._packed is not None:
+            return transform_packed(self._packed, tokens)
+        recompute = self.model.grad_checkpointing and torch.is_grad_enabled()
+        return checkpoint_seq(self.model.blocks, tokens) if recompute else transform(self.model.blocks, tokens)
 
 
 def _check_name(name: str) -> None:

@@ -5,14 +5,15 @@ What the plain forward pass under autocast spends on other things, and what is d
 - PyTorch's attention takes three times as long where the number of keys is no multiple of 16, and 18 x 18 patches and
   a class token are not. Keys are added, and masked.
 - Each intermediate result is of the whole batch and leaves the cache before it is used. Here they are of a few images.
-- Weights are cast, and brought into the processor's order, in every call of a layer. Here that is done once a batch,
-  or once for all batches of a volume (`settled_weights`). A copy that is kept longer would have to follow training.
+- Weights are cast, and brought into the processor's order, in every call of a layer. Here that is done once a batch;
+  a frozen encoder does it once (`packed_blocks`).
 
 The residual stream and the normalisations stay float32, as under autocast.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -22,9 +23,9 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from protoseg.ops.chunking import fitting, in_chunks
-from protoseg.ops.packed_linear import packed
+from protoseg.ops.packed_linear import PackedLinear
 
-__all__ = ["transform"]
+__all__ = ["PackedBlock", "packed_blocks", "transform", "transform_packed"]
 
 KEY_STEP = 16
 
@@ -35,15 +36,69 @@ def transform(blocks: nn.Sequential, tokens: Tensor) -> Tensor:
         return blocks(tokens)
     if torch.is_grad_enabled() or torch.get_autocast_dtype("cpu") != torch.bfloat16 or not all(map(_is_plain, blocks)):
         return _with_added_tokens(blocks, tokens)
+    return transform_packed(map(PackedBlock, blocks), tokens)  # one after the other, to hold one copy at a time
+
+
+def packed_blocks(blocks: nn.Sequential, dtype: torch.dtype) -> list[PackedBlock] | None:
+    """Pack transformer blocks as they are now, for `transform_packed`.
+
+    None where that would not give what `transform` gives under autocast to `dtype`: on another device, in another
+    number format, or with blocks that have other parts.
+    """
+    on_cpu = all(parameter.device.type == "cpu" for parameter in blocks.parameters())
+    if dtype != torch.bfloat16 or not on_cpu or not all(map(_is_plain, blocks)):
+        return None
+    return [PackedBlock(block) for block in blocks]
+
+
+def transform_packed(blocks: Iterable[PackedBlock], tokens: Tensor) -> Tensor:
+    """What packed blocks make of tokens (B, N, C)."""
     tokens = tokens.float().clone()
     for block in blocks:
-        _attend(block, tokens)
-        _perceive(block, tokens.flatten(0, 1))
+        block.attend(tokens)
+        block.perceive(tokens.flatten(0, 1))
     return tokens
 
 
+class PackedBlock:
+    """A transformer block as it is now, with packed weights.
+
+    Args:
+        block: timm's, with the parts that `_is_plain` asks for; normalisations and layer scales are taken over.
+    """
+
+    def __init__(self, block: Any) -> None:
+        attention, perceptron = block.attn, block.mlp
+        self.norm1, self.norm2 = block.norm1, block.norm2
+        self.scale1, self.scale2 = block.ls1, block.ls2
+        self.heads: int = attention.num_heads
+        self.project_in, self.project_out = PackedLinear(attention.qkv), PackedLinear(attention.proj)
+        self.expand, self.reduce = PackedLinear(perceptron.fc1, activation="gelu"), PackedLinear(perceptron.fc2)
+        self.channels: int = attention.qkv.out_features
+        self.hidden: int = perceptron.fc1.out_features
+
+    def attend(self, tokens: Tensor) -> None:
+        """Add to tokens (B, N, C) what attention makes of them."""
+        images, length, _ = tokens.shape
+        count = min(images, fitting(length * self.channels * 2, tokens.device))
+        missing = -length % KEY_STEP
+        present = F.pad(torch.ones(1, 1, 1, length, dtype=torch.bool), (0, missing))
+        padded = tokens.new_zeros(count, length + missing, self.channels, dtype=torch.bfloat16)
+        for part in tokens.split(count):
+            qkv = padded[: len(part)]
+            qkv[:, :length] = self.project_in(_normalise(self.norm1, part))
+            query, key, value = qkv.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # B x heads x N x d
+            attended = F.scaled_dot_product_attention(query[:, :, :length], key, value, attn_mask=present)
+            _add(part, self.project_out(attended.transpose(1, 2).flatten(2)), self.scale1)
+
+    def perceive(self, tokens: Tensor) -> None:
+        """Add to tokens (B * N, C) what the perceptron makes of them."""
+        for part in in_chunks(tokens, self.hidden * 2):
+            _add(part, self.reduce(self.expand(_normalise(self.norm2, part))), self.scale2)
+
+
 def _is_plain(block: Any) -> bool:
-    """Whether a block is in evaluation mode and has the parts that `_attend` and `_perceive` know, and no other."""
+    """Whether a block is in evaluation mode and has the parts that `PackedBlock` knows, and no other."""
     if type(block) is not Block or block.training:
         return False
     attention, perceptron = block.attn, block.mlp
@@ -59,35 +114,6 @@ def _is_plain(block: Any) -> bool:
         and attention.gate is None
         and perceptron.act.approximate == "none"
     )
-
-
-def _attend(block: Any, tokens: Tensor) -> None:
-    """Add to tokens (B, N, C) what attention makes of them."""
-    images, length, _ = tokens.shape
-    attention = block.attn
-    channels = attention.qkv.out_features
-    count = min(images, fitting(length * channels * 2, tokens.device))
-    project_in = packed(attention.qkv, rows=count * length)
-    project_out = packed(attention.proj, rows=count * length)
-    missing = -length % KEY_STEP
-    present = F.pad(torch.ones(1, 1, 1, length, dtype=torch.bool), (0, missing))
-    padded = tokens.new_zeros(count, length + missing, channels, dtype=torch.bfloat16)
-    for part in tokens.split(count):
-        qkv = padded[: len(part)]
-        qkv[:, :length] = project_in(_normalise(block.norm1, part))
-        query, key, value = qkv.unflatten(2, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)  # B x heads x N x d
-        attended = F.scaled_dot_product_attention(query[:, :, :length], key, value, attn_mask=present)
-        _add(part, project_out(attended.transpose(1, 2).flatten(2)), block.ls1)
-
-
-def _perceive(block: Any, tokens: Tensor) -> None:
-    """Add to tokens (B * N, C) what the perceptron makes of them."""
-    perceptron = block.mlp
-    parts = in_chunks(tokens, perceptron.fc1.out_features * 2)
-    expand = packed(perceptron.fc1, activation="gelu", rows=len(parts[0]))
-    reduce = packed(perceptron.fc2, rows=len(parts[0]))
-    for part in parts:
-        _add(part, reduce(expand(_normalise(block.norm2, part))), block.ls2)
 
 
 def _normalise(norm: nn.LayerNorm, tokens: Tensor) -> Tensor:

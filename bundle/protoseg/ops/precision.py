@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 import torch
 
 from protoseg.errors import InputError
+from protoseg.ops.private_torch import cpu_multiplies_bfloat16
 
 __all__ = ["autocast", "resolve_precision"]
 
@@ -40,6 +41,5 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
-        # PyTorch offers no public query of AMX and AVX512-BF16 yet.
-        return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+        return cpu_multiplies_bfloat16()
     return False

@@ -67,21 +67,24 @@ class Adaptation:
         self.augmentation = augmentation
         self.seed = seed
         self.training = ShortTraining(seed=seed, **training)
-        self._kept: tuple[str, ALPNet] | None = None  # the last support's network: a copy of the weights each
+        self._kept: tuple[str, SliceEncoder] | None = None  # of the last support: a copy of the weights each
         self._lock = Lock()
 
     def to_slices(self, network: ALPNet, slices: LabelledSlices, guard: ReverseGuard | None = None) -> ALPNet:
         """A copy of the network that learned from labelled slices, or the network itself where a guard saw no gain."""
         return self.training.adapted(network, draw_episodes(slices, self.augmentation, seed=self.seed), guard)
 
-    def to_support(self, network: ALPNet, support: SupportSet) -> ALPNet:
-        """A copy of the network that learned from the support; made once for the same support and network."""
-        parts = (weights_fingerprint(network), *(tensor_digest(t).hex() for t in (support.images, support.masks)))
+    def to_support(self, encoder: SliceEncoder, support: SupportSet) -> SliceEncoder:
+        """Freeze a copy of the network that learned from the support; once for the same support and network."""
+        network = encoder.network
+        digests = (tensor_digest(t).hex() for t in (support.images, support.masks))
+        parts = (encoder.fingerprint(), weights_fingerprint(network.matching), network.precision, *digests)
         key = "-".join(parts) + str(next(network.parameters()).device)
         with self._lock:
             if self._kept is None or self._kept[0] != key:
-                self._kept = key, self.to_slices(network, LabelledSlices(support.images, support.masks))
-            return self._kept[1]
+                adapted = self.to_slices(network, LabelledSlices(support.images, support.masks))
+                self._kept = key, encoder.of_network(adapted)
+            return self._kept[1].with_cache(encoder.cache)
 
     def to_volume(
         self, encoder: SliceEncoder, slices: Tensor, coarse: CoarseSegmentation, support: SupportSet
@@ -117,11 +120,11 @@ def segment_with_adaptation(
     if adaptation is None:
         return segment(volume, support, encoder, settings, refiner=refiner, clicks=clicks)
     network = encoder.network
-    support.check_encoder(network)
+    support.check_encoder(encoder.fingerprint())
     support = replace(support, encoder="")  # adapted weights are others than those that the support is meant for
     if adaptation.scope == "support":
-        adapted = adaptation.to_support(network, support)
-        return segment(volume, support, encoder.of_network(adapted), settings, refiner=refiner, clicks=clicks)
+        adapted_encoder = adaptation.to_support(encoder, support)
+        return segment(volume, support, adapted_encoder, settings, refiner=refiner, clicks=clicks)
     matched = match(volume, support, encoder, settings)
     if adaptation.scope == "slice":
         return finish(matched, _match_adapted_slices(matched, adaptation), refiner=refiner, clicks=clicks)

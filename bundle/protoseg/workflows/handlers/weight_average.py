@@ -10,6 +10,8 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from protoseg.ops.private_torch import lerp_all
+
 __all__ = ["WeightAverage"]
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
@@ -57,6 +59,6 @@ def _ramped_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], 
     def update(average: Tensors, current: Tensors, count: Tensor | int) -> None:
         steps = int(count)
         share = 1 - min(decay, (1 + steps) / (10 + steps))
-        torch._foreach_lerp_(average, current, share)
+        lerp_all(average, current, share)
 
     return update

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from protoseg.engine.slice_encoder import SliceEncoder
+from protoseg.engine.feature_cache import FeatureCache
 from protoseg.errors import InputError
 from protoseg.files import write_json
 from protoseg.ops.fingerprint import weights_fingerprint
@@ -58,7 +58,7 @@ def run_click_study_of_index(
         for query in queries(one)[:limit]:
             scan = segmenter.load(query)
             # Of each scan anew: its features are of no use to others.
-            encoder = SliceEncoder(segmenter.network, segmenter.image_size)
+            encoder = segmenter.encoder.with_cache(FeatureCache())
             measure = partial(_rows, one.name, scan, labels, encoder, clicks=clicks)
             study.keep(scan, one.name, made_with, measure)
             study.write()

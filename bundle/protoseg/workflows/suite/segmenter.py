@@ -25,6 +25,7 @@ from protoseg.data.preprocessing.orientation import SLICE_AXES
 from protoseg.data.preprocessing.transforms import Preprocessing
 from protoseg.engine.inferer import FINDINGS
 from protoseg.engine.prediction import LabelFinding, findings_from_json
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError, input_errors_unwrapped
 from protoseg.ops.volume import Volume, volume_ml
@@ -79,7 +80,7 @@ class PairSegmenter:
             self.network = config.get_parsed_content("network").eval()
             self._load_support = config.get_parsed_content("support")
             self._make_inferer = config.get_parsed_content("inferer")
-            self.image_size: int = config.get_parsed_content("image_size")  # edge of the network's input in pixels
+            self.encoder = SliceEncoder(self.network, config.get_parsed_content("image_size"))
         self._preprocessings: dict[str, Preprocessing] = {}
 
     def settings(self) -> dict[str, Any]:
@@ -88,7 +89,7 @@ class PairSegmenter:
         return {
             **{name: json.loads(json.dumps(self.config[name])) for name in _reachable(self.config, roots)},
             "device": str(next(self.network.parameters()).device.type),
-            "weights_fingerprint": self.network.encoding_fingerprint(),
+            "weights_fingerprint": self.encoder.fingerprint(),
             "code": _code_digest(),
         }
 
@@ -113,7 +114,7 @@ class PairSegmenter:
         data = preprocessing({**query, SLICE_AXES: support.slice_axes})
         inferer = self._make_inferer(support=support, progress=False)
         begin = perf_counter()
-        found = inferer(data["image"][None], self.network)[0]
+        found = inferer(data["image"][None], self.encoder)[0]
         seconds = perf_counter() - begin
         inverting = InvertLabelMapd(keys="pred", transform=preprocessing, orig_keys="image")
         predicted = inverting({**data, "pred": found})["pred"]
