@@ -144,7 +144,7 @@ def remove_unfinished(folder: Path, names: Container[str] | None = None) -> None
     for path in folder.glob(".*"):
         unfinished = UNFINISHED.fullmatch(path.name)
         if unfinished and (names is None or unfinished[1] in names):
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, content: Any) -> None:

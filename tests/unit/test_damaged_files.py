@@ -1,5 +1,6 @@
 """What scripts/campaign found: files that are damaged in ways that once ended in anything but one sentence."""
 
+import gzip
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,6 +53,17 @@ def test_a_volume_without_voxels_is_refused(tmp_path: Path, read: Callable[[Path
     nibabel.save(nibabel.Nifti1Image(RAMP[:, :, :0], np.eye(4)), tmp_path / "a.nii")
     with pytest.raises(InputError, match=r"a\.nii holds no voxels: it has 10 x 9 x 0"):
         read(tmp_path / "a.nii")
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_header_that_promises_more_than_a_file_can_hold_costs_no_memory(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"a{suffix}"
+    nibabel.save(nibabel.Nifti1Image(RAMP, np.eye(4)), file)
+    content = gzip.decompress(file.read_bytes()) if suffix == ".nii.gz" else file.read_bytes()
+    content = content[:42] + np.array([30_000, 30_000, 30_000], "<i2").tobytes() + content[48:]
+    file.write_bytes(gzip.compress(content) if suffix == ".nii.gz" else content)
+    with pytest.raises(InputError, match="its header promises 54000000000000 bytes of voxels, and the file has"):
+        read_image(file)
 
 
 def test_pixels_that_would_make_a_slice_endless_are_refused() -> None:
@@ -221,8 +233,17 @@ def test_a_support_that_makes_no_sense(tmp_path: Path, change: dict[str, Any], w
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("encoder", 1), ("image_size", 0), ("image_size", 10**9), ("image_size", "64"), ("scale", float("nan"))]
-    + [("scale", None), ("scale", True), ("rejection_threshold", "x"), ("rejection_threshold", 2)],
+    [
+        ("encoder", 1),
+        ("image_size", 0),
+        ("image_size", 10**9),
+        ("image_size", "64"),
+        ("scale", float("nan")),
+        ("scale", None),
+        ("scale", True),
+        ("rejection_threshold", "x"),
+        ("rejection_threshold", 2),
+    ],
 )
 def test_a_header_of_weights_that_makes_no_sense(tmp_path: Path, name: str, value: Any) -> None:
     good = {"encoder": "FPNEncoder", "image_size": 64, "scale": 30.0, "rejection_threshold": None}

@@ -30,7 +30,7 @@ def check_affine(affine: np.ndarray, path: PathLike) -> None:
     shortest, longest, origin = lengths.min(), lengths.max(), np.abs(affine[:3, 3]).max()
     if shortest < SPACINGS[0] or longest > SPACINGS[1] or longest > STRETCHED * shortest or origin > FARTHEST:
         raise InputError(
-            f"{path}: its voxels are {' x '.join(f'{length:g}' for length in lengths)} mm large and begin {origin:g} mm "
-            f"from the origin, expected {SPACINGS[0]:g} to {SPACINGS[1]:g} mm, no side {STRETCHED:g} times another, and "
-            f"at most {FARTHEST:g} mm. The header is damaged or has another unit: export the image again."
+            f"{path}: its voxels are {' x '.join(f'{length:g}' for length in lengths)} mm large and begin {origin:g} "
+            f"mm from the origin, expected {SPACINGS[0]:g} to {SPACINGS[1]:g} mm, no side {STRETCHED:g} times another, "
+            f"and at most {FARTHEST:g} mm. The header is damaged or has another unit: export the image again."
         )

@@ -27,7 +27,7 @@ def square_size(image: Volume) -> tuple[int, ...]:
     An image whose two spacings agree within 1 % keeps its voxels.
 
     Raises:
-        InputError: one spacing is so much smaller than the other that a slice would have more than 32768 pixels an edge.
+        InputError: one spacing is so small beside the other that a slice would have more than 32768 pixels an edge.
     """
     width, height, depth = image.shape[1:]
     x, y = np.linalg.norm(image.affine.cpu().numpy()[:3, :2], axis=0)
