@@ -143,7 +143,10 @@ class Segmenter:
             InputError: the file is missing, damaged, or was made for another encoder or preprocessing.
         """
         support = read_support(Path(path))
-        support.check_encoder(self.encoder.fingerprint())
+        try:
+            support.check_encoder(self.encoder.fingerprint())
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
         self.support = support
         return self
 

@@ -1,9 +1,15 @@
 """The one exception that a user's mistake raises."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["InputError", "input_errors_unwrapped"]
+__all__ = ["InputError", "config_errors", "input_errors_unwrapped"]
+
+logger = logging.getLogger(__name__)
+
+# What a wrong name or value in a config makes Python raise; what else comes of making an entry is no mistake of it.
+MISTAKES = (TypeError, ValueError, AttributeError, LookupError, ImportError, NameError, SyntaxError, ArithmeticError)
 
 
 class InputError(ValueError):
@@ -25,3 +31,22 @@ def input_errors_unwrapped() -> Iterator[None]:
         if cause is None:
             raise
         raise cause from None
+
+
+@contextmanager
+def config_errors(entry: str) -> Iterator[None]:
+    """Say in one sentence of which entry of a config nothing can be made; the log keeps the traceback.
+
+    Raises:
+        InputError: naming the entry, or as it was raised.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except MISTAKES as error:
+        logger.info("The entry %s of the config:", entry, exc_info=True)
+        raise InputError(
+            f"The config's entry {entry.replace('::', '#')} cannot be used: {type(error).__name__}: {error}. Correct "
+            "its names and values."
+        ) from error

@@ -18,6 +18,7 @@ __all__ = [
     "PathLike",
     "WriteError",
     "check_output_dir",
+    "is_there",
     "remove_unfinished",
     "replacing",
     "to_path",
@@ -50,6 +51,14 @@ def to_path(path: str | os.PathLike[str] | int, name: str) -> Path:
     if isinstance(path, bool) or not isinstance(path, str | os.PathLike | int):
         raise InputError(f"{name} is read as {path!r}, expected a path. Put ./ before a name that looks like a number.")
     return Path(str(path))
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether a path exists; one that the file system cannot have, such as a name that is too long, does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def check_output_dir(path: str | os.PathLike[str] | int) -> None:
@@ -135,7 +144,7 @@ def remove_unfinished(folder: Path, names: Container[str] | None = None) -> None
     for path in folder.glob(".*"):
         unfinished = UNFINISHED.fullmatch(path.name)
         if unfinished and (names is None or unfinished[1] in names):
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, content: Any) -> None:

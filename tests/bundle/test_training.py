@@ -220,7 +220,9 @@ def test_killed_while_it_writes_a_checkpoint(start_training, uninterrupted, conf
     assert killed.returncode == -signal.SIGKILL, killed.stderr
 
     assert torch.load(tmp_path / "last.pt", weights_only=True)["iteration"] == 3
+    assert [path.name[33:] for path in tmp_path.glob(".*.pt")] == [".last.pt"]
     assert train(workflow) == uninterrupted[0][3:]
+    assert {path.name for path in tmp_path.iterdir() if path.suffix == ".pt"} == {"last.pt", "best.pt"}
     assert_same_weights(weights(tmp_path), uninterrupted[1])
 
 

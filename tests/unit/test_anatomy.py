@@ -228,6 +228,7 @@ def test_a_stopped_run_goes_on_and_leaves_no_half_file(monkeypatch: pytest.Monke
         if path.parent.name in ("images", "labels"):
             nib.load(path).get_fdata()
     kept = (tmp_path / "labels/training_000.nii.gz").stat().st_mtime_ns
+    (tmp_path / "labels" / f".{'0' * 32}.training_001.nii.gz").write_bytes(b"of a run that was killed")
     write_dataset(tmp_path, **arguments)
     assert (tmp_path / "labels/training_000.nii.gz").stat().st_mtime_ns == kept
     assert len(list(tmp_path.glob("labels/*"))) == 3

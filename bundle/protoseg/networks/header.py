@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
+from protoseg.errors import InputError
 from protoseg.networks.alpnet import ALPNet
 from protoseg.networks.fpn import FPNEncoder, FPNEnsemble
 
@@ -19,6 +20,31 @@ __all__ = ["HEADER", "make_header", "read_header"]
 HEADER = "header"  # beside "network" in a PyTorch file; JSON in the metadata of a .safetensors file
 OF_MATCHING = ("scale", "rejection_threshold")
 HANDED_ON = ("recipe", "licence")
+
+
+def _is_number(value: Any, least: float, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_member(value: Any) -> bool:
+    if not isinstance(value, Mapping) or set(value) != {"channels", "widths"}:
+        return False
+    widths = value["widths"]
+    sizes = [value["channels"], *widths] if isinstance(widths, list | tuple) else []
+    return len(sizes) == 6 and all(isinstance(size, int) and 1 <= size <= WIDEST for size in sizes)
+
+
+LARGEST_IMAGE = 8192  # pixels an edge
+MOST_MEMBERS, WIDEST = 8, 4096
+EXPECTED: dict[str, Callable[[Any], bool]] = {
+    "encoder": lambda value: isinstance(value, str),
+    "members": lambda value: (
+        isinstance(value, list | tuple) and 0 < len(value) <= MOST_MEMBERS and all(map(_is_member, value))
+    ),
+    "image_size": lambda value: isinstance(value, int) and _is_number(value, 1, LARGEST_IMAGE),
+    "scale": lambda value: _is_number(value, 1e-6, 60),
+    "rejection_threshold": lambda value: value is None or _is_number(value, -1, 1),
+}
 
 
 def read_header(path: str | Path | None) -> dict[str, Any]:
@@ -31,6 +57,9 @@ def read_header(path: str | Path | None) -> dict[str, Any]:
     Returns:
         What is known of "encoder", "members" (see `fpn_encoder`), "image_size", "scale", "rejection_threshold",
         "recipe" and "licence".
+
+    Raises:
+        InputError: one of them, recipe and licence aside, is of no use.
     """
     if path is None or not Path(path).is_file():
         return {}
@@ -43,7 +72,14 @@ def read_header(path: str | Path | None) -> dict[str, Any]:
             header = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get(HEADER)
     except Exception:
         return {}
-    return dict(header) if isinstance(header, Mapping) else {}
+    header = dict(header) if isinstance(header, Mapping) else {}
+    for name, value in header.items():
+        fits = EXPECTED.get(name)
+        if fits is not None and not fits(value):
+            raise InputError(
+                f"{path} says that its {name} is {str(value)[:80]!r}: the file is damaged. Fetch it again."
+            )
+    return header
 
 
 def make_header(network: ALPNet, *, image_size: int, origin: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from protoseg.engine.prediction import Prediction
 from protoseg.engine.refiners.refiner import Refiner
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
-from protoseg.errors import InputError, input_errors_unwrapped
+from protoseg.errors import InputError, config_errors, input_errors_unwrapped
 from protoseg.moved import CONFIG_IDS, renamed_file, renamed_ids
 from protoseg.networks.alpnet import ALPNet
 from protoseg.workflows.plain_config import NotPlain, PlainConfig
@@ -108,7 +108,8 @@ def open_config(files: Sequence[str | Path] = ("inference.yaml",), **overrides: 
 def _set(config: ConfigParser | PlainConfig, overrides: Mapping[str, Any]) -> None:
     of_file = renamed_ids({name: config[name] for name in CONFIG_IDS if name in config})  # of a user's
     for name, value in {**of_file, **overrides}.items():
-        config[name] = value
+        with config_errors(name):
+            config[name] = value
 
 
 def config_files(files: Sequence[str | Path], overrides: Iterable[str] = ()) -> list[Path]:
@@ -142,7 +143,7 @@ def open_parts(config: Config, **settings: Any) -> EngineParts:
     """
 
     def make(name: str) -> Any:
-        with input_errors_unwrapped():
+        with config_errors(name), input_errors_unwrapped():
             return config.get_parsed_content(name)
 
     return EngineParts(

@@ -20,6 +20,8 @@ from typing import Any
 
 import yaml
 
+from protoseg.errors import InputError, config_errors
+
 __all__ = ["NotPlain", "PlainConfig"]
 
 REFERENCE = re.compile(r"@(\w+(?:::\w+)*)")
@@ -59,13 +61,18 @@ class PlainConfig:
 
     @classmethod
     def read(cls, files: Iterable[Path], overrides: Mapping[str, Any] | None = None) -> PlainConfig:
-        """Read YAML or JSON files, each laid over those before, and set entries by their ids, such as "a#b"."""
+        """Read YAML or JSON files, each laid over those before, and set entries by their ids, such as "a#b".
+
+        Raises:
+            InputError: a file cannot be read, is no mapping, or sets an entry of one that does not exist.
+        """
         config = cls({})
         for file in files:
-            text = file.read_text(encoding="utf-8")
-            loaded = json.loads(text) if file.suffix == ".json" else yaml.load(text, _LOADER)
-            for name, value in (loaded or {}).items():
-                config._lay(str(name), value)
+            for name, value in _read(file).items():
+                try:
+                    config._lay(str(name), value)
+                except (LookupError, TypeError, ValueError) as error:
+                    raise InputError(f"{file}: there is no entry {name!r} to set. Correct its name.") from error
         for name, value in (overrides or {}).items():
             config[name] = value
         return config
@@ -96,12 +103,15 @@ class PlainConfig:
         """Make what an entry says.
 
         Raises:
+            InputError: nothing can be made of it.
             KeyError: there is no such entry.
             NotPlain: MONAI is needed to read it.
         """
         name = "::".join(_parts(name))
         if name not in self._made:
-            self._made[name] = self._make(self[name], name)
+            value = self[name]
+            with config_errors(name):
+                self._made[name] = self._make(value, name)
         return self._made[name]
 
     def arguments(self, name: str) -> dict[str, Any]:
@@ -169,6 +179,18 @@ class PlainConfig:
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _read(file: Path) -> dict[Any, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        content = json.loads(text) if file.suffix == ".json" else yaml.load(text, _LOADER)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{file} cannot be read as YAML or JSON: {reason}. Correct it.") from error
+    if content is not None and not isinstance(content, dict):
+        raise InputError(f"{file} holds {str(content)[:80]!r}, expected entries like modality: CT. Correct it.")
+    return content or {}
 
 
 def _parts(name: str) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import monailabel.interfaces.app
 from monailabel.utils.sessions import SessionInfo, Sessions
 
+from lib.server.unpacked_sizes import check_unpacked_archive
 from lib.server.uploads import check_image
 from protoseg.errors import InputError
 
@@ -33,10 +34,14 @@ class ContainedSessions(Sessions):
         """Keep an uploaded image: a file, or a folder or archive with one DICOM series.
 
         Raises:
-            InputError: the archive cannot be unpacked, or the image cannot be read.
+            InputError: the archive cannot be unpacked or is too large then, or the image cannot be read.
         """
         try:
+            if uncompress and not Path(data_file).is_dir():
+                check_unpacked_archive(Path(data_file))
             session_id, session = super().add_session(data_file, expiry, uncompress, session_id)
+        except InputError:
+            raise
         except (shutil.ReadError, tarfile.TarError, ValueError) as error:
             raise InputError(f"{Path(data_file).name} cannot be unpacked. Send a .zip or .tar.gz archive.") from error
         try:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.server.unpacked_sizes import check_unpacked_image
 from protoseg.data.io.grids import same_grid
 from protoseg.data.io.volumes import read_image, read_labels
 from protoseg.engine.slice_axes import is_oriented
@@ -28,6 +29,7 @@ def check_name(name: str, *, of: str) -> None:
 
 def check_image(path: PathLike) -> Volume:
     """Read an image that a client sent; `InputError`, by the file's name alone, if that cannot be done."""
+    check_unpacked_image(Path(path))
     try:
         return read_image(path)
     except InputError as error:
@@ -42,6 +44,7 @@ def check_label_map(path: PathLike, image: PathLike, *, empty: bool) -> np.ndarr
             although `empty` is False.
     """
     path = Path(path)
+    check_unpacked_image(path)
     try:
         labels, scan = read_labels(path), read_image(image)
     except InputError as error:

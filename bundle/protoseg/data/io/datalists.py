@@ -15,7 +15,7 @@ from typing import Any
 from protoseg.data.io.label_values import whole_number
 from protoseg.data.io.volumes import query_id
 from protoseg.errors import InputError
-from protoseg.files import PathLike, to_path
+from protoseg.files import PathLike, is_there, to_path
 
 __all__ = ["is_legend", "label_names", "load_datalist", "names_to_values", "section_names"]
 
@@ -130,7 +130,7 @@ def _read_json(path: PathLike) -> dict[str, Any]:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be opened. Check the path to the data set's JSON file.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a JSON file: {error}. Correct it.") from error
     if not isinstance(content, dict):
         raise InputError(
@@ -147,15 +147,23 @@ def _sections(content: dict[str, Any]) -> list[str]:
 def _fold(content: dict[str, Any], fold: int, dataset_json: PathLike) -> dict[str, Any]:
     """Sections of one fold, with the cases that its ids name."""
     folds = content.get("folds", [])
-    if not folds:
+    if not isinstance(folds, list) or not folds:
         raise InputError(f"{dataset_json}: it has no folds. Leave out fold, or make the list by protoseg prepare.")
     if not 0 <= fold < len(folds):
         raise InputError(
             f"{dataset_json}: there is no fold {fold}, it has {len(folds)} folds, counted from 0. Choose another fold."
         )
     listed = (case for section in _sections(content) for case in content[section])
-    cases = {case["id"]: case for case in listed if isinstance(case, dict) and "id" in case}
-    return {section: [cases[name] for name in names] for section, names in folds[fold].items()}
+    cases = {case["id"]: case for case in listed if isinstance(case, dict) and isinstance(case.get("id"), str)}
+    sections = folds[fold]
+    if not isinstance(sections, dict) or not all(isinstance(names, list) for names in sections.values()):
+        raise InputError(
+            f'{dataset_json}: fold {fold} is {sections!r}, expected ids like {{"training": ["a", "b"]}}. Correct it.'
+        )
+    absent = [name for names in sections.values() for name in names if not isinstance(name, str) or name not in cases]
+    if absent:
+        raise InputError(f"{dataset_json}: fold {fold} names {absent[0]!r}, and no case has this id. Correct it.")
+    return {section: [cases[name] for name in names] for section, names in sections.items()}
 
 
 def _case(case: Any, folder: Path, place: str) -> dict[str, Any]:
@@ -164,9 +172,11 @@ def _case(case: Any, folder: Path, place: str) -> dict[str, Any]:
         raise InputError(
             f'{place}: found {case!r}, expected a case like {{"image": "a.nii.gz", "label": "b.nii.gz"}}. Correct it.'
         )
+    if not isinstance(files.get("label") or "", str):
+        raise InputError(f"{place}: found the label {files['label']!r}, expected the path of a file. Correct it.")
     absolute = {key: folder / files[key] for key in FILE_KEYS if files.get(key)}
     for key, path in absolute.items():
-        if not path.exists():
+        if not is_there(path):
             raise InputError(f"{place}: the {key} {path} does not exist. Check dataset_dir and the path.")
     return {**files, **{key: str(path) for key, path in absolute.items()}}
 

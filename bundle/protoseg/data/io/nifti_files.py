@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import cast
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 
 from protoseg.data.io.nifti_forms import NIFTI_FORMS, NiftiForms
+from protoseg.data.io.promised_sizes import check_promise
 from protoseg.errors import InputError
 from protoseg.files import replacing
 from protoseg.ops.volume import Placed
@@ -27,6 +29,7 @@ NIFTI_SUFFIXES = (".nii.gz", ".nii")
 def read_nifti(path: Path) -> tuple[np.ndarray, NiftiForms]:
     """Read the voxels, in as many dimensions as they have, and their place."""
     image = cast(nibabel.Nifti1Image, nibabel.load(path))  # NIfTI-2 is a subclass
+    check_promise(path, math.prod(image.shape) * image.header.get_data_dtype().itemsize)
     return np.asarray(image.dataobj), NiftiForms.of(image.header)
 
 

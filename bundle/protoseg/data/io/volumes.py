@@ -13,6 +13,7 @@ from typing import NamedTuple, NoReturn, cast
 import numpy as np
 import torch
 
+from protoseg.data.io.affine_checks import check_affine
 from protoseg.data.io.dicom import LPS_TO_RAS, dicom_files, read_series, series_modality
 from protoseg.data.io.label_sources import source
 from protoseg.data.io.label_sources.masks import NamedLabels
@@ -22,7 +23,7 @@ from protoseg.data.io.nifti_forms import NIFTI_FORMS, placement
 from protoseg.data.io.pictures import PICTURE_SUFFIXES, read_label_picture, read_picture
 from protoseg.engine.slice_axes import GUESSED, is_oriented
 from protoseg.errors import InputError
-from protoseg.files import PathLike, to_path
+from protoseg.files import PathLike, is_there, to_path
 from protoseg.ops.volume import Placed, Volume
 
 __all__ = [
@@ -45,7 +46,6 @@ IMAGE_SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES + PICTURE_SUFFIXES
 EXPECTED = f"Give a {', '.join(IMAGE_SUFFIXES)} file, or a folder that holds one DICOM series."
 
 SMALLEST_SLICE = 8  # pixels each way
-FLAT = 1e-6  # volume that three axes of length 1 span
 
 
 class Grid(NamedTuple):
@@ -196,16 +196,10 @@ def check_image_file(path: Path) -> None:
     Raises:
         InputError: so it is.
     """
-    if not path.exists():
+    if not is_there(path):
         raise InputError(f"{path} does not exist. Check the path. {EXPECTED}")
     if _suffix(path, IMAGE_SUFFIXES) is None:
         raise InputError(f"{path}: no image format has the suffix {path.suffix!r}. {EXPECTED}")
-
-
-def _is_flat(affine: np.ndarray) -> bool:
-    """Whether an affine has no depth, whatever its unit."""
-    lengths = np.linalg.norm(affine[:3, :3], axis=0)
-    return not lengths.all() or abs(np.linalg.det(affine[:3, :3] / lengths)) < FLAT
 
 
 def _three_axes(voxels: np.ndarray) -> np.ndarray:
@@ -244,11 +238,9 @@ def _read(path: Path, read_picture_file: Callable[[Path], np.ndarray]) -> Grid:
         raise InputError(
             f"{path} cannot be read: it is damaged, incomplete, or not in the format of its name. Get a fresh copy."
         ) from error
-    if not np.isfinite(grid.affine).all() or _is_flat(grid.affine):
-        raise InputError(
-            f"{path}: the affine {grid.affine.tolist()} cannot be inverted, expected spacings above 0 mm. "
-            "Export the image again with its geometry."
-        )
+    if not grid.voxels.size:
+        raise InputError(f"{path} holds no voxels: it has {_times(grid.voxels.shape[1:])}. Export the image again.")
+    check_affine(grid.affine, path)
     return grid
 
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from protoseg.engine.slice_axes import Plane
 from protoseg.errors import InputError
-from protoseg.files import PathLike, replacing, write_json
+from protoseg.files import PathLike, remove_unfinished, replacing, write_json
 from protoseg.synthesis.anatomy import SyntheticScan, synthesise
 from protoseg.synthesis.anatomy.regions import REGIONS
 from protoseg.synthesis.anatomy.scan import check_request
@@ -112,7 +112,9 @@ def _claim(folder: Path, recipe: dict[str, Any]) -> None:
 def _write_scan(folder: Path, case: dict[str, str], scan: SyntheticScan, *, stored: str, integers: bool) -> None:
     image = scan.image.astype(np.int16) if integers else scan.image
     for voxels, target in ((image, case["image"]), (scan.labels, case["label"])):
-        with replacing(folder / target) as unfinished:
+        file = folder / target
+        remove_unfinished(file.parent, {file.name})  # of a run that was killed
+        with replacing(file) as unfinished:
             _nifti(voxels, scan.affine, stored).to_filename(unfinished)
 
 

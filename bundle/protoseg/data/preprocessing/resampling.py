@@ -8,11 +8,13 @@ from typing import Literal
 import numpy as np
 import torch.nn.functional as F
 
+from protoseg.errors import InputError
 from protoseg.ops.volume import Volume
 
 __all__ = ["Mode", "resample", "square_size"]
 
 SQUARE = 1.01  # ratio of the two spacings up to which pixels count as square
+LARGEST_EDGE = 2**15  # pixels of a slice; a header that is damaged would make more of a few
 
 Mode = Literal["bilinear", "nearest"]
 # torch's "nearest" takes the corner of a pixel, not its centre: labels would move by half a pixel.
@@ -23,13 +25,22 @@ def square_size(image: Volume) -> tuple[int, ...]:
     """Voxels along X, Y, Z of an image (C, X, Y, Z) when X and Y have the smaller of their two spacings.
 
     An image whose two spacings agree within 1 % keeps its voxels.
+
+    Raises:
+        InputError: one spacing is so small beside the other that a slice would have more than 32768 pixels an edge.
     """
     width, height, depth = image.shape[1:]
     x, y = np.linalg.norm(image.affine.cpu().numpy()[:3, :2], axis=0)
     finest = min(x, y)
     if max(x, y) <= SQUARE * finest:
         return width, height, depth
-    return round(width * x / finest), round(height * y / finest), depth
+    size = round(width * x / finest), round(height * y / finest)
+    if max(size) > max(LARGEST_EDGE, width, height):
+        raise InputError(
+            f"{image.meta.get('filename_or_obj', 'The image')}: its pixels are {x:g} x {y:g} mm large; square ones of "
+            f"{finest:g} mm would be {size[0]} x {size[1]} a slice. Export the image again with its geometry."
+        )
+    return *size, depth
 
 
 def resample(image: Volume, size: Sequence[int], mode: Mode) -> Volume:

@@ -18,11 +18,12 @@ from protoseg.data.io.in_memory import source_name
 from protoseg.data.io.volumes import read_labels
 from protoseg.data.preprocessing.orientation import SLICE_AXES
 from protoseg.data.preprocessing.steps import transform_key
+from protoseg.data.support.checks import support_defect
 from protoseg.engine.magnification import Magnification
 from protoseg.engine.slice_axes import SliceAxes
 from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet, support_from_scan
 from protoseg.errors import InputError
-from protoseg.files import PathLike, replacing
+from protoseg.files import PathLike, is_there, replacing
 from protoseg.ops.hashing import fingerprint
 from protoseg.ops.volume import Volume
 
@@ -107,7 +108,7 @@ def read_support(path: str | Path) -> SupportSet:
         InputError: the file is missing, damaged, or no support.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_there(path) or not path.is_file():
         raise InputError(f"{path} does not exist. Give a support that was saved before.")
     try:
         with safe_open(path, framework="pt") as file:
@@ -115,13 +116,17 @@ def read_support(path: str | Path) -> SupportSet:
             tensors = {name: file.get_tensor(name) for name in (*TENSORS, *there)}
             # Supports of before 0.2 do not say how their slices are directed.
             details = {name: json.loads({"slice_axes": "null", **file.metadata()}[name]) for name in DETAILS}
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        details["origins"] = tuple(SliceOrigin(*origin) for origin in details["origins"])
+        details["slice_axes"] = details["slice_axes"] and tuple(map(tuple, details["slice_axes"]))
+        support = SupportSet(**tensors, **details)
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(
             f"{path} ({path.stat().st_size} bytes) is damaged or no support that was saved here. Save it again."
         ) from error
-    details["origins"] = tuple(SliceOrigin(*origin) for origin in details["origins"])
-    details["slice_axes"] = details["slice_axes"] and tuple(map(tuple, details["slice_axes"]))
-    return SupportSet(**tensors, **details)
+    defect = support_defect(support)
+    if defect:
+        raise InputError(f"{path} is damaged: what it says of its {defect} makes no sense. Save the support again.")
+    return support
 
 
 def _labels_inside(labels: dict[str, int], drawn: torch.Tensor, *, required: bool, place: str) -> dict[str, int]:

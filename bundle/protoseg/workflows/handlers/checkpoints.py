@@ -10,15 +10,15 @@ from typing import Any, cast
 
 import torch
 from ignite.engine import Engine, Events
-from ignite.handlers import DiskSaver
 from monai.engines import Evaluator, SupervisedTrainer
 
 from protoseg.data.episodes.sampling import EpisodeSampler
 from protoseg.errors import InputError
-from protoseg.files import to_path, write_errors
+from protoseg.files import remove_unfinished, replacing, to_path
 from protoseg.networks.header import HEADER
 from protoseg.networks.weights import load_strict
 from protoseg.workflows.handlers.weight_average import WeightAverage
+from protoseg.workflows.processes import is_first
 
 __all__ = ["TrainingCheckpoint"]
 
@@ -87,7 +87,6 @@ class TrainingCheckpoint:
         self.average = average
         self.header = dict(header or {})
         self.interval = interval
-        self._save = DiskSaver(str(output_dir), require_empty=False)
 
     def attach(self, engine: SupervisedTrainer) -> None:
         """Save the state of `engine` as it trains."""
@@ -105,6 +104,10 @@ class TrainingCheckpoint:
             InputError: the file is damaged, is no `last.pt`, or belongs to another network or optimiser.
         """
         path = self.output_dir / LAST
+        if is_first():
+            remove_unfinished(
+                self.output_dir, {LAST, BEST, AVERAGE}
+            )  # of a run that was killed, each as large as these
         if path.exists():
             iteration = self._restore(path)
             # Ignite would begin a finished run anew, and refuses one with fewer epochs than are done.
@@ -169,16 +172,19 @@ class TrainingCheckpoint:
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
-        with write_errors(self.output_dir / LAST):
-            if self.average is not None:
-                checkpoint["average"] = self.average.state_dict()
-                self._save({"network": self.average.network.state_dict(), HEADER: self.header}, AVERAGE)
-            self._save(checkpoint, LAST)
+        if self.average is not None:
+            checkpoint["average"] = self.average.state_dict()
+            self._save({"network": self.average.network.state_dict(), HEADER: self.header}, AVERAGE)
+        self._save(checkpoint, LAST)
 
     def _save_best(self, engine: Engine) -> None:
         if self.evaluator.state.best_metric_epoch == engine.state.epoch:
-            with write_errors(self.output_dir / BEST):
-                self._save({"network": self.network.state_dict(), HEADER: self.header}, BEST)
+            self._save({"network": self.network.state_dict(), HEADER: self.header}, BEST)
+
+    def _save(self, content: Mapping[str, Any], name: str) -> None:
+        if is_first():
+            with replacing(self.output_dir / name) as unfinished, unfinished.open("wb") as file:
+                torch.save(content, file)
 
 
 def _read(path: Path, keys: Sequence[str]) -> Mapping[str, Any]:

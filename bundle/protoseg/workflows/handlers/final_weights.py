@@ -8,7 +8,7 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
-from protoseg.files import to_path
+from protoseg.files import remove_unfinished, to_path
 from protoseg.networks.alpnet import ALPNet
 from protoseg.networks.weights import save_weights
 
@@ -35,4 +35,5 @@ class FinalWeights:
 
     def __call__(self, engine: Engine) -> None:
         """Write the file."""
+        remove_unfinished(self.file.parent, {self.file.name})  # of a run that was killed
         save_weights(self.network, self.file, header=self.header)

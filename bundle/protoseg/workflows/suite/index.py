@@ -104,7 +104,7 @@ def _entries(path: Path) -> list[Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be opened. Give the JSON file that lists the sets.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a JSON file: {error}. Correct it.") from error
     if not isinstance(content, list) or not content:
         raise InputError(

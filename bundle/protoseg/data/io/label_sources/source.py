@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,8 @@ def _read_object(path: Path, image_grid: Callable[[], Grid] | None, *, alone: bo
     from protoseg.data.io.label_sources.rtstruct import read_rtstruct
 
     try:
-        dataset = pydicom.dcmread(path)
+        # From memory: of a file, pydicom asks for as many bytes as a damaged length says, which may be 4 GB.
+        dataset = pydicom.dcmread(BytesIO(path.read_bytes()))
         modality = str(dataset.get("Modality", ""))
         if modality == "SEG":
             return read_dicom_seg(dataset, path)

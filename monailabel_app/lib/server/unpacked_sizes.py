@@ -1,0 +1,62 @@
+"""Uploads that are small until they are unpacked: archives and compressed images are bounded as requests are.
+
+A kilobyte may unpack to a megabyte, hence an upload of the largest size to terabytes, on disk or in memory.
+"""
+
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from monailabel.config import settings
+
+from lib.server.access import UPLOAD_LIMIT_MB
+from protoseg.data.io.promised_sizes import promised_bytes
+from protoseg.errors import InputError
+
+__all__ = ["check_unpacked_archive", "check_unpacked_image"]
+
+MOST_FILES = 100_000  # in an archive
+
+
+def check_unpacked_archive(path: Path) -> None:
+    """Refuse an archive that unpacks to more than `--conf upload_limit_mb`, or to very many files.
+
+    Raises:
+        InputError: so it does.
+        ValueError, tarfile.TarError: it cannot be read.
+    """
+    total = 0
+    for number, size in enumerate(_member_sizes(path)):
+        total += size
+        if number >= MOST_FILES:
+            raise InputError(f"{path.name} holds more than {MOST_FILES} files. Send one series in an archive.")
+        _check(total, path)
+
+
+def check_unpacked_image(path: Path) -> None:
+    """Refuse an image file whose header promises more voxels than `--conf upload_limit_mb` allows.
+
+    Raises:
+        InputError: so it does.
+    """
+    if path.is_file():
+        _check(promised_bytes(path), path)
+
+
+def _member_sizes(path: Path) -> Iterator[int]:
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                yield from (member.file_size for member in archive.infolist())
+        else:
+            with tarfile.open(path) as archive:
+                yield from (member.size for member in archive)
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _check(size: int, path: Path) -> None:
+    limit_mb = float(settings.MONAI_LABEL_APP_CONF.get("upload_limit_mb", UPLOAD_LIMIT_MB))
+    if size > limit_mb * 2**20:
+        raise InputError(f"{path.name} is larger than {limit_mb:g} MB when it is unpacked. See --conf upload_limit_mb.")

@@ -1,0 +1,1 @@
+"""Endurance: what the product is put through by scripts/campaign."""
