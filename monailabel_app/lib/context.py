@@ -49,7 +49,8 @@ class Context:
     def labelled(self) -> LibraryState:
         """The support of all examples that serve."""
         record = self.record.read()
-        scans = [*(label.scan for label in self.final_labels(record)), *self.imported(record)]
+        labelled = [label.scan for label in self.final_labels(record)]
+        scans: list[LabelledScan | SavedSupport] = [*labelled, *self.imported(record)]
         return self.library.update(scans, self.engine.encoder())
 
     def support(self) -> LibraryState:

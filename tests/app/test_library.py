@@ -381,6 +381,27 @@ def test_what_is_removed_while_it_serves_breaks_no_answer(start, label):
     assert found_by(client).keys() == {"liver"}
 
 
+def test_what_dicomweb_cannot_delete_is_passed_over(start, label, studies, monkeypatch):
+    client = start()
+    submit(client, "person0", label(0, ["liver"]))
+    from lib.library import examples
+    from lib.server.folder_datastore import FolderDatastore
+
+    monkeypatch.setattr(examples, "DicomDatastore", FolderDatastore)  # as if this folder were on a DICOM server
+    known = example_of(client, "person0")
+    removed = client.http.delete(f"/library/examples/{known['id']}").json()
+    assert "stays on the DICOM server" in removed["kept"]
+    assert (studies / "labels" / "final" / "person0.nii.gz").exists()
+    assert library(client)["examples"] == []
+    client = start()
+    assert found_by(client) == {}
+    assert client.http.post(f"/library/removed/{removed['id']}/restore").status_code == 200
+    assert library(client) == {"examples": [known], "removed": []}
+    client.http.delete(f"/library/examples/{known['id']}")
+    submit(client, "person0", label(0, ["spleen"]))
+    assert found_by(client).keys() == {"spleen"}, "another label is another example"
+
+
 @pytest.mark.parametrize(
     ("content", "message"), [("{", "is damaged"), ("[]", "is damaged"), ('{"disabled": {}}', "is damaged")]
 )

@@ -173,5 +173,6 @@ def _without_import(record: Record, removal: Removal) -> Record:
 def _restored(record: Record, removal: Removal) -> Record:
     left = tuple(one for one in record.removed if one.id != removal.id)
     back = removal.imported
-    there = back is None or len(left) == len(record.removed) or back.id in {one.id for one in record.imported}
-    return replace(record, removed=left, imported=record.imported if there else (*record.imported, back))
+    if back is None or len(left) == len(record.removed) or back.id in {one.id for one in record.imported}:
+        return replace(record, removed=left)
+    return replace(record, removed=left, imported=(*record.imported, back))

@@ -16,7 +16,7 @@ from protoseg.errors import InputError
 
 __all__ = ["render"]
 
-FILLED, OUTLINED = 0.35, 0.95  # opacity of a label and of its border
+FILLED, OUTLINED = 0.4, 1.0  # opacity of a label and of its border
 DARKEST, BRIGHTEST = 1.0, 99.0  # percentiles of the slice that become black and white
 
 
@@ -50,7 +50,7 @@ def render(
     drawn = pixels.astype(np.float32)
     for number, (name, value) in enumerate(zip(support.labels, values, strict=True), start=1):
         inside = labels == number
-        border = inside & ~ndimage.binary_erosion(inside)
+        border = inside & ~ndimage.binary_erosion(inside, iterations=max(1, edge // 128))
         opacity = np.where(border, OUTLINED, np.where(inside, FILLED, 0.0))[..., None]
         drawn = drawn * (1 - opacity) + np.array(label_color(name, value)) * opacity
     file = io.BytesIO()

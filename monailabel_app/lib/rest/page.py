@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, HTTPException
 from fastapi.responses import FileResponse
+from fastapi.routing import APIRoute
 
 __all__ = ["page_router", "replace_first_page"]
 
@@ -44,7 +45,7 @@ def get_part(name: str) -> FileResponse:
 def replace_first_page(app: FastAPI) -> bool:
     """Move MONAI Label's first page out of the way; tell whether it was there."""
     for route in list(app.router.routes):
-        if getattr(route, "path", "") == "/" and route.endpoint.__module__ == "monailabel.app":
+        if isinstance(route, APIRoute) and route.path == "/" and route.endpoint.__module__ == "monailabel.app":
             app.router.routes.remove(route)
             app.add_api_route("/docs/try", route.endpoint, include_in_schema=False)
             return True

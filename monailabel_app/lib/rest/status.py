@@ -114,7 +114,8 @@ def get_status(user: Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE
 def _device(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device}, {torch.cuda.get_device_name(device)}"
-    return f"{device}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{device}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _jobs(app: Any) -> list[JobAnswer]:

@@ -251,7 +251,8 @@ class FolderDatastore(LocalDatastore):
                 raise LabelNotFoundException("The label is no longer kept: it was put back before.")
             about = json.loads((folder / "label.json").read_text(encoding="utf-8"))
             image, tag, name = about["image"], about["tag"], self._filename(about["image"], about["ext"])
-            copy = shutil.copy(folder / "label", Path(scratch) / f"label{about['ext']}")
+            copy = str(Path(scratch) / f"label{about['ext']}")
+            shutil.copy(folder / "label", copy)
             check_label_map(copy, self.get_image_uri(image), empty=tag != DefaultLabelTag.FINAL)
             if index.label(image, tag) is not None:
                 raise InputError(f"{image} was labelled again in the meantime. Delete that label first.")

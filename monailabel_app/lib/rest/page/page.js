@@ -108,7 +108,7 @@ function exampleCard(example) {
   box.setAttribute('aria-label', `Use ${example.study}`);
   box.onchange = () => change(box, `library/examples/${example.id}`, {
     method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ enabled: box.checked }),
-  }, `${example.study} is ${box.checked ? 'on: it serves from now on' : 'off: it serves no longer'}.`);
+  }, `${example.study} is ${box.checked ? 'on: it is used from now on' : 'off: it is no longer used'}.`);
   const remove = element('button', { type: 'button', className: 'text' }, 'Delete');
   remove.dataset.action = 'delete';
   remove.setAttribute('aria-label', `Delete ${example.study}`);
@@ -131,7 +131,11 @@ function removalRow(removal) {
 }
 
 async function change(control, path, options, done) {
-  control.disabled = true;
+  if (control.dataset.busy) { // not disabled meanwhile: that would take the focus from it
+    if (control.type === 'checkbox') control.checked = !control.checked;
+    return;
+  }
+  control.dataset.busy = 'yes';
   try {
     await ask(path, options);
     say(done);
@@ -139,7 +143,7 @@ async function change(control, path, options, done) {
     say(error.message, true);
     if (control.type === 'checkbox') control.checked = !control.checked;
   } finally {
-    control.disabled = false;
+    delete control.dataset.busy;
     await refreshLibrary();
     refreshStatus();
   }
@@ -148,7 +152,7 @@ async function change(control, path, options, done) {
 function confirmRemoval(example) {
   const dialog = byId('confirm');
   byId('confirm-text').textContent =
-    `${example.study} (${example.labels.map(label => label.name).join(', ') || 'no labels'}) will no longer serve, and leaves the library.`;
+    `${example.study} (${example.labels.map(label => label.name).join(', ') || 'no labels'}) leaves the library and is no longer used.`;
   byId('confirm-kept').textContent = lastStatus && lastStatus.ohif && example.provenance.kind === 'study'
     ? 'Its DICOM SEG stays on the DICOM server and is passed over. You can restore it.'
     : 'What was submitted is kept in the app’s folder. You can restore it.';
