@@ -14,6 +14,7 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
+from lib.audit import AuditLog
 from lib.background import Background, Traffic
 from lib.batch import PatientBatchInfer
 from lib.click_sessions import ClickSessions
@@ -22,7 +23,11 @@ from lib.engine import Engine
 from lib.infers.oneshot import OneShot
 from lib.infers.oneshot_click import AllLabelsClick, OneLabelClick
 from lib.infers.oneshot_scribbles import Scribbles
+from lib.library.examples import Examples
+from lib.library.importing import remove_incoming
+from lib.library.record import RecordFile
 from lib.options import read_options
+from lib.rest.routes import serve_library
 from lib.scoring import Certainty, Novelty
 from lib.server import patch_server
 from lib.strategies import ByScore
@@ -31,10 +36,12 @@ from lib.trainers.adapt import Adapt
 from protoseg import __version__
 from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.library import SupportLibrary
+from protoseg.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 patch_server()
+serve_library()
 
 
 class ProtosegApp(MONAILabelApp):
@@ -69,7 +76,10 @@ class ProtosegApp(MONAILabelApp):
             limit=self.options.max_support_slices,
             limits=self.options.max_label_slices,
         )
-        self.context = Context(self.options, engine, datastore, registry, library, Traffic())
+        record = RecordFile(folder / "library.json")
+        self.context = Context(self.options, engine, datastore, registry, library, record, Traffic())
+        self.examples = Examples(self.context, folder / "removed")
+        self.audit = AuditLog(folder / "audit.jsonl", lambda: engine.encoder().fingerprint())
         self.folder = folder
         return datastore
 
@@ -112,9 +122,10 @@ class ProtosegApp(MONAILabelApp):
 
     def on_init_complete(self) -> None:
         """Learn what was labelled before the server started."""
+        remove_incoming(self.folder)
         try:
             self.context.labelled()
-        except requests.RequestException as error:  # the next request asks the DICOM server again
+        except (requests.RequestException, InputError) as error:  # the next request tries again, and says so
             logger.warning("The labels on %s are not known yet: %s", self.studies, error)
         super().on_init_complete()
 
@@ -127,6 +138,12 @@ class ProtosegApp(MONAILabelApp):
         if image_id in state.problems:
             answer["warning"] = state.problems[image_id]
         return answer
+
+    def on_library_change(self) -> None:
+        """Follow what was changed about the examples."""
+        self.context.labelled()
+        if self._auto_update_scoring:
+            self.async_scoring(None)
 
     def async_scoring(self, method: str | None, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """Score when nobody waits. A process that trains or infers for the server scores nothing."""

@@ -8,10 +8,11 @@ from monailabel.datastore.local import LocalDatastore
 
 from lib.background import Traffic
 from lib.engine import Engine
+from lib.library.record import Record, RecordFile
 from lib.options import Options
-from lib.studies import labelled_scans
+from lib.studies import FinalLabel, final_labels
 from protoseg.data.support.label_registry import LabelRegistry
-from protoseg.data.support.library import LabelledScan, LibraryState, SupportLibrary
+from protoseg.data.support.library import LabelledScan, LibraryState, SavedSupport, SupportLibrary
 from protoseg.errors import InputError
 
 __all__ = ["Context"]
@@ -26,15 +27,31 @@ class Context:
     datastore: LocalDatastore
     registry: LabelRegistry
     library: SupportLibrary
+    record: RecordFile
     traffic: Traffic
 
+    def final_labels(self, record: Record | None = None) -> list[FinalLabel]:
+        """The studies with a final label, as they are now, whether they serve or are switched off."""
+        return final_labels(self.datastore, self.options.label_names, record or self.record.read())
+
     def scans(self) -> list[LabelledScan]:
-        """The scans with a final label, as they are now."""
-        return labelled_scans(self.datastore, self.options.label_names)
+        """The scans with a final label that serve."""
+        return [label.scan for label in self.final_labels() if label.scan.enabled]
+
+    def imported(self, record: Record) -> list[SavedSupport]:
+        """The supports that came from elsewhere, in the record's order."""
+        folder = self.record.file.parent / "imported"
+        return [
+            SavedSupport(one.scan, folder / f"{one.id}.safetensors", record.is_enabled(one.id, one.id))
+            for one in record.imported
+        ]
 
     def labelled(self) -> LibraryState:
-        """The support of all of them."""
-        return self.library.update(self.scans(), self.engine.encoder())
+        """The support of all examples that serve."""
+        record = self.record.read()
+        labelled = [label.scan for label in self.final_labels(record)]
+        scans: list[LabelledScan | SavedSupport] = [*labelled, *self.imported(record)]
+        return self.library.update(scans, self.engine.encoder())
 
     def support(self) -> LibraryState:
         """The same, where there has to be a support.

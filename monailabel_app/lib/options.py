@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,7 @@ class Options:
         max_label_slices: by label name, how many slices it may choose.
         feature_cache_mb: bound of the features kept in memory.
         scan_cache_mb: bound of the preprocessed scans kept in memory.
+        user_header: header in which a proxy with a log-in names the user, for the library and the audit log.
         files: the bundle's inference config, and override files laid over it.
         overrides: config id -> value.
     """
@@ -46,6 +48,7 @@ class Options:
     max_label_slices: Mapping[str, int] = field(default_factory=dict)
     feature_cache_mb: int = 1024
     scan_cache_mb: int = 1024
+    user_header: str = "X-Remote-User"
     files: tuple[str, ...] = (str(CONFIGS / "inference.yaml"),)
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
@@ -67,6 +70,8 @@ def read_options(conf: Mapping[str, str]) -> Options:
     if values.get("label_names") is not None:
         named = names_to_values(values.pop("label_names"), "--conf label_names")
         own["label_names"] = {str(value): name for name, value in named.items()}
+    if "user_header" in values:
+        own["user_header"] = _header(values.pop("user_header"))
     if "support_slices" in values:
         own["support_slices"] = _selection(values.pop("support_slices"))
     if "max_label_slices" in values:
@@ -82,6 +87,12 @@ def _positive(key: str, value: Any) -> int:
     if type(value) is not int or value < 1:
         raise InputError(f"--conf {key} is {value!r}; expected a whole number of at least 1.")
     return value
+
+
+def _header(value: Any) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", str(value)):
+        raise InputError(f"--conf user_header is {value!r}; expected a header's name such as X-Remote-User.")
+    return str(value)
 
 
 def _selection(value: Any) -> SliceSelection:

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from monailabel.datastore.local import LocalDatastore
 from monailabel.interfaces.datastore import DefaultLabelTag
 
+from lib.library.record import Record, study_id
 from lib.server.segmentation_objects import named_values
 from protoseg.data.support.library import LabelledScan
 from protoseg.errors import InputError
 
-__all__ = ["labelled_scans", "legend_of", "state_folder"]
+__all__ = ["FinalLabel", "final_labels", "legend_of", "state_folder"]
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FinalLabel:
+    """The label by which a study is an example."""
+
+    id: str  # of the example
+    version: str  # another one for each label that is submitted
+    scan: LabelledScan
+    info: Mapping[str, Any]  # what the datastore knows
 
 
 def state_folder(datastore: LocalDatastore) -> Path:
@@ -24,22 +36,38 @@ def state_folder(datastore: LocalDatastore) -> Path:
     return Path(datastore._datastore_path) / ".protoseg"
 
 
-def labelled_scans(datastore: LocalDatastore, label_names: Mapping[str, str] | None = None) -> list[LabelledScan]:
-    """Scans with a final label, sorted by name.
+def final_labels(
+    datastore: LocalDatastore, label_names: Mapping[str, str] | None = None, record: Record | None = None
+) -> list[FinalLabel]:
+    """Final labels, sorted by the names of their studies.
 
     Args:
         datastore: of the studies.
         label_names: value -> name, of label maps that came without names.
+        record: what is switched off or removed; None for nothing.
     """
+    record = record or Record()
     tag = DefaultLabelTag.FINAL.value
-    scans = []
+    found = []
     for image in sorted(datastore.get_labeled_images()):
         # By the class, because on a DICOM server each of these would ask for the labels once more.
         label = LocalDatastore.get_label_uri(datastore, image, tag)
         path = LocalDatastore.get_image_uri(datastore, image)
-        legend = legend_of(datastore.get_label_info(image, tag)) or label_names
-        scans.append(LabelledScan(image, path, label, legend))
-    return scans
+        info = datastore.get_label_info(image, tag)
+        if not label or not path:  # removed since they were listed
+            continue
+        example, version = study_id(image), _version(info)
+        if record.is_passed_over(example, version):
+            continue
+        enabled = record.is_enabled(example, version)
+        scan = LabelledScan(image, path, label, legend_of(info) or label_names, enabled)
+        found.append(FinalLabel(example, version, scan, info))
+    return found
+
+
+def _version(info: Mapping[str, Any]) -> str:
+    # On a DICOM server, that of the segmentation, which another download does not change.
+    return str(info.get("SeriesInstanceUID") or info.get("version") or "file")
 
 
 def legend_of(info: Mapping[str, Any]) -> dict[str, str] | None:

@@ -1,5 +1,6 @@
 import json
 import multiprocessing
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 
 from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed, Preprocessing
 from protoseg.data.support.label_registry import LabelRegistry
-from protoseg.data.support.library import LabelledScan, SupportLibrary
+from protoseg.data.support.library import LabelledScan, SavedSupport, SupportLibrary
+from protoseg.data.support.loading import save_support
 from protoseg.engine.one_shot import OneShotSettings
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.errors import InputError
@@ -114,6 +116,35 @@ def test_a_scan_that_cannot_be_used_does_not_spoil_the_others(tmp_path, library)
     assert state.labels == {"liver": 1}
     assert list(state.problems) == ["b"]
     assert "b_label.nii cannot be read" in state.problems["b"]
+
+
+def test_a_scan_that_is_switched_off_serves_no_longer_and_is_kept_ready(tmp_path, library):
+    a = write(tmp_path, "a", {1: [0]}, {"1": "liver"})
+    b = write(tmp_path, "b", {1: [0, 1]}, {"1": "spleen"})
+    both, off = update(library, a, b), update(library, a, replace(b, enabled=False))
+    assert off.labels == {"liver": 1}
+    assert off.key != both.key
+    assert len(list((tmp_path / "state" / "supports").iterdir())) == 2
+    library.transform = None  # nothing is read again
+    assert len(library.support_of(replace(b, enabled=False), SliceEncoder(NETWORK, 8)).images) == 2
+    assert update(library, replace(a, enabled=False)).support is None
+
+
+def test_a_support_from_elsewhere_serves_if_it_was_made_alike(tmp_path, library):
+    a = write(tmp_path, "a", {1: [0]}, {"1": "liver"})
+    b = write(tmp_path, "b", {1: [2, 3]}, {"1": "spleen"})
+    there = library.support_of(b, SliceEncoder(NETWORK, 8))
+    file = tmp_path / "elsewhere.safetensors"
+    save_support(file, there)
+    state = update(library, a, SavedSupport("b (imported)", file))
+    assert state.labels == {"liver": 1, "spleen": 2}
+    assert [origin.scan for origin in state.support.origins] == ["a", "b (imported)", "b (imported)"]
+    assert update(library, a, SavedSupport("b (imported)", file, enabled=False)).labels == {"liver": 1}
+    assert file.exists()
+    save_support(file, replace(there, preprocessing="other"))
+    state = update(make_library(tmp_path), a, SavedSupport("b (imported)", file))
+    assert state.labels == {"liver": 1}
+    assert "was made by the preprocessing 'other'" in state.problems["b (imported)"]
 
 
 def test_the_most_useful_slices_are_kept(tmp_path):

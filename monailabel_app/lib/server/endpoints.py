@@ -28,12 +28,14 @@ from monailabel.interfaces.exception import (
     MONAILabelException,
 )
 
+from lib.server.audited import audited
 from lib.server.request_checks import check_request
 from protoseg.errors import InputError
 
 __all__ = ["patch_endpoints"]
 
 RUNNING_INFERENCES = 2  # at once, when MONAI_LABEL_INFER_CONCURRENCY says nothing; the others wait
+BLOCKING = ("monailabel.endpoints.", "lib.rest.")  # modules of the endpoints that run in threads here
 INFERENCES = {"api_run_inference", "api_run_wsi_inference", "api_run_wsi_v2_inference"}
 
 
@@ -47,12 +49,12 @@ def patch_endpoints() -> None:
     async def run(*, dependant: Dependant, values: dict[str, Any], is_coroutine: bool) -> Any:
         endpoint = dependant.call
         assert endpoint is not None
-        if not is_coroutine or not endpoint.__module__.startswith("monailabel.endpoints."):
+        if not endpoint.__module__.startswith(BLOCKING):
             return await run_endpoint(dependant=dependant, values=values, is_coroutine=is_coroutine)
         for value in values.values():
             if isinstance(value, Request):
                 await value.body()  # is kept in the request; a thread could not wait for the network here
-        call = partial(_answer, endpoint, values)
+        call = partial(audited, partial(_answer, endpoint, values, is_coroutine), endpoint, values)
         if endpoint.__name__ not in INFERENCES:
             return await run_in_threadpool(call)
         return await _within_time(pool, call, values["background_tasks"])
@@ -61,11 +63,11 @@ def patch_endpoints() -> None:
     fastapi.routing.run_endpoint_function = run
 
 
-def _answer(endpoint: Callable, values: dict[str, Any]) -> Any:
+def _answer(endpoint: Callable, values: dict[str, Any], is_coroutine: bool) -> Any:
     """Call an endpoint in this thread; errors that the client can do something about become HTTP errors."""
     try:
         check_request(endpoint, values)
-        return asyncio.run(endpoint(**values))
+        return asyncio.run(endpoint(**values)) if is_coroutine else endpoint(**values)
     except (ImageNotFoundException, LabelNotFoundException) as error:
         raise HTTPException(404, error.msg) from error
     except MONAILabelException as error:

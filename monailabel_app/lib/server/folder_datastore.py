@@ -8,7 +8,9 @@ may lead out of the folder; whatever is sent is stored, readable or not; and an 
 
 import json
 import shutil
+import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -218,6 +220,46 @@ class FolderDatastore(LocalDatastore):
             del index.objects[label_id].labels[label_tag]
             self._update_datastore_file()
 
+    def set_label_aside(self, label_id: str, label_tag: str, folder: Path) -> None:
+        """Move a label, with what is known about it, into a new folder, from which `put_label_back` takes it.
+
+        Raises:
+            LabelNotFoundException: there is none.
+        """
+        with self._transaction() as index:
+            label = index.label(label_id, label_tag)
+            if label is None:
+                raise LabelNotFoundException(f"The image {label_id!r} has no label tagged {label_tag!r}.")
+            unfinished = unfinished_path(folder)
+            unfinished.mkdir(parents=True)
+            shutil.copy(Path(index.label_path(label_tag)) / self._filename(label_id, label.ext), unfinished / "label")
+            about = {"image": label_id, "tag": label_tag, "ext": label.ext, "info": label.info}
+            (unfinished / "label.json").write_text(json.dumps(about, indent=2, default=str), encoding="utf-8")
+            unfinished.replace(folder)
+            self.remove_label(label_id, label_tag)
+
+    def put_label_back(self, folder: Path) -> None:
+        """Store a label that was set aside, as it was, and remove the folder.
+
+        Raises:
+            ImageNotFoundException: its image is gone.
+            LabelNotFoundException: it was put back before.
+            InputError: there is a newer label; or the image is another one, see `check_label_map`.
+        """
+        with self._transaction() as index, tempfile.TemporaryDirectory() as scratch:
+            if not folder.is_dir():
+                raise LabelNotFoundException("The label is no longer kept: it was put back before.")
+            about = json.loads((folder / "label.json").read_text(encoding="utf-8"))
+            image, tag, name = about["image"], about["tag"], self._filename(about["image"], about["ext"])
+            copy = str(Path(scratch) / f"label{about['ext']}")
+            shutil.copy(folder / "label", copy)
+            check_label_map(copy, self.get_image_uri(image), empty=tag != DefaultLabelTag.FINAL)
+            if index.label(image, tag) is not None:
+                raise InputError(f"{image} was labelled again in the meantime. Delete that label first.")
+            index.objects[image].labels[tag] = DataModel(info=about["info"], ext=about["ext"])
+            self._store(copy, Path(index.label_path(tag)) / name)
+            shutil.rmtree(folder, ignore_errors=True)
+
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         """Add to what the index says about an image."""
         with self._transaction():
@@ -230,7 +272,7 @@ class FolderDatastore(LocalDatastore):
 
 
 def _stamp(name: str) -> dict[str, Any]:
-    return {"ts": int(time.time()), "name": name}
+    return {"ts": int(time.time()), "name": name, "version": uuid.uuid4().hex[:16]}
 
 
 def patch_folder_datastore() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from protoseg.data.preprocessing.steps import transform_key
 from protoseg.data.support.label_registry import LabelRegistry
-from protoseg.data.support.loading import load_support, read_support, save_support
+from protoseg.data.support.loading import load_support, preprocessing_key, read_support, save_support
 from protoseg.engine.magnification import Magnification
 from protoseg.engine.slice_axes import SliceAxes, same_plane
 from protoseg.engine.slice_encoder import SliceEncoder
@@ -22,7 +22,7 @@ from protoseg.engine.support_selection import keep_most_useful
 from protoseg.errors import InputError
 from protoseg.ops.hashing import fingerprint, source_state
 
-__all__ = ["LabelledScan", "LibraryState", "SupportLibrary"]
+__all__ = ["LabelledScan", "LibraryState", "SavedSupport", "SupportLibrary"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,16 @@ class LabelledScan:
     image: str | Path
     label: str | Path
     legend: Mapping[str, str] | None = None  # value in the label map -> name; None names them label_<value>
+    enabled: bool = True  # whether it serves; what is made of one that does not is kept all the same
+
+
+@dataclass(frozen=True)
+class SavedSupport:
+    """A support in a file of its own, of a scan that is elsewhere."""
+
+    scan: str  # what users know it by
+    file: Path  # named by its content
+    enabled: bool = True
 
 
 @dataclass(frozen=True)
@@ -106,12 +116,13 @@ class SupportLibrary:
         self._making = fingerprint(
             FORMAT, transform_key(transform), image_size, adjacent_slices, magnification, slices, limit, self.limits
         )
+        self._preprocessing = preprocessing_key(transform, image_size, adjacent_slices)
         self._lock = Lock()
-        self._key: tuple[str, ...] | None = None
+        self._key: tuple[Any, ...] | None = None
         self._state = LibraryState()
 
-    def update(self, scans: Sequence[LabelledScan], encoder: SliceEncoder) -> LibraryState:
-        """The support of these scans; made anew only when something changed.
+    def update(self, scans: Sequence[LabelledScan | SavedSupport], encoder: SliceEncoder) -> LibraryState:
+        """The support of those of these scans that are enabled; made anew only when something changed.
 
         A scan whose files cannot be used is left out, and the state says why.
 
@@ -119,11 +130,11 @@ class SupportLibrary:
             scans: all labelled scans there are.
             encoder: tells which slices are most useful.
         """
-        files = [self._file(scan) for scan in scans]
-        key = (encoder.fingerprint(), *(file.name for file in files))
+        files = [self.support_file(scan) for scan in scans]
+        key = (encoder.fingerprint(), *((file.name, scan.enabled) for scan, file in zip(scans, files)))
         with self._lock:
             if key != self._key:
-                self._state = self._make(list(zip(scans, files)), encoder)
+                self._state = self._make([pair for pair in zip(scans, files) if pair[0].enabled], encoder)
                 self._remove_others(files)
                 self._key = key
             return self._state
@@ -133,7 +144,35 @@ class SupportLibrary:
         """What the last update gave, at once."""
         return self._state
 
-    def _make(self, scans: Sequence[tuple[LabelledScan, Path]], encoder: SliceEncoder) -> LibraryState:
+    def support_of(self, scan: LabelledScan | SavedSupport, encoder: SliceEncoder) -> SupportSet:
+        """The support of one scan alone, whether or not it is enabled; labels have the values of their file.
+
+        Raises:
+            InputError: the files cannot be used.
+        """
+        return self._of_scan(scan, self.support_file(scan), encoder)
+
+    def support_file(self, scan: LabelledScan | SavedSupport) -> Path:
+        """The file of the support of one scan; another scan, or another label of it, has another name."""
+        if isinstance(scan, SavedSupport):
+            return scan.file
+        state = fingerprint(scan.scan, source_state(scan.image), source_state(scan.label), scan.legend, self._making)
+        return self.folder / f"{re.sub(r'[^A-Za-z0-9]+', '_', scan.scan)[:60]}-{state}.safetensors"
+
+    def check_made_alike(self, support: SupportSet) -> None:
+        """Refuse a support that does not compare with those made here.
+
+        Raises:
+            InputError: it was preprocessed in another way, or is meant for one encoder alone.
+        """
+        if support.preprocessing != self._preprocessing or support.encoder:
+            raise InputError(
+                f"The support of {support.origins[0].scan} was made by the preprocessing '{support.preprocessing}'"
+                f"{f' for the encoder {support.encoder}' if support.encoder else ''}; expected '{self._preprocessing}' "
+                "for any encoder. Export it again where image_size and the other options of preprocessing are as here."
+            )
+
+    def _make(self, scans: Sequence[tuple[LabelledScan | SavedSupport, Path]], encoder: SliceEncoder) -> LibraryState:
         supports, problems = [], {}
         for scan, file in scans:
             try:
@@ -152,7 +191,11 @@ class SupportLibrary:
         key = fingerprint(encoder.fingerprint(), *(file.name for _, file in scans))
         return LibraryState(tuple(supports), problems, key)
 
-    def _of_scan(self, scan: LabelledScan, file: Path, encoder: SliceEncoder) -> SupportSet:
+    def _of_scan(self, scan: LabelledScan | SavedSupport, file: Path, encoder: SliceEncoder) -> SupportSet:
+        if isinstance(scan, SavedSupport):
+            support = read_support(file)
+            self.check_made_alike(support)
+            return self._known_as(scan.scan, support, encoder)
         try:
             return read_support(file)
         except InputError:  # not there, or damaged
@@ -166,15 +209,14 @@ class SupportLibrary:
                 adjacent_slices=self.adjacent_slices,
                 magnification=self.magnification,
             )
-        origins = tuple(SliceOrigin(scan.scan, origin.slice_index) for origin in support.origins)
-        support = replace(support, origins=origins)
-        support = keep_most_useful(support, encoder, limit=self.limit, limits=self.limits)
+        support = self._known_as(scan.scan, support, encoder)
         save_support(file, support)
         return support
 
-    def _file(self, scan: LabelledScan) -> Path:
-        state = fingerprint(scan.scan, source_state(scan.image), source_state(scan.label), scan.legend, self._making)
-        return self.folder / f"{re.sub(r'[^A-Za-z0-9]+', '_', scan.scan)[:60]}-{state}.safetensors"
+    def _known_as(self, scan: str, support: SupportSet, encoder: SliceEncoder) -> SupportSet:
+        origins = tuple(SliceOrigin(scan, origin.slice_index) for origin in support.origins)
+        support = replace(support, origins=origins)
+        return keep_most_useful(support, encoder, limit=self.limit, limits=self.limits)
 
     def _remove_others(self, used: Iterable[Path]) -> None:
         keep = {file.name for file in used}

@@ -27,7 +27,7 @@ from protoseg.files import PathLike, is_there, replacing
 from protoseg.ops.hashing import fingerprint
 from protoseg.ops.volume import Volume
 
-__all__ = ["load_support", "read_support", "save_support"]
+__all__ = ["load_support", "preprocessing_key", "read_support", "save_support"]
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def load_support(
         InputError: of reading, of the label names, or of the slice selection; a label that was chosen, or every
             label, lies outside the body.
     """
-    making = fingerprint(transform_key(transform), image_size, adjacent_slices)  # before use, which may change it
+    making = preprocessing_key(transform, image_size, adjacent_slices)  # before use, which may change it
     data = transform({"image": image, "label": label, SLICE_AXES: slice_axes})
     scan, drawn_in = source_name(image, "the image"), source_name(label, "the labels")
     names = decode_label_names(label_names)
@@ -90,6 +90,13 @@ def load_support(
         scan=scan,
         preprocessing=making,
     )
+
+
+def preprocessing_key(
+    transform: Callable[[dict[str, Any]], Mapping[Any, Any]], image_size: int, adjacent_slices: bool
+) -> str:
+    """Digits that stand for how slices were prepared: supports with other ones do not compare."""
+    return fingerprint(transform_key(transform), image_size, adjacent_slices)
 
 
 def save_support(path: str | Path, support: SupportSet) -> None:

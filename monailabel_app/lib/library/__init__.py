@@ -1,0 +1,1 @@
+"""The examples that the server learned from, as users see and manage them."""

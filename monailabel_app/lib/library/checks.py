@@ -1,0 +1,154 @@
+"""Content of an archive that a client sent, checked before anything of it is used."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from lib.library.archive import FORMAT, LIST, LONGEST_TEXT, VERSION
+from protoseg.data.support.label_registry import MOST_LABELS
+from protoseg.engine.support import SupportSet
+from protoseg.errors import InputError
+
+__all__ = ["MOST_EXAMPLES", "Listed", "check_directory", "check_support", "read_list"]
+
+MOST_EXAMPLES = 1000
+MOST_DIRECTORY = 2**20  # bytes of a ZIP archive's own list of its members
+LONGEST_COMMENT = 2**16
+MOST_PIXELS = 4096  # edge of a slice
+MEMBER = re.compile(r"supports/[0-9a-f]{16}\.safetensors")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?")
+
+
+class Listed(NamedTuple):
+    """What the list of an archive says of one example."""
+
+    file: str
+    sha256: str
+    study: str
+    enabled: bool
+    by: str
+    at: str
+    provenance: dict[str, str]
+
+
+def check_directory(archive: Path) -> None:
+    """Refuse a ZIP archive whose list of members would fill the memory, before that is read.
+
+    Raises:
+        InputError: it is no ZIP archive, or it has too many members.
+    """
+    with archive.open("rb") as file:
+        length = file.seek(0, 2)
+        file.seek(max(0, length - LONGEST_COMMENT - 42))
+        end = file.read()
+    place = end.rfind(b"PK\5\6")
+    if place < 0:
+        raise InputError("The file is no ZIP archive. Send one that was exported by a protoseg server.")
+    large = b"PK\6\7" in end[max(0, place - 20) : place]  # its true size is elsewhere
+    if large or int.from_bytes(end[place + 12 : place + 16], "little") > MOST_DIRECTORY:
+        raise InputError(f"The archive has too many members, expected at most {MOST_EXAMPLES} examples.")
+
+
+def read_list(text: bytes) -> list[Listed]:
+    """Read the list of an archive.
+
+    Raises:
+        InputError: it is malformed, of another version, or too long.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{LIST} in the archive is no JSON. Export the library again.") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"{LIST} in the archive is no list of a protoseg library.")
+    if content.get("version") != VERSION:
+        raise InputError(
+            f"The archive has the version {content.get('version')!r}, expected {VERSION}. Update protoseg."
+        )
+    examples = content.get("examples")
+    if not isinstance(examples, list) or not 1 <= len(examples) <= MOST_EXAMPLES:
+        raise InputError(f"{LIST} lists no examples, or more than {MOST_EXAMPLES}.")
+    listed = [_listed(entry) for entry in examples]
+    if len({entry.file for entry in listed}) < len(listed):
+        raise InputError(f"{LIST} lists a file twice.")
+    return listed
+
+
+def _listed(entry: Any) -> Listed:
+    if not isinstance(entry, dict) or entry.keys() != set(Listed._fields):
+        raise InputError(f"{LIST} holds an example without just {', '.join(Listed._fields)}.")
+    _match(entry, "file", MEMBER)
+    _match(entry, "sha256", SHA256)
+    _match(entry, "at", TIME)
+    for key in ("study", "by"):
+        if not _is_text(entry[key]) or not entry[key].strip():
+            raise InputError(f"{LIST} holds the {key} {str(entry[key])[:80]!r}, expected text that prints.")
+    provenance = entry["provenance"]
+    fitting = isinstance(provenance, dict) and len(provenance) <= 32
+    if not fitting or not all(_is_text(text) for pair in provenance.items() for text in pair):
+        raise InputError(f"{LIST} holds a provenance that is no object of short texts.")
+    if not isinstance(entry["enabled"], bool):
+        raise InputError(f"{LIST} holds an 'enabled' that is neither true nor false.")
+    return Listed(**entry)
+
+
+def _match(entry: Mapping[str, Any], key: str, pattern: re.Pattern[str]) -> None:
+    if not isinstance(entry[key], str) or not pattern.fullmatch(entry[key]):
+        raise InputError(f"{LIST} holds the {key} {str(entry[key])[:80]!r}, expected {pattern.pattern}.")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST_TEXT and value.isprintable()
+
+
+def check_support(support: SupportSet) -> None:
+    """Refuse a support, see `SupportSet`, whose parts do not fit together.
+
+    Raises:
+        InputError: naming the first part that does not.
+    """
+    images, masks, labels, known = support.images, support.masks, support.labels, support.known
+    count, edge = len(images), images.shape[-1]
+    axes = np.array(support.slice_axes or np.eye(3), dtype=object)
+    places = [origin.slice_index for origin in support.origins]
+    numbers = [*labels.values(), *support.components.values(), *places] if _are_labels(support) else [None]
+    fitting = {
+        "images": images.dtype == torch.float32
+        and images.shape == (count, 3, edge, edge)
+        and count > 0
+        and 0 < edge <= MOST_PIXELS
+        and bool(images.isfinite().all()),
+        "labels": all(type(number) is int and number >= 0 for number in numbers)
+        and len(set(labels.values())) == len(labels),
+        "masks": masks.dtype == torch.uint8
+        and masks.shape == (count, edge, edge)
+        and int(masks.max()) <= len(labels)
+        and bool(masks.any()),
+        "origins": len(places) == count == len(set(places)),
+        "known": known is None or (known.dtype == torch.bool and known.shape == (count, len(labels))),
+        "slice_axes": axes.shape == (3, 3) and all(type(x) in (int, float) and abs(x) <= 1.001 for x in axes.ravel()),
+        "encoder": isinstance(support.preprocessing, str) and support.encoder == "",
+    }
+    for part, fits in fitting.items():
+        if not fits:
+            raise InputError(f"its {part} cannot be those of a support.")
+
+
+def _are_labels(support: SupportSet) -> bool:
+    """Tell whether labels have fit names, and everything that is said by label is said of all of them."""
+    labels = support.labels
+    return (
+        isinstance(labels, dict)
+        and isinstance(support.components, dict)
+        and labels.keys() == support.components.keys()
+        and 0 < len(labels) <= MOST_LABELS
+        and all(_is_text(name) and name.strip() and name != "background" for name in labels)
+    )
