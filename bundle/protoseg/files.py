@@ -31,6 +31,7 @@ PathLike = str | os.PathLike  # as users give paths
 
 # What torch, safetensors and ITK say, in exceptions of their own, when the operating system does not let them write.
 REFUSED = ("unexpected pos", "PytorchStreamWriter failed", "I/O error", "IoError", "Error writing", "No space left")
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what reading a file never ends with
 UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.(.+)")  # the names that `unfinished_path` gives
 
 
@@ -110,18 +111,33 @@ def write_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         places = {str(place) for place in (path, *path.parents)}
-        if isinstance(error.filename, str) and not {error.filename, str(Path(error.filename).parent)} & places:
+        elsewhere = isinstance(error.filename, str) and not {error.filename, str(Path(error.filename).parent)} & places
+        if elsewhere and error.errno not in NO_ROOM:
             raise
         failure = WriteError(_reason(path, error))
         failure.errno = error.errno
         raise failure from error
     except Exception as error:
-        if not any(words in str(error) for words in REFUSED):
+        refusal = _wrapped_refusal(error)
+        if refusal is not None:
+            failure = WriteError(_reason(path, refusal))
+            failure.errno = refusal.errno
+            raise failure from error
+        if isinstance(error, InputError) or not any(words in str(error) for words in REFUSED):
             raise
         raise WriteError(
             f"{path} cannot be written: the disk is full, or another limit is reached. Free some space, or choose "
             "another folder."
         ) from error
+
+
+def _wrapped_refusal(error: BaseException | None) -> OSError | None:
+    """The error of a system that did not let write, in whatever MONAI wrapped it; None where it was another."""
+    while error is not None and not isinstance(error, InputError):
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return error
+        error = error.__cause__
+    return None
 
 
 def _reason(path: Path, error: OSError) -> str:

@@ -100,9 +100,10 @@ def in_child(run: Callable[[], Any], *, kill_after: float | None = None) -> int:
     if not child:
         status = 1
         try:
-            quiet = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(quiet, 1)
-            os.dup2(quiet, 2)
+            quiet = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115, to the end of the process
+            sys.stdout = sys.stderr = quiet  # Python's own, which pytest replaces by files
+            os.dup2(quiet.fileno(), 1)
+            os.dup2(quiet.fileno(), 2)
             run()
             status = 0
         except InputError:

@@ -1,5 +1,6 @@
 """The folder of studies: whole files, an index that several writers share, and what a killed server leaves."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -11,6 +12,7 @@ import pytest
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
 from protoseg.data.io.volumes import read_labels
+from protoseg.errors import InputError
 
 APP = Path(__file__).parents[2] / "monailabel_app"
 
@@ -137,6 +139,31 @@ def test_label_and_names_belong_together_whenever_the_server_is_killed(open_fold
     for reader in (store, open_folder()):
         assert reader.get_label_info("person0", "final")["label_info"] == stored[left][1]
         assert (read_labels(reader.get_label_uri("person0", "final")) == stored[left][0]).all()
+    assert [path.name for path in studies.rglob(".*") if path.is_file()] == [".lock"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("last", range(1, 4))
+def test_a_full_disk_is_one_sentence_and_changes_nothing(open_folder, label, studies, monkeypatch, number, last):
+    store = open_folder()
+    file, names = label(0, ["liver"])
+    store.save_label("person0", str(file), "final", {"label_info": names})
+    rename, renamed = os.replace, []
+
+    def full(*paths, **_):
+        renamed.append(paths)
+        if len(renamed) == last:
+            raise OSError(number, os.strerror(number), str(paths[0]), None, str(paths[1]))
+        rename(*paths)
+
+    spleen, others = label(0, ["spleen"])
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(InputError, match=f"{studies}.* cannot be written: {os.strerror(number)}"):
+        store.save_label("person0", str(spleen), "final", {"label_info": others})
+    monkeypatch.undo()
+    again = open_folder()
+    kept = file if last == 1 else spleen  # what was written down is finished by whoever opens the folder
+    assert (read_labels(again.get_label_uri("person0", "final")) == read_labels(kept)).all()
     assert [path.name for path in studies.rglob(".*") if path.is_file()] == [".lock"]
 
 

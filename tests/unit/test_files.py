@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from protoseg.errors import InputError
-from protoseg.files import WriteError, check_output_dir, replacing, write_json
+from protoseg.files import WriteError, check_output_dir, replacing, write_errors, write_json
 
 
 def test_a_file_where_a_folder_should_be(tmp_path):
@@ -63,6 +63,23 @@ def test_what_the_operating_system_refuses(tmp_path, monkeypatch, number, messag
 def test_an_error_of_reading_another_file_passes(tmp_path):
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "out" / "a.txt"):
         (tmp_path / "source" / "absent").read_bytes()
+
+
+def test_a_full_disk_is_told_wherever_it_is_noticed(tmp_path):
+    """shutil.copy names the file that it reads, too; MONAI wraps what its components raise."""
+    full = OSError(errno.EFBIG, os.strerror(errno.EFBIG), "/elsewhere/source", None, str(tmp_path / "deep" / "a.nii"))
+    wrapped = RuntimeError("Failed to instantiate component")
+    wrapped.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/elsewhere/events")
+    for error in (full, wrapped):
+        with pytest.raises(WriteError, match=f"^{tmp_path} cannot be written: ") as told, write_errors(tmp_path):
+            raise error
+        assert told.value.errno in (errno.EFBIG, errno.ENOSPC)
+    refused = RuntimeError("Failed to instantiate component")
+    refused.__cause__ = InputError("a scan is damaged: I/O error")
+    for error in (refused, refused.__cause__):
+        with pytest.raises(type(error)) as passed, write_errors(tmp_path):
+            raise error
+        assert passed.value is error
 
 
 def test_a_folder_for_results_is_checked_before_the_work(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from monai.bundle import ConfigWorkflow
 
 from protoseg.errors import input_errors_unwrapped
+from protoseg.files import write_errors
 from protoseg.moved import renamed_ids
 from protoseg.workflows.engine_parts import CONFIGS, config_files
 
@@ -34,7 +35,7 @@ def run_bundle(
     overrides = renamed_ids(overrides)
     base = {"evaluating": ("train.yaml", "evaluate.yaml")}.get(job) or (MAIN_CONFIGS[job],)
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)  # it warns that it leaves logging alone
-    with input_errors_unwrapped():
+    with input_errors_unwrapped(), write_errors(Path(str(overrides.get("output_dir", ".")))):
         workflow = ConfigWorkflow(
             config_file=[str(path) for path in config_files((*base, *overlays), overrides)],
             meta_file=str(CONFIGS / "metadata.json"),

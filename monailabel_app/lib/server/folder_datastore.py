@@ -25,7 +25,7 @@ from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoun
 
 from lib.server.uploads import check_image, check_label_map, check_name
 from protoseg.errors import InputError
-from protoseg.files import remove_unfinished, replacing, unfinished_path
+from protoseg.files import remove_unfinished, replacing, unfinished_path, write_errors
 
 __all__ = ["FolderDatastore", "patch_folder_datastore"]
 
@@ -40,13 +40,14 @@ class FolderDatastore(LocalDatastore):
         self._threads = RLock()
         self._processes = FileLock(Path(datastore_path) / ".lock", thread_local=False)
         self._begun = Path(datastore_path) / ".begun.json"
-        super().__init__(datastore_path, **options)
+        with write_errors(Path(datastore_path)):
+            super().__init__(datastore_path, **options)
         self._remove_unfinished()
 
     @contextmanager
     def _transaction(self) -> Iterator[LocalDatastoreModel]:
         """Hold the folder against all other threads and processes, and give the index as it is on disk."""
-        with self._threads, self._processes:
+        with self._threads, self._processes, write_errors(self._begun.parent):
             self._finish_begun()
             self._init_from_datastore_file()
             try:
