@@ -78,6 +78,7 @@ def test_a_library_is_seen_switched_removed_and_restored(start, label, studies):
     assert (second["study"], second["by"]) == ("person1", "unknown"), "a name in the client's params does not count"
     assert [(entry["name"], entry["value"]) for entry in first["labels"]] == [("liver", 1), ("spleen", 2)]
     assert first["at"].endswith("Z")
+    assert first["patient"] == ""
     assert first["provenance"] == {"kind": "study", "file": "person0.nii.gz"}
     assert set(first["serving_slices"]) <= set(first["slices"]) != set()
     assert all(set(entry["slices"]) <= set(first["slices"]) for entry in first["labels"])

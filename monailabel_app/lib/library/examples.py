@@ -40,6 +40,7 @@ class Example:
     sketch: Sketch | None  # None where its files cannot be used
     problem: str  # why it is of no use; or empty
     serving: tuple[int, ...]  # slices that segment other studies now
+    patient: str = ""  # on a DICOM server, whose names of studies tell nothing; it is not exported
 
     @property
     def enabled(self) -> bool:
@@ -137,7 +138,9 @@ class Examples:
         provenance = {"kind": "study", "file": Path(scan.label).name}
         provenance |= {key: str(info[key]) for key in ("StudyInstanceUID", "SeriesInstanceUID") if info.get(key)}
         by = str(info.get("user") or UNKNOWN)
-        return self._example(Example(label.id, scan.scan, scan, label.version, by, at, provenance, None, "", ()))
+        patient = str(info.get("PatientID") or "")
+        bare = Example(label.id, scan.scan, scan, label.version, by, at, provenance, None, "", (), patient)
+        return self._example(bare)
 
     def _of_import(self, one: Imported, source: SavedSupport) -> Example:
         provenance = {"kind": "import", **one.provenance}

@@ -27,7 +27,7 @@ from protoseg.ops.hashing import fingerprint
 __all__ = ["Outcome", "import_archive", "remove_incoming"]
 
 LARGEST_LIST = 8 * 2**20  # bytes
-LARGEST_SUPPORT = 2**29
+LARGEST_SUPPORT = 2**28
 LARGEST_IN_ALL = 2**32
 BLOCK = 2**20
 INCOMING = ".incoming"

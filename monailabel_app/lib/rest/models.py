@@ -40,6 +40,7 @@ class ExampleAnswer(BaseModel):
             "example": {
                 "id": "9f2c41d07a3be856",
                 "study": "patient_07",
+                "patient": "",
                 "enabled": True,
                 "labels": [{"name": "liver", "value": 1, "color": [221, 130, 101], "slices": [11, 12, 13]}],
                 "slices": [11, 12, 13],
@@ -56,6 +57,7 @@ class ExampleAnswer(BaseModel):
 
     id: str = Field(description="digits by which the example is known")
     study: str = Field(description="name of the image, or SeriesInstanceUID on a DICOM server")
+    patient: str = Field(description="PatientID on a DICOM server; empty otherwise")
     enabled: bool = Field(description="whether other studies are segmented by it")
     labels: list[LabelAnswer]
     slices: list[int] = Field(
@@ -136,6 +138,7 @@ def describe(example: Example, values: Mapping[str, int]) -> ExampleAnswer:
     return ExampleAnswer(
         id=example.id,
         study=example.study,
+        patient=example.patient,
         enabled=example.enabled,
         labels=labels,
         slices=list(sketch.slices) if sketch else [],

@@ -31,6 +31,7 @@ from lib.rest.models import (
 )
 from lib.rest.page import page_router, replace_first_page
 from lib.rest.status import status_router
+from protoseg.errors import InputError
 
 __all__ = ["library_router", "serve_library"]
 
@@ -79,7 +80,7 @@ def get_thumbnail(
     example = _find(example_id)
     values = _values([example])
     mark = f'"{hashlib.sha256(repr((example.version, sorted(values.items()), slice, size)).encode()).hexdigest()[:32]}"'
-    headers = {"ETag": mark, "Cache-Control": "private, no-cache"}
+    headers = {"ETag": mark, "Cache-Control": "private, no-cache", "Cross-Origin-Resource-Policy": "same-origin"}
     if request.headers.get("if-none-match") == mark:
         return Response(status_code=304, headers=headers)
     app = app_instance()
@@ -163,7 +164,11 @@ def import_library(
         archive = Path(folder) / "library.zip"
         with archive.open("wb") as copy:
             shutil.copyfileobj(file.file, copy)
-        outcome = import_archive(archive, app_instance().examples, user.username)
+        try:
+            outcome = import_archive(archive, app_instance().examples, user.username)
+        except InputError:
+            app_instance().audit.write(user.username, "import library", "", 400)
+            raise
     _note(user, "import library", examples=str(len(outcome.imported)))
     return ImportAnswer(imported=outcome.imported, already_there=outcome.already_there)
 

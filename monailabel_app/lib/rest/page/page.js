@@ -95,10 +95,17 @@ function exampleCard(example) {
   const serving = example.enabled && !example.problem
     ? `${example.serving_slices.length} of ${slicesOf(example.slices.length)} in use` : `${slicesOf(example.slices.length)}`;
   const about = element('div', { className: 'about' },
-    element('h3', {}, example.study), labels,
+    element('h3', {}, example.patient || example.study), labels,
     element('p', {}, example.slices.length ? `${example.plane}, ${serving}` : ''),
     element('p', {}, who),
     example.problem ? element('p', { className: 'problem' }, `Not used: ${example.problem}`) : null);
+  if (example.patient) about.append(element('p', { className: 'series' }, `series ${example.study}`));
+  const study = example.provenance.StudyInstanceUID;
+  if (study && !imported) {
+    const link = element('a', { href: `ohif/viewer?StudyInstanceUIDs=${encodeURIComponent(study)}` }, 'Open in OHIF');
+    link.setAttribute('aria-label', `Open ${example.patient || example.study} in OHIF`);
+    about.append(element('p', {}, link));
+  }
   if (imported && example.provenance.imported_at) {
     about.append(element('p', {}, `imported ${when(example.provenance.imported_at)}`));
   }
@@ -168,7 +175,7 @@ function confirmRemoval(example) {
 }
 
 function matches(example, words) {
-  const text = [example.study, example.by, ...example.labels.map(label => label.name)].join(' ').toLowerCase();
+  const text = [example.study, example.patient, example.by, ...example.labels.map(label => label.name)].join(' ').toLowerCase();
   return words.every(word => text.includes(word));
 }
 
