@@ -92,9 +92,8 @@ def server_rows() -> Iterator[Row]:
         if key.name not in ("files", "overrides"):
             default = "" if key.default in (MISSING, None, ()) else str(key.default)
             yield "server", key.name, described[key.name], default
-    for key, folder in OVERRIDE_FILES.items():
-        files = sorted(path.stem for path in (ROOT / "bundle" / "configs" / folder).glob("*.yaml"))
-        yield "server", key, f"override file: a path, or one of {', '.join(files)}", ""
+    for key, names in OVERRIDE_FILES.items():
+        yield "server", key, f"override file: a path, or one of {', '.join(names)}", ""
     for key, (meaning, default) in SERVER_ONLY.items():
         yield "server", key, meaning, default
 

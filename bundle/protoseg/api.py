@@ -67,10 +67,10 @@ class Segmenter:
         Args:
             weights: checkpoint of the whole network; the one that ships when left out.
             configs: files to lay over the inference config, by path or by name in the bundle, such as
-                "refiners/guided.yaml" or "encoders/dinov2_vits14.yaml".
+                "refiners/guided.yaml".
             feature_cache_mb: bound of the features that are kept in memory.
             progress: show a progress bar over the slices.
-            **options: of the inference config, such as device="cuda", precision="float32", modality="MR",
+            **options: of the inference config, such as device="cuda", encoder="dinov2_vits14", modality="mr",
                 plane="sagittal" or support_selection="all".
 
         Raises:

@@ -52,12 +52,15 @@ output = click.option(
 device = click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps, or auto.")
 data = click.option("--data", required=True, metavar="FOLDER", help="Data set with a dataset.json.")
 weights = click.option("--weights", metavar="FILE", help="Weights of the network; those that ship when left out.")
+encoder = click.option(
+    "--encoder", metavar="NAME", help="Encoder, such as dinov2_vitb14; the one that ships when left out."
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 
 
 def engine(command: Command) -> Command:
     """Add the options of every command that uses the network."""
-    for option in (settings, overlays, weights, device):
+    for option in (settings, overlays, weights, encoder, device):
         command = option(command)
     return command
 
@@ -155,7 +158,8 @@ def click_on(image: str, at: tuple[str, ...], outside: tuple[str, ...], output: 
 def evaluate(**chosen: Any) -> None:
     """Measure Dice and surfaces on scans whose labels are known."""
     shipped = str(Path(bundle_root()) / "models" / "model.pt")
-    _run("evaluating", {**chosen, "weights": chosen["weights"] or shipped})
+    usual = shipped if chosen["encoder"] in (None, "fpn") else "$None"  # that encoder's own
+    _run("evaluating", {**chosen, "weights": chosen["weights"] or usual})
 
 
 @protoseg.command()
@@ -267,6 +271,6 @@ def _common(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Overrides of what all jobs share."""
     from protoseg.ops.device import best_device
 
-    given = {"weights": chosen["weights"]} if chosen["weights"] else {}
+    given = {name: chosen[name] for name in ("weights", "encoder") if chosen[name]}
     # As text: MONAI's parser takes it for a value, and the report can hold it.
     return {"device": str(best_device(chosen["device"])), **given, **parse_options(chosen["options"])}

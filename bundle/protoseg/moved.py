@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -18,9 +20,10 @@ __all__ = [
     "NAMES",
     "UNSET",
     "RenamedWarning",
+    "encoder_of_file",
     "follow_old_names",
     "renamed_arguments",
-    "renamed_file",
+    "renamed_encoder",
     "renamed_ids",
     "renamed_settings",
 ]
@@ -124,7 +127,14 @@ CONFIG_IDS = {
     "work_list": "sampler",
 }
 UNSET = "unset"  # what the configs have under an old id, so that MONAI's own command takes it
-FILES = {"encoders/pyramid.yaml": "encoders/fpn.yaml"}  # in the bundle's folder of configs
+# Entries within others that have another place now.
+PLACES = {
+    "encoder#encoder": "encoder_def",
+    "preprocessing#transforms#3#margin": "preprocessing#margin",
+    "train#handlers#3": "train#checkpoint",
+}
+ENCODER_FILE = re.compile(r"(?:.*configs/)?encoders/(\w+)\.yaml")  # there was one for each encoder
+ENCODERS = {"pyramid": "fpn"}  # with another name
 
 
 class RenamedWarning(FutureWarning):
@@ -141,7 +151,7 @@ def renamed_ids(options: Mapping[str, Any]) -> dict[str, Any]:
     for MONAI's own command says nothing and is left out.
     """
     found = {}
-    for name, value in options.items():
+    for name, value in _replaced(options).items():
         root, rest = name[: _root_length(name)], name[_root_length(name) :]
         new = CONFIG_IDS.get(root)
         if new is None:
@@ -165,12 +175,32 @@ def renamed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def renamed_file(name: str) -> str:
-    """Give the name that a file in the bundle's folder of configs has now, with a warning if it had another."""
-    if name not in FILES:
-        return name
-    _warn(name, FILES[name])
-    return FILES[name]
+def _replaced(options: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for name, value in options.items():
+        place = name.replace("::", "#")
+        old = next((old for old in PLACES if f"{place}#".startswith(f"{old}#")), None)
+        if old is not None:
+            _warn(old, PLACES[old])
+        found[name if old is None else PLACES[old] + place.removeprefix(old)] = value
+    return found
+
+
+def encoder_of_file(file: str) -> str | None:
+    """Give the encoder that a file of the bundle's configs chose, with a warning; None for a file that is there."""
+    match = ENCODER_FILE.fullmatch(Path(file).as_posix())
+    if match is None or Path(file).is_file():
+        return None
+    name = ENCODERS.get(match[1], match[1])
+    _warn(file, f"the option encoder={name}")
+    return name
+
+
+def renamed_encoder(name: str) -> str:
+    """Give the name that an encoder has now, with a warning if it had another."""
+    if name in ENCODERS:
+        _warn(f"The encoder {name}", ENCODERS[name])
+    return ENCODERS.get(name, name)
 
 
 def renamed_arguments(**names: str) -> Callable[[Called], Called]:

@@ -15,13 +15,17 @@ from protoseg import bundle_root
 from protoseg.data.io.datalists import names_to_values
 from protoseg.engine.support import SliceSelection
 from protoseg.errors import InputError
-from protoseg.moved import renamed_file, renamed_ids
+from protoseg.moved import renamed_encoder, renamed_ids
+from protoseg.networks.encoder_table import ENCODERS
 
 __all__ = ["Options", "read_options"]
 
 CONFIGS = Path(bundle_root()) / "configs"
 SERVER_KEYS = {"server_mode", "remote_access", "host_names", "upload_limit_mb"}  # read elsewhere
-OVERRIDE_FILES = {"encoder": "encoders", "refiner": "refiners"}  # folders of override files
+OVERRIDE_FILES = {  # what may be a YAML file of the user, and the names that it may have instead
+    "encoder": sorted(ENCODERS),
+    "refiner": sorted(path.stem for path in (CONFIGS / "refiners").glob("*.yaml")),
+}
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,7 @@ def read_options(conf: Mapping[str, str]) -> Options:
         own["support_slices"] = _selection(values.pop("support_slices"))
     if "max_label_slices" in values:
         own["max_label_slices"] = _limits(values.pop("max_label_slices"))
-    chosen = [(folder, values.pop(key)) for key, folder in OVERRIDE_FILES.items() if key in values]
-    files = (str(CONFIGS / "inference.yaml"), *(_override_file(folder, name) for folder, name in chosen))
+    files = (str(CONFIGS / "inference.yaml"), *_override_files(values))
     overrides = {key: value for key, value in values.items() if key not in SERVER_KEYS}
     _check_ids(files, overrides)
     return Options(**own, files=files, overrides=overrides)
@@ -107,14 +110,22 @@ def _limits(value: Any) -> dict[str, int]:
     return {str(name): _positive("max_label_slices", limit) for name, limit in value.items()}
 
 
-def _override_file(folder: str, name: Any) -> str:
-    """An override file by its path, or by its name among those of the bundle."""
-    known = CONFIGS / renamed_file(f"{folder}/{name}.yaml")
-    for path in (known, Path(str(name))):
-        if path.is_file():
-            return str(path)
-    names = ", ".join(sorted(path.stem for path in known.parent.glob("*.yaml")))
-    raise InputError(f"--conf {folder[:-1]} is {name!r}; expected a YAML file or one of {names}.")
+def _override_files(values: dict[str, Any]) -> list[str]:
+    """Take those choices that are files out of the values: by their paths, or by their names among the bundle's."""
+    files = []
+    for key, names in OVERRIDE_FILES.items():
+        if key not in values:
+            continue
+        chosen = renamed_encoder(str(values.pop(key)))
+        if key == "encoder" and chosen in names:
+            values[key] = chosen
+            continue
+        paths = (CONFIGS / f"{key}s" / f"{chosen}.yaml", Path(chosen))
+        found = next((str(path) for path in paths if path.is_file()), None)
+        if found is None:
+            raise InputError(f"--conf {key} is {chosen!r}; expected a YAML file or one of {', '.join(names)}.")
+        files.append(found)
+    return files
 
 
 def _check_ids(files: tuple[str, ...], overrides: Mapping[str, Any]) -> None:

@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does n
 TINY = {
     "image_size": 64,
     "precision": "float32",
-    "encoder#encoder#channels": 16,
-    "encoder#encoder#widths": [8, 16, 16, 16, 16],
+    "encoder_def#channels": 16,
+    "encoder_def#widths": [8, 16, 16, 16, 16],
     "device": "cpu",
 }
 TINY_TRAINING = {"workers": 0, "batch_size": 2, "epochs": 2, "epoch_length": 3}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from two_organs import CONFIGS, LPS, Overrides, ct, grey, infer, nifti, organs, picture, train
+from two_organs import LPS, Overrides, ct, grey, infer, nifti, organs, picture, train
 
 from protoseg.data.io.volumes import EXPECTED
 from protoseg.errors import InputError
@@ -103,7 +103,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Overrides], str]] = {
         lambda f: {
             "support_label": nifti(f / "air.nii.gz", organs() + 3 * (np.indices(ct().shape)[1] > 29).astype(np.uint8)),
             "label_names": {"liver": 1, "table": 3},
-            "preprocessing#transforms#3#margin": 0,
+            "preprocessing#margin": 0,
         },
         "{f}/air.nii.gz on {f}/scan.nii.gz: table lies outside the body that was found. Check that the two belong "
         "together; if they do, set modality, which decides how the body is found.",
@@ -211,22 +211,29 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_written(
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted(order[: order.index(last)])
 
 
-DINOV2 = CONFIGS / "encoders" / "dinov2_vits14.yaml"
-REFUSED_ENCODERS: dict[str, tuple[Callable[[Path], Path], Overrides, str]] = {
+REFUSED_ENCODERS: dict[str, tuple[Callable[[Path], list[Path]], Overrides, str]] = {
     "unknown encoder": (
-        lambda f: DINOV2,
-        {"encoder#encoder#name": "my_own_encoder"},
+        lambda f: [],
+        {"encoder": "dinov2_vitx14"},
+        "There is no encoder 'dinov2_vitx14'; choose clip_vitb16, convnext_tiny, deeplabv3_resnet101, dino_vits16, "
+        "dinov2_vitb14, dinov2_vitb14_reg, dinov2_vitg14, dinov2_vitg14_reg, dinov2_vitl14, dinov2_vitl14_reg, "
+        "dinov2_vits14, dinov2_vits14_reg, dinov3_vits16, fpn, mae_vitb16. Did you mean 'dinov2_vits14'? For another "
+        "model of timm, set encoder_def to protoseg.networks.encoders.TimmEncoder.",
+    ),
+    "unknown model of timm": (
+        lambda f: [],
+        {"encoder_def": {"_target_": "protoseg.networks.encoders.TimmEncoder", "name": "my_own_encoder"}},
         "timm {timm} has no model named 'my_own_encoder'. timm.list_models() lists the names.",
     ),
     "weights of the encoder not there": (
-        lambda f: DINOV2,
-        {},
+        lambda f: [],
+        {"encoder": "dinov2_vits14"},
         "Weights file {f}/models/dinov2_vits14_pretrain.pth does not exist. "
         "Get https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/dinov2_vits14_pretrain.pth "
         "and save it there, or set weights to where you keep it.",
     ),
     "no internet to fetch them from": (
-        lambda f: written(f / "fetch.yaml", FETCHED.format(f=f).encode()),
+        lambda f: [written(f / "fetch.yaml", FETCHED.format(f=f).encode())],
         {},
         "The weights of vit_small_patch14_dinov2.lvd142m could not be fetched. "
         "Get https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/dinov2_vits14_pretrain.pth, save it as "
@@ -243,17 +250,17 @@ encoder:
 """
 
 
-@pytest.mark.parametrize(("config", "overrides", "message"), REFUSED_ENCODERS.values(), ids=list(REFUSED_ENCODERS))
+@pytest.mark.parametrize(("configs", "overrides", "message"), REFUSED_ENCODERS.values(), ids=list(REFUSED_ENCODERS))
 def test_refused_encoder(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    config: Callable[[Path], Path],
+    configs: Callable[[Path], list[Path]],
     overrides: Overrides,
     message: str,
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     changes = {"bundle_root": tmp_path, **overrides}
-    found = refusal(lambda: infer(tmp_path, changes, config(tmp_path)))
+    found = refusal(lambda: infer(tmp_path, changes, *configs(tmp_path)))
     assert found == message.format(f=tmp_path, timm=timm.__version__)
     assert not (tmp_path / "out").exists()
 

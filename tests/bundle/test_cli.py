@@ -72,7 +72,7 @@ def test_a_name_of_the_version_before_counts_and_the_new_one_is_told(protoseg, r
     # Logged; but pytest takes warnings first where another test has run the command.
     assert {*caplog.messages, *(str(one.message) for one in recwarn)} >= {
         "choice is support_selection now; use that name.",
-        "encoders/pyramid.yaml is encoders/fpn.yaml now; use that name.",
+        "encoders/pyramid.yaml is the option encoder=fpn now; use that name.",
     }
 
 

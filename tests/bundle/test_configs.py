@@ -2,17 +2,16 @@
 
 import re
 from pathlib import Path
-from pydoc import locate
 
 import pytest
 import timm
 import torch
 from monai.bundle import ConfigParser
 
+from protoseg.networks.encoder_table import ENCODERS
 from protoseg.networks.fpn import FPNEncoder
 
 CONFIGS = Path(__file__).parents[2] / "bundle" / "configs"
-ENCODERS = sorted(path.stem for path in (CONFIGS / "encoders").glob("*.yaml"))
 MAIN = ("train.yaml", "inference.yaml")
 
 
@@ -26,47 +25,52 @@ def parse(*names, **overrides):
 
 @pytest.mark.parametrize("main", MAIN)
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_an_encoder_fits_the_main_configs(encoder, main):
-    parser = parse(main, f"encoders/{encoder}.yaml")
-    config = parser["encoder"]["encoder"]
-    assert locate(parser["encoder"]["_target_"]) is not None
-    assert locate(config["_target_"]) is not None
-    assert parser["encoder"]["tuning"] == "@tuning"
-    patch = 8
-    if "name" in config:
-        assert config["name"] in timm.list_models(pretrained=True)
-        patch = int(match[1]) if (match := re.search(r"_patch(\d+)_", config["name"])) else 16
-    assert parser["image_size"] % patch == 0
-    if "weights" in config:
-        file = Path(parser.get_parsed_content("encoder#encoder#weights"))
-        assert file.parent == CONFIGS.parent / "models"
-        assert file.suffix in (".pth", ".safetensors")
+def test_an_encoder_is_chosen_by_its_name(encoder, main):
+    parser = parse(main, encoder=encoder)
+    assert parser.get_parsed_content("image_size") == (252 if "14" in encoder else 256)
+    if encoder != "fpn":
         assert parser.get_parsed_content("weights") is None  # or those that ship would be loaded into another encoder
-
-
-@pytest.mark.parametrize("encoder", [name for name in ENCODERS if name != "fpn"])
-def test_a_trained_network_needs_no_weights_of_the_encoder(encoder):
-    parser = parse("train.yaml", f"encoders/{encoder}.yaml", weights="runs/training/best.pt")
-    assert parser.get_parsed_content("encoder#encoder#weights") is None
 
 
 @pytest.mark.parametrize(
     ("names", "weights"),
-    [
-        (["train.yaml", "evaluate.yaml", "encoder"], "runs/training/best.pt"),
-        (["train.yaml", "encoder", "evaluate.yaml"], "runs/training/best.pt"),
-        (["inference.yaml", "encoder", "slice_adapter.yaml"], None),
-        (["inference.yaml", "slice_adapter.yaml", "encoder"], None),
-    ],
+    [(["train.yaml", "evaluate.yaml"], "runs/training/best.pt"), (["inference.yaml", "slice_adapter.yaml"], None)],
 )
 @pytest.mark.parametrize("chosen", [{}, {"weights": "mine.pt"}])
-def test_weights_do_not_depend_on_the_order_of_the_files(names, weights, chosen):
-    files = [name.replace("encoder", "encoders/dinov2_vits14.yaml") for name in names]
-    parser = parse(*files, **chosen)
-    found = parser.get_parsed_content("weights")
-    assert found == chosen.get("weights", weights)
-    own = parser.get_parsed_content("encoder#encoder#weights")
-    assert own == (str(CONFIGS.parent / "models" / "dinov2_vits14_pretrain.pth") if found is None else None)
+def test_weights_of_the_network_make_those_of_the_encoder_needless(names, weights, chosen, tmp_path):
+    parser = parse(*names, encoder="dinov2_vits14", bundle_root=str(tmp_path), **chosen)
+    found = chosen.get("weights", weights)
+    assert parser.get_parsed_content("weights") == found
+    arguments = {name: parser.get_parsed_content(f"encoder_def#{name}") for name in ("models", "network_weights")}
+    assert arguments == {"models": str(tmp_path / "models"), "network_weights": found}
+
+
+@pytest.mark.parametrize("main", MAIN)
+def test_a_network_has_the_encoder_of_the_name(main, tmp_path):
+    """With weights of a tiny model, which the encoder takes as its own, and with adapters."""
+    tiny = {"embed_dim": 32, "depth": 1, "num_heads": 2, "img_size": 28}
+    model = timm.create_model("vit_small_patch14_dinov2.lvd142m", num_classes=0, dynamic_img_size=True, **tiny)
+    torch.save(model.state_dict(), tmp_path / "tiny.pth")
+    options = {f"encoder_def#{name}": value for name, value in tiny.items()}
+    chosen = {"encoder": "dinov2_vits14", "encoder_def#weights": str(tmp_path / "tiny.pth"), "tuning": "lora"}
+    network = parse(main, device="cpu", **chosen, **options).get_parsed_content("network")
+    assert network.encoder.name == "vit_small_patch14_dinov2.lvd142m"
+    assert torch.equal(network.encoder.model.pos_embed, model.pos_embed)
+    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert trained and all(".lora_" in name for name in trained)
+
+
+def test_an_override_file_of_before_still_makes_the_encoder(tmp_path):
+    """Its entry `encoder` is what the name stands for, adapters included."""
+    tiny = "_target_: protoseg.networks.fpn.FPNEncoder, channels: 16, widths: [8, 8, 8, 8, 8]"
+    adapted = f'encoder: {{_target_: protoseg.networks.lora.adapt, tuning: "@tuning", encoder: {{{tiny}}}}}'
+    (tmp_path / "mine.yaml").write_text(f"shipped_weights: null\ntuning: lora\n{adapted}\n", encoding="utf-8")
+    parser = ConfigParser()
+    parser.read_config([str(CONFIGS / "inference.yaml"), str(tmp_path / "mine.yaml")])
+    parser.update({"device": "cpu"})
+    network = parser.get_parsed_content("network")
+    assert network.encoder.channels == 16
+    assert any(parameter.requires_grad for parameter in network.parameters())
 
 
 def test_training_and_inference_agree():
@@ -79,6 +83,7 @@ def test_training_and_inference_agree():
         "network",
         "network_def",
         "encoder",
+        "encoder_def",
         "matching",
         "precision",
         "preprocessing",
@@ -94,7 +99,17 @@ def test_evaluation_and_inference_refine_alike():
 
 @pytest.mark.parametrize("main", MAIN)
 def test_the_fpn_is_built(main):
-    assert isinstance(parse(main, "encoders/fpn.yaml").get_parsed_content("encoder"), FPNEncoder)
+    assert isinstance(parse(main).get_parsed_content("encoder_def"), FPNEncoder)
+
+
+def test_the_configs_stay_short():
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in CONFIGS.rglob("*.yaml")) <= 750
+
+
+def test_no_config_counts_the_items_of_a_list():
+    """An item that is put in before would change what `#3` means."""
+    counting = re.compile(r"(handlers|transforms)(#|::)\d")
+    assert not [path.name for path in CONFIGS.rglob("*.yaml") if counting.search(path.read_text(encoding="utf-8"))]
 
 
 @pytest.mark.parametrize(
@@ -124,11 +139,10 @@ def test_the_published_settings_train_a_vision_transformer(start_training, tmp_p
     """Adaptive prototypes, LoRA, adjacent slices and gradients of two iterations a step, with a tiny ViT."""
     workflow = start_training(
         tmp_path,
-        "encoders/dinov2_vits14.yaml",
         "published.yaml",
         "slice_adapter.yaml",
         **{
-            "encoder#encoder": {
+            "encoder_def": {
                 "_target_": "protoseg.networks.encoders.TimmEncoder",
                 "name": "vit_tiny_patch16_224",
                 "patch_size": 4,

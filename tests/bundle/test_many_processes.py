@@ -26,8 +26,8 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 COMMON = {
     "image_size": 64,
     "precision": "float32",
-    "encoder#encoder#channels": 16,
-    "encoder#encoder#widths": [8, 16, 16, 16, 16],
+    "encoder_def#channels": 16,
+    "encoder_def#widths": [8, 16, 16, 16, 16],
     "label_names": LABELS,
 }
 

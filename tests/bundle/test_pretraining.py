@@ -13,8 +13,8 @@ from protoseg.synthesis.anatomy.regions import REGIONS
 
 SHORT = {
     "image_size": 96,
-    "encoder#encoder#channels": 48,
-    "encoder#encoder#widths": [16, 32, 48, 64, 96],
+    "encoder_def#channels": 48,
+    "encoder_def#widths": [16, 32, 48, 64, 96],
     "batch_size": 6,
     "epochs": 1,
     "epoch_length": 500,
@@ -77,8 +77,8 @@ def test_a_seed_gives_the_same_weights(start_pretraining, surroundings, tmp_path
 STREAMED = {
     "image_size": 64,
     "precision": "float32",
-    "encoder#encoder#channels": 16,
-    "encoder#encoder#widths": [8, 16, 16, 16, 16],
+    "encoder_def#channels": 16,
+    "encoder_def#widths": [8, 16, 16, 16, 16],
     "batch_size": 2,
     "epochs": 2,
     "epoch_length": 3,

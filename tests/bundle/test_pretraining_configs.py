@@ -7,7 +7,7 @@ import torch
 from monai.bundle import ConfigParser
 
 CONFIGS = Path(__file__).parents[2] / "bundle" / "configs"
-TINY = {"encoder#encoder": {"_target_": "protoseg.networks.fpn.FPNEncoder", "channels": 16}}
+TINY = {"encoder_def": {"_target_": "protoseg.networks.fpn.FPNEncoder", "channels": 16}}
 OVERLAYS = sorted(path.name for path in (CONFIGS / "pretraining").glob("*.yaml"))
 
 

@@ -111,7 +111,7 @@ def test_a_finished_run_is_left_as_it_is(start_training, trained, tmp_path, caps
 def test_random_numbers_of_the_network_go_on_as_well(start_training, tmp_path):
     """Dropout draws from the random state that a checkpoint keeps."""
     dropout = {
-        "encoder#encoder": {
+        "encoder_def": {
             "_target_": "protoseg.networks.encoders.TimmEncoder",
             "name": "vit_tiny_patch16_224",
             "patch_size": 8,
@@ -209,8 +209,8 @@ def test_killed_while_it_writes_a_checkpoint(start_training, uninterrupted, conf
             "epochs",
             "epoch_length",
             "checkpoint_interval",
-            "encoder#encoder#channels",
-            "encoder#encoder#widths",
+            "encoder_def#channels",
+            "encoder_def#widths",
         )
     }
     arguments = {"workflow_type": "train", "config_file": str(configs / "train.yaml"), "device": "cpu", **overrides}
@@ -284,7 +284,7 @@ def test_averaged_weights_are_written_and_resumed(start_training, tmp_path):
             "_target_": "protoseg.workflows.handlers.weight_average.WeightAverage",
             "network": "@network",
         },
-        "train#handlers#3#average": "@train#average",
+        "train#checkpoint#average": "@train#average",
         "checkpoint_interval": 2,
     }
     train(start_training(tmp_path / "whole", **averaging))
@@ -303,7 +303,7 @@ def test_a_run_without_average_cannot_be_resumed_with_one(start_training, traine
             "_target_": "protoseg.workflows.handlers.weight_average.WeightAverage",
             "network": "@network",
         },
-        "train#handlers#3#average": "@train#average",
+        "train#checkpoint#average": "@train#average",
     }
     with pytest.raises(Exception) as caught:
         train(start_training(tmp_path, epochs=3, **averaging))

@@ -8,7 +8,6 @@ import timm
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monai.bundle import ConfigParser
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models.segmentation import deeplabv3_resnet101
@@ -16,6 +15,7 @@ from torchvision.models.segmentation import deeplabv3_resnet101
 from protoseg.errors import InputError
 from protoseg.networks.deeplab import DeepLabEncoder
 from protoseg.networks.encoder import Encoder
+from protoseg.networks.encoder_table import ENCODERS, SHIPPED, input_size, named_encoder
 from protoseg.networks.encoders import TimmEncoder
 from protoseg.networks.fpn import FPNEncoder, FPNEnsemble, coordinates
 from protoseg.networks.weights import load_weights
@@ -34,8 +34,6 @@ KINDS: dict[str, tuple[Callable[[], Encoder], int, int]] = {  # how to build it,
     "fpn": (lambda: tiny_fpn(), 16, 8),
     "fpn_ensemble": (lambda: FPNEnsemble([tiny_fpn(), tiny_fpn()]), 32, 8),
 }
-BUNDLE = Path(__file__).parents[2] / "bundle"
-CONFIGS = sorted((BUNDLE / "configs" / "encoders").glob("*.yaml"))
 
 
 def tiny_fpn() -> FPNEncoder:
@@ -242,24 +240,45 @@ def test_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_override_file_defines_an_encoder(tmp_path: Path, path: Path) -> None:
-    parser = ConfigParser({"bundle_root": str(tmp_path), "tuning": "frozen", "weights": None, "header": {}})
-    parser.update(ConfigParser.load_config_file(path))
-    if weights := parser.get_parsed_content("encoder::encoder::weights", instantiate=False, default=None):
-        with pytest.raises(RuntimeError) as caught:  # MONAI wraps what a component raises
-            parser.get_parsed_content("encoder")
-        assert isinstance(caught.value.__cause__, InputError)
-        assert str(caught.value.__cause__).startswith(f"Weights file {weights} does not exist. Get ")
-        assert Path(weights).parent == tmp_path / "models"
-    parser["encoder"]["encoder"].pop("weights", None)
-    parser.parse(reset=True)
+@pytest.mark.parametrize("name", ENCODERS)
+def test_every_encoder_of_the_table_is_built(name: str, tmp_path: Path) -> None:
+    entry = ENCODERS[name]
+    if entry.file:
+        with pytest.raises(InputError) as caught:
+            named_encoder(name, models=tmp_path)
+        assert str(caught.value).startswith(f"Weights file {tmp_path / entry.file} does not exist. Get ")
+        with pytest.raises(InputError, match=r"^Weights file mine\.pth does not exist"):
+            named_encoder(name, models=tmp_path, weights="mine.pth")
+    assert entry.licence and entry.source and bool(entry.file) == (name != SHIPPED)
     with torch.device("meta"):
-        encoder = parser.get_parsed_content("encoder")
-    size = parser["image_size"]
-    assert size % encoder.stride == 0
-    assert encoder(torch.zeros(1, 3, size, size, device="meta")).shape[1] == encoder.channels
-    assert any(parameter.requires_grad for parameter in encoder.parameters()) == (parser["tuning"] == "full")
+        encoder = named_encoder(name, models=tmp_path, network_weights="of the whole network")
+    assert entry.image_size % encoder.stride == 0
+    images = torch.zeros(1, 3, entry.image_size, entry.image_size, device="meta")
+    assert encoder(images).shape[1] == encoder.channels
+    if entry.file.endswith(".safetensors"):
+        assert entry.file == f"{entry.model}.safetensors"
+
+
+def test_an_encoder_by_name_takes_options_and_one_that_is_made_stays(tmp_path: Path) -> None:
+    encoder = named_encoder("fpn", models=tmp_path, channels=16, widths=(8, 8, 8, 8, 8))
+    assert encoder.channels == 16
+    assert named_encoder(encoder, models=tmp_path) is encoder
+
+
+def test_the_header_of_the_weights_says_how_large_the_shipped_encoder_is(tmp_path: Path) -> None:
+    header = {"members": [{"channels": 16, "widths": [8, 8, 8, 8, 8]}, {"channels": 24, "widths": [8, 8, 8, 8, 8]}]}
+    encoder = named_encoder("fpn", models=tmp_path, header=header)
+    assert isinstance(encoder, FPNEnsemble) and encoder.channels == 40
+
+
+@pytest.mark.parametrize(
+    ("header", "encoder", "size"),
+    [({}, "fpn", 256), ({}, "dinov2_vits14", 252), ({"image_size": 128}, "dinov2_vits14", 128), ({}, nn.ReLU(), 256)],
+)
+def test_the_input_is_as_large_as_the_weights_say_or_as_usual(
+    header: dict[str, int], encoder: str | nn.Module, size: int
+) -> None:
+    assert input_size(header, encoder) == size
 
 
 def test_coordinates_are_dropped_in_training_only():

@@ -29,7 +29,7 @@ def test_scans_are_drawn_in_two_rows_each(tmp_path: Path) -> None:
         volume = rng.normal(0, 100, (24, 20, 6)).astype(np.float32)
         nib.save(nib.Nifti1Image(volume, np.diag([8.0, 8.0, 5.0, 1.0])), tmp_path / f"{name}.nii.gz")
     encoder = {"_target_": f"{FPNEncoder.__module__}.FPNEncoder", "channels": 16}
-    overrides = {"weights": None, "encoder#encoder": encoder, "image_size": 32, "modality": "ct", "device": "cpu"}
+    overrides = {"weights": None, "encoder_def": encoder, "image_size": 32, "modality": "ct", "device": "cpu"}
     figure = draw_features([tmp_path / "one.nii.gz", tmp_path / "two.nii.gz"], overrides=overrides, columns=3)
     assert len(figure.axes) == 12
     assert [axis.get_title(loc="left") for axis in figure.axes if axis.get_title(loc="left")] == ["one", "two"]

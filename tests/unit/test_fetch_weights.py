@@ -13,6 +13,7 @@ import pytest
 from protoseg.data.preparation import published_weights
 from protoseg.data.preparation.published_weights import PUBLISHED, PublishedFile, fetch, take
 from protoseg.errors import InputError
+from protoseg.networks.encoder_table import ENCODERS
 
 CONTENT = bytes(range(256)) * 64
 SCRIPT = Path(__file__).parents[2] / "bundle" / "protoseg" / "commands" / "fetch.py"
@@ -142,6 +143,8 @@ def test_files_that_were_fetched_elsewhere(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_configs_look_for_the_files_under_their_names(name):
-    kind = "encoders" if name.startswith("dinov2") else "refiners"
-    asked = re.findall(r"/models/([^']+)'", (CONFIGS / kind / f"{name}.yaml").read_text(encoding="utf-8"))
-    assert asked == [PUBLISHED[name].name]
+    if name in ENCODERS:
+        asked = ENCODERS[name].file
+    else:
+        [asked] = re.findall(r"/models/([^']+)'", (CONFIGS / "refiners" / f"{name}.yaml").read_text(encoding="utf-8"))
+    assert asked == PUBLISHED[name].name

@@ -12,8 +12,8 @@ from protoseg.errors import InputError
 from protoseg.losses.contrastive_pair import ContrastivePairLoss
 from protoseg.losses.matching import MatchingLoss
 from protoseg.matching.kernel_matching import KernelMatching
-from protoseg.moved import CONFIG_IDS, MOVED, NAMES, UNSET, renamed_file, renamed_ids, renamed_settings
-from protoseg.workflows.engine_parts import config_files, open_config
+from protoseg.moved import CONFIG_IDS, MOVED, NAMES, UNSET, renamed_ids, renamed_settings
+from protoseg.workflows.engine_parts import chosen_configs, config_files, open_config
 from protoseg.workflows.shared_work import check_same_run
 
 
@@ -119,11 +119,43 @@ def test_a_new_id_counts_where_no_old_one_is_set(recwarn):
     assert not [one for one in recwarn if issubclass(one.category, FutureWarning)]
 
 
-def test_an_old_file_of_the_bundle_is_found():
-    with pytest.warns(FutureWarning, match=r"^encoders/pyramid\.yaml is encoders/fpn\.yaml now"):
-        [path] = config_files(["encoders/pyramid.yaml"])
-    assert path.name == "fpn.yaml"
-    assert renamed_file("encoders/fpn.yaml") == "encoders/fpn.yaml"
+@pytest.mark.parametrize(
+    ("file", "encoder"),
+    [
+        ("encoders/pyramid.yaml", "fpn"),
+        ("encoders/dinov2_vits14.yaml", "dinov2_vits14"),
+        ("bundle/configs/encoders/clip_vitb16.yaml", "clip_vitb16"),
+    ],
+)
+def test_what_was_a_file_chooses_an_encoder(file, encoder):
+    with pytest.warns(FutureWarning, match=rf"^{file} is the option encoder={encoder} now"):
+        paths, overrides = chosen_configs(["inference.yaml", file, "refiners/guided.yaml"], {"device": "cpu"})
+    assert [path.name for path in paths] == ["inference.yaml", "guided.yaml"]
+    assert overrides == {"device": "cpu", "encoder": encoder}
+    with pytest.warns(FutureWarning):
+        assert chosen_configs(["inference.yaml", file], {"encoder": "mae_vitb16"})[1] == {"encoder": "mae_vitb16"}
+
+
+def test_a_file_that_is_there_is_read_whatever_its_name(tmp_path):
+    mine = tmp_path / "encoders" / "mine.yaml"
+    mine.parent.mkdir()
+    mine.write_text("encoder: dinov2_vits14\n", encoding="utf-8")
+    assert chosen_configs(["inference.yaml", mine], {})[0][1] == mine
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("encoder#encoder#channels", "encoder_def#channels"),
+        ("encoder::encoder", "encoder_def"),
+        ("train#handlers#3#average", "train#checkpoint#average"),
+        ("preprocessing#transforms#3#margin", "preprocessing#margin"),
+    ],
+)
+def test_entries_within_others_have_moved(old, new):
+    with pytest.warns(FutureWarning, match=r"now; use that name\.$"):
+        assert renamed_ids({old: 1}) == {new: 1}
+    assert renamed_ids({"encoder#encoders": 1}) == {"encoder#encoders": 1}
 
 
 def test_results_with_old_settings_are_of_the_same_run(tmp_path):

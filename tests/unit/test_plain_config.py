@@ -27,7 +27,7 @@ def monais(text: str, folder: Path, **overrides: Any) -> ConfigParser:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_files_are_laid_over_each_other_as_by_monai(overlay: str) -> None:
-    base = "inference.yaml" if overlay.split("/")[0] in ("refiners", "adaptation", "encoders") else "train.yaml"
+    base = "inference.yaml" if overlay.split("/")[0] in ("refiners", "adaptation") else "train.yaml"
     below = ["pretraining/streamed.yaml"] if overlay == "pretraining/cooldown.yaml" else []
     files = [CONFIGS / name for name in (base, *below, overlay)]
     assert PlainConfig.read(files).content == ConfigParser.load_config_files([str(file) for file in files])

@@ -51,7 +51,8 @@ OVERRIDES: list[dict[str, Any]] = [
     {"plane": "sagittal", "label_grid": "voxels"},
     {"modality": "mr"},
     {"subtrahend": 90.0, "divisor": 50.0},
-    {"preprocessing#transforms#3#_disabled_": True},
+    {"preprocessing#crop": False},
+    {"preprocessing#margin": 0.0},
 ]
 
 

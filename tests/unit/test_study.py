@@ -173,7 +173,8 @@ def test_encoders_without_a_checkpoint_are_named(tmp_path):
     file.touch()
     variants, absent = encoder_variants({"dinov2_vits14": str(file)})
     assert list(variants)[:2] == ["fpn", "fpn, untrained"]
-    assert variants["dinov2_vits14"].overrides == {"weights": None, "encoder#encoder#weights": str(file)}
+    chosen = {"encoder": "dinov2_vits14", "weights": None, "encoder_def#weights": str(file)}
+    assert variants["dinov2_vits14"].overrides == chosen
     assert "dinov2_vits14" not in absent
     assert set(absent).isdisjoint(variants)
     with pytest.raises(InputError, match="There is no encoder 'vits'; choose clip_vitb16"):

@@ -18,10 +18,12 @@ def main() -> None:
     parser.add_argument("scans", type=Path, nargs="+", help="volumes, pictures or DICOM folders")
     parser.add_argument("picture", type=Path, help="PNG to write")
     parser.add_argument("--weights", help="of the network; those that ship when left out")
-    parser.add_argument("--configs", nargs="+", default=[], help="such as encoders/dinov2_vits14.yaml")
+    parser.add_argument("--encoder", help="by its name, such as dinov2_vits14; the one that ships when left out")
+    parser.add_argument("--configs", nargs="+", default=[], help="such as slice_adapter.yaml")
     parser.add_argument("--columns", type=int, default=4, help="slices of a scan (4)")
     arguments = parser.parse_args()
-    overrides = {"weights": arguments.weights} if arguments.weights else {}
+    given = {"weights": arguments.weights, "encoder": arguments.encoder}
+    overrides = {name: value for name, value in given.items() if value}
     try:
         figure = draw_features(
             arguments.scans, overlays=arguments.configs, overrides=overrides, columns=arguments.columns

@@ -88,7 +88,7 @@ def parse() -> tuple[str, dict[str, Any]]:
     refinement.add_argument("--slice_steps", type=int, default=20, help="of it on each slice; published: 100")
     encoders = add("encoders", "the encoders whose checkpoints are there, and the FPN, trained and untrained")
     encoders.add_argument(
-        "--encoder_weights", metavar="NAME=FILE", nargs="+", default=[], help="checkpoints of bundle/configs/encoders"
+        "--encoder_weights", metavar="NAME=FILE", nargs="+", default=[], help="checkpoints of encoders, by their names"
     )
     add("shots", "1, 2, 3, 5 and 10 labelled scans, as far as the section has them")
     add("components", "one 3D component of each label, as many as in the support, or all")

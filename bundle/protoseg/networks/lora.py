@@ -15,7 +15,7 @@ def adapt(encoder: Encoder, *, tuning: str = "frozen", rank: int = 8, alpha: int
 
     "frozen": no parameter is trained and the encoder stays in evaluation mode.
     "lora": as frozen, plus trainable adapters of `rank`, scaled by alpha / rank, on `encoder.lora_targets`;
-    they begin at zero, so the features are those of the frozen encoder.
+    they begin at zero, so the features are those of the frozen encoder; one that has adapters keeps them.
     "full": every parameter is trained.
     Raises InputError for another `tuning` or a rank below 1. Source of LoRA: Hu et al., arXiv 2106.09685.
     """
@@ -25,6 +25,8 @@ def adapt(encoder: Encoder, *, tuning: str = "frozen", rank: int = 8, alpha: int
         raise InputError(f"tuning is '{tuning}'; expected one of {', '.join(_TUNINGS)}.{hint}")
     if rank < 1:
         raise InputError(f"rank is {rank}; LoRA needs a rank of at least 1.")
+    if tuning == "lora" and hasattr(encoder, "peft_config"):  # which one that is adapted has
+        return encoder
     encoder.base_frozen = tuning != "full"
     encoder.requires_grad_(tuning == "full")
     if tuning == "lora":

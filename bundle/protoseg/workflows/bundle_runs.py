@@ -11,8 +11,7 @@ from monai.bundle import ConfigWorkflow
 
 from protoseg.errors import input_errors_unwrapped
 from protoseg.files import write_errors
-from protoseg.moved import renamed_ids
-from protoseg.workflows.engine_parts import CONFIGS, config_files
+from protoseg.workflows.engine_parts import CONFIGS, chosen_configs
 
 __all__ = ["run_bundle"]
 
@@ -32,12 +31,12 @@ def run_bundle(
     Raises:
         InputError: a file, an entry or a value cannot be used.
     """
-    overrides = renamed_ids(overrides)
     base = {"evaluating": ("train.yaml", "evaluate.yaml")}.get(job) or (MAIN_CONFIGS[job],)
+    paths, overrides = chosen_configs((*base, *overlays), overrides)
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)  # it warns that it leaves logging alone
     with input_errors_unwrapped(), write_errors(Path(str(overrides.get("output_dir", ".")))):
         workflow = ConfigWorkflow(
-            config_file=[str(path) for path in config_files((*base, *overlays), overrides)],
+            config_file=[str(path) for path in paths],
             meta_file=str(CONFIGS / "metadata.json"),
             logging_file=False,  # the program's own
             run_id=job,

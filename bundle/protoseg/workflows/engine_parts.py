@@ -20,14 +20,23 @@ from protoseg.engine.refiners.refiner import Refiner
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError, config_errors, input_errors_unwrapped
-from protoseg.moved import CONFIG_IDS, renamed_file, renamed_ids
+from protoseg.moved import CONFIG_IDS, encoder_of_file, renamed_ids
 from protoseg.networks.alpnet import ALPNet
 from protoseg.workflows.plain_config import NotPlain, PlainConfig
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
 
-__all__ = ["CONFIGS", "EngineParts", "config_files", "open_config", "open_engine", "open_parts", "open_plain_config"]
+__all__ = [
+    "CONFIGS",
+    "EngineParts",
+    "chosen_configs",
+    "config_files",
+    "open_config",
+    "open_engine",
+    "open_parts",
+    "open_plain_config",
+]
 
 CONFIGS = Path(bundle_root()) / "configs"
 # Ids of a config that are fields of `OneShotSettings`.
@@ -88,8 +97,8 @@ def open_engine(files: Sequence[str | Path], overrides: Mapping[str, Any], **set
 
 def open_plain_config(files: Sequence[str | Path], **overrides: Any) -> PlainConfig:
     """Read config files with overrides without MONAI, see `config_files`; `NotPlain` where that cannot be."""
-    overrides = renamed_ids(overrides)
-    config = PlainConfig.read(config_files(files, overrides))
+    paths, overrides = chosen_configs(files, overrides)
+    config = PlainConfig.read(paths)
     _set(config, overrides)
     return config
 
@@ -98,9 +107,9 @@ def open_config(files: Sequence[str | Path] = ("inference.yaml",), **overrides: 
     """Read config files with overrides by MONAI's parser, see `config_files`."""
     from monai.bundle import ConfigParser  # seconds, which those who only segment need not wait
 
-    overrides = renamed_ids(overrides)
+    paths, overrides = chosen_configs(files, overrides)
     config = ConfigParser()
-    config.read_config([str(path) for path in config_files(files, overrides)])
+    config.read_config([str(path) for path in paths])
     _set(config, overrides)
     return config
 
@@ -110,6 +119,23 @@ def _set(config: ConfigParser | PlainConfig, overrides: Mapping[str, Any]) -> No
     for name, value in {**of_file, **overrides}.items():
         with config_errors(name):
             config[name] = value
+
+
+def chosen_configs(files: Sequence[str | Path], overrides: Mapping[str, Any]) -> tuple[list[Path], dict[str, Any]]:
+    """Find config files, and give overrides under the ids of now; arguments and errors as of `config_files`.
+
+    What was a file of an encoder in the version before becomes an override.
+    """
+    kept: list[str | Path] = []
+    chosen: dict[str, Any] = {}
+    for file in files:
+        encoder = encoder_of_file(str(file))
+        if encoder is None:
+            kept.append(file)
+        else:
+            chosen["encoder"] = encoder
+    chosen |= renamed_ids(overrides)
+    return config_files(kept, chosen), chosen
 
 
 def config_files(files: Sequence[str | Path], overrides: Iterable[str] = ()) -> list[Path]:
@@ -158,7 +184,7 @@ def open_parts(config: Config, **settings: Any) -> EngineParts:
 
 
 def _config_file(file: str | Path) -> Path:
-    for path in (CONFIGS / renamed_file(str(file)), Path(file)):
+    for path in (CONFIGS / file, Path(file)):
         if path.is_file():
             return path
     raise InputError(f"{file} does not exist. Name one of {CONFIGS}, such as refiners/guided.yaml.")

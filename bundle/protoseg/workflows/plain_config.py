@@ -32,6 +32,7 @@ TRANSFORMS = "protoseg.data.preprocessing"
 STEPS = {
     f"{TRANSFORMS}.{monai}": f"{TRANSFORMS}.steps.{step}"
     for monai, step in {
+        "scan_preprocessing.scan_preprocessing": "scan_preprocessing",
         "transforms.Preprocessing": "Steps",
         "transforms.LoadVolumed": "LoadVolume",
         "transforms.LoadLabelsd": "LoadLabels",

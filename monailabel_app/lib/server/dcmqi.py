@@ -10,6 +10,7 @@ import sysconfig
 
 from monailabel.interfaces.app import MONAILabelApp
 
+from lib.server.patching import patch
 from protoseg.errors import InputError
 
 __all__ = ["patch_dcmqi"]
@@ -20,7 +21,13 @@ def patch_dcmqi() -> None:
     programs = sysconfig.get_path("scripts")
     if programs not in os.environ["PATH"].split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join([programs, os.environ["PATH"]])
-    MONAILabelApp._download_dcmqi_tools = _check_installed
+    patch(
+        MONAILabelApp,
+        "_download_dcmqi_tools",
+        lambda original: _check_installed,
+        takes="self",
+        defect="the server downloads dcmqi when it first starts, and does not start without internet",
+    )
 
 
 def _check_installed(app: MONAILabelApp) -> None:

@@ -9,6 +9,7 @@ import logging
 import re
 import tempfile
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -26,6 +27,7 @@ from monailabel.utils.others.generic import remove_file
 
 from lib.server.dicom_server import DicomServer
 from lib.server.folder_datastore import FolderDatastore
+from lib.server.patching import patch, patch_class
 from lib.server.segmentation_objects import read_segmentation, write_segmentation
 from lib.server.uploads import check_label_map
 from protoseg.data.io.volumes import read_image, write_label_map
@@ -199,14 +201,32 @@ def _write_raw_labels(label_map: Path, raw: Path, image: str) -> None:
 
 def patch_dicom_datastore() -> None:
     """Let apps use a `DicomDatastore`, and inference with `output=dicom_seg` write its kind of segmentation."""
-    monailabel.interfaces.app.DICOMWebDatastore = DicomDatastore
+    patch_class(
+        monailabel.interfaces.app,
+        "DICOMWebDatastore",
+        DicomDatastore,
+        defect="series are listed once in two hours, and labels of the server come without names",
+    )
     infer = monailabel.endpoints.infer
-    infer.nifti_to_dicom_seg = write_segmentation
-    original = getattr(infer.send_response, "__wrapped__", infer.send_response)
+    patch(
+        infer,
+        "nifti_to_dicom_seg",
+        lambda original: write_segmentation,
+        takes="series_dir label label_info file_ext use_itk",
+        defect="a DICOM SEG is written that no reader can give its labels' names back",
+    )
+    patch(
+        infer,
+        "send_response",
+        _forgetting_nothing,
+        takes="datastore result output background_tasks",
+        defect="the file of a DICOM SEG stays behind in the folder of temporary files",
+    )
 
+
+def _forgetting_nothing(original: Callable[..., Any]) -> Callable[..., Any]:
     def send_response(datastore: Any, result: dict[str, Any], output: str, background_tasks: BackgroundTasks) -> Any:
         background_tasks.add_task(remove_file, result.get("dicom_seg"))  # MONAI Label forgets it
         return original(datastore, result, output, background_tasks)
 
-    send_response.__wrapped__ = original  # type: ignore[attr-defined]
-    infer.send_response = send_response
+    return send_response

@@ -29,6 +29,7 @@ from monailabel.interfaces.exception import (
 )
 
 from lib.server.audited import audited
+from lib.server.patching import patch
 from lib.server.request_checks import check_request
 from protoseg.errors import InputError
 
@@ -44,8 +45,16 @@ def patch_endpoints() -> None:
     limit = settings.MONAI_LABEL_INFER_CONCURRENCY
     pool = ThreadPoolExecutor(limit if limit > 0 else RUNNING_INFERENCES, thread_name_prefix="inference")
     settings.MONAI_LABEL_INFER_CONCURRENCY = -1  # the app's own pool would only be a second queue behind this one
-    run_endpoint = getattr(fastapi.routing.run_endpoint_function, "__wrapped__", fastapi.routing.run_endpoint_function)
+    patch(
+        fastapi.routing,
+        "run_endpoint_function",
+        lambda original: _in_threads(original, pool),
+        takes="dependant values is_coroutine",
+        defect="an endpoint blocks all others, nothing bounds or times inferences, and mistakes are answered with 500",
+    )
 
+
+def _in_threads(run_endpoint: Callable[..., Any], pool: ThreadPoolExecutor) -> Callable[..., Any]:
     async def run(*, dependant: Dependant, values: dict[str, Any], is_coroutine: bool) -> Any:
         endpoint = dependant.call
         assert endpoint is not None
@@ -59,8 +68,7 @@ def patch_endpoints() -> None:
             return await run_in_threadpool(call)
         return await _within_time(pool, call, values["background_tasks"])
 
-    run.__wrapped__ = run_endpoint  # type: ignore[attr-defined]
-    fastapi.routing.run_endpoint_function = run
+    return run
 
 
 def _answer(endpoint: Callable, values: dict[str, Any], is_coroutine: bool) -> Any:

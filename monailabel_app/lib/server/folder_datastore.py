@@ -23,6 +23,7 @@ from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastor
 from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
+from lib.server.patching import patch_class
 from lib.server.uploads import check_image, check_label_map, check_name
 from protoseg.errors import InputError
 from protoseg.files import remove_unfinished, replacing, unfinished_path, write_errors
@@ -278,4 +279,9 @@ def _stamp(name: str) -> dict[str, Any]:
 
 def patch_folder_datastore() -> None:
     """Let apps keep a folder of studies in a `FolderDatastore`."""
-    monailabel.interfaces.app.LocalDatastore = FolderDatastore
+    patch_class(
+        monailabel.interfaces.app,
+        "LocalDatastore",
+        FolderDatastore,
+        defect="files are written in place, names lead out of the folder, and an unknown image has the path ''",
+    )

@@ -12,6 +12,7 @@ from pathlib import Path
 import monailabel.interfaces.app
 from monailabel.utils.sessions import SessionInfo, Sessions
 
+from lib.server.patching import PatchError, patch_class
 from lib.server.unpacked_sizes import check_unpacked_archive
 from lib.server.uploads import check_image
 from protoseg.errors import InputError
@@ -54,5 +55,14 @@ class ContainedSessions(Sessions):
 
 def patch_sessions() -> None:
     """Let apps use `ContainedSessions`, and let no archive reach outside the folder it is unpacked in."""
-    monailabel.interfaces.app.Sessions = ContainedSessions
+    patch_class(
+        monailabel.interfaces.app,
+        "Sessions",
+        ContainedSessions,
+        defect="a session's name may be a path out of the folder of sessions, and a file that is no image one",
+    )
+    if not hasattr(tarfile, "data_filter"):
+        raise PatchError(
+            "This Python lacks tarfile.data_filter, without which an uploaded archive is unpacked anywhere."
+        )
     tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)

@@ -32,6 +32,7 @@ __all__ = [
     "Step",
     "Steps",
     "read_volume",
+    "scan_preprocessing",
     "transform_key",
     "transforms_key",
 ]
@@ -203,3 +204,36 @@ class Steps:
         for step in self.transforms:
             case = step(case)
         return case
+
+
+def scan_preprocessing(
+    *,
+    plane: PlaneChoice = "auto",
+    label_grid: LabelGrid = "affine",
+    modality: ModalityChoice = "auto",
+    subtrahend: float | None = None,
+    divisor: float | None = None,
+    crop: bool = True,
+    margin: float = MARGIN,
+) -> Steps:
+    """Make the preprocessing of scans: read, turn to slices, cut to the body, make pixels square, normalize.
+
+    Args:
+        plane: in which slices are cut.
+        label_grid: see `align_labels`.
+        modality: of the scans, for the body and the intensities.
+        subtrahend: see `normalize`.
+        divisor: see `normalize`.
+        crop: cut to the body.
+        margin: mm to keep around it.
+    """
+    both = ("image", "label")
+    made: list[Callable[[Any], Any]] = [
+        LoadVolume("image"),
+        LoadLabels("label", True, label_grid=label_grid),
+        OrientSlices(both, True, plane),
+        CropBody(both, True, margin=margin, modality=modality),
+        SquarePixels(both, True, ("bilinear", "nearest")),
+        NormalizeIntensity("image", modality=modality, subtrahend=subtrahend, divisor=divisor),
+    ]
+    return Steps([step for step in made if crop or not isinstance(step, CropBody)])

@@ -8,11 +8,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
-
 from protoseg import bundle_root
 from protoseg.data.io.datalists import load_datalist
 from protoseg.errors import InputError
+from protoseg.networks.encoder_table import ENCODERS, SHIPPED
 from protoseg.workflows.studies.corrupted_adaptation import CORRUPTIONS
 
 __all__ = [
@@ -80,12 +79,12 @@ def encoder_variants(weights: Mapping[str, str]) -> tuple[Variants, list[str]]:
     """The network trained and untrained, each encoder whose checkpoint is there, and the names of the others.
 
     Args:
-        weights: name of an encoder's config -> its checkpoint, where that is not in the bundle's models.
+        weights: name of an encoder -> its checkpoint, where that is not in the bundle's models.
 
     Raises:
         InputError: for an unknown name, or a file that is not there.
     """
-    names = sorted(file.stem for file in (CONFIGS / "encoders").glob("*.yaml") if file.stem != "fpn")
+    names = sorted(name for name in ENCODERS if name != SHIPPED)
     for name, path in weights.items():
         if name not in names:
             raise InputError(f"There is no encoder '{name}'; choose {', '.join(names)}.")
@@ -93,10 +92,9 @@ def encoder_variants(weights: Mapping[str, str]) -> tuple[Variants, list[str]]:
             raise InputError(f"The weights {path} of the encoder '{name}' do not exist. Check the path.")
     variants, absent = {"fpn": Variant(), "fpn, untrained": Variant(overrides={"weights": None})}, []
     for name in names:
-        path = weights[name] if name in weights else _checkpoint(name)
+        path = weights[name] if name in weights else str(Path(bundle_root()) / "models" / ENCODERS[name].file)
         if Path(path).is_file():
-            overrides = {"weights": None, "encoder#encoder#weights": path}
-            variants[name] = Variant((f"encoders/{name}.yaml",), overrides)
+            variants[name] = Variant(overrides={"encoder": name, "weights": None, "encoder_def#weights": path})
         else:
             absent.append(name)
     return variants, absent
@@ -190,13 +188,6 @@ def _support_from(folder: str) -> dict[str, Any]:
             "dataset_json": listed,
         },
     }
-
-
-def _checkpoint(encoder: str) -> str:
-    """Where the config of an encoder looks for its checkpoint."""
-    config = ConfigParser()
-    config.read_config([str(CONFIGS / "train.yaml"), str(CONFIGS / f"encoders/{encoder}.yaml")])
-    return str(config.get_parsed_content("encoder#encoder#weights"))
 
 
 def _counted(count: int, thing: str) -> str:
