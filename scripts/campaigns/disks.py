@@ -19,7 +19,7 @@ from campaigns.works import WORKS, Work
 
 __all__ = ["DiskTally", "fill_disks"]
 
-LIMITS = (0, 300, 3_000, 30_000)  # bytes that a file may have, which stands for a disk that is full by then
+LIMITS = (0, 3_000)  # bytes that a file may have, which stands for a disk that is full by then
 ERRORS = (errno.ENOSPC, errno.EROFS)
 
 

@@ -150,6 +150,15 @@ def test_a_value_of_hundreds_of_digits_is_no_label() -> None:
         names_to_values({"liver": 10**400}, "labels")
 
 
+@pytest.mark.parametrize("change", [{"pairs": 1}, {"todo": "x"}, {"todo": {"a": 1}}, {"read_as": ["ct"]}])
+def test_an_index_whose_lists_are_none(tmp_path: Path, change: dict[str, Any]) -> None:
+    pairs = [{"image": f"{name}.nii", "label": "l.nii"} for name in "ab"]
+    content = [{"name": "all", "labels": {"liver": 1}, "pairs": pairs} | change]
+    (tmp_path / "index.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputError, match=r"index\.json: all.*: found "):
+        read_index(tmp_path / "index.json")
+
+
 @pytest.mark.parametrize("read", [read_index, lambda file: load_datalist(file, "training")])
 def test_json_that_is_nested_without_end(tmp_path: Path, read: Callable[[Path], Any]) -> None:
     (tmp_path / "a.json").write_text("[" * 100_000, encoding="utf-8")

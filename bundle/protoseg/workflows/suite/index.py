@@ -130,6 +130,9 @@ def _read_set(entry: Any, path: Path, number: int) -> ScanSet:
 
 def _pairs(entry: Fields, folder: Path, place: str) -> list[tuple[tuple[LabelledScan, ...], LabelledScan]]:
     """Supports and query of each pair: as listed under "todo", or else every two scans of different subjects."""
+    for key in ("todo", "pairs"):
+        if not isinstance(entry.get(key) or [], list):
+            raise InputError(f"{place}: found {_kind(entry[key])} under {key!r}, expected a list. Correct it.")
     if entry.get("todo"):
         return [_listed_pair(pair, entry, folder, f"{place}: todo[{k}]") for k, pair in enumerate(entry["todo"])]
     listed = enumerate(entry.get("pairs") or [])
@@ -160,11 +163,14 @@ def _scan(fields: Any, entry: Fields, folder: Path, place: str) -> LabelledScan:
         raise InputError(
             f'{place}: found {_kind(fields)}, expected {{"image": "a.nii.gz", "label": "a_labels.nii.gz"}}. Correct it.'
         )
+    read_as = fields.get("read_as") or entry.get("read_as") or "auto"
+    if not isinstance(read_as, str):
+        raise InputError(f'{place}: found "read_as": {_kind(read_as)}, expected a modality such as "ct". Correct it.')
     return LabelledScan(
         image=folder / fields["image"],
         label=folder / fields["label"],
         name=fields["image"],
-        read_as=fields.get("read_as") or entry.get("read_as") or "auto",
+        read_as=read_as,
         subject=fields.get("subject"),
     )
 
