@@ -231,6 +231,7 @@ for _name, _summary in (
     ("suite", "Judge the product on many sets of labelled scans."),
     ("calibrate", "Fit the estimated Dice to runs of the suite anew."),
     ("study", "Compare methods, or simulate a user who clicks."),
+    ("join", "Join small encoders to one network."),
     ("fetch", "Fetch published weights: DINOv2, SAM, MedSAM."),
     ("synthesize", "Draw synthetic people with labels."),
     ("features", "Show what the encoder makes of scans."),
