@@ -15,7 +15,8 @@ from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import support_from_scan
 from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.networks.alpnet import ALPNet
-from protoseg.networks.fpn import FPNEncoder
+from protoseg.networks.fpn import fpn_encoder
+from protoseg.networks.header import read_header
 from protoseg.networks.weights import load_weights
 from protoseg.ops.slices import axial_slices
 from protoseg.synthesis.anatomy import ABDOMEN_LABELS, synthesise
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.skipif(not MODEL.exists(), reason="bundle/models/model.
 
 def network(weights: Path | None) -> ALPNet:
     torch.manual_seed(0)
-    made = ALPNet(encoder=FPNEncoder(), matching=KernelMatching())
+    made = ALPNet(encoder=fpn_encoder(read_header(MODEL)["members"]), matching=KernelMatching())
     if weights is not None:
         load_weights(made, weights)
     return made
