@@ -173,7 +173,7 @@ def test_training_replaces_the_weights_and_old_features_are_not_used(start, labe
     client.submit("person0", *label(0, ["liver", "spleen"]))
     client.submit("person1", *label(1, ["liver", "spleen"]))
     before = client.infer("oneshot", "person2").json()["labels"]["liver"]
-    steps = {"max_epochs": 1, "epoch_length": 2, "learning_rate": 0.00002}
+    steps = {"max_epochs": 1, "epoch_length": 2, "learning_rate": 0.00005}
     answer = client.http.post("/train/adapt", params={"run_sync": True}, json=steps).json()
     stats = client.http.get("/info/").json()["train_stats"]["adapt"]
     assert answer == stats, stats
@@ -182,7 +182,7 @@ def test_training_replaces_the_weights_and_old_features_are_not_used(start, labe
     assert stats["best_metric"] > 0.5
     assert len(list((studies / ".protoseg" / "weights").iterdir())) == 1
     after = client.infer("oneshot", "person2").json()["labels"]["liver"]
-    assert after["confidence"] != before["confidence"]
+    assert after != before
 
     client.http.delete("/model/oneshot")
     assert client.infer("oneshot", "person2").json()["labels"]["liver"] == before, "back to the weights that ship"

@@ -9,7 +9,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from protoseg.networks.encoder_table import ENCODERS
-from protoseg.networks.fpn import FPNEncoder
+from protoseg.networks.fpn import FPNEncoder, FPNEnsemble
 
 CONFIGS = Path(__file__).parents[2] / "bundle" / "configs"
 MAIN = ("train.yaml", "inference.yaml")
@@ -99,7 +99,7 @@ def test_evaluation_and_inference_refine_alike():
 
 @pytest.mark.parametrize("main", MAIN)
 def test_the_fpn_is_built(main):
-    assert isinstance(parse(main).get_parsed_content("encoder_def"), FPNEncoder)
+    assert isinstance(parse(main).get_parsed_content("encoder_def"), FPNEncoder | FPNEnsemble)
 
 
 def test_the_configs_stay_short():

@@ -63,6 +63,7 @@ def test_network_takes_and_gives_what_the_metadata_says(configs, config):
         config_file=str(configs / config),
         device="cpu",
         n=8,
+        weights=str(configs.parent / "models" / "model.pt"),  # which say how many features there are
     )
 
 

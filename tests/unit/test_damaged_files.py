@@ -196,8 +196,8 @@ def test_a_config_that_makes_no_sense(tmp_path: Path, content: bytes, message: s
 
 
 def test_an_override_of_what_has_no_entries() -> None:
-    with pytest.raises(InputError, match="entry image_size#edge cannot be used"):
-        open_engine(("inference.yaml",), {"shipped_weights": None, "image_size#edge": 64})
+    with pytest.raises(InputError, match="entry output_dir#edge cannot be used"):
+        open_engine(("inference.yaml",), {"shipped_weights": None, "output_dir#edge": 64})
 
 
 GOOD = SupportSet(

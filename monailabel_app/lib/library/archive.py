@@ -18,7 +18,7 @@ from protoseg.data.support.loading import save_support
 from protoseg.engine.support import SliceOrigin, SupportSet
 from protoseg.errors import InputError
 
-__all__ = ["FORMAT", "LIST", "LONGEST_TEXT", "VERSION", "pack", "printable", "unpack", "write_archive"]
+__all__ = ["FORMAT", "LIST", "LONGEST_TEXT", "VERSION", "pack", "printable", "write_archive"]
 
 FORMAT, VERSION = "protoseg-library", 1
 LIST = "library.json"
@@ -26,17 +26,13 @@ LONGEST_TEXT = 256  # characters
 
 
 def pack(support: SupportSet, study: str) -> SupportSet:
-    """Make a support small, and equal to others of its content: a gray slice is three times the same."""
+    """Make a support small, and equal to others of its content: a gray slice is three times the same.
+
+    `read_support` undoes it.
+    """
     images, origins = support.images, tuple(SliceOrigin(study, origin.slice_index) for origin in support.origins)
     gray = bool((images == images[:, :1]).all())
     return replace(support, images=images[:, :1] if gray else images, origins=origins)
-
-
-def unpack(support: SupportSet) -> SupportSet:
-    """Undo `pack`."""
-    if support.images.shape[1] == 1:
-        return replace(support, images=support.images.repeat(1, 3, 1, 1))
-    return support
 
 
 def write_archive(archive: Path, examples: Examples, chosen: Iterable[Example], by: str) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from lib.library.archive import LIST, pack, printable, unpack
+from lib.library.archive import LIST, pack, printable
 from lib.library.checks import MOST_EXAMPLES, Listed, check_directory, check_support, read_list
 from lib.library.examples import Examples
 from lib.library.record import Imported, Record
@@ -132,7 +132,7 @@ def _support(zipped: zipfile.ZipFile, entry: Listed, scratch: Path, examples: Ex
         raise InputError(f"{entry.file} in the archive is not what {LIST} says. Export the library again.")
     scratch.write_bytes(content)
     try:
-        support = unpack(read_support(scratch))
+        support = read_support(scratch)
         check_support(support)
         examples.context.library.check_made_alike(support)
     except InputError as error:

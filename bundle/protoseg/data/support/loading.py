@@ -109,7 +109,7 @@ def save_support(path: str | Path, support: SupportSet) -> None:
 
 
 def read_support(path: str | Path) -> SupportSet:
-    """Read what `save_support` wrote.
+    """Read what `save_support` wrote; of gray slices a file may hold one channel in place of three equal ones.
 
     Raises:
         InputError: the file is missing, damaged, or no support.
@@ -123,6 +123,8 @@ def read_support(path: str | Path) -> SupportSet:
             tensors = {name: file.get_tensor(name) for name in (*TENSORS, *there)}
             # Supports of before 0.2 do not say how their slices are directed.
             details = {name: json.loads({"slice_axes": "null", **file.metadata()}[name]) for name in DETAILS}
+        if tensors["images"].shape[1:2] == (1,):
+            tensors["images"] = tensors["images"].repeat(1, 3, 1, 1)
         details["origins"] = tuple(SliceOrigin(*origin) for origin in details["origins"])
         details["slice_axes"] = details["slice_axes"] and tuple(map(tuple, details["slice_axes"]))
         support = SupportSet(**tensors, **details)
