@@ -280,11 +280,11 @@ def test_archives_that_cannot_be_used_change_nothing(start, label, studies):
         (changed(good, files=with_tensors(masks=zero)), "masks"),
         (changed(good, files=with_tensors(labels=lambda _: '{"a\\u202eb": 1}')), "labels"),
         (changed(good, files=with_tensors(labels=lambda _: '{"background": 1}')), "labels"),
-        (changed(good, files=with_tensors(labels=lambda _: "[" * 100000)), "holds no support"),
-        (changed(good, files=with_tensors(origins=lambda _: "[1]")), "holds no support"),
-        (changed(good, files=with_tensors(origins=lambda _: '[["a", 1]]')), "its origins cannot be"),
-        (changed(good, files=with_tensors(slice_axes=lambda _: "[[1]]")), "its slice_axes cannot be"),
-        (changed(good, files=with_tensors(encoder=lambda _: '"other"')), "its encoder cannot be"),
+        (changed(good, files=with_tensors(labels=lambda _: "[" * 100000)), "no support"),
+        (changed(good, files=with_tensors(origins=lambda _: "[1]")), "no support"),
+        (changed(good, files=with_tensors(origins=lambda _: '[["a", 1]]')), "origins"),
+        (changed(good, files=with_tensors(slice_axes=lambda _: "[[1]]")), "slice_axes"),
+        (changed(good, files=with_tensors(encoder=lambda _: '"other"')), "encoder"),
         (changed(good, files=with_tensors(preprocessing=lambda _: '"other"')), "made by the preprocessing 'other'"),
     ]
     before = sorted(path for path in studies.rglob("*") if path.suffix != ".lock")
