@@ -156,6 +156,7 @@ def test_the_config_fits(last: list[str]) -> None:
     values = {name: parser.get_parsed_content(name) for name in ("slots", "shares", "planes", "coarse_episodes")}
     values["protocols"] = parser.get_parsed_content("protocols")
     assert set(values["slots"]) == set(values["shares"]) == set(KINDS)
+    assert last or sum(values["shares"].values()) == pytest.approx(1)
     assert set(values["planes"]) == set(ORIENTATIONS)
     assert sum(values["planes"].values()) == pytest.approx(1)
     assert set(values["protocols"]) == set(PROTOCOLS) and sum(values["protocols"].values()) == pytest.approx(1)
