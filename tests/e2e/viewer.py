@@ -13,7 +13,7 @@ __all__ = ["CHROMIUM_FLAGS", "Viewer"]
 CHROMIUM_FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 CHROMIUM_FLAGS += ["--ignore-gpu-blocklist", "--disable-dev-shm-usage"]
 
-PATIENCE = 600000  # ms; only a test that fails waits so long
+PATIENCE = 300000  # ms; only a test that fails waits so long
 VOLUME_LOADED = "() => [...cornerstone.cache._volumeCache.values()].some(v => (v.volume || v)?.loadStatus?.loaded)"
 CONNECTED = "() => { try { return !!services.segmentationService.getLabelmapVolume('1') } catch { return false } }"
 LABEL_MAP = """() => {
@@ -47,14 +47,15 @@ STORED_CONTOURS = """description => {
   ]);
   return Object.fromEntries(contours);
 }"""
-# Turns to a slice and waits until it is drawn.
-TURN_TO = f"""async index => {{
+# Whether a slice is shown; turns to it where it is not. The viewer may drop a turn while it still draws or loads, and
+# then neither the turn nor the drawing that it asked for ever ends: this is asked again and again, and awaits neither.
+TURNED_TO = f"""index => {{
   const viewport = {VIEWPORT};
-  await viewport.setImageIdIndex(index);
-  const drawn = new Promise(done =>
-    viewport.element.addEventListener("CORNERSTONE_IMAGE_RENDERED", done, {{once: true}}));
-  viewport.render();
-  await drawn;
+  if (!viewport) return false;
+  const image = viewport.getCurrentImageId();
+  if (viewport.getCurrentImageIdIndex() === index && image && cornerstone.cache.getImage(image)) return true;
+  viewport.setImageIdIndex(index).catch(() => {{}});
+  return false;
 }}"""
 # Shows the slice through a point (mm, LPS) in the axial viewport, and tells where on the page the point is.
 SHOW = """point => {
@@ -118,7 +119,7 @@ class Viewer:
 
     def turn_to(self, index: int) -> None:
         """Show a slice of the series in the basic viewer."""
-        self.page.evaluate(TURN_TO, index)
+        self.page.wait_for_function(TURNED_TO, arg=index, polling=500, timeout=PATIENCE)
 
     def stored_masks(self, description: str) -> dict[str, dict[str, np.ndarray]]:
         """Return a loaded SEG: by label and SOPInstanceUID of the slice, bool (Y * X)."""
