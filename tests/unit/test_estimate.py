@@ -12,19 +12,20 @@ from protoseg.errors import InputError
 from protoseg.workflows.suite.calibration import calibration_source, fit_calibration, left_out_figures
 from protoseg.workflows.suite.rows import write_suite_rows
 
-CUES = {"reverse": 0.9, "place": 0.8, "shape": 0.9}
-WORSE = {"reverse": 0.1, "place": 0.0, "shape": 0.3}
+CUES = {"reverse": 0.9, "halves": 0.9, "confidence": 0.8}
+WORSE = {"reverse": 0.1, "halves": 0.2, "confidence": 0.4}
 
 
 def suite_rows(sets=6, labels=60):
-    """Labels whose Dice is .1 + .5 reverse + .3 place x shape, with noise of .05."""
+    """Labels whose Dice is .1 + .5 reverse + .1 halves + .2 confidence, with noise of .05."""
     random = np.random.default_rng(0)
     texts = dict.fromkeys(("modality", "region", "dim", "support", "query", "label", "warning"), "x")
     rows = []
     for number in range(sets):
         for _ in range(labels):
             cues = {name: float(random.uniform(0, 1)) for name in CUES}
-            dice = 0.1 + 0.5 * cues["reverse"] + 0.3 * cues["place"] * cues["shape"] + random.normal(0, 0.05)
+            weighed = 0.5 * cues["reverse"] + 0.1 * cues["halves"] + 0.2 * cues["confidence"]
+            dice = 0.1 + weighed + random.normal(0, 0.05)
             told = {"set": f"set{number}", **texts, "dice": float(np.clip(dice, 0, 1)), "estimated_dice": 0.5}
             rows.append(told | {f"cue_{name}": value for name, value in cues.items()})
     return rows
@@ -40,7 +41,7 @@ def test_the_shipped_estimate_follows_what_tells():
 
 
 def test_an_interval_is_within_0_and_1_and_as_wide_as_calibrated():
-    narrow, wide = (Calibration(0.5, 0.0, 0.0, ends, 2 * ends) for ends in (0.1, 9.0))
+    narrow, wide = (Calibration(0.5, 0.0, 0.0, 0.0, ends, 2 * ends) for ends in (0.1, 9.0))
     assert narrow.estimate(CUES) == pytest.approx((0.5, 0.5 - 0.055, 0.5 + 0.11))
     assert wide.estimate(CUES) == (0.5, 0.0, 1.0)
 
@@ -48,7 +49,8 @@ def test_an_interval_is_within_0_and_1_and_as_wide_as_calibrated():
 def test_a_fit_finds_what_the_dice_depends_on_and_covers_what_it_was_not_fitted_on():
     rows = suite_rows()
     fitted = fit_calibration(rows)
-    assert (fitted.intercept, fitted.reverse, fitted.overlap) == pytest.approx((0.1, 0.5, 0.3), abs=0.03)
+    weights = (fitted.intercept, fitted.reverse, fitted.halves, fitted.confidence)
+    assert weights == pytest.approx((0.1, 0.5, 0.1, 0.2), abs=0.03)
     figures = left_out_figures(rows)
     assert figures["labels"] == len(rows)
     assert figures["correlation"] > 0.93
@@ -62,7 +64,9 @@ def test_rows_without_truth_or_cues_are_left_out():
 
 
 def test_two_sets_are_too_few():
-    with pytest.raises(InputError, match=r"^The runs have estimates of 2 sets; at least 3 are needed\."):
+    with pytest.raises(
+        InputError, match=r"^The runs have estimates, with the cues .*, of 2 sets; at least 3 are needed\."
+    ):
         fit_calibration(suite_rows(sets=2))
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from protoseg.engine.cues import gather_cues
+from protoseg.engine.cues import gather_cues, segment_by_halves
 from protoseg.engine.quality import reverse_classification_accuracy
 from protoseg.engine.support import SupportSet
 from protoseg.matching.kernel_matching import KernelMatching
@@ -60,14 +60,20 @@ def test_a_label_that_was_predicted_nowhere_gets_nothing():
     assert estimate(drawn({2: [(0, 3)]}), seen)["liver"] == 0
 
 
-def test_cues_tell_where_and_of_what_shape_a_label_was_found():
-    def cues(query):
-        features = features_of(TRUTH), features_of(query)
-        found = gather_cues(KernelMatching(scale=30), features[1], query, {"liver": 0}, features[0], SUPPORT)
-        assert list(found) == ["liver"]
-        return found["liver"]["place"], found["liver"]["shape"]
+def test_halves_that_agree_tell_that_a_label_was_found():
+    def halves(noise):
+        """The cue of a query slice as the support's first, where half of the channels see `noise` instead."""
+        query = drawn({1: [(0, 0), (0, 1), (1, 0), (1, 1)]})
+        twice = [torch.cat([features_of(masks)] * 2, dim=1) for masks in (TRUTH, query)]
+        twice[1][:, 3:] = features_of(noise)
+        matching = KernelMatching(scale=30)
+        prototypes = matching.build(twice[0][None], SUPPORT.one_hot()[None])
+        found = segment_by_halves(matching, twice[1][0], prototypes, torch.tensor(0.0), SIZE)
+        told = gather_cues(matching, twice[1], query, found[None], {"liver": 0}, {"liver": 0.7}, twice[0], SUPPORT)
+        assert list(told) == ["liver"]
+        assert told["liver"]["confidence"] == 0.7
+        return told["liver"]["halves"]
 
-    assert cues(TRUTH[:1]) == (1, 1)
-    assert cues(drawn({1: [(2, 2), (2, 3), (3, 2), (3, 3)]})) == (0, 1)
-    larger = drawn({1: [(row, column) for row in range(4) for column in range(2)]})
-    assert cues(larger) == pytest.approx((2 * 4 / 12, 2 * 4 / 12))
+    assert halves(TRUTH[:1]) == 1
+    assert halves(drawn({1: [(0, 0), (0, 1)]})) == pytest.approx(2 / 3, abs=0.05)
+    assert halves(drawn({1: [(2, 2), (2, 3), (3, 2), (3, 3)]})) == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from protoseg.engine.component_filter import keep_components
 from protoseg.engine.contrast import is_inverted
-from protoseg.engine.cues import Cues, gather_cues
+from protoseg.engine.cues import Cues, gather_cues, segment_by_halves
 from protoseg.engine.orientation import quarter_turns
 from protoseg.engine.prediction import LabelFinding, Prediction, label_finding
 from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation
@@ -130,7 +130,7 @@ class MatchedVolume:
                 probable += int(self.certainty[here].sum(where=mask, dtype=int))
             if any(areas):
                 found[name] = probable / max(matched, 1) / 255, box[0].start + int(np.argmax(areas))
-        cues = self._cues(refined.label_map, {name: largest for name, (_, largest) in found.items()})
+        cues = self._cues(refined.label_map, found)
         findings = {}
         for column, name in enumerate(self.support.labels):
             if name not in found:
@@ -171,15 +171,25 @@ class MatchedVolume:
         prototypes = replace(self.prototypes, likeness=similarity[None].to(features.device))
         return prototypes.select(chosen.unique().to(features.device)), nearest.numpy(), similarity.max()
 
-    def _cues(self, label_map: NDArray[np.uint8], largest: dict[str, int]) -> dict[str, Cues]:
-        """Tell what the Dice of each label is estimated from, by the slices on which they are largest."""
-        indices = sorted(set(largest.values()))
+    def _cues(self, label_map: NDArray[np.uint8], found: Mapping[str, tuple[float, int]]) -> dict[str, Cues]:
+        """Tell what the Dice of labels is estimated from; given: confidences, and slices on which they are largest."""
+        indices = sorted({index for _, index in found.values()})
         if not indices or not self.settings.estimate_quality:
             return {}
-        masks = fit_slices(torch.from_numpy(label_map[indices])[:, None], self.encoder.image_size, "nearest")[:, 0]
+        size, matching = self.encoder.image_size, self.encoder.matching
+        masks = fit_slices(torch.from_numpy(label_map[indices])[:, None], size, "nearest")[:, 0]
         features = self._encode_seen(indices)
-        places = {name: indices.index(index) for name, index in largest.items()}
-        return gather_cues(self.encoder.matching, features, masks, places, self.support_features, self.support)
+        unlikeness = self.likeness.max() - self.likeness[indices]
+        halves = torch.stack(
+            [
+                segment_by_halves(matching, one, self._serving(one), distance, size)
+                for one, distance in zip(features, unlikeness)
+            ]
+        )
+        largest = {name: indices.index(index) for name, (_, index) in found.items()}
+        confidence = {name: value for name, (value, _) in found.items()}
+        support = (self.support_features, self.support)
+        return gather_cues(matching, features, masks, halves, largest, confidence, *support)
 
 
 def _grown(box: Box | None, index: int, window: Window | None) -> Box | None:

@@ -47,6 +47,10 @@ class Prototypes:
             known=None if self.known is None else self.known[:, [label]],
         )
 
+    def of_channels(self, channels: slice) -> Prototypes:
+        """The same by some channels of the features only."""
+        return replace(self, patches=unit(self.patches[..., channels]))
+
     def parts(self) -> Iterator[Prototypes]:
         """The same, a few support slices at a time: the similarities of hundreds would not fit into memory."""
         slices_at_once = min(SLICES_AT_ONCE, max(1, PATCHES_AT_ONCE // self.patches.shape[2]))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protoseg.engine.estimate import Calibration, calibration_terms, spread
+from protoseg.engine.estimate import CUES, Calibration, spread
 from protoseg.errors import InputError
 from protoseg.workflows.suite.rows import CUE, SuiteRow
 from protoseg.workflows.suite.summary import estimate_figures
@@ -28,14 +28,14 @@ class _Data:
     """Cues and true Dice of the labels of a suite that were found and are in the ground truth."""
 
     def __init__(self, rows: Sequence[SuiteRow]) -> None:
-        self.rows = [row for row in rows if row["dice"] is not None and row.get(f"{CUE}reverse") is not None]
-        self.terms = np.array([(1.0, *calibration_terms(_cues(row))) for row in self.rows])
+        self.rows = [row for row in rows if row["dice"] is not None and _cues(row).keys() >= set(CUES)]
+        self.terms = np.array([(1.0, *(_cues(row)[name] for name in CUES)) for row in self.rows])
         self.dice = np.array([row["dice"] for row in self.rows], float)
         self.sets = np.array([row["set"] for row in self.rows])
         if len(set(self.sets)) < LEAST_SETS:
             raise InputError(
-                f"The runs have estimates of {len(set(self.sets))} sets; at least {LEAST_SETS} are needed. Give runs "
-                "of protoseg suite over more sets."
+                f"The runs have estimates, with the cues {', '.join(CUES)}, of {len(set(self.sets))} sets; at least "
+                f"{LEAST_SETS} are needed. Give runs of protoseg suite over more sets."
             )
 
 
@@ -68,7 +68,7 @@ def left_out_figures(rows: Sequence[SuiteRow]) -> dict[str, Any]:
 
 def calibration_source(calibration: Calibration) -> str:
     """Write a calibration as it stands in the engine."""
-    fields = ("intercept", "reverse", "overlap", "below", "above")
+    fields = ("intercept", *CUES, "below", "above")
     return f"SHIPPED = Calibration({', '.join(f'{name}={getattr(calibration, name):.3f}' for name in fields)})"
 
 
@@ -79,11 +79,12 @@ def _fit(data: _Data, taken: NDArray[np.bool_]) -> Calibration:
         mine = taken & (data.sets == name)
         value = np.clip(data.terms[mine] @ _coefficients(data, taken & ~mine), 0, 1)
         residuals[mine] = (data.dice[mine] - value) / np.array([spread(float(one)) for one in value])
-    intercept, reverse, overlap = _coefficients(data, taken).tolist()
+    intercept, *factors = _coefficients(data, taken).tolist()
     share = _weights(data.sets[taken])
     tail = (1 - COVERAGE) / 2
     below, above = (_quantile(residuals[taken], share, at) for at in (tail, 1 - tail))
-    return Calibration(intercept, reverse, overlap, below=max(-below, 0.0), above=max(above, 0.0))
+    weights = dict(zip(CUES, factors))
+    return Calibration(intercept, **weights, below=max(-below, 0.0), above=max(above, 0.0))
 
 
 def _coefficients(data: _Data, taken: NDArray[np.bool_]) -> Array:
