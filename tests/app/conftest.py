@@ -17,6 +17,7 @@ import requests
 pytest.importorskip("monailabel", reason="MONAI Label is not installed: pip install -e .[label]")
 os.environ["MONAI_LABEL_TRACKING_ENABLED"] = "false"
 
+import schedule
 from fastapi.testclient import TestClient
 from monailabel.app import app as server_app
 from monailabel.config import settings
@@ -100,6 +101,7 @@ def start(studies, tmp_path, monkeypatch):
         app_instance().close()
         client.__exit__(None, None, None)
     clear_cache()
+    schedule.clear()  # the server's timetable would keep every app, with its network, until the tests end
 
 
 class Client:
