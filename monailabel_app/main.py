@@ -134,7 +134,7 @@ class ProtosegApp(MONAILabelApp):
         state = self.context.labelled()
         if self._auto_update_scoring:
             self.async_scoring(None)
-        answer: dict[str, Any] = {"labels": self.context.library.state.labels}
+        answer: dict[str, Any] = {"labels": dict(self.context.library.state.labels)}
         if image_id in state.problems:
             answer["warning"] = state.problems[image_id]
         return answer

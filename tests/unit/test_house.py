@@ -12,7 +12,7 @@ APP = Path(__file__).resolve().parents[2] / "monailabel_app"
 # From the inside out; a room imports from those before it alone. Rooms of one line may import each other's files.
 ORDER = (
     {"errors", "moved"},
-    {"files"},
+    {"files", "labels"},
     {"ops"},
     {"matching"},
     {"networks"},

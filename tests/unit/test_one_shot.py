@@ -266,7 +266,7 @@ def test_a_refiner_has_the_last_word():
     image, labels = scene()
     volume = MetaTensor(image, affine=torch.diag(torch.tensor([-0.5, -0.75, 3.0, 1.0])))
     support = support_from_scan(volume, labels, LABELS, image_size=SIZE, scan="a", slices=[2])
-    eraser, clicks = Eraser(), [Click(2, 5, 6)]
+    eraser, clicks = Eraser(), [Click(2, 5, 6, "disc")]
     plain = segment(volume, support, SliceEncoder(network(), SIZE))
     refined = segment(volume, support, SliceEncoder(network(), SIZE), refiner=eraser, clicks=clicks)
     np.testing.assert_array_equal(refined.label_map, np.where(plain.label_map == 3, 0, plain.label_map))
@@ -276,7 +276,7 @@ def test_a_refiner_has_the_last_word():
     assert slices.shape == (6, 1, SIZE, SIZE)
     assert spacing == (3.0, 0.75, 0.5)
     assert given == clicks
-    assert coarse.labels == ("disc", "square")
+    assert list(coarse.labels) == ["disc", "square"]
     assert set(np.unique(coarse.label_map)) == {0, 1, 2}
     # The probabilities belong to the label map.
     assert torch.equal(coarse.probability(2).argmax(0).byte(), torch.from_numpy(coarse.label_map[2]))

@@ -112,7 +112,7 @@ class LegacyInferer(Inferer):
 
     def serving(self, name: str) -> list[list[int]]:
         """For each third of a label, the support slices that serve it (positions in `support`): one of each scan."""
-        number = list(self.support.labels).index(name) + 1
+        number = self.support.labels.position(name)
         slices: dict[str, list[int]] = {}
         for position, origin in enumerate(self.support.origins):
             if (self.support.masks[position] == number).any():
@@ -181,7 +181,7 @@ class LegacyInferer(Inferer):
         if self.refiner is None:
             return masks
         x, y, z = affine_to_spacing(volume.affine).tolist() if isinstance(volume, MetaTensor) else (1.0, 1.0, 1.0)
-        coarse = CoarseSegmentation(masks, log_probability.half().cpu(), (name,))
+        coarse = CoarseSegmentation(masks, log_probability.half().cpu(), self.support.labels.only([name]))
         return self.refiner.refine(slices[holding], coarse, spacing=(z, y, x)).label_map
 
     def _match(self, encoder: SliceEncoder, image: Tensor, positions: list[int], name: str) -> Tensor:
@@ -191,7 +191,7 @@ class LegacyInferer(Inferer):
 
     def _prototypes(self, positions: list[int], name: str, encoder: SliceEncoder) -> Prototypes:
         """Of one label against everything else, as published: other organs are background."""
-        number = list(self.support.labels).index(name) + 1
+        number = self.support.labels.position(name)
         masks = (self.support.masks[positions] == number).float()
         features = encoder.encode(self.support.images[positions])
         return encoder.matching.build(features[None], masks[None, None].to(features.device))

@@ -16,6 +16,7 @@ from protoseg.data.support.library import LibraryState
 from protoseg.engine.one_shot import OneShotSettings, SupportSelection
 from protoseg.engine.prediction import Prediction
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 from protoseg.moved import renamed_ids
 from protoseg.ops.components import ComponentFilter
 
@@ -40,7 +41,7 @@ class SegmentationTask(InferTask):
 
     def info(self) -> dict[str, Any]:
         """What clients learn about the model."""
-        return {**super().info(), "labels": self.offered()}
+        return {**super().info(), "labels": dict(self.offered())}
 
     def config(self) -> dict[str, Any]:
         """Choices for the user, the first being what is taken when none is made."""
@@ -86,8 +87,8 @@ class SegmentationTask(InferTask):
         return str(file), answer
 
     @abstractmethod
-    def offered(self) -> dict[str, int]:
-        """Labels that clients may ask for: name -> value in the label map."""
+    def offered(self) -> LabelSet:
+        """Labels that clients may ask for, with their values in the label map."""
 
     @abstractmethod
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
@@ -96,7 +97,7 @@ class SegmentationTask(InferTask):
     @abstractmethod
     def segment(
         self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
-    ) -> tuple[Prediction, dict[str, int]]:
+    ) -> tuple[Prediction, LabelSet]:
         """Segment a scan; also give name and value of the labels that the answer is about.
 
         Args:

@@ -20,6 +20,7 @@ from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet
 from protoseg.engine.support_selection import keep_most_useful
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 from protoseg.ops.hashing import fingerprint, source_state
 
 __all__ = ["LabelledScan", "LibraryState", "SavedSupport", "SupportLibrary"]
@@ -63,9 +64,9 @@ class LibraryState:
         return self.supports[0] if self.supports else None
 
     @property
-    def labels(self) -> dict[str, int]:
-        """Name -> value of what can be segmented, in whatever plane."""
-        return {name: value for support in self.supports for name, value in support.labels.items()}
+    def labels(self) -> LabelSet:
+        """What can be segmented, in whatever plane."""
+        return reduce(LabelSet.merge, (support.labels for support in self.supports), LabelSet())
 
     def in_plane(self, axes: SliceAxes | None) -> LibraryState:
         """What serves a scan that is acquired in slices of these directions: its plane's, or the largest support."""
@@ -181,7 +182,7 @@ class SupportLibrary:
                 logger.warning("The labels of %s are not used. %s", scan.scan, error)
                 problems[scan.scan] = str(error)
         values = self.registry.values(name for support in supports for name in support.labels)
-        named = [replace(support, labels={name: values[name] for name in support.labels}) for support in supports]
+        named = [replace(support, labels=support.labels.with_values(values)) for support in supports]
 
         def join(one: SupportSet, other: SupportSet) -> SupportSet:
             return keep_most_useful(one.merge(other), encoder, limit=self.limit, limits=self.limits)
