@@ -40,7 +40,7 @@ def calibration_terms(cues: Mapping[str, float]) -> tuple[float, float]:
 
 
 def spread(value: float) -> float:
-    """How uncertain an estimate is, in proportion: the least where it is near 0 or 1."""
+    """Tell how uncertain an estimate is, in proportion: the least where it is near 0 or 1."""
     return math.sqrt(value * (1 - value)) + SPREAD_FLOOR
 
 

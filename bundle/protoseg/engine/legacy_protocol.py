@@ -44,12 +44,12 @@ Components = Literal["one", "none"]
 
 
 def support_thirds(slices: Sequence[int]) -> tuple[int, ...]:
-    """Of the slices that hold an organ, in order, those at 1/6, 3/6 and 5/6."""
+    """Take, of the slices that hold an organ, in order, those at 1/6, 3/6 and 5/6."""
     return tuple(slices[(2 * third + 1) * len(slices) // (2 * THIRDS)] for third in range(THIRDS))
 
 
 def query_third(index: int, first: int, last: int) -> int:
-    """In which third (0, 1 or 2) of an organ that reaches from slice `first` to `last` a slice lies."""
+    """Tell in which third (0, 1 or 2) of an organ that reaches from slice `first` to `last` a slice lies."""
     return min(THIRDS * (index - first) // max(last - first, 1), THIRDS - 1)
 
 
@@ -111,7 +111,7 @@ class LegacyInferer(Inferer):
         return self._support
 
     def serving(self, name: str) -> list[list[int]]:
-        """For each third of a label, the support slices that serve it (positions in `support`): one of each scan."""
+        """Give the support slices that serve each third of a label (positions in `support`): one of each scan."""
         number = self.support.labels.position(name)
         slices: dict[str, list[int]] = {}
         for position, origin in enumerate(self.support.origins):
@@ -120,7 +120,7 @@ class LegacyInferer(Inferer):
         return [list(shots) for shots in zip(*map(support_thirds, slices.values()))]
 
     def slices_used(self) -> list[int]:
-        """The support slices that serve any third of any label (positions in `support`)."""
+        """Give the support slices that serve any third of any label (positions in `support`)."""
         return sorted({k for name in self.support.labels for shots in self.serving(name) for k in shots})
 
     @torch.no_grad()

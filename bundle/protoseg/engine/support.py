@@ -70,7 +70,7 @@ class SupportSet:
         return [self.components[name] for name in self.labels]
 
     def merge(self, other: SupportSet) -> SupportSet:
-        """A support of the slices of both, of the labels of both by name.
+        """Make a support of the slices of both, of the labels of both by name.
 
         The slices of each, brought to the larger size of the two, know the labels that they came with: what one was
         labelled for and the other was not is not background on the other's slices. On a slice that both hold, the
@@ -115,7 +115,7 @@ class SupportSet:
         return replace(self, known=None if known.all() else known)
 
     def without_label(self, name: str) -> SupportSet:
-        """The support with one label less; slices that show no other label go too.
+        """Leave out a label; slices that show no other label go too.
 
         Raises:
             InputError: there is no such label.
@@ -133,7 +133,7 @@ class SupportSet:
         return left.take([k for k, mask in enumerate(left.masks) if mask.any()])
 
     def without_scan(self, scan: str) -> SupportSet:
-        """The support without the slices of one scan; labels that were drawn on no other scan go too.
+        """Leave out the slices of one scan; labels that were drawn on no other scan go too.
 
         Raises:
             InputError: no slice is of that scan.

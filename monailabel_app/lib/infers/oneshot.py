@@ -28,11 +28,11 @@ class OneShot(SegmentationTask):
         super().__init__(context, InferType.SEGMENTATION, "Finds every structure that is labelled in other images")
 
     def offered(self) -> LabelSet:
-        """The labels that were submitted."""
+        """Give the labels that were submitted."""
         return self.context.library.state.labels
 
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
-        """All that was labelled; there has to be something."""
+        """Give all that was labelled; there has to be something."""
         return self.context.support()
 
     def segment(

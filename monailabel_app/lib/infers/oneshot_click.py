@@ -63,7 +63,7 @@ class AllLabelsClick(_ClickTask):
         super().__init__(context, sessions, InferType.DEEPEDIT, description)
 
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
-        """All that was labelled; perhaps nothing."""
+        """Give all that was labelled; perhaps nothing."""
         return self.context.labelled()
 
     def segment(
@@ -85,7 +85,7 @@ class OneLabelClick(_ClickTask):
         super().__init__(context, sessions, InferType.DEEPGROW, description)
 
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
-        """What was labelled, if the label that was clicked on is among it."""
+        """Tell what was labelled, if the label that was clicked on is among it."""
         return with_label(_clicked_on(request), self.context.labelled())
 
     def segment(
@@ -104,7 +104,7 @@ class OneLabelClick(_ClickTask):
 
 
 def with_label(name: str, labelled: LibraryState) -> LibraryState:
-    """The supports that hold a label: the others would only take time where the answer is about this one."""
+    """Keep the supports that hold a label: the others would only take time where the answer is about this one."""
     holding = tuple(support for support in labelled.supports if name in support.labels)
     return replace(labelled, supports=holding) if holding else LibraryState()
 
@@ -119,7 +119,7 @@ def label_of(name: str, labelled: LibraryState) -> LabelSet:
 
 
 def one_label(prediction: Prediction, label: LabelSet) -> tuple[Prediction, LabelSet]:
-    """A prediction of one label alone, which becomes 1."""
+    """Keep one label of a prediction, which becomes 1."""
     ((name, value),) = label.items()
     return Prediction((prediction.label_map == value).astype(np.uint8), prediction.findings), LabelSet({name: 1})
 

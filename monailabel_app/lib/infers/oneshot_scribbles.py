@@ -35,11 +35,11 @@ class Scribbles(SegmentationTask):
         super().__init__(context, InferType.SCRIBBLES, "Draw a few lines: the structure is found in all slices")
 
     def offered(self) -> LabelSet:
-        """The labels that were submitted."""
+        """Give the labels that were submitted."""
         return self.context.library.state.labels
 
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
-        """What was labelled, if the selected label is among it."""
+        """Tell what was labelled, if the selected label is among it."""
         return with_label(_selected(request), self.context.labelled())
 
     def segment(

@@ -69,7 +69,7 @@ class LibraryState:
         return reduce(LabelSet.merge, (support.labels for support in self.supports), LabelSet())
 
     def in_plane(self, axes: SliceAxes | None) -> LibraryState:
-        """What serves a scan that is acquired in slices of these directions: its plane's, or the largest support."""
+        """Choose what serves a scan acquired in slices of these directions: its plane's, or the largest support."""
         fitting = [support for support in self.supports if same_plane(support.slice_axes, axes)] or self.supports
         return replace(self, supports=tuple(fitting[:1]))
 
@@ -123,7 +123,7 @@ class SupportLibrary:
         self._state = LibraryState()
 
     def update(self, scans: Sequence[LabelledScan | SavedSupport], encoder: SliceEncoder) -> LibraryState:
-        """The support of those of these scans that are enabled; made anew only when something changed.
+        """Give the support of those of these scans that are enabled; made anew only when something changed.
 
         A scan whose files cannot be used is left out, and the state says why.
 
@@ -146,7 +146,7 @@ class SupportLibrary:
         return self._state
 
     def support_of(self, scan: LabelledScan | SavedSupport, encoder: SliceEncoder) -> SupportSet:
-        """The support of one scan alone, whether or not it is enabled; labels have the values of their file.
+        """Give the support of one scan alone, whether or not it is enabled; labels have the values of their file.
 
         Raises:
             InputError: the files cannot be used.
@@ -154,7 +154,7 @@ class SupportLibrary:
         return self._of_scan(scan, self.support_file(scan), encoder)
 
     def support_file(self, scan: LabelledScan | SavedSupport) -> Path:
-        """The file of the support of one scan; another scan, or another label of it, has another name."""
+        """Give the file of the support of one scan; another scan, or another label of it, has another name."""
         if isinstance(scan, SavedSupport):
             return scan.file
         state = fingerprint(scan.scan, source_state(scan.image), source_state(scan.label), scan.legend, self._making)

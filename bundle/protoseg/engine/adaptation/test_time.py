@@ -71,7 +71,7 @@ class Adaptation:
         self._lock = Lock()
 
     def to_slices(self, network: ALPNet, slices: LabelledSlices, guard: ReverseGuard | None = None) -> ALPNet:
-        """A copy of the network that learned from labelled slices, or the network itself where a guard saw no gain."""
+        """Train a copy of the network on labelled slices; give the network itself where a guard saw no gain."""
         return self.training.adapted(network, draw_episodes(slices, self.augmentation, seed=self.seed), guard)
 
     def to_support(self, encoder: SliceEncoder, support: SupportSet) -> SliceEncoder:
@@ -89,7 +89,7 @@ class Adaptation:
     def to_volume(
         self, encoder: SliceEncoder, slices: Tensor, coarse: CoarseSegmentation, support: SupportSet
     ) -> ALPNet:
-        """A copy of the network that learned from the confident slices (S, C, H, W) of a volume under their masks.
+        """Make a copy of the network that learned from the confident slices (S, C, H, W) of a volume under their masks.
 
         The network itself comes back where nothing was found or the guard saw no gain.
         """

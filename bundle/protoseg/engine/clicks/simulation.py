@@ -15,7 +15,7 @@ Mask = NDArray[np.bool_]
 
 
 def next_click(ground_truth: Mask, found: Mask, *, label: str) -> Click | None:
-    """A click in the largest error, on the slice where that is largest; None when there is no error.
+    """Find a click in the largest error, on the slice where that is largest; None when there is no error.
 
     With nothing found it is in the middle of the organ's largest slice. Source of the procedure: the evaluation of
     interactive segmentation by simulated users, as in Xu et al., CVPR 2016.

@@ -40,7 +40,7 @@ class CompetingRefiner(Refiner):
 
     @abstractmethod
     def score(self, potentials: UnaryPotentials) -> NDArray[np.float32]:
-        """How much speaks for the label, voxel by voxel (S, H, W); -inf outside the refined mask."""
+        """Score how much speaks for the label, voxel by voxel (S, H, W); -inf outside the refined mask."""
 
     def refine(
         self,

@@ -94,7 +94,7 @@ def sam_requests(
     settings: PromptSettings,
     clicks: Sequence[Click] = (),
 ) -> Iterator[SamRequest]:
-    """All requests for a slice.
+    """Give all requests for a slice.
 
     A positive click sharpens the component that it lies on or near to; clicks of a label beside all its components
     make one request of their own. A click on another label counts as one against this.

@@ -74,7 +74,7 @@ def study_clicks(
 
 
 def click_rows(*scan_and_encoder: Any, clicks: int, **arguments: Any) -> Iterator[StudyRow]:
-    """A row of a study for every label and number of clicks; arguments of `study_clicks`.
+    """Make a row of a study for every label and number of clicks; arguments of `study_clicks`.
 
     A label that was right before keeps its Dice, so that means over labels are of the same labels after every click.
     """
