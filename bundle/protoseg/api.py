@@ -23,6 +23,7 @@ from protoseg.data.io.volumes import query_id
 from protoseg.data.prepared_scan import PreparedScan, prepare_scan
 from protoseg.data.support.loading import load_support, read_support, save_support
 from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.one_shot import segment
 from protoseg.engine.support import SliceSelection, SupportSet
 from protoseg.errors import InputError
 from protoseg.files import PathLike
@@ -163,7 +164,14 @@ class Segmenter:
         """
         support = self._served()
         scan = self._prepare(image, name)
-        prediction = self.parts.segment(scan.image, support, self.encoder)
+        prediction = segment(
+            scan.image,
+            support,
+            self.encoder,
+            self.parts.settings,
+            refiner=self.parts.refiner,
+            adaptation=self.parts.adaptation,
+        )
         return Segmentation.of(prediction, scan, support.labels, self.encoder.fingerprint())
 
     def session(self, image: Source, *, labels: Sequence[str] = (), name: str | None = None) -> Session:
