@@ -84,7 +84,7 @@ class ProtosegApp(MONAILabelApp):
         return datastore
 
     def init_infers(self) -> dict[str, InferTask]:
-        """The models."""
+        """Make the models."""
         sessions = ClickSessions(self.context.engine)
         return {
             "oneshot": OneShot(self.context),
@@ -94,7 +94,7 @@ class ProtosegApp(MONAILabelApp):
         }
 
     def init_trainers(self) -> dict[str, TrainTask]:
-        """What can be trained."""
+        """Make what can be trained."""
         return {"adapt": Adapt(self.context, self.folder / "training")}
 
     def init_strategies(self) -> dict[str, Strategy]:
@@ -109,7 +109,7 @@ class ProtosegApp(MONAILabelApp):
         }
 
     def init_scoring_methods(self) -> dict[str, ScoringMethod]:
-        """The scores that the strategies go by."""
+        """Make the scores that the strategies go by."""
         return {"estimated_dice": Certainty(self.context), "novelty": Novelty(self.context)}
 
     def init_batch_infer(self) -> Callable:
@@ -134,7 +134,7 @@ class ProtosegApp(MONAILabelApp):
         state = self.context.labelled()
         if self._auto_update_scoring:
             self.async_scoring(None)
-        answer: dict[str, Any] = {"labels": self.context.library.state.labels}
+        answer: dict[str, Any] = {"labels": dict(self.context.library.state.labels)}
         if image_id in state.problems:
             answer["warning"] = state.problems[image_id]
         return answer

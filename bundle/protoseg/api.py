@@ -23,9 +23,11 @@ from protoseg.data.io.volumes import query_id
 from protoseg.data.prepared_scan import PreparedScan, prepare_scan
 from protoseg.data.support.loading import load_support, read_support, save_support
 from protoseg.engine.feature_cache import FeatureCache
+from protoseg.engine.one_shot import segment
 from protoseg.engine.support import SliceSelection, SupportSet
 from protoseg.errors import InputError
 from protoseg.files import PathLike
+from protoseg.labels import LabelSet
 from protoseg.segmentation import Segmentation
 from protoseg.session import Session
 from protoseg.workflows.engine_parts import EngineParts, open_engine
@@ -81,9 +83,9 @@ class Segmenter:
         return cls(parts, feature_cache_mb=feature_cache_mb)
 
     @property
-    def labels(self) -> dict[str, int]:
-        """Name -> value of what is looked for."""
-        return dict(self.support.labels) if self.support else {}
+    def labels(self) -> LabelSet:
+        """What is looked for: name -> value in the label maps."""
+        return self.support.labels if self.support else LabelSet()
 
     def add_support(
         self,
@@ -125,7 +127,7 @@ class Segmenter:
             magnification=self.parts.magnification,
             slice_axes=taken.slice_axes if taken else None,
         )
-        self.support = taken.merge(_with_free_values(new, taken.labels)) if taken else new
+        self.support = taken.merge(replace(new, labels=new.labels.beside(taken.labels))) if taken else new
         return self
 
     def save_support(self, path: PathLike) -> None:
@@ -162,7 +164,14 @@ class Segmenter:
         """
         support = self._served()
         scan = self._prepare(image, name)
-        prediction = self.parts.segment(scan.image, support, self.encoder)
+        prediction = segment(
+            scan.image,
+            support,
+            self.encoder,
+            self.parts.settings,
+            refiner=self.parts.refiner,
+            adaptation=self.parts.adaptation,
+        )
         return Segmentation.of(prediction, scan, support.labels, self.encoder.fingerprint())
 
     def session(self, image: Source, *, labels: Sequence[str] = (), name: str | None = None) -> Session:
@@ -194,13 +203,3 @@ class Segmenter:
     def __repr__(self) -> str:
         scans = sorted({query_id(origin.scan) for origin in self.support.origins}) if self.support else []
         return f"Segmenter of {', '.join(self.labels) or 'nothing yet'}, labelled in {', '.join(scans) or 'no scan'}"
-
-
-def _with_free_values(support: SupportSet, taken: Mapping[str, int]) -> SupportSet:
-    """The support with the values that its labels have already, and others' values that are free."""
-    values: dict[str, int] = {name: taken[name] for name in support.labels if name in taken}
-    for name, value in support.labels.items():
-        used = {*taken.values(), *values.values()}
-        if name not in values:
-            values[name] = value if value not in used else next(k for k in range(1, 256) if k not in used)
-    return replace(support, labels={name: values[name] for name in support.labels})

@@ -282,6 +282,6 @@ def _root_length(name: str) -> int:
 
 
 def follow_old_names() -> None:
-    """From now on, let imports of old names find the modules under their new ones."""
+    """Let imports of old names find the modules under their new ones, from now on."""
     if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OldNames())

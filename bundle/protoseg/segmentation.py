@@ -18,6 +18,7 @@ from protoseg.data.prepared_scan import PreparedScan
 from protoseg.engine.prediction import LabelFinding, Prediction, describe_label
 from protoseg.errors import InputError
 from protoseg.files import PathLike
+from protoseg.labels import LabelSet
 from protoseg.ops.volume import Volume, volume_ml
 from protoseg.workflows.evaluation.label_statistics import LabelStatistics, label_statistics
 
@@ -29,18 +30,16 @@ class Segmentation:
     """A segmented scan."""
 
     label_map: NDArray[np.uint8]  # X x Y x Z, as the file's own voxels lie; 0 is background
-    labels: Mapping[str, int]  # name -> value
+    labels: LabelSet  # with their values in the label map
     findings: Mapping[str, LabelFinding]  # by name
     source: Volume  # of no voxels: affine and metadata of the image, as it was read
     weights: str = ""  # fingerprint of the network's, see `weights_fingerprint`
 
     @classmethod
-    def of(
-        cls, prediction: Prediction, scan: PreparedScan, labels: Mapping[str, int], weights: str = ""
-    ) -> Segmentation:
+    def of(cls, prediction: Prediction, scan: PreparedScan, labels: LabelSet, weights: str = "") -> Segmentation:
         """Bring what the engine predicted for a scan back to the scan's own voxels."""
         label_map = scan.grid.label_map(prediction.label_map)
-        return cls(label_map, dict(labels), dict(prediction.findings), scan.source, weights)
+        return cls(label_map, labels, dict(prediction.findings), scan.source, weights)
 
     @property
     def affine(self) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from protoseg.engine.clicks.slice_segmenter import SliceSegmenter
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 from protoseg.segmentation import Segmentation
 from protoseg.workflows.engine_parts import EngineParts
 
@@ -47,10 +48,7 @@ class Session:
         labels: Sequence[str] = (),
         slice_segmenter: SliceSegmenter | None = None,
     ) -> None:
-        self.labels = dict(support.labels) if support else {}
-        for name in labels:
-            free = (value for value in range(1, 256) if value not in self.labels.values())
-            self.labels.setdefault(name, next(free))
+        self.labels = (support.labels if support else LabelSet()).with_names(labels)
         if not self.labels:
             raise InputError("There is nothing to click on: name labels, or add a labelled scan before.")
         self.scan = scan
@@ -86,7 +84,7 @@ class Session:
         Raises:
             InputError: the place lies outside the image, or the label is unknown.
         """
-        self._clicks.append(Click(*self._place(at, millimeters), positive, self._position(label)))
+        self._clicks.append(Click(*self._place(at, millimeters), self._label(label), positive))
         try:
             return self.segment()
         except InputError:
@@ -127,11 +125,10 @@ class Session:
         x, y, z = voxel
         return z, y, x
 
-    def _position(self, label: str | None) -> int:
-        names = list(self.labels)
-        if label is None and len(names) == 1:
-            return 1
-        if label not in names:
+    def _label(self, label: str | None) -> str:
+        if label is None and len(self.labels) == 1:
+            return self.labels.name_at(1)
+        if label is None or label not in self.labels:
             asked = "no label" if label is None else f"the label '{label}'"
-            raise InputError(f"A click is on {asked}; name one of {', '.join(names)}.")
-        return names.index(label) + 1
+            raise InputError(f"A click is on {asked}; name one of {', '.join(self.labels)}.")
+        return label

@@ -40,14 +40,14 @@ class Latencies:
             self.seconds[name] = round(time.perf_counter() - start, 4)
 
     def total(self) -> dict[str, float]:
-        """All stages, and the whole until now."""
+        """Give all stages, and the whole until now."""
         return {**self.seconds, "total": round(time.perf_counter() - self._start, 4)}
 
 
 def describe(
     prediction: Prediction, label_map: NDArray[np.uint8], scan: Scan, values: Mapping[str, int]
 ) -> dict[str, Any]:
-    """What the answer says beside the label map.
+    """Say what goes beside the label map.
 
     Args:
         prediction: of the engine.

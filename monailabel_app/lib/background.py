@@ -27,7 +27,7 @@ class Traffic:
 
     @contextmanager
     def client(self) -> Iterator[None]:
-        """While a client waits."""
+        """Hold back what runs in the background while a client waits."""
         with self._changed:
             self._waiting += 1
         try:

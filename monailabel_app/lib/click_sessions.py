@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
@@ -12,6 +12,7 @@ from lib.engine import Engine, Scan
 from protoseg.data.support.library import LibraryState
 from protoseg.engine.clicks.segmentation import ClickSegmentation
 from protoseg.engine.one_shot import OneShotSettings
+from protoseg.labels import LabelSet
 
 __all__ = ["ClickSessions"]
 
@@ -40,7 +41,7 @@ class ClickSessions:
         image: str,
         scan: Scan,
         *,
-        labels: Mapping[str, int],
+        labels: LabelSet,
         labelled: LibraryState,
         settings: OneShotSettings,
     ) -> Iterator[ClickSegmentation]:
@@ -50,7 +51,7 @@ class ClickSessions:
             client: whose clicks they are.
             image: what the image is known by.
             scan: the image.
-            labels: name -> value of what may be clicked on.
+            labels: what may be clicked on.
             labelled: what was labelled before; perhaps nothing.
             settings: how to segment.
         """

@@ -14,7 +14,7 @@ Point = tuple[int, int, int]  # slice, row and column of the prepared volume
 
 
 def points_of(request: Mapping[str, Any], key: str, grid: SourceGrid) -> list[Point]:
-    """The points under a key of a request, [[i, j, k], ...] in voxels of the image file.
+    """Read the points under a key of a request, [[i, j, k], ...] in voxels of the image file.
 
     Raises:
         InputError: it is no such list, or a point lies outside the image.

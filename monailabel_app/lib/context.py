@@ -31,15 +31,15 @@ class Context:
     traffic: Traffic
 
     def final_labels(self, record: Record | None = None) -> list[FinalLabel]:
-        """The studies with a final label, as they are now, whether they serve or are switched off."""
+        """List the studies with a final label, as they are now, whether they serve or are switched off."""
         return final_labels(self.datastore, self.options.label_names, record or self.record.read())
 
     def scans(self) -> list[LabelledScan]:
-        """The scans with a final label that serve."""
+        """List the scans with a final label that serve."""
         return [label.scan for label in self.final_labels() if label.scan.enabled]
 
     def imported(self, record: Record) -> list[SavedSupport]:
-        """The supports that came from elsewhere, in the record's order."""
+        """List the supports that came from elsewhere, in the record's order."""
         folder = self.record.file.parent / "imported"
         return [
             SavedSupport(one.scan, folder / f"{one.id}.safetensors", record.is_enabled(one.id, one.id))
@@ -47,14 +47,14 @@ class Context:
         ]
 
     def labelled(self) -> LibraryState:
-        """The support of all examples that serve."""
+        """Give the support of all examples that serve."""
         record = self.record.read()
         labelled = [label.scan for label in self.final_labels(record)]
         scans: list[LabelledScan | SavedSupport] = [*labelled, *self.imported(record)]
         return self.library.update(scans, self.engine.encoder())
 
     def support(self) -> LibraryState:
-        """The same, where there has to be a support.
+        """Give the same, where there has to be a support.
 
         Raises:
             InputError: nothing is labelled yet.

@@ -76,7 +76,7 @@ class Engine:
         self._lock = Lock()
 
     def encoder(self) -> SliceEncoder:
-        """The encoder of the newest complete weights. Keep it for a whole request: the next call may give another."""
+        """Give the encoder of the newest complete weights. Keep it for a whole request: the next may be another."""
         state = source_state(self.adapted_weights)
         with self._lock:
             if state != self._loaded:

@@ -12,9 +12,9 @@ import yaml
 from monai.bundle import ConfigParser
 
 from protoseg import bundle_root
-from protoseg.data.io.datalists import names_to_values
 from protoseg.engine.support import SliceSelection
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 from protoseg.moved import renamed_encoder, renamed_ids
 from protoseg.networks.encoder_table import ENCODERS
 
@@ -72,8 +72,7 @@ def read_options(conf: Mapping[str, str]) -> Options:
     if "labels" in values:
         own["labels"] = tuple(name.strip() for name in str(values.pop("labels")).split(",") if name.strip())
     if values.get("label_names") is not None:
-        named = names_to_values(values.pop("label_names"), "--conf label_names")
-        own["label_names"] = {str(value): name for name, value in named.items()}
+        own["label_names"] = LabelSet.parse(values.pop("label_names"), "--conf label_names").legend()
     if "user_header" in values:
         own["user_header"] = _header(values.pop("user_header"))
     if "support_slices" in values:

@@ -32,7 +32,7 @@ class FinalLabel:
 
 
 def state_folder(datastore: LocalDatastore) -> Path:
-    """Where the app keeps what it knows about these studies; hidden, so that no file there is taken for a scan."""
+    """Tell where the app keeps what it knows about these studies; hidden, so that no file there is taken for a scan."""
     return Path(datastore._datastore_path) / ".protoseg"
 
 

@@ -24,6 +24,7 @@ from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet, support_from_scan
 from protoseg.files import write_json
+from protoseg.labels import LabelSet
 from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
 from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.networks.alpnet import ALPNet
@@ -110,7 +111,7 @@ class Benchmark:
         images = network_input(axial_slices(self.volume), range(slices), size=self.size, adjacent=False)
         one_label, eight_labels = self._support(1), self._support(8)
         # The same support slice, with another label drawn on it.
-        second_label = replace(one_label, labels={"label_2": 2}, components={"label_2": 1})
+        second_label = replace(one_label, labels=LabelSet({"label_2": 2}), components={"label_2": 1})
 
         def one_round() -> dict[str, float]:
             cache = FeatureCache()

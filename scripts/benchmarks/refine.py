@@ -27,6 +27,7 @@ from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.refiners.refiner import CoarseSegmentation
 from protoseg.engine.refiners.sam import SamRefiner
 from protoseg.files import write_json
+from protoseg.labels import LabelSet
 from protoseg.ops.precision import resolve_precision
 from protoseg.ops.slices import fit_slices
 from protoseg.sam.model import Sam
@@ -89,7 +90,7 @@ def _refinement(sam: Sam, repeats: int) -> dict[str, float]:
     kept = FeatureCache()
     _refine(sam, 4, kept)
     _refine(sam, 1, kept)  # the picture shows the labels: another embedding
-    (click,) = _timed(CLICKS, lambda: _refine(sam, 1, kept, [Click(0, 150, 90)]))
+    (click,) = _timed(CLICKS, lambda: _refine(sam, 1, kept, [Click(0, 150, 90, "label_1")]))
     one, four = _timed(repeats, lambda: _refine(sam, 1), lambda: _refine(sam, 4))
     return {
         "refine_one_label": statistics.median(one),
@@ -105,7 +106,7 @@ def _refine(sam: Sam, labels: int, features: FeatureCache | None = None, clicks:
         label_map[0, 100:200, 120 * label - 80 : 120 * label] = label
     classes = torch.arange(1 + labels)[:, None, None]
     shares = fit_slices((torch.from_numpy(label_map)[:, None] == classes).float(), PATCHES)
-    names = tuple(f"label_{label}" for label in range(1, labels + 1))
+    names = LabelSet({f"label_{label}": label for label in range(1, labels + 1)})
     coarse = CoarseSegmentation(label_map, (0.9 * shares + 0.02).log().half(), names)
     slices = torch.from_numpy(label_map)[:, None].float()
     SamRefiner(sam=sam, cache=features).refine(slices, coarse, spacing=(1.0, 1.0, 1.0), clicks=clicks)

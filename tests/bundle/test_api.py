@@ -1,7 +1,10 @@
 """The way in from Python: paths and objects in, label maps on the image's own voxels out."""
 
+import re
 import subprocess
 import sys
+import traceback
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -11,6 +14,7 @@ from monai.data import MetaTensor
 from PIL import Image
 from two_organs import LPS, ct, grey, nifti, organs
 
+import protoseg
 from protoseg import Segmenter
 from protoseg.data.io.dicom_export import write_series
 from protoseg.data.io.grids import align_labels
@@ -193,3 +197,20 @@ def test_the_version_does_not_import_the_engine():
     command = "import sys, protoseg; protoseg.__version__; print('monai' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, encoding="utf-8", check=True)
     assert run.stdout.split() == ["False"]
+
+
+def test_six_files_lead_from_a_scan_to_the_network(segmenter, scan, labels):
+    """Those that CONTRIBUTING.md tells a newcomer to read."""
+    package = Path(protoseg.__file__).parent
+    ways = []
+
+    def note(*_):
+        files = [Path(frame.filename) for frame in traceback.extract_stack()]
+        ways.append([str(file.relative_to(package)) for file in files if file.is_relative_to(package)])
+
+    segmenter.encoder.frozen.register_forward_pre_hook(note)
+    segmenter.add_support(scan, labels).segment(scan)
+    shortest = min((list(dict.fromkeys(way)) for way in ways), key=len)
+    text = (package.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert shortest == re.findall(r"(?m)^\d\. `([\w/]+\.py)`", text)
+    assert len(shortest) <= 6

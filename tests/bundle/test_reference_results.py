@@ -18,6 +18,7 @@ from monai.bundle import ConfigParser
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.clicks.segmentation import ClickSegmentation
 from protoseg.engine.slice_encoder import SliceEncoder
+from protoseg.labels import LabelSet
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference_results.json"
 VOXELS = 3  # that another processor's rounding may move
@@ -77,10 +78,11 @@ def test_inference(inference, tmp_path):
 def test_clicks(inference):
     network = inference.get_parsed_content("network").eval()
     scan = inference.get_parsed_content("preprocessing")({"image": inference["query"]})["image"]
-    clicking = ClickSegmentation(scan, SliceEncoder(network, SHIPPED["image_size"]), labels={"organ": 1}, scan="scan")
+    encoder = SliceEncoder(network, SHIPPED["image_size"])
+    clicking = ClickSegmentation(scan, encoder, labels=LabelSet({"organ": 1}), scan="scan")
     middle = tuple(edge // 2 for edge in scan.shape[:0:-1])
     beside = (middle[0], middle[1] - 6, middle[2] - 6)
-    prediction = clicking.segment([Click(*middle), Click(*beside, positive=False)])
+    prediction = clicking.segment([Click(*middle, "organ"), Click(*beside, "organ", positive=False)])
     check("clicks", voxels=voxels(prediction.label_map.transpose(2, 1, 0)))
 
 

@@ -46,13 +46,13 @@ def study(scans, tmp_path, monkeypatch):
 def supports(monkeypatch):
     """The supports that scans were segmented from, in turn."""
     used = []
-    segment = engine_parts.segment_with_adaptation
+    segment = engine_parts.segment
 
     def spy(volume, support, *args, **arguments):
         used.append(support)
         return segment(volume, support, *args, **arguments)
 
-    monkeypatch.setattr(engine_parts, "segment_with_adaptation", spy)
+    monkeypatch.setattr(engine_parts, "segment", spy)
     return used
 
 

@@ -12,8 +12,6 @@ import torch
 from ignite.engine import Events
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from protoseg.errors import InputError
-
 STEPS = 6  # two epochs of three
 
 
@@ -141,29 +139,6 @@ def test_a_run_that_begins_at_later_episodes_resumes_after_its_own(start_trainin
         workflow = start_training(tmp_path, epochs=1, **{"train#sampler#first": 10})
         train(workflow)
     assert workflow.parser.get_parsed_content("train#sampler").first == 10 + 6
-
-
-def test_a_checkpoint_of_the_network_alone_cannot_be_resumed(start_training, trained, tmp_path):
-    shutil.copy(trained / "best.pt", tmp_path / "last.pt")
-    workflow = start_training(tmp_path)
-    with pytest.raises(Exception) as caught:
-        workflow.run()
-    assert str(caught.value.__cause__) == (
-        f"{tmp_path / 'last.pt'} lacks optimizer, lr_scheduler, loss, iteration, best_metric, best_metric_epoch, "
-        "random, random_cuda: it was not written as the last.pt of a training run. Delete it to start afresh; to start "
-        "from the weights in it, give it another name and pass that as weights."
-    )
-
-
-def test_training_in_float16_is_refused(start_training, tmp_path):
-    workflow = start_training(tmp_path, precision="float16")
-    with pytest.raises(Exception) as caught:
-        workflow.run()
-    assert isinstance(caught.value.__cause__, InputError)
-    assert str(caught.value.__cause__) == (
-        "precision is 'float16', in which small gradients vanish; training takes auto, float32 or bfloat16. "
-        "Choose one of these: the trained network can still be used in float16."
-    )
 
 
 def test_validation_remembers_few_features(start_training, tmp_path):

@@ -14,7 +14,7 @@ import protoseg
 from protoseg.data.episodes.augmentations import episode_augmentation
 from protoseg.engine.adaptation.episodes import Episode, LabelledSlices, draw_episodes
 from protoseg.engine.adaptation.guard import ReverseGuard
-from protoseg.engine.adaptation.test_time import Adaptation, segment_with_adaptation
+from protoseg.engine.adaptation.test_time import Adaptation
 from protoseg.engine.adaptation.training import ShortTraining
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import segment
@@ -90,7 +90,7 @@ def test_the_network_is_left_as_it_was(scope: str, tuning: str) -> None:
     net.encoder.mix.weight.requires_grad_(False)
     before, random = copy.deepcopy(net.state_dict()), torch.get_rng_state()
     support, (image, _) = support_of(*scene()), scene(1)
-    segment_with_adaptation(image, support, SliceEncoder(net, SIZE), adaptation=adaptation(scope, tuning=tuning))
+    segment(image, support, SliceEncoder(net, SIZE), adaptation=adaptation(scope, tuning=tuning))
     assert list(net.state_dict()) == list(before)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert not any(module.training for module in net.modules())
@@ -119,10 +119,10 @@ def test_one_seed_gives_one_network() -> None:
 def test_the_support_is_learned_once() -> None:
     support, cache, learner = support_of(*scene()), FeatureCache(), adaptation("support")
     encoder = SliceEncoder(network(), SIZE, cache)
-    first = segment_with_adaptation(scene(1)[0], support, encoder, adaptation=learner)
+    first = segment(scene(1)[0], support, encoder, adaptation=learner)
     adapted, misses = learner.to_support(encoder, support), cache.misses
     equal = support_of(*scene())
-    again = segment_with_adaptation(scene(1)[0], equal, SliceEncoder(network(), SIZE, cache), adaptation=learner)
+    again = segment(scene(1)[0], equal, SliceEncoder(network(), SIZE, cache), adaptation=learner)
     assert learner.to_support(encoder, equal).frozen is adapted.frozen
     assert cache.misses == misses, "the adapted network's features are found again"
     assert (again.label_map == first.label_map).all()
@@ -135,7 +135,7 @@ def test_weights_of_other_volumes_leave_nothing_in_the_cache() -> None:
     before = segment(image, support, SliceEncoder(net, SIZE, cache))
     kept = cache.nbytes
     for scope in ("slice", "volume"):
-        segment_with_adaptation(image, support, SliceEncoder(net, SIZE, cache), adaptation=adaptation(scope))
+        segment(image, support, SliceEncoder(net, SIZE, cache), adaptation=adaptation(scope))
     assert cache.nbytes == kept
     assert (segment(image, support, SliceEncoder(net, SIZE, cache)).label_map == before.label_map).all()
 
@@ -147,7 +147,7 @@ def test_a_little_adaptation_keeps_what_was_found(scope: str) -> None:
     support, net = support_of(*scene(), adjacent_slices=True), network(slice_adapter=SliceAdapter(layers=1))
     learner = adaptation(scope, steps=5, optimizer=partial(torch.optim.SGD, lr=0.001, momentum=0.9))
     with torch.no_grad():
-        found = segment_with_adaptation(image, support, SliceEncoder(net, SIZE), adaptation=learner)
+        found = segment(image, support, SliceEncoder(net, SIZE), adaptation=learner)
     assert dice(found.label_map, labels) == pytest.approx(
         dice(segment(image, support, SliceEncoder(net, SIZE)).label_map, labels), abs=0.03
     )
@@ -165,9 +165,7 @@ class Seen(Refiner):
 @pytest.mark.parametrize("scope", ["slice", "volume", "support"])
 def test_the_refinement_begins_where_the_adaptation_ends(scope: str) -> None:
     seen, support = Seen(), support_of(*scene())
-    found = segment_with_adaptation(
-        scene(1)[0], support, SliceEncoder(network(), SIZE), adaptation=adaptation(scope), refiner=seen
-    )
+    found = segment(scene(1)[0], support, SliceEncoder(network(), SIZE), adaptation=adaptation(scope), refiner=seen)
     values = torch.tensor([0, *support.labels.values()])
     assert (values[torch.from_numpy(seen.label_map).long()].numpy() == found.label_map).all()
 
@@ -175,9 +173,7 @@ def test_the_refinement_begins_where_the_adaptation_ends(scope: str) -> None:
 @pytest.mark.parametrize("scope", ["slice", "volume"])
 def test_nothing_found_is_nothing_to_learn_from(scope: str) -> None:
     empty = torch.zeros_like(scene()[0])
-    found = segment_with_adaptation(
-        empty, support_of(*scene()), SliceEncoder(network(), SIZE), adaptation=adaptation(scope)
-    )
+    found = segment(empty, support_of(*scene()), SliceEncoder(network(), SIZE), adaptation=adaptation(scope))
     assert not found.label_map.any()
 
 

@@ -23,7 +23,7 @@ def dice(prediction, ground_truth, name):
 
 def test_one_click_finds_the_organ_and_stops_where_it_ends():
     volume, ground_truth = scan()
-    prediction = segment_from_clicks(volume, [Click(5, 22, 20)], SliceEncoder(network(), SIZE), **arguments())
+    prediction = segment_from_clicks(volume, [Click(5, 22, 20, "ball")], SliceEncoder(network(), SIZE), **arguments())
     assert dice(prediction, ground_truth, "ball") > 0.85
     assert not prediction.label_map[[0, 1, 9]].any(), "an empty slice stays empty"
     assert not prediction.label_map[:, :, 40:].any(), "the look-alike is not connected to what was clicked on"
@@ -34,7 +34,7 @@ def test_one_click_finds_the_organ_and_stops_where_it_ends():
 
 def test_two_labels_at_once():
     volume, ground_truth = scan()
-    clicks = [Click(5, 22, 20), Click(5, 50, 30, True, 2)]
+    clicks = [Click(5, 22, 20, "ball"), Click(5, 50, 30, "rod")]
     prediction = segment_from_clicks(volume, clicks, SliceEncoder(network(), SIZE), **arguments())
     assert dice(prediction, ground_truth, "ball") > 0.85
     assert dice(prediction, ground_truth, "rod") > 0.9
@@ -49,11 +49,11 @@ def test_a_correction_makes_the_result_better_and_every_click_is_honoured():
     session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments())
     found = np.zeros(ground_truth.shape, bool)
     for _ in range(4):
-        clicks.append(next_click(both == 5, found))
+        clicks.append(next_click(both == 5, found, label="ball"))
         prediction = session.segment(clicks)
         found = prediction.label_map == 5
         scores.append(dice(prediction, both, "ball"))
-        for index, row, column, positive, _ in clicks:
+        for index, row, column, _, positive in clicks:
             assert found[index, row, column] == positive
     assert scores[1] > scores[0] + 0.05
     assert scores[-1] > 0.9
@@ -62,10 +62,10 @@ def test_a_correction_makes_the_result_better_and_every_click_is_honoured():
 def test_a_negative_click_takes_away_and_beside_the_label_changes_nothing():
     volume, _ = scan()
     session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments())
-    first = session.segment([Click(5, 22, 20)]).label_map
-    beside = session.segment([Click(5, 22, 20), Click(6, 2, 2, False)]).label_map
+    first = session.segment([Click(5, 22, 20, "ball")]).label_map
+    beside = session.segment([Click(5, 22, 20, "ball"), Click(6, 2, 2, "ball", False)]).label_map
     np.testing.assert_array_equal(first, beside)
-    inside = session.segment([Click(5, 22, 20), Click(6, 22, 20, False)]).label_map
+    inside = session.segment([Click(5, 22, 20, "ball"), Click(6, 22, 20, "ball", False)]).label_map
     assert (inside[6] > 0).sum() < (first[6] > 0).sum() / 2
     assert inside[6, 22, 20] == 0
 
@@ -73,11 +73,11 @@ def test_a_negative_click_takes_away_and_beside_the_label_changes_nothing():
 def test_clicks_one_by_one_give_what_all_at_once_give():
     volume, _ = scan()
     clicks = [
-        Click(5, 22, 20),
-        Click(7, 2, 2, False),
-        Click(4, 50, 30, True, 2),
-        Click(3, 22, 20),
-        Click(8, 50, 30, False),
+        Click(5, 22, 20, "ball"),
+        Click(7, 2, 2, "ball", False),
+        Click(4, 50, 30, "rod"),
+        Click(3, 22, 20, "ball"),
+        Click(8, 50, 30, "ball", False),
     ]
     session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments())
     for count in range(1, 1 + len(clicks)):
@@ -90,12 +90,14 @@ def test_clicks_one_by_one_give_what_all_at_once_give():
 def test_clicks_can_be_taken_back_and_contradicted():
     volume, _ = scan()
     session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments())
-    one = session.segment([Click(5, 22, 20)]).label_map
-    session.segment([Click(5, 22, 20), Click(5, 22, 52)])
-    np.testing.assert_array_equal(session.segment([Click(5, 22, 20)]).label_map, one)
-    contradicted = session.segment([Click(5, 22, 20), Click(5, 30, 20), Click(5, 30, 20, False)]).label_map
+    one = session.segment([Click(5, 22, 20, "ball")]).label_map
+    session.segment([Click(5, 22, 20, "ball"), Click(5, 22, 52, "ball")])
+    np.testing.assert_array_equal(session.segment([Click(5, 22, 20, "ball")]).label_map, one)
+    contradicted = session.segment(
+        [Click(5, 22, 20, "ball"), Click(5, 30, 20, "ball"), Click(5, 30, 20, "ball", False)]
+    ).label_map
     assert contradicted[5, 30, 20] == 0
-    renamed = session.segment([Click(5, 22, 20), Click(5, 22, 20, True, 2)]).label_map
+    renamed = session.segment([Click(5, 22, 20, "ball"), Click(5, 22, 20, "rod")]).label_map
     assert renamed[5, 22, 20] == LABELS["rod"] and not (renamed == LABELS["ball"]).any()
 
 
@@ -103,9 +105,9 @@ def test_a_volume_is_encoded_once():
     volume, _ = scan()
     cache = FeatureCache()
     session = ClickSegmentation(volume, SliceEncoder(network(), SIZE, cache), **arguments())
-    session.segment([Click(5, 22, 20)])
+    session.segment([Click(5, 22, 20, "ball")])
     encoded = cache.misses
-    session.segment([Click(5, 22, 20), Click(3, 22, 20), Click(5, 50, 30, True, 2)])
+    session.segment([Click(5, 22, 20, "ball"), Click(3, 22, 20, "ball"), Click(5, 50, 30, "rod")])
     assert cache.misses == encoded <= 10
 
 
@@ -117,7 +119,7 @@ def test_clicks_correct_what_another_scan_tells_of():
     session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments(support=support))
     before = session.segment([])
     assert dice(before, ground_truth, "rod") > 0.8
-    after = session.segment([Click(5, 22, 52, False), Click(5, 22, 20)])
+    after = session.segment([Click(5, 22, 52, "ball", False), Click(5, 22, 20, "ball")])
     assert after.label_map[5, 22, 52] == 0 and after.label_map[5, 22, 20] == LABELS["ball"]
     assert dice(after, ground_truth, "ball") >= dice(before, ground_truth, "ball")
     assert dice(after, ground_truth, "rod") > 0.8
@@ -134,7 +136,7 @@ def test_another_slice_segmenter_can_make_the_masks():
         mask[18:27, 16:25] = True
         return mask
 
-    clicks = [Click(5, 22, 20), Click(5, 24, 24, False), Click(5, 40, 40)]
+    clicks = [Click(5, 22, 20, "ball"), Click(5, 24, 24, "ball", False), Click(5, 40, 40, "ball")]
     found = (
         segment_from_clicks(
             volume, clicks, SliceEncoder(network(), SIZE), **arguments(slice_segmenter=square)
@@ -153,13 +155,13 @@ def test_another_slice_segmenter_can_make_the_masks():
     ("clicks", "message"),
     [
         ([], "Nothing is clicked on yet"),
-        ([Click(5, 2, 2, False)], "Nothing is clicked on yet"),
+        ([Click(5, 2, 2, "ball", False)], "Nothing is clicked on yet"),
         (
-            [Click(5, 22, 20), Click(10, 3, 4)],
+            [Click(5, 22, 20, "ball"), Click(10, 3, 4, "ball")],
             r"Click 2 is on slice 10, row 3, column 4, which is outside the volume of 10 slices of 64 rows",
         ),
-        ([Click(5, -1, 4)], "Click 1 is on slice 5, row -1"),
-        ([Click(5, 1, 4, True, 3)], r"Click 1 is of label 3; the labels are 1\.\.2"),
+        ([Click(5, -1, 4, "ball")], "Click 1 is on slice 5, row -1"),
+        ([Click(5, 1, 4, "cube")], "Click 1 is on the label 'cube'; the labels are ball, rod"),
     ],
 )
 def test_clicks_that_cannot_be_used_are_refused(clicks, message):

@@ -17,13 +17,14 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from protoseg.data.io.datalists import load_datalist, names_to_values
+from protoseg.data.io.datalists import load_datalist
 from protoseg.data.io.label_sources.slicer import read_slicer_segmentation
 from protoseg.data.io.volumes import read_image, read_labels
 from protoseg.data.preprocessing.resampling import square_size
 from protoseg.data.support.loading import read_support, save_support
 from protoseg.engine.support import SliceOrigin, SupportSet
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 from protoseg.networks.header import read_header
 from protoseg.ops.volume import Volume
 from protoseg.workflows.engine_parts import open_engine
@@ -147,7 +148,7 @@ def test_a_list_of_cases_that_makes_no_sense(tmp_path: Path, change: dict[str, A
 
 def test_a_value_of_hundreds_of_digits_is_no_label() -> None:
     with pytest.raises(InputError, match="labels: found the name 'liver' with the value 1000"):
-        names_to_values({"liver": 10**400}, "labels")
+        LabelSet.parse({"liver": 10**400}, "labels")
 
 
 @pytest.mark.parametrize("change", [{"pairs": 1}, {"todo": "x"}, {"todo": {"a": 1}}, {"read_as": ["ct"]}])
@@ -201,7 +202,7 @@ def test_an_override_of_what_has_no_entries() -> None:
 
 
 GOOD = SupportSet(
-    labels={"liver": 1},
+    labels=LabelSet({"liver": 1}),
     images=torch.zeros(1, 3, 16, 16),
     masks=torch.ones(1, 16, 16, dtype=torch.uint8),
     components={"liver": 1},

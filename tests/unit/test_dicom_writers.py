@@ -3,20 +3,18 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import highdicom
-import nibabel
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+from dicom_series import NAMES, SERIES, SHAPE, Writer, affine_of, edit, label_map, series_of
 from numpy.typing import NDArray
 
 import protoseg
-from protoseg.data.io.dicom import LPS_TO_RAS, read_series, slice_files
-from protoseg.data.io.dicom_export import write_series
+from protoseg.data.io.dicom import LPS_TO_RAS, slice_files
 from protoseg.data.io.grids import align_labels, parse_label_names
 from protoseg.data.io.label_files import write_labels
 from protoseg.data.io.label_writers.dicom_seg import write_dicom_seg
@@ -24,67 +22,10 @@ from protoseg.data.io.label_writers.rtstruct import write_rtstruct
 from protoseg.data.io.volumes import read_image, read_labels
 from protoseg.errors import InputError
 
-SHAPE = (19, 23, 7)  # pixels of a slice are no multiple of 8: segments are packed bit by bit
-NAMES = {"kidney_left": 7, "liver": 2, "Läsion 1": 200, "absent": 9}
 PRESENT = {"liver": 2, "kidney_left": 7, "Läsion 1": 200}
+
+
 WEIGHTS = "0123456789abcdef"
-Writer = Callable[..., None]
-
-
-def label_map() -> NDArray[np.uint8]:
-    """A liver with a hole, a kidney in two islands, and a lesion at the border, named out of their values' order."""
-    labels = np.zeros(SHAPE, np.uint8)
-    x, y, z = np.ogrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
-    labels[((x - 7) / 6) ** 2 + ((y - 8) / 7) ** 2 + ((z - 3) / 3.4) ** 2 < 1] = 2
-    labels[((x - 7) / 2) ** 2 + ((y - 8) / 3) ** 2 + ((z - 3) / 2) ** 2 < 1] = 0
-    labels[14:17, 3:6, 1:4] = labels[15:18, 14:19, 2:6] = 7
-    labels[0, 20:, 0] = labels[:2, 22, -1] = 200
-    return labels
-
-
-def series_of(folder: Path, *, turn: float = 0.0, slices: int = SHAPE[2]) -> Path:
-    """Write a series, with axes turned about all three by some degrees."""
-    x, y, z = np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn)), 0.0
-    about_z = np.array([[x, -y, z], [y, x, z], [0, 0, 1]])
-    affine = np.eye(4)
-    affine[:3, :3] = about_z @ about_z[[2, 0, 1]][:, [2, 0, 1]] * [-0.9, -1.1, 3.0]
-    affine[:3, 3] = 40, -31, 12.5
-    voxels = np.random.default_rng(0).integers(-1000, 1000, (*SHAPE[:2], slices), dtype=np.int16)
-    image = folder.with_suffix(".nii.gz")
-    nibabel.save(nibabel.Nifti1Image(voxels, affine), image)
-    write_series(folder, image, patient="Doe^Anna")
-    return folder
-
-
-def edit(series: Path, change: Callable[[pydicom.Dataset], object]) -> None:
-    for file in series.iterdir():
-        dataset = pydicom.dcmread(file)
-        change(dataset)
-        dataset.save_as(file)
-
-
-def reversed_slices(folder: Path) -> Path:
-    """Write a series whose files are named from the head on, and whose rows run so that its normal points down."""
-    series = series_of(folder)
-
-    def turn_over(dataset: pydicom.Dataset) -> None:
-        dataset.ImageOrientationPatient = [1, 0, 0, 0, -1, 0]
-
-    edit(series, turn_over)
-    files = sorted(series.iterdir())
-    for file in files:
-        file.rename(file.with_suffix(".old"))
-    for file, old in zip(files, reversed(files)):
-        old.with_suffix(".old").rename(file)
-    return series
-
-
-SERIES = {
-    "axial": series_of,
-    "oblique": lambda folder: series_of(folder, turn=20),
-    "reversed": reversed_slices,
-    "one slice": lambda folder: series_of(folder, slices=1),
-}
 
 
 @pytest.fixture(params=SERIES)
@@ -100,10 +41,6 @@ def axial(tmp_path: Path) -> Path:
 def labels_on(series: Path) -> NDArray[np.uint8]:
     count = len(list(series.iterdir()))
     return label_map() if count == SHAPE[2] else label_map()[..., 2:3]
-
-
-def affine_of(series: Path) -> np.ndarray:
-    return LPS_TO_RAS @ read_series(series)[1]
 
 
 def write(writer: Writer, path: Path, series: Path, names: dict[str, int] = NAMES) -> pydicom.Dataset:
@@ -275,47 +212,6 @@ def test_two_segments_of_one_value_are_told_apart_by_their_numbers(tmp_path: Pat
     seg.SegmentSequence[1].private_block(0x0063, "PROTOSEG")[0x01].value = 2
     seg.save_as(tmp_path / "seg.dcm")
     assert read_labels(tmp_path / "seg.dcm").meta["label_names"] == {"liver": 1, "kidney_left": 2, "Läsion 1": 3}
-
-
-def refused(series: Path, labels: NDArray[np.uint8], affine: np.ndarray, writer: Writer = write_dicom_seg) -> str:
-    path = series.parent / "out" / "labels.dcm"
-    with pytest.raises(InputError) as error:
-        writer(path, labels, affine, NAMES, series)
-    assert not path.parent.exists()
-    return str(error.value)
-
-
-@pytest.mark.parametrize("writer", [write_dicom_seg, write_rtstruct])
-def test_what_cannot_be_written_is_refused(axial: Path, writer: Writer) -> None:
-    affine, labels = affine_of(axial), label_map()
-    image = axial.with_suffix(".nii.gz")
-    assert refused(image, labels, affine, writer) == (
-        f"{image} is no folder with a DICOM series, to whose slices a DICOM SEG or RTSTRUCT refers. Save the labels as "
-        ".nii.gz, .nrrd or .mha instead."
-    )
-    assert refused(axial, np.zeros_like(labels), affine, writer) == (
-        f"{axial}: nothing is labelled, expected at least one voxel: DICOM has no empty segments. Save the labels as "
-        ".nii.gz instead."
-    )
-    assert refused(axial, labels[..., 1:], affine, writer) == (
-        f"{axial} has 19 x 23 x 7 voxels and the label map 19 x 23 x 6. Give the series that the label map was made on."
-    )
-    assert refused(axial, labels, affine @ np.diag([1, 1, -1, 1]), writer) == (
-        f"{axial} and the label map lie up to 12.0 voxels apart. Give the series that the label map was made on."
-    )
-    edit(axial, lambda dataset: delattr(dataset, "StudyInstanceUID"))
-    assert refused(axial, labels, affine, writer) == (
-        f"{axial / '0001.dcm'} lacks StudyInstanceUID, which a DICOM SEG or RTSTRUCT refers to. Export the series "
-        "again, or save the labels as .nii.gz instead."
-    )
-
-
-def test_headers_that_highdicom_refuses_are_named(axial: Path) -> None:
-    affine = affine_of(axial)
-    edit(axial, lambda dataset: setattr(dataset, "PatientSex", "X"))
-    said = refused(axial, label_map(), affine)
-    assert said.startswith(f"{axial}: no DICOM SEG can refer to this series: ")
-    assert said.endswith("Save the labels as .nii.gz instead.")
 
 
 def test_labels_are_written_by_the_ending_of_the_name(tmp_path: Path, axial: Path) -> None:

@@ -2,43 +2,20 @@
 
 import itertools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from episode_scans import LOAD, SIZE, SLICES, episodes, write_scan
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monai.transforms import Compose, Identityd, Lambdad, LoadImaged, RandAffined
+from monai.transforms import Compose, Identityd, RandAffined
 from torch.utils.data import DataLoader
 
 from protoseg.data.episodes import prepared_scans
-from protoseg.data.episodes.augmentations import episode_augmentation
 from protoseg.data.episodes.episodes import SuperpixelEpisodes
 from protoseg.data.episodes.prepared_scans import ScanPreparation, prepare_scans
 from protoseg.data.episodes.sampling import EpisodeSampler
-from protoseg.data.preprocessing.transforms import Preprocessing
-from protoseg.errors import InputError
-
-SIZE = 64
-SLICES = 6
-LOAD = Preprocessing([LoadImaged(["image", "label"], ensure_channel_first=True, allow_missing_keys=True)])
-
-
-def write_scan(folder: Path, name: str, brightness: float) -> dict[str, str]:
-    """Save a body, each slice a little brighter, and its labels: 1 in slices 0 to 2, 2 in slice 3."""
-    volume = np.zeros((SIZE, 48, SLICES), dtype=np.float32)  # X Y Z
-    volume[6:58, 6:42] = brightness
-    volume[12:30, 12:36] = brightness + 60
-    volume[36:52, 12:30] = brightness + 120
-    volume += np.where(volume > 0, np.arange(SLICES, dtype=np.float32), 0)
-    volume[0, 0] = 255  # one scale for every scan
-    label = np.zeros(volume.shape, dtype=np.uint8)
-    label[12:30, 12:36, :3] = 1
-    label[36:52, 12:30, 3] = 2
-    np.save(folder / f"{name}.npy", volume)
-    np.save(folder / f"{name}_label.npy", label)
-    return {"image": str(folder / f"{name}.npy"), "label": str(folder / f"{name}_label.npy")}
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +26,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(folder: Path) -> list[dict[str, str]]:
     return [write_scan(folder, "first", 20), write_scan(folder, "second", 60)]
-
-
-def episodes(data: list[dict[str, str]], folder: Path, **changes: Any) -> SuperpixelEpisodes:
-    arguments: dict[str, Any] = {
-        "transform": LOAD,
-        "image_size": SIZE,
-        "augmentation": episode_augmentation(),
-        "cache_dir": folder / "cache",
-        "threshold": 1e-4,
-        "min_size": 800,
-        "min_superpixel": 1,
-    }
-    return SuperpixelEpisodes(data, **{**arguments, **changes})
 
 
 def opened(data: list[dict[str, str]], folder: Path) -> list[np.ndarray]:
@@ -235,87 +199,6 @@ def test_worker_processes_prepare_the_same(data: list[dict[str, str]], folder: P
     assert all(same(parallel[index], serial[index]) for index in range(3))
 
 
-def refuse(message: str) -> Compose:
-    """Give a transform that finds its image wanting."""
-
-    def raise_error(_: object) -> None:
-        raise InputError(message)
-
-    return Preprocessing([Lambdad("image", raise_error)])
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (
-            {"exclude_labels": (0,)},
-            "No slice is left: every slice of all 2 scan(s), the first of them {image}, "
-            "shows one of the excluded labels [0]. Exclude fewer labels or add scans.",
-        ),
-        (
-            {"threshold": 255},
-            "No superpixel of 1 pixels or more was found in 2 scan(s), the first of them {image}. "
-            "Check that the images are not empty, set `threshold` below the body or lower `min_superpixel`.",
-        ),
-        (
-            {"transform": Compose([LOAD, Lambdad("image", lambda image: image / 0)])},
-            "{image} holds NaN, infinity or intensities beyond 65504 after the transforms: "
-            "repair the file or normalise its intensities.",
-        ),
-        (
-            {"transform": Compose([LOAD, Lambdad("image", lambda image: image.repeat(2, 1, 1, 1))])},
-            "{image} has 2 channels, expected 1 channel (grey) or 3 (RGB): change `transform`.",
-        ),
-        (
-            {
-                "transform": Compose([LOAD, Lambdad("image", lambda image: image.repeat(3, 1, 1, 1))]),
-                "adjacent_slices": True,
-            },
-            "{image} has 3 channels, expected 1 channel for adjacent slices: change `transform`.",
-        ),
-        (
-            {
-                "transform": Compose([LOAD, Lambdad("label", lambda label: label[..., :4])]),
-                "exclude_labels": (2,),
-            },
-            "{label} has 4 slices and {image} 6: a label must lie on its image's grid. Resample it first.",
-        ),
-        ({"transform": refuse("{image} is odd.")}, "{image} is odd."),
-    ],
-    ids=["no slice", "no superpixel", "not finite", "channels", "adjacent", "label grid", "transform"],
-)
-def test_what_cannot_be_used_is_refused(
-    data: list[dict[str, str]], tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(InputError) as error:
-        episodes(data, tmp_path, **changes)
-    expected = message if "odd" in message else message.format(**data[0])
-    assert str(error.value) == expected
-
-
-def test_no_scans_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^There are no training scans: 'data' is empty\."):
-        episodes([], tmp_path)
-
-
-def test_scan_without_the_label_that_is_needed_is_refused(data: list[dict[str, str]], tmp_path: Path) -> None:
-    image = data[0]["image"]
-    with pytest.raises(InputError) as error:
-        episodes([{"image": image}], tmp_path, exclude_labels=(1,))
-    assert str(error.value) == (
-        f"{image} has no label file, which must tell the slices with excluded labels. "
-        "Add its 'label' or exclude no labels."
-    )
-
-
-def test_augmentation_that_leaves_nothing_is_refused(data: list[dict[str, str]], folder: Path) -> None:
-    away = Compose(
-        [RandAffined(["image", "mask"], prob=1.0, translate_range=[(500, 501), (500, 501)], padding_mode="zeros")]
-    )
-    with pytest.raises(InputError, match=r"^Episode 7: the augmentation left nothing of 20 superpixels in a row"):
-        episodes(data, folder, augmentation=away)[7]
-
-
 def test_vanished_mask_is_drawn_again(data: list[dict[str, str]], folder: Path) -> None:
     often = Compose(
         [RandAffined(["image", "mask"], prob=0.6, translate_range=[(500, 501), (500, 501)], padding_mode="zeros")]
@@ -325,26 +208,3 @@ def test_vanished_mask_is_drawn_again(data: list[dict[str, str]], folder: Path) 
         assert dataset[index]["query_mask"].any()
         assert dataset[index]["support_masks"].any()
         assert same(dataset[index], dataset[index])
-
-
-def test_negative_index_is_refused(data: list[dict[str, str]], folder: Path) -> None:
-    with pytest.raises(IndexError, match="Episodes are numbered from 0, found -1"):
-        episodes(data, folder)[-1]
-
-
-def test_sampler_has_no_end_and_starts_where_told() -> None:
-    sampler = EpisodeSampler()
-    assert list(itertools.islice(sampler, 4)) == [0, 1, 2, 3]
-    sampler.first = 40
-    assert list(itertools.islice(sampler, 3)) == [40, 41, 42]
-
-
-@settings(deadline=None, max_examples=30)
-@given(first=st.integers(0, 1000), world_size=st.integers(1, 8), batch=st.integers(1, 4), step=st.integers(0, 5))
-def test_processes_together_draw_each_steps_episodes(first: int, world_size: int, batch: int, step: int) -> None:
-    drawn = []
-    for rank in range(world_size):
-        stream = iter(EpisodeSampler(first, rank=rank, world_size=world_size))
-        drawn += list(itertools.islice(stream, step * batch, (step + 1) * batch))
-    whole = world_size * batch
-    assert sorted(drawn) == list(range(first + step * whole, first + (step + 1) * whole))

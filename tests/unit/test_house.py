@@ -1,6 +1,7 @@
-"""The house keeps its order: imports point inwards, files and functions stay short."""
+"""The house keeps its order: imports point inwards, files and functions stay short, docstrings begin with a verb."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ APP = Path(__file__).resolve().parents[2] / "monailabel_app"
 # From the inside out; a room imports from those before it alone. Rooms of one line may import each other's files.
 ORDER = (
     {"errors", "moved"},
-    {"files"},
+    {"files", "labels"},
     {"ops"},
     {"matching"},
     {"networks"},
@@ -27,7 +28,11 @@ ORDER = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}
 BESIDE = {"synthesis": {"errors", "files", "ops", "synthesis"}}  # rooms off the ladder, and all that they know
+TESTS, SCRIPTS = Path(__file__).resolve().parents[1], APP.parent / "scripts"
 LONGEST_FILE, LONGEST_FUNCTION = 300, 60
+# Words that no verb is, and that a docstring is tempted to begin with.
+NO_VERBS = {"a", "all", "an", "as", "both", "how", "in", "its", "no", "of", "one", "some", "the", "two", "what", "when"}
+NO_VERBS |= {"along", "behind", "between", "for", "from", "three", "up", "where", "whether", "which", "while", "who"}
 
 
 def sources(folder: Path) -> list[Path]:
@@ -102,3 +107,31 @@ def test_files_and_functions_are_short(path):
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno - node.lineno < LONGEST_FUNCTION, node.name
+
+
+def test_tests_and_scripts_are_short():
+    long = {
+        path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in [*sources(TESTS), *sources(SCRIPTS)]
+    }
+    assert {name: lines for name, lines in long.items() if lines > LONGEST_FILE} == {}
+
+
+def public_functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Functions and methods that others may call; a property is named after what it is."""
+    for node in getattr(tree, "body", []):
+        if getattr(node, "name", "_").startswith("_"):
+            continue
+        if isinstance(node, ast.ClassDef):
+            yield from public_functions(node)
+        elif not any(ast.unparse(mark).endswith("property") for mark in node.decorator_list):
+            yield node
+
+
+def test_docstrings_do_not_begin_with_what_is_no_verb():
+    wrong = {
+        f"{path}:{function.lineno}"
+        for path in [*sources(PACKAGE), *sources(APP)]
+        for function in public_functions(ast.parse(path.read_text(encoding="utf-8")))
+        if (ast.get_docstring(function) or "Do").split()[0].lower() in NO_VERBS
+    }
+    assert wrong == set()

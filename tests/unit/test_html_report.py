@@ -11,6 +11,7 @@ from PIL import Image
 
 from protoseg.engine.support import SliceOrigin, SupportSet
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 from protoseg.workflows.evaluation.case_tables import COLUMNS, read_rows, write_rows
 from protoseg.workflows.evaluation.published_figures import PUBLISHED
 from protoseg.workflows.evaluation.report import write_report
@@ -227,7 +228,7 @@ def test_a_colour_picture_is_drawn_too():
 
 def test_the_support_is_drawn_with_its_origin():
     support = SupportSet(
-        labels={"liver": 4, "spleen": 1},
+        labels=LabelSet({"liver": 4, "spleen": 1}),
         images=torch.rand(2, 1, 32, 32).expand(-1, 3, -1, -1),
         masks=torch.zeros(2, 32, 32, dtype=torch.uint8).index_fill_(1, torch.arange(8), 2),
         components={"liver": 1, "spleen": 1},

@@ -12,38 +12,15 @@ import SimpleITK
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.sequence import Sequence
+from overlapping_labels import AFFINE, OVERLAP, SHAPE, boxes, check, drawn, label_map, rtstruct
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
+from pydicom.uid import generate_uid
 
 from protoseg.data.io.dicom_export import write_series
 from protoseg.data.io.grids import align_labels, parse_label_names
 from protoseg.data.io.label_sources.masks import NamedMask, combine_masks, unique_names
 from protoseg.data.io.volumes import read_image, read_labels
 from protoseg.errors import InputError
-
-SHAPE = (16, 18, 6)
-AFFINE = np.array([[-2.0, 0, 0, 40], [0, -1.6, -1.5, 30], [0, -1.2, 2.0, -20], [0, 0, 0, 1]])  # oblique, mm
-
-
-def boxes() -> dict[str, np.ndarray]:
-    """Liver, with a tumor in it, and a kidney; slices 0 and 5 are empty, and so is slice 3 for the kidney."""
-    masks = {name: np.zeros(SHAPE, bool) for name in ("liver", "tumor", "kidney")}
-    masks["liver"][2:9, 3:12, 1:5] = True
-    masks["tumor"][4:6, 5:9, 2:4] = True
-    masks["kidney"][11:14, 4:8, [1, 2, 4]] = True
-    return masks
-
-
-def label_map() -> np.ndarray:
-    """Liver 1, tumor 2, kidney 3, the tumor over the liver."""
-    masks = boxes()
-    return np.select([masks["tumor"], masks["liver"], masks["kidney"]], [2, 1, 3]).astype(np.int16)
-
-
-NAMES = {"liver": 1, "tumor": 2, "kidney": 3}
-OVERLAP = "{}: structures overlap, and a voxel counts for the smallest of them: tumor over liver (16 voxels)."
 
 
 @pytest.fixture
@@ -59,19 +36,6 @@ def series(tmp_path: Path, image: Path) -> Path:
     """The same scan as a DICOM series."""
     write_series(tmp_path / "series", image, patient="Doe^Anna")
     return tmp_path / "series"
-
-
-def check(path: Path, image: Path, names: dict[str, int] = NAMES) -> None:
-    """The labels lie on the image as they were drawn, and have their names."""
-    scan = read_image(image)
-    labels = align_labels(read_labels(path, scan), scan)
-    own = labels.meta["label_names"]
-    assert own.keys() == names.keys()
-    assert parse_label_names(None, labels, str(path)) == own
-    turned = nibabel.as_closest_canonical(nibabel.Nifti1Image(labels[0].numpy(), labels.affine.numpy()))
-    drawn = nibabel.as_closest_canonical(nibabel.Nifti1Image(label_map(), AFFINE))
-    for name, value in own.items():
-        np.testing.assert_array_equal(np.asarray(turned.dataobj) == value, np.asarray(drawn.dataobj) == NAMES[name])
 
 
 def dicom_seg(path: Path, series: Path, masks: dict[str, np.ndarray], *, fractional: bool = False) -> Path:
@@ -155,116 +119,6 @@ def test_dicom_seg_without_a_place_is_refused(tmp_path: Path, series: Path) -> N
     assert str(error.value) == (
         f"{path}: the frames of this DICOM SEG have no place in the patient, expected the segments of a CT or "
         "MR series."
-    )
-
-
-def outline(mask: np.ndarray, index: int) -> list[np.ndarray]:
-    """Corners of the rectangle of a slice, a third of a voxel outside the centers: none falls on a center."""
-    x, y = (np.flatnonzero(mask[..., index].any(axis=axis)) for axis in (1, 0))
-    if not len(x):
-        return []
-    low, high = (x[0] - 0.33, y[0] - 0.33), (x[-1] + 0.33, y[-1] + 0.33)
-    corners = [(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])]
-    return [np.array([(*corner, index) for corner in corners])]
-
-
-def rtstruct(
-    path: Path, contours: dict[str, list[np.ndarray]], kind: str = "CLOSED_PLANAR", leave_out: str = ""
-) -> Path:
-    """Write a structure set of contours in voxel indices (N, 3)."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = RTStructureSetStorage, generate_uid()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.is_little_endian, dataset.is_implicit_VR = True, False
-    dataset.Modality = "RTSTRUCT"
-    rois, drawn = [], []
-    for number, (name, points) in enumerate(contours.items(), start=7):
-        roi, sequence = Dataset(), Dataset()
-        roi.ROINumber, roi.ROIName, sequence.ReferencedROINumber = number, name, number
-        sequence.ContourSequence = Sequence()
-        for each in points:
-            lps = (each @ AFFINE[:3, :3].T + AFFINE[:3, 3]) * [-1, -1, 1]
-            contour = Dataset()
-            contour.ContourGeometricType, contour.NumberOfContourPoints = kind, len(each)
-            contour.ContourData = [f"{value:.4f}" for value in lps.ravel()]
-            sequence.ContourSequence.append(contour)
-        rois.append(roi)
-        drawn.append(sequence)
-    dataset.StructureSetROISequence, dataset.ROIContourSequence = Sequence(rois), Sequence(drawn)
-    if leave_out:
-        delattr(dataset, leave_out)
-    dataset.save_as(path)
-    return path
-
-
-def drawn() -> dict[str, list[np.ndarray]]:
-    return {name: [c for index in range(6) for c in outline(mask, index)] for name, mask in boxes().items()}
-
-
-def test_rtstruct(tmp_path: Path, image: Path, series: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = rtstruct(tmp_path / "a.dcm", {**drawn(), "isocenter": []})
-    check(path, image)
-    check(path, series)
-    assert caplog.messages == [OVERLAP.format(path)] * 2
-
-
-def test_contours_within_each_other_are_holes(tmp_path: Path, image: Path) -> None:
-    contours = drawn()
-    path = rtstruct(tmp_path / "a.dcm", {"liver": contours["liver"] + contours["tumor"]})
-    found = read_labels(path, image)[0].numpy() > 0
-    np.testing.assert_array_equal(found, boxes()["liver"] & ~boxes()["tumor"])
-
-
-def test_contours_between_slices_belong_to_the_nearest(tmp_path: Path, image: Path) -> None:
-    fine = [c + np.array([0, 0, shift]) for c in drawn()["liver"] for shift in (-0.4, 0.1, 0.4)]
-    found = read_labels(rtstruct(tmp_path / "a.dcm", {"liver": fine}), image)[0].numpy() > 0
-    np.testing.assert_array_equal(found, boxes()["liver"])
-
-
-def test_a_circle_has_the_area_of_a_circle(tmp_path: Path, image: Path) -> None:
-    angles = np.linspace(0, 2 * np.pi, 90, endpoint=False)
-    circle = np.stack([7.3 + 5.2 * np.cos(angles), 8.1 + 5.2 * np.sin(angles), np.full(90, 2.0)], axis=1)
-    found = read_labels(rtstruct(tmp_path / "a.dcm", {"circle": [circle]}), image)[0].numpy() > 0
-    x, y = np.mgrid[: SHAPE[0], : SHAPE[1]]
-    np.testing.assert_array_equal(found[..., 2], np.hypot(x - 7.3, y - 8.1) < 5.2)
-
-
-BAD_STRUCTURES = {
-    "no contours": (
-        lambda p: rtstruct(p, {"liver": []}),
-        "{path}: this structure set has no closed contours. Give one in which structures are drawn.",
-    ),
-    "points only": (
-        lambda p: rtstruct(p, drawn(), "POINT"),
-        "{path}: this structure set has no closed contours. Give one in which structures are drawn.",
-    ),
-    "other slices": (
-        lambda p: rtstruct(p, {"liver": [c @ [[1, 0, 0.3], [0, 1, 0], [0.3, 0.3, 1]] for c in drawn()["liver"]]}),
-        "{path}: the contours are not drawn on the slices of the image. Give the image that they were drawn on.",
-    ),
-    "elsewhere": (
-        lambda p: rtstruct(p, {"liver": [c + 100 for c in drawn()["liver"]]}),
-        "{path}: none of its contours lies on the image. Give the image that they were drawn on.",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BAD_STRUCTURES)
-def test_structure_sets_that_cannot_be_used(tmp_path: Path, image: Path, case: str) -> None:
-    make, message = BAD_STRUCTURES[case]
-    path = make(tmp_path / "a.dcm")
-    with pytest.raises(InputError) as error:
-        read_labels(path, image)
-    assert str(error.value) == message.format(path=path)
-
-
-def test_contours_need_their_image(tmp_path: Path) -> None:
-    path = rtstruct(tmp_path / "a.dcm", drawn())
-    with pytest.raises(InputError) as error:
-        read_labels(path)
-    assert str(error.value) == (
-        f"{path} holds contours, which have no voxels of their own. Give the image that they belong to."
     )
 
 

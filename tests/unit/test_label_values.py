@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protoseg.data.io.label_values import whole_number, whole_voxels
+from protoseg.data.io.label_values import whole_voxels
 from protoseg.data.io.volumes import read_labels
 from protoseg.errors import InputError
+from protoseg.labels import whole_number
 
 
 @pytest.mark.parametrize("error", [1e-7, -1e-7, 9e-4, -9e-4])

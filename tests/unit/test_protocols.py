@@ -145,7 +145,7 @@ def test_shots_are_slices_of_the_same_third_of_several_scans(network):
 def test_a_refiner_sees_the_organ_slices_of_one_label():
     class Emptying(Refiner):
         def refine(self, slices, coarse, *, spacing, clicks=()):
-            seen.append((tuple(slices.shape), coarse.labels, coarse.label_map.max(), spacing))
+            seen.append((tuple(slices.shape), tuple(coarse.labels), coarse.label_map.max(), spacing))
             assert coarse.probability(0).shape == (2, SIZE, SIZE)
             return RefinedSegmentation(coarse.label_map * 0)
 

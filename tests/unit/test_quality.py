@@ -4,6 +4,7 @@ import torch
 from protoseg.engine.cues import gather_cues, segment_by_halves
 from protoseg.engine.quality import reverse_classification_accuracy
 from protoseg.engine.support import SupportSet
+from protoseg.labels import LabelSet
 from protoseg.matching.kernel_matching import KernelMatching
 
 SIZE, PATCHES = 16, 4
@@ -27,7 +28,7 @@ def drawn(*blocks):
 
 TRUTH = drawn({1: [(0, 0), (0, 1), (1, 0), (1, 1)]}, {2: [(2, 2), (2, 3), (3, 2), (3, 3)]})
 SUPPORT = SupportSet(
-    labels={"liver": 5, "spleen": 9},
+    labels=LabelSet({"liver": 5, "spleen": 9}),
     images=torch.zeros(2, 3, SIZE, SIZE),
     masks=TRUTH,
     components={"liver": 1, "spleen": 1},

@@ -15,6 +15,7 @@ from protoseg.engine.refiners.graph_cut import GraphCutRefiner
 from protoseg.engine.refiners.guided import GuidedRefiner
 from protoseg.engine.refiners.refiner import CoarseSegmentation
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 
 SPACING = (4.0, 1.0, 1.0)
 REFINERS = [GraphCutRefiner(), GraphCutRefiner(dimensions=2), GuidedRefiner()]
@@ -44,7 +45,8 @@ def coarse_of(ground_truth, labels, *, patches=8, shift=2, seed=0):
     shares = F.adaptive_avg_pool2d(shares, patches)
     noise = 0.02 * torch.rand(shares.shape, generator=torch.Generator().manual_seed(seed))
     log_probability = (shares + noise + 0.01).log().log_softmax(1)
-    coarse = CoarseSegmentation(np.zeros_like(ground_truth), log_probability.half(), tuple("abcdef"[:labels]))
+    named = LabelSet().with_names("abcdef"[:labels])
+    coarse = CoarseSegmentation(np.zeros_like(ground_truth), log_probability.half(), named)
     for index, slice_ in enumerate(coarse.label_map):
         slice_[:] = coarse.probability(index).argmax(0).numpy()
     return coarse
@@ -100,14 +102,16 @@ def test_the_coarse_segmentation_is_left_alone(refiner):
     ground_truth = discs([(30, 28)])
     coarse = coarse_of(ground_truth, 1)
     before = coarse.label_map.copy()
-    refiner.refine(image_of(ground_truth), coarse, spacing=SPACING, clicks=[Click(1, 30, 28)])
+    refiner.refine(image_of(ground_truth), coarse, spacing=SPACING, clicks=[Click(1, 30, 28, "a")])
     assert (coarse.label_map == before).all()
 
 
 @settings(deadline=None, max_examples=15)
 @given(
     clicks=st.lists(
-        st.builds(Click, st.integers(0, 2), st.integers(0, 63), st.integers(0, 63), st.booleans(), st.integers(1, 2)),
+        st.builds(
+            Click, st.integers(0, 2), st.integers(0, 63), st.integers(0, 63), st.sampled_from("ab"), st.booleans()
+        ),
         max_size=4,
         unique_by=lambda click: click[:3],
     ),
@@ -119,7 +123,7 @@ def test_clicks_are_obeyed(clicks, refiner):
         image_of(ground_truth), coarse_of(ground_truth, 2), spacing=SPACING, clicks=clicks
     ).label_map
     for click in clicks:
-        assert (refined[click[:3]] == click.label) == click.positive
+        assert (refined[click[:3]] == "ab".index(click.label) + 1) == click.positive
 
 
 @each_refiner
@@ -129,7 +133,7 @@ def test_a_click_speaks_for_its_surroundings(refiner):
     image[:, :, 20:40, 40:46] = 1  # looks like the label and lies beside it
     coarse = coarse_of(ground_truth, 1)
     without = refiner.refine(image, coarse, spacing=SPACING).label_map[1, 26:34, 41:45]
-    clicked = refiner.refine(image, coarse, spacing=SPACING, clicks=[Click(1, 30, 42)]).label_map[1, 26:34, 41:45]
+    clicked = refiner.refine(image, coarse, spacing=SPACING, clicks=[Click(1, 30, 42, "a")]).label_map[1, 26:34, 41:45]
     assert clicked.mean() > without.mean() + 0.5
 
 
@@ -141,7 +145,7 @@ def test_what_went_too_far_is_taken_back(refiner):
     assert list(refined.notes) == ["a"]
     assert "too far" in refined.notes["a"]
     assert (refined.label_map == coarse.label_map).all()
-    clicked = refiner.refine(image_of(ground_truth), coarse, spacing=SPACING, clicks=[Click(1, 30, 28)])
+    clicked = refiner.refine(image_of(ground_truth), coarse, spacing=SPACING, clicks=[Click(1, 30, 28, "a")])
     assert not clicked.notes
     assert surface_dice(clicked.label_map, ground_truth) > 0.95
 
@@ -183,9 +187,9 @@ def test_the_number_of_threads_does_not_matter():
 @pytest.mark.parametrize(
     ("click", "message"),
     [
-        (Click(3, 0, 0), r"Click 1 is on slice 3, row 0, column 0, .* outside the volume of 3 slices of 64 rows"),
-        (Click(0, -1, 0), "outside the volume"),
-        (Click(0, 0, 0, label=2), r"Click 1 is of label 2; the labels are 1\.\.1"),
+        (Click(3, 0, 0, "a"), r"Click 1 is on slice 3, row 0, column 0, .* outside the volume of 3 slices of 64 rows"),
+        (Click(0, -1, 0, "a"), "outside the volume"),
+        (Click(0, 0, 0, "b"), "Click 1 is on the label 'b'; the labels are a"),
     ],
 )
 def test_clicks_elsewhere_are_refused(click, message):

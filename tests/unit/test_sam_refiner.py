@@ -12,6 +12,7 @@ from protoseg.engine.refiners.refiner import CoarseSegmentation
 from protoseg.engine.refiners.sam import SamRefiner
 from protoseg.engine.refiners.sam_prompts import PromptSettings
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 from protoseg.ops.slices import fit_slices
 from protoseg.sam.decoder import TokenKind
 from protoseg.sam.model import Sam, SamImageEncoder
@@ -85,7 +86,10 @@ def stub_sam(shape, *, medsam=False, grow=0):
     return sam
 
 
-def coarse_segmentation(label_map, labels=("liver", "spleen")):
+LIVER_AND_SPLEEN = LabelSet({"liver": 1, "spleen": 2})
+
+
+def coarse_segmentation(label_map, labels=LIVER_AND_SPLEEN):
     """A label map as if the matching were rather sure of it."""
     classes = torch.arange(1 + len(labels))[None, :, None, None]
     one_hot = (torch.from_numpy(label_map)[:, None] == classes).float()
@@ -203,11 +207,11 @@ def test_labels_compete_where_masks_overlap():
 def test_clicks_have_the_last_word():
     label_map = drawn()
     clicks = [
-        Click(2, 27, 40, positive=True, label=2),  # near the spleen: its box grows
-        Click(2, 14, 22, positive=False, label=2),
-        Click(0, 20, 20, positive=True, label=1),  # on a slice without labels: a part of its own
-        Click(0, 40, 60, positive=False, label=1),
-        Click(0, 2, 2, positive=False, label=1),
+        Click(2, 27, 40, "spleen"),  # near the spleen: its box grows
+        Click(2, 14, 22, "spleen", False),
+        Click(0, 20, 20, "liver"),  # on a slice without labels: a part of its own
+        Click(0, 40, 60, "liver", False),
+        Click(0, 2, 2, "liver", False),
     ]
     refined = refine(stub_sam((48, 64)), label_map, clicks).label_map
     np.testing.assert_array_equal(refined[1], label_map[1])
@@ -222,7 +226,7 @@ def test_clicks_have_the_last_word():
 
 def test_clicks_reach_sam_as_points():
     sam = stub_sam((48, 64))
-    clicks = [Click(2, 13, 21, positive=False, label=2), Click(2, 30, 60, positive=True, label=1)]
+    clicks = [Click(2, 13, 21, "spleen", False), Click(2, 30, 60, "liver")]
     refine(sam, drawn(), clicks)
     (coordinates, kinds, _) = sam.decoder.asked[-1]
     points = {
@@ -236,11 +240,11 @@ def test_clicks_reach_sam_as_points():
 
 def test_clicks_that_agree_with_the_coarse_mask_leave_the_guard_on():
     label_map = drawn()
-    agreeing = [Click(2, 18, 28, label=2), Click(2, 3, 3, positive=False, label=2)]
+    agreeing = [Click(2, 18, 28, "spleen"), Click(2, 3, 3, "spleen", False)]
     refined = refine(stub_sam((48, 64), grow=7), label_map, agreeing)
     np.testing.assert_array_equal(refined.label_map[2], label_map[2])
     assert "(2 of 2 slices)" in refined.notes["spleen"]
-    refined = refine(stub_sam((48, 64), grow=7), label_map, [Click(2, 18, 28, positive=False, label=2)])
+    refined = refine(stub_sam((48, 64), grow=7), label_map, [Click(2, 18, 28, "spleen", False)])
     assert "(1 of 2 slices)" in refined.notes["spleen"]
     assert refined.label_map[2, 18, 28] == 0
     assert (refined.label_map[2] != label_map[2]).sum() > 100
@@ -250,7 +254,7 @@ def test_a_click_wins_over_a_label_that_the_matching_was_sure_of():
     label_map = np.zeros((1, 48, 64), np.uint8)
     label_map[0, 10:30, 10:30] = 1
     label_map[0, 10:30, 30:50] = 2
-    refined = refine(stub_sam((48, 64)), label_map, [Click(0, 20, 34, label=1)]).label_map
+    refined = refine(stub_sam((48, 64)), label_map, [Click(0, 20, 34, "liver")]).label_map
     assert (refined[0, 10:30, 10:34] == 1).all()
     assert (refined[0, 10:30, 36:50] == 2).all()
 
@@ -258,10 +262,13 @@ def test_a_click_wins_over_a_label_that_the_matching_was_sure_of():
 @pytest.mark.parametrize(
     ("click", "message"),
     [
-        (Click(3, 0, 0), "slice 3, row 0, column 0, which is outside the volume of 3 slices of 48 rows and 64 columns"),
-        (Click(0, 48, 0), "row 48, column 0, which is outside"),
-        (Click(0, 0, -1), "column -1, which is outside"),
-        (Click(0, 0, 0, label=3), "of label 3; the labels are 1..2"),
+        (
+            Click(3, 0, 0, "liver"),
+            "slice 3, row 0, column 0, which is outside the volume of 3 slices of 48 rows and 64",
+        ),
+        (Click(0, 48, 0, "liver"), "row 48, column 0, which is outside"),
+        (Click(0, 0, -1, "liver"), "column -1, which is outside"),
+        (Click(0, 0, 0, "kidney"), "on the label 'kidney'; the labels are liver, spleen"),
     ],
 )
 def test_clicks_that_cannot_be(click, message):
@@ -274,7 +281,7 @@ def test_medsam_is_asked_by_boxes_only():
         SamRefiner(sam=stub_sam((48, 64), medsam=True), prompts=PromptSettings())
     sam = stub_sam((48, 64), medsam=True)
     with pytest.raises(InputError, match="MedSAM got 1 clicks; it takes boxes only"):
-        refine(sam, drawn(), [Click(1, 5, 5)])
+        refine(sam, drawn(), [Click(1, 5, 5, "liver")])
     assert sam.encoder.network.calls == 0
     refine(sam, drawn())
     assert set(sam.decoder.asked[0][1].flatten().tolist()) == {TokenKind.BOX_START, TokenKind.BOX_END}

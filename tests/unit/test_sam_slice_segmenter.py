@@ -16,7 +16,7 @@ class Recorder(Refiner):
     def refine(self, slices, coarse, *, spacing, clicks=()):
         self.got = (slices, coarse, spacing, list(clicks))
         label_map = coarse.label_map.copy()
-        for index, row, column, positive, _ in clicks[:1]:
+        for index, row, column, _, positive in clicks[:1]:
             if positive:
                 label_map[index, row - 1 : row + 2, column - 1 : column + 2] = 1
         return RefinedSegmentation(label_map)
@@ -38,7 +38,7 @@ def test_clicks_reach_sam_on_their_slice(refiner):
     slices, coarse, spacing, clicks = refiner.got
     assert slices is SLICES
     assert spacing == (1.0, 0.7, 0.8)
-    assert clicks == [(1, 5, 7, True, 1), (1, 9, 9, False, 1)]
+    assert clicks == [(1, 5, 7, "clicked", True), (1, 9, 9, "clicked", False)]
     assert not coarse.label_map.any()
     assert coarse.probability(1)[1].max() < 0.01
 

@@ -132,11 +132,11 @@ def test_the_next_click_is_in_the_middle_of_the_largest_error():
     ground_truth = np.zeros((3, 9, 9), bool)
     ground_truth[1, 2:7, 2:7] = True
     ground_truth[2, 2:5, 2:5] = True
-    assert next_click(ground_truth, np.zeros_like(ground_truth)) == (1, 4, 4, True, 1)
+    assert next_click(ground_truth, np.zeros_like(ground_truth), label="a") == (1, 4, 4, "a", True)
     found = ground_truth.copy()
     found[0, 0:3, 5:8] = True
-    assert next_click(ground_truth, found, label=2) == (0, 1, 6, False, 2)
-    assert next_click(ground_truth, ground_truth) is None
+    assert next_click(ground_truth, found, label="b") == (0, 1, 6, "b", False)
+    assert next_click(ground_truth, ground_truth, label="a") is None
 
 
 def test_the_interior_point_keeps_away_from_the_edge_of_the_image():

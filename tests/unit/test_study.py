@@ -15,6 +15,7 @@ from protoseg.engine.adaptation.test_time import Adaptation
 from protoseg.engine.prediction import Prediction
 from protoseg.engine.support import SliceOrigin, SupportSet
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 from protoseg.workflows.studies import clicks as click_study
 from protoseg.workflows.studies.clicks import ClickRow, click_rows
 from protoseg.workflows.studies.corrupted_adaptation import CORRUPTIONS, CorruptedAdaptation
@@ -158,7 +159,9 @@ def test_label_noise_moves_borders_and_loses_no_label():
     masks = torch.zeros(1, 64, 64, dtype=torch.uint8)
     masks[0, 10:40, 10:40] = 1
     masks[0, 50, 50] = 2
-    support = SupportSet({"a": 1, "b": 2}, torch.zeros(1, 3, 64, 64), masks, {"a": 1, "b": 1}, (SliceOrigin("s", 0),))
+    support = SupportSet(
+        LabelSet({"a": 1, "b": 2}), torch.zeros(1, 3, 64, 64), masks, {"a": 1, "b": 1}, (SliceOrigin("s", 0),)
+    )
     assert deform_labels(support, 0) is support
     noisy, again = (deform_labels(support, 4).masks for _ in range(2))
     assert torch.equal(noisy, again)

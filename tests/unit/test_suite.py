@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from PIL import Image
+from scored_rows import ROWS, RUN, row
+from suite_sets import listed
 
 from protoseg.engine.prediction import LabelFinding
 from protoseg.engine.support import SliceOrigin
@@ -14,31 +16,12 @@ from protoseg.errors import InputError
 from protoseg.workflows.evaluation.bootstrap import mean_interval
 from protoseg.workflows.reports.case_pictures import EDGE, draw_case
 from protoseg.workflows.suite import rows as suite_rows
-from protoseg.workflows.suite.comparison import EarlierRun, compare, comparison_table, read_run
+from protoseg.workflows.suite.comparison import read_run
 from protoseg.workflows.suite.index import read_index
 from protoseg.workflows.suite.pictures import picture_file
 from protoseg.workflows.suite.report import SuiteReport, write_report
 from protoseg.workflows.suite.rows import read_suite_rows, write_suite_rows
 from protoseg.workflows.suite.summary import figures_table, summarize, summary_table
-
-RUN = {
-    "date": "2026-01-02T03:04:05+00:00",
-    "command": "protoseg suite index.json --output_dir run",
-    "index": "index.json",
-    "overlays": [],
-    "overrides": {"support_selection": "all"},
-    "settings": {"support_selection": "all", "refiner": None},
-    "versions": {"protoseg": "0.1.0", "torch": "2.15.0"},
-}
-
-
-def scan(name, **fields):
-    return {"image": f"images/{name}.nii.gz", "label": f"labels/{name}.nii.gz", **fields}
-
-
-def listed(**fields):
-    """An index of one set of three scans."""
-    return [{"name": "kidneys", "labels": {"kidney": 2}, "pairs": [scan("a"), scan("b"), scan("c")], **fields}]
 
 
 @pytest.fixture
@@ -49,93 +32,6 @@ def read(tmp_path):
         return read_index(path, **options)
 
     return write_and_read
-
-
-def names(one):
-    return [(pair.support_name, pair.query.name) for pair in one.pairs]
-
-
-def test_pairs_are_those_to_do(read, tmp_path):
-    (one,) = read(
-        listed(todo=[[scan("a"), scan("b")], [[scan("a"), scan("b")], scan("c", read_as="mr")]], read_as="ct")
-    )
-    assert names(one) == [
-        ("images/a.nii.gz", "images/b.nii.gz"),
-        ("images/a.nii.gz; images/b.nii.gz", "images/c.nii.gz"),
-    ]
-    first, second = one.pairs
-    assert first.query.label == tmp_path / "labels/b.nii.gz"
-    assert first.labels == {"kidney": 2}
-    assert (second.supports[1].read_as, second.query.read_as) == ("ct", "mr")
-    assert first.file.parent == second.file.parent and first.file != second.file
-
-
-def test_without_a_list_every_two_subjects_are_paired(read):
-    scans = [scan("a1", subject="a"), scan("a2", subject="a"), scan("b", subject="b")]
-    (one,) = read(listed(pairs=scans))
-    assert {(support[7:9], query[7:9]) for support, query in names(one)} == {
-        ("a1", "b."),
-        ("a2", "b."),
-        ("b.", "a1"),
-        ("b.", "a2"),
-    }
-
-
-def test_scans_of_one_file_name_have_results_of_their_own(read):
-    pairs = [{"image": f"{person}/image.nii", "label": f"{person}/label.nii"} for person in "abc"]
-    (one,) = read(listed(pairs=pairs))
-    assert len({pair.file for pair in one.pairs}) == 6
-
-
-def test_sets_are_chosen_by_name_and_pairs_by_number(read):
-    content = [*listed(), {**listed()[0], "name": "kidneys_mr"}, {**listed()[0], "name": "livers"}]
-    assert [one.name for one in read(content, only=["kidneys"])] == ["kidneys"]
-    assert [one.name for one in read(content, only=["kid*", "livers"])] == ["kidneys", "kidneys_mr", "livers"]
-    assert names(read(content, limit=2)[0]) == [names(read(content)[0])[place] for place in (0, 3)]
-
-
-@pytest.mark.parametrize(
-    ("content", "options", "told"),
-    [
-        ("[{", {}, "is not a JSON file"),
-        ({"name": "a"}, {}, 'found {"name": "a"}, expected a list of sets'),
-        ([{"labels": {}}], {}, "set 0 has no name"),
-        (listed(labels={}), {}, "kidneys: labels: found {}, expected a mapping"),
-        (listed() * 2, {}, "several sets are named kidneys"),
-        (listed(pairs=[scan("a")]), {}, "kidneys: there is nothing to segment"),
-        (listed(pairs=["a.nii"]), {}, r'kidneys: pairs\[0\]: found "a.nii", expected {"image"'),
-        (listed(todo=[scan("a")]), {}, r"kidneys: todo\[0\]: found .*, expected \[support, query\]"),
-        (listed(todo=[[[], scan("a")]]), {}, r"kidneys: todo\[0\]: found .*, expected \[support, query\]"),
-        (listed(todo=[[scan("a"), scan("a")]]), {}, "images/a.nii.gz is to be segmented from itself"),
-        (listed(todo=[[scan("a"), scan("b")]] * 2), {}, "images/a.nii.gz -> images/b.nii.gz is listed twice"),
-        (listed(), {"only": ["liver"]}, "has no set 'liver'; its sets are kidneys. Correct --only"),
-        (listed(), {"limit": 0}, "--limit is 0; it must be at least 1 pair"),
-    ],
-)
-def test_an_index_that_cannot_be_used_is_refused(read, content, options, told):
-    with pytest.raises(InputError, match=told):
-        read(content, **options)
-
-
-def test_a_missing_index_is_told(tmp_path):
-    with pytest.raises(InputError, match=r"none\.json cannot be opened"):
-        read_index(tmp_path / "none.json")
-
-
-def row(one="ct", query="b", label="liver", dice=0.5, **columns):
-    facts = {"modality": one.upper()[:2], "region": "", "dim": "3d", "support": "a", "query": query, "label": label}
-    figures = {"hd95_mm": 4.0, "volume_ml": 3.0, "seconds": 2.0, "estimated_dice": None, "warning": ""}
-    return {"set": one, **facts, "dice": dice, **figures, **columns}
-
-
-ROWS = [
-    row(dice=0.2, estimated_dice=0.8),
-    row(label="spleen", dice=0.6, estimated_dice=0.5),
-    row(query="c", dice=0.4, estimated_dice=0.7, seconds=6.0),
-    row(query="c", label="spleen", dice=None, hd95_mm=None, estimated_dice=0.9, seconds=6.0),
-    row("mr", dice=0.8, estimated_dice=0.9),
-    row("mr2", dice=0.9),
-]
 
 
 def test_figures_by_hand():
@@ -208,51 +104,6 @@ def test_a_pooled_interval_weighs_values_and_not_labels():
     assert (low, high) == (0.0, 0.5)
     assert mean_interval(table)[1] == 0.5
     assert mean_interval([[0.2, np.nan], [0.4, 0.6]], pooled=True) == (0.2, 0.5)
-
-
-def earlier(rows, settings=None):
-    return EarlierRun("runs/before", rows, {**RUN, "settings": settings or RUN["settings"]})
-
-
-def changed(**difference):
-    """The rows with other values of Dice, by set."""
-    return [
-        {**one, "dice": one["dice"] if one["dice"] is None else one["dice"] + difference.get(one["set"], 0)}
-        for one in ROWS
-    ]
-
-
-def test_a_comparison_by_hand():
-    comparison = compare(
-        earlier(ROWS, {"support_selection": "nearest", "refiner": None}),
-        changed(ct=0.1, mr=-0.015, mr2=-0.03),
-        RUN["settings"],
-    )
-    differences = {name: own["difference"] for name, own in comparison["sets"].items()}
-    assert differences == {"ct": 0.1, "mr": -0.015, "mr2": -0.03}
-    assert comparison["sets"]["ct"]["interval"] == [0.1, 0.1]
-    assert comparison["sets"]["ct"]["rows"] == 3, "what is not scored is not compared"
-    assert comparison["sets"]["mr"]["interval"] is None
-    assert comparison["all"]["difference"] == pytest.approx(0.055 / 3, abs=1e-4)
-    assert comparison["all"]["interval"] == [-0.03, 0.1]
-    assert comparison["fell"] == {"0.02": ["mr2"], "0.01": ["mr", "mr2"]}
-    assert comparison["rose"] == {"0.02": ["ct"], "0.01": ["ct"]}
-    assert comparison["settings"] == {"support_selection": {"before": "nearest", "now": "all"}}
-    assert comparison["seconds"] == {"before": 12.0, "now": 12.0}
-    lines = comparison_table(comparison).splitlines()
-    assert lines[0] == "against runs/before"
-    assert lines[2].split() == ["ct", "0.400", "0.500", "+0.100", "+0.100", "to", "+0.100"]
-    assert "fell by more than 0.01: mr, mr2" in lines
-    assert 'setting support_selection: "nearest" before, "all" now' in lines
-
-
-def test_only_what_both_runs_scored_is_compared():
-    comparison = compare(earlier(ROWS[1:]), ROWS[:4], RUN["settings"])
-    assert list(comparison["sets"]) == ["ct"]
-    assert comparison["unpaired"] == {"before": 2, "now": 1}
-    assert "2 labels were scored before only, and are left out" in comparison_table(comparison)
-    with pytest.raises(InputError, match="runs/before has no pair and label in common with this run"):
-        compare(earlier(ROWS[4:]), ROWS[:4], RUN["settings"])
 
 
 def test_rows_come_back_from_the_file(tmp_path):
@@ -362,11 +213,6 @@ def test_the_comparison_is_written_printed_and_shown(report, tmp_path):
 def test_nothing_to_report_is_told(report):
     with pytest.raises(InputError, match=r"No label of any pair could be scored.*\n  a -> b: broken"):
         report([None], failures=["a -> b: broken"])
-
-
-def test_what_is_no_run_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"holds no finished run of a suite: rows\.csv or run\.json is missing"):
-        read_run(tmp_path)
 
 
 def test_a_picture_is_shown_whole_without_its_label_and_with_it():

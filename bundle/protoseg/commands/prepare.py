@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """One sub-command for each data set."""
+    """Add a sub-command for each data set."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 

@@ -67,7 +67,7 @@ def figures_line(figures: dict[str, float]) -> str:
 
 
 def parse() -> tuple[str, dict[str, Any]]:
-    """The study's name and its arguments."""
+    """Name the study and its arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -118,7 +118,7 @@ def refinement(arguments: dict[str, Any]) -> study_variants.Variants:
 
 
 def encoders(arguments: dict[str, Any]) -> study_variants.Variants:
-    """As `refinement`; checkpoints that are not there are named."""
+    """See `refinement`; checkpoints that are not there are named."""
     pairs = [pair.partition("=") for pair in arguments.pop("encoder_weights")]
     variants, absent = study_variants.encoder_variants({name: file for name, _, file in pairs})
     if absent:
@@ -127,7 +127,7 @@ def encoders(arguments: dict[str, Any]) -> study_variants.Variants:
 
 
 def shots(arguments: dict[str, Any]) -> study_variants.Variants:
-    """As `refinement`; numbers of shots that are too many are named."""
+    """See `refinement`; numbers of shots that are too many are named."""
     variants, too_many = study_variants.shot_variants(arguments["dataset_dir"], arguments["section"])
     if too_many:
         print(f"skipped, as the section '{arguments['section']}' has too few scans: {', '.join(too_many)}")
@@ -135,32 +135,32 @@ def shots(arguments: dict[str, Any]) -> study_variants.Variants:
 
 
 def components(arguments: dict[str, Any]) -> study_variants.Variants:
-    """As `refinement`."""
+    """See `refinement`."""
     return study_variants.component_variants()
 
 
 def ttt(arguments: dict[str, Any]) -> study_variants.Variants:
-    """As `refinement`."""
+    """See `refinement`."""
     return study_variants.ttt_variants(**{name: arguments.pop(name) for name in ("scopes", "steps", "label_noise")})
 
 
 def corruption(arguments: dict[str, Any]) -> study_variants.Variants:
-    """As `refinement`."""
+    """See `refinement`."""
     return study_variants.corruption_variants(learning_rate=arguments.pop("learning_rate"))
 
 
 def resolution(arguments: dict[str, Any]) -> study_variants.Variants:
-    """As `refinement`."""
+    """See `refinement`."""
     return study_variants.resolution_variants(arguments.pop("sizes"))
 
 
 def modalities(arguments: dict[str, Any]) -> study_variants.Variants:
-    """As `refinement`; the folders are part of the variants."""
+    """See `refinement`; the folders are part of the variants."""
     return study_variants.modality_variants(arguments.pop("dataset_dir"))
 
 
 def views(arguments: dict[str, Any]) -> study_variants.Variants:
-    """As `refinement`."""
+    """See `refinement`."""
     return view_variants()
 
 

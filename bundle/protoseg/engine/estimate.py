@@ -37,7 +37,7 @@ class Calibration:
 
 
 def spread(value: float) -> float:
-    """How uncertain an estimate is, in proportion: the least where it is near 0 or 1."""
+    """Tell how uncertain an estimate is, in proportion: the least where it is near 0 or 1."""
     return math.sqrt(value * (1 - value)) + SPREAD_FLOOR
 
 

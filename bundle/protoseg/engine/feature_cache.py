@@ -45,7 +45,7 @@ class ImageEncoder(Protocol):
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """Its weights."""
+        """Give its weights."""
         ...
 
 

@@ -10,9 +10,9 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from torch import Tensor
 
-from protoseg.engine.adaptation.test_time import Adaptation, segment_with_adaptation
+from protoseg.engine.adaptation.test_time import Adaptation
 from protoseg.engine.feature_cache import FeatureCache
-from protoseg.engine.one_shot import OneShotSettings
+from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.prediction import findings_to_json
 from protoseg.engine.refiners.refiner import Refiner
 from protoseg.engine.run_encoder import RunEncoder
@@ -71,7 +71,7 @@ class OneShotInferer(Inferer):
             (1, 1, X, Y, Z) float32 label map with the input's metadata and, under "findings", what was
             found as JSON (`findings_from_json`).
         """
-        prediction = segment_with_adaptation(
+        prediction = segment(
             inputs[0],
             self.support,
             self._encoder.of(network, self.support.images.shape[-1]),

@@ -44,12 +44,12 @@ Components = Literal["one", "none"]
 
 
 def support_thirds(slices: Sequence[int]) -> tuple[int, ...]:
-    """Of the slices that hold an organ, in order, those at 1/6, 3/6 and 5/6."""
+    """Take, of the slices that hold an organ, in order, those at 1/6, 3/6 and 5/6."""
     return tuple(slices[(2 * third + 1) * len(slices) // (2 * THIRDS)] for third in range(THIRDS))
 
 
 def query_third(index: int, first: int, last: int) -> int:
-    """In which third (0, 1 or 2) of an organ that reaches from slice `first` to `last` a slice lies."""
+    """Tell in which third (0, 1 or 2) of an organ that reaches from slice `first` to `last` a slice lies."""
     return min(THIRDS * (index - first) // max(last - first, 1), THIRDS - 1)
 
 
@@ -111,8 +111,8 @@ class LegacyInferer(Inferer):
         return self._support
 
     def serving(self, name: str) -> list[list[int]]:
-        """For each third of a label, the support slices that serve it (positions in `support`): one of each scan."""
-        number = list(self.support.labels).index(name) + 1
+        """Give the support slices that serve each third of a label (positions in `support`): one of each scan."""
+        number = self.support.labels.position(name)
         slices: dict[str, list[int]] = {}
         for position, origin in enumerate(self.support.origins):
             if (self.support.masks[position] == number).any():
@@ -120,7 +120,7 @@ class LegacyInferer(Inferer):
         return [list(shots) for shots in zip(*map(support_thirds, slices.values()))]
 
     def slices_used(self) -> list[int]:
-        """The support slices that serve any third of any label (positions in `support`)."""
+        """Give the support slices that serve any third of any label (positions in `support`)."""
         return sorted({k for name in self.support.labels for shots in self.serving(name) for k in shots})
 
     @torch.no_grad()
@@ -181,7 +181,7 @@ class LegacyInferer(Inferer):
         if self.refiner is None:
             return masks
         x, y, z = affine_to_spacing(volume.affine).tolist() if isinstance(volume, MetaTensor) else (1.0, 1.0, 1.0)
-        coarse = CoarseSegmentation(masks, log_probability.half().cpu(), (name,))
+        coarse = CoarseSegmentation(masks, log_probability.half().cpu(), self.support.labels.only([name]))
         return self.refiner.refine(slices[holding], coarse, spacing=(z, y, x)).label_map
 
     def _match(self, encoder: SliceEncoder, image: Tensor, positions: list[int], name: str) -> Tensor:
@@ -191,7 +191,7 @@ class LegacyInferer(Inferer):
 
     def _prototypes(self, positions: list[int], name: str, encoder: SliceEncoder) -> Prototypes:
         """Of one label against everything else, as published: other organs are background."""
-        number = list(self.support.labels).index(name) + 1
+        number = self.support.labels.position(name)
         masks = (self.support.masks[positions] == number).float()
         features = encoder.encode(self.support.images[positions])
         return encoder.matching.build(features[None], masks[None, None].to(features.device))

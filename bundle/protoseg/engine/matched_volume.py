@@ -100,7 +100,7 @@ class MatchedVolume:
     @property
     def coarse(self) -> CoarseSegmentation:
         """What there is to refine."""
-        return CoarseSegmentation(self.winner, self.log_probability, tuple(self.support.labels))
+        return CoarseSegmentation(self.winner, self.log_probability, self.support.labels)
 
     def describe(self, refined: RefinedSegmentation, *, moved: bool) -> Prediction:
         """Number labels by the support's values, and say what was found.

@@ -9,6 +9,7 @@ resolution and are brought to the volume's own grid slice by slice.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -29,6 +30,23 @@ __all__ = ["OneShotSettings", "SupportSelection", "finish", "match", "segment", 
 UNKNOWN_SIDES = "may be on the wrong side: the scan or the support does not say where left and right are"
 
 
+class Adapting(Protocol):
+    """Segments a volume by a network that it adapts before, see `Adaptation`."""
+
+    def segment(
+        self,
+        volume: Tensor,
+        support: SupportSet,
+        encoder: SliceEncoder,
+        settings: OneShotSettings | None,
+        *,
+        refiner: Refiner | None,
+        clicks: Sequence[Click],
+    ) -> Prediction:
+        """Segment a volume; arguments as of `segment`."""
+        ...
+
+
 @torch.no_grad()
 def segment(
     volume: Tensor,
@@ -38,6 +56,7 @@ def segment(
     *,
     refiner: Refiner | None = None,
     clicks: Sequence[Click] = (),
+    adaptation: Adapting | None = None,
 ) -> Prediction:
     """Segment every slice of a volume.
 
@@ -48,10 +67,13 @@ def segment(
         settings: how; the defaults of `OneShotSettings` when left out.
         refiner: brings the borders to the image's edges.
         clicks: of the user, for the refiner.
+        adaptation: of the network to the support or to the volume, before.
 
     Raises:
         InputError: the support was made for another encoder.
     """
+    if adaptation is not None:
+        return adaptation.segment(volume, support, encoder, settings, refiner=refiner, clicks=clicks)
     return finish(match(volume, support, encoder, settings), refiner=refiner, clicks=clicks)
 
 

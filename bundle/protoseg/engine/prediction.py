@@ -50,7 +50,7 @@ class Prediction:
     findings: Mapping[str, LabelFinding]  # by label name
 
     def without_estimates(self, note: str) -> Prediction:
-        """The same without estimates, for the reason that a note gives of each label that was found."""
+        """Leave out the estimates, for the reason that a note gives of each label that was found."""
         findings = {
             name: replace(finding, estimated_dice=None, estimated_dice_interval=None, note=note)
             if finding.support_slice
@@ -88,7 +88,7 @@ def findings_to_json(findings: Mapping[str, LabelFinding]) -> str:
 
 
 def findings_from_json(text: str) -> dict[str, LabelFinding]:
-    """What `findings_to_json` wrote."""
+    """Read what `findings_to_json` wrote."""
     findings = {}
     for name, fields in json.loads(text).items():
         origin = fields.pop("support_slice")

@@ -40,7 +40,7 @@ def slice_axes(volume: Tensor) -> SliceAxes | None:
 
 
 def plane_of(axes: SliceAxes | None) -> Plane:
-    """The anatomical plane that the slices are nearest to; axial where nothing is known."""
+    """Give the anatomical plane that the slices are nearest to; axial where nothing is known."""
     if axes is None:
         return "axial"
     return max(PLANE_AXES, key=lambda plane: abs(np.dot(axes[2], PLANE_AXES[plane][2])))

@@ -15,6 +15,7 @@ from torch import Tensor
 from protoseg.engine.magnification import Magnification, input_size
 from protoseg.engine.slice_axes import SliceAxes, plane_of, same_plane, slice_axes
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 from protoseg.ops.components import count_components
 from protoseg.ops.slices import axial_slices, fit_slices, network_input
 
@@ -37,7 +38,7 @@ class SupportSet:
     Slices are kept whole and shared by all labels: what is one label's foreground is counter-evidence for the rest.
     """
 
-    labels: dict[str, int]  # name -> value in the label maps that come out
+    labels: LabelSet  # with their values in the label maps that come out
     images: Tensor  # N x 3 x size x size, normalised network input
     masks: Tensor  # N x size x size uint8, 0 = background, k = k-th of `labels`
     components: dict[str, int]  # connected components of each label where it was drawn
@@ -69,7 +70,7 @@ class SupportSet:
         return [self.components[name] for name in self.labels]
 
     def merge(self, other: SupportSet) -> SupportSet:
-        """A support of the slices of both, of the labels of both by name.
+        """Make a support of the slices of both, of the labels of both by name.
 
         The slices of each, brought to the larger size of the two, know the labels that they came with: what one was
         labelled for and the other was not is not background on the other's slices. On a slice that both hold, the
@@ -83,12 +84,9 @@ class SupportSet:
         if self.images.shape[-1] != other.images.shape[-1]:
             size = max(self.images.shape[-1], other.images.shape[-1])
             return self._resized(size).merge(other._resized(size))
-        labels = {**self.labels, **other.labels}
-        clashes = [name for name in self.labels if labels[name] != self.labels[name]]
-        if clashes or len(set(labels.values())) < len(labels):
-            raise InputError(f"Supports disagree about label values: {self.labels} and {other.labels}; rename one.")
+        labels = self.labels.merge(other.labels)
         masks, known = _renumber(other.masks, other.labels, labels), other._known_of(labels)
-        kept = {name: value for name, value in self.labels.items() if name not in other.labels}
+        kept = self.labels.keys() - other.labels.keys()
         for mask, knows, origin in zip(masks, known, other.origins):
             if origin in self.origins:
                 older = self.origins.index(origin)
@@ -117,14 +115,14 @@ class SupportSet:
         return replace(self, known=None if known.all() else known)
 
     def without_label(self, name: str) -> SupportSet:
-        """The support with one label less; slices that show no other label go too.
+        """Leave out a label; slices that show no other label go too.
 
         Raises:
             InputError: there is no such label.
         """
         if name not in self.labels:
             raise InputError(f"The support has no label '{name}'; it has {', '.join(self.labels) or 'none'}.")
-        labels = {other: value for other, value in self.labels.items() if other != name}
+        labels = self.labels.without(name)
         left = replace(
             self,
             labels=labels,
@@ -135,7 +133,7 @@ class SupportSet:
         return left.take([k for k, mask in enumerate(left.masks) if mask.any()])
 
     def without_scan(self, scan: str) -> SupportSet:
-        """The support without the slices of one scan; labels that were drawn on no other scan go too.
+        """Leave out the slices of one scan; labels that were drawn on no other scan go too.
 
         Raises:
             InputError: no slice is of that scan.
@@ -145,8 +143,7 @@ class SupportSet:
             scans = sorted({origin.scan for origin in self.origins})
             raise InputError(f"The support has no slice of {scan}; it has slices of {', '.join(scans) or 'none'}.")
         left = self.take(kept)
-        unseen = [name for number, name in enumerate(self.labels, start=1) if not (left.masks == number).any()]
-        for name in unseen:
+        for name in [name for name in self.labels if not (left.masks == self.labels.position(name)).any()]:
             left = left.without_label(name)
         return left
 
@@ -167,13 +164,13 @@ class SupportSet:
         masks = fit_slices(self.masks[:, None], size, "nearest")[:, 0]
         return replace(self, images=fit_slices(self.images, size), masks=masks)
 
-    def _known_of(self, labels: Mapping[str, int]) -> Tensor:
+    def _known_of(self, labels: LabelSet) -> Tensor:
         """Tell (N, labels) which of other labels are known on each slice."""
         mine = torch.ones(len(self.images), len(self.labels), dtype=torch.bool) if self.known is None else self.known
         known = torch.zeros(len(self.images), len(labels), dtype=torch.bool)
         for column, name in enumerate(labels):
             if name in self.labels:
-                known[:, column] = mine[:, list(self.labels).index(name)]
+                known[:, column] = mine[:, self.labels.position(name) - 1]
         return known
 
     def _check_same_making(self, other: SupportSet) -> None:
@@ -224,12 +221,13 @@ def support_from_scan(
     volume, drawn = axial_slices(image), axial_slices(label_map)[:, 0]
     chosen = choose_slices(drawn, labels, slices)
     numbered = torch.zeros_like(drawn, dtype=torch.uint8)
-    for number, value in enumerate(labels.values(), start=1):
-        numbered[drawn == value] = number
+    known = LabelSet(labels)
+    for name, value in known.items():
+        numbered[drawn == value] = known.position(name)
     masks = numbered[chosen]
     size = input_size(magnification, masks, len(labels), image_size=image_size, is_picture=len(volume) == 1)
     return SupportSet(
-        labels=dict(labels),
+        labels=known,
         images=network_input(volume, chosen, size=size, adjacent=adjacent_slices),
         masks=fit_slices(masks[:, None], size, "nearest")[:, 0],
         components={name: _count_components(np.asarray(drawn == value)) for name, value in labels.items()},
@@ -290,10 +288,6 @@ def _choose_for_label(area: Tensor, slices: SliceSelection) -> list[int]:
     return [min(extent, key=lambda index: abs(index - aim)) for aim in aims]
 
 
-def _renumber(
-    masks: Tensor, before: Mapping[str, int], after: Mapping[str, int], only: Mapping[str, int] | None = None
-) -> Tensor:
+def _renumber(masks: Tensor, before: LabelSet, after: LabelSet, only: Collection[str] | None = None) -> Tensor:
     """Number masks by the labels after, from the labels before; others, or all but `only`, become background."""
-    number = {name: position for position, name in enumerate(after, start=1) if only is None or name in only}
-    table = torch.tensor([0, *(number.get(name, 0) for name in before)], dtype=torch.uint8)
-    return table[masks.long()]
+    return torch.from_numpy(before.positions_in(after, only=only))[masks.long()]

@@ -106,7 +106,7 @@ class KernelMatching(Matching):
         )
 
     def build(self, features: Tensor, masks: Tensor, known: Tensor | None = None) -> Prototypes:
-        """One prototype a feature patch; a class owns the share of the patch that its mask covers."""
+        """Make a prototype of every feature patch; a class owns the share of the patch that its mask covers."""
         size = (features.shape[-2], features.shape[-1])
         features = features.float()
         shares = F.adaptive_avg_pool2d(masks.flatten(0, 2)[:, None].float(), size).reshape(*masks.shape[:3], *size)

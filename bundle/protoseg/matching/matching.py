@@ -26,7 +26,7 @@ class Prototypes:
     known: Tensor | None = None  # E x L x S, False where the label was left out, there or not; None: all True
 
     def select(self, slices: Tensor) -> Prototypes:
-        """The prototypes of some support slices only, given by their indices, in order and each once."""
+        """Keep the prototypes of some support slices only, given by their indices, in order and each once."""
         if len(slices) == self.patches.shape[1]:
             return self
         return replace(
@@ -39,7 +39,7 @@ class Prototypes:
         )
 
     def only(self, label: int) -> Prototypes:
-        """The prototypes of the background and one label (counted from 0)."""
+        """Keep the prototypes of the background and one label (counted from 0)."""
         return replace(
             self,
             membership=self.membership[:, [0, 1 + label]],
@@ -52,7 +52,7 @@ class Prototypes:
         return replace(self, patches=unit(self.patches[..., channels]))
 
     def parts(self) -> Iterator[Prototypes]:
-        """The same, a few support slices at a time: the similarities of hundreds would not fit into memory."""
+        """Split by a few support slices at a time: the similarities of hundreds would not fit into memory."""
         slices_at_once = min(SLICES_AT_ONCE, max(1, PATCHES_AT_ONCE // self.patches.shape[2]))
         for slices in torch.arange(self.patches.shape[1], device=self.patches.device).split(slices_at_once):
             yield self.select(slices)

@@ -31,7 +31,7 @@ KEY_STEP = 16
 
 
 def transform(blocks: nn.Sequential, tokens: Tensor) -> Tensor:
-    """What transformer blocks make of tokens (B, N, C); more may come back (B, N + m, C), which mean nothing."""
+    """Apply blocks to tokens (B, N, C); more may come back (B, N + m, C), which mean nothing."""
     if tokens.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
         return blocks(tokens)
     if torch.is_grad_enabled() or torch.get_autocast_dtype("cpu") != torch.bfloat16 or not all(map(_is_plain, blocks)):
@@ -52,7 +52,7 @@ def packed_blocks(blocks: nn.Sequential, dtype: torch.dtype) -> list[PackedBlock
 
 
 def transform_packed(blocks: Iterable[PackedBlock], tokens: Tensor) -> Tensor:
-    """What packed blocks make of tokens (B, N, C)."""
+    """Apply packed blocks to tokens (B, N, C)."""
     tokens = tokens.float().clone()
     for block in blocks:
         block.attend(tokens)

@@ -13,7 +13,7 @@ CUDA_STEP_BYTES = 2**30
 
 
 def fitting(item_bytes: int, device: torch.device) -> int:
-    """How many items of a size, at least one, to work on at once."""
+    """Tell how many items of a size, at least one, to work on at once."""
     step = CUDA_STEP_BYTES if device.type == "cuda" else STEP_BYTES * max(1, torch.get_num_threads() // 2)
     return max(1, step // item_bytes)
 

@@ -93,7 +93,7 @@ def keep_most_confident(
 
 
 def count_components(mask: NDArray[np.bool_]) -> int:
-    """How many components an organ has on its support, specks left out (< 5 % of the largest)."""
+    """Count the components that an organ has on its support, specks left out (< 5 % of the largest)."""
     box = _bounding_box(mask)
     if box is None:
         return 0

@@ -13,7 +13,7 @@ __all__ = ["array_file", "cached_array"]
 
 
 def array_file(folder: Path, key: str) -> Path:
-    """Where `cached_array` keeps the array of `key`."""
+    """Tell where `cached_array` keeps the array of `key`."""
     return folder / f"{key}.npy"
 
 

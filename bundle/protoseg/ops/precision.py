@@ -15,7 +15,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 
 def resolve_precision(device: torch.device, precision: str) -> torch.dtype:
-    """The dtype that `precision` means on a device.
+    """Give the dtype that `precision` means on a device.
 
     "auto" is bfloat16 where the hardware multiplies it natively (CPU with AMX or AVX512-BF16, CUDA from Ampere on)
     and float32 elsewhere. bfloat16 has the range of float32, so training needs no loss scaling.

@@ -36,7 +36,7 @@ def packed_operators() -> PackedOperators | None:
 
 
 def cpu_multiplies_bfloat16() -> bool:
-    """Whether the processor has instructions for it (AMX or AVX512-BF16); False where PyTorch does not say."""
+    """Tell whether the processor has instructions for it (AMX or AVX512-BF16); False where PyTorch does not say."""
     queries = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
     return any(query() for query in queries if query is not None)
 

@@ -79,7 +79,7 @@ def neighbour_indices(index: int, total: int, count: int = 3) -> list[int]:
 
 
 def network_input(slices: Tensor, indices: Sequence[int], *, size: int, adjacent: bool) -> Tensor:
-    """Some slices of a volume as an encoder takes them: (len(indices), 3, size, size).
+    """Make an encoder's input of some slices of a volume: (len(indices), 3, size, size).
 
     Args:
         slices: the whole volume, (S, C, H, W), C = 1 or 3.

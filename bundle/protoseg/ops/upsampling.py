@@ -43,7 +43,7 @@ class BilinearUpsampler:
         self.row_reach, self.column_reach = _reach(self.rows), _reach(self.columns)  # of the gaps between patches
 
     def window(self, patches: Tensor) -> Window | None:
-        """A box around all pixels that some patches (h, w), boolean, have a part in; None without pixels.
+        """Box all pixels that some patches (h, w), boolean, have a part in; None without pixels.
 
         It is the smallest, but for a pixel on each side if pixels lie on the centres of patches.
         """
@@ -75,7 +75,7 @@ class UpsampledArgmax(NamedTuple):
 
 
 def upsampled_argmax(scores: Tensor, to_pixels: BilinearUpsampler) -> UpsampledArgmax:
-    """The class with the highest score at every pixel.
+    """Find the class with the highest score at every pixel.
 
     A label that loses to the same class in all four patches around a pixel loses to it in the pixel too, so each label
     is brought to the grid only where it does not.

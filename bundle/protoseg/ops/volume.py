@@ -61,7 +61,7 @@ class Volume(Tensor):
             return func(*args, **kwargs or {})
 
     def as_tensor(self) -> Tensor:
-        """The voxels alone, shared."""
+        """Give the voxels alone, shared."""
         return self.as_subclass(Tensor)
 
 

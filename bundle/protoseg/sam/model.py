@@ -66,7 +66,7 @@ class Sam(nn.Module):
         self.eval()
 
     def frame(self, height: int, width: int) -> SamFrame:
-        """Where a slice of H x W pixels lies in the input."""
+        """Tell where a slice of H x W pixels lies in the input."""
         return self.encoder.frame(height, width)
 
     @torch.no_grad()
@@ -138,7 +138,7 @@ class SamImageEncoder(nn.Module):
         self.register_buffer("pixel_std", stock.pixel_std)
 
     def frame(self, height: int, width: int) -> SamFrame:
-        """Where a slice of H x W pixels lies in the input."""
+        """Tell where a slice of H x W pixels lies in the input."""
         return SamFrame(height, width, self.network.image_size, keep_aspect=not self.medsam)
 
     @torch.no_grad()

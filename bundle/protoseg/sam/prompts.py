@@ -104,7 +104,7 @@ def ring_around(component: NDArray[np.bool_], width: int = RING) -> NDArray[np.b
 
 
 def spread_points(region: NDArray[np.bool_], confidence: NDArray[Any], count: int) -> NDArray[np.float64]:
-    """Up to `count` points (N, 2) of a region (H, W) that are sure and far apart; none in an empty region.
+    """Choose up to `count` points (N, 2) of a region (H, W) that are sure and far apart; none in an empty region.
 
     Farthest-point sampling weighted by confidence: the first is the most confident pixel; each other has the largest
     sum of its confidence and its distance to the nearest point so far, as a share of the largest such distance.

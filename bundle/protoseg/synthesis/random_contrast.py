@@ -55,7 +55,7 @@ def random_contrast(rng: np.random.Generator, shares: Mapping[str, float] = CONT
 
 
 def varied(contrast: Contrast, rng: np.random.Generator) -> Contrast:
-    """The same contrast in another examination."""
+    """Draw the same contrast in another examination."""
     mean = contrast.mean + rng.normal(0, 0.03, contrast.mean.shape).astype(np.float32)
     return replace(contrast, mean=mean)
 

@@ -82,7 +82,7 @@ class SubjectStream:
         return self._stored(tenant, tenant.key(member), partial(self._paint, tenant, member))
 
     def places(self, slot: int, episode: int) -> Places:
-        """Where the structures are in the volume of the person who is in a slot at an episode."""
+        """Tell where the structures are in the volume of the person who is in a slot at an episode."""
         tenant = self._tenant(slot, episode)
         key = f"{tenant.key(0)}-places"
         if key not in self._places:

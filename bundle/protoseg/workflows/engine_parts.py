@@ -11,10 +11,10 @@ from torch import Tensor
 
 from protoseg import bundle_root
 from protoseg.data.preprocessing.steps import ScanTransform
-from protoseg.engine.adaptation.test_time import Adaptation, segment_with_adaptation
+from protoseg.engine.adaptation.test_time import Adaptation
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.magnification import Magnification
-from protoseg.engine.one_shot import OneShotSettings
+from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.prediction import Prediction
 from protoseg.engine.refiners.refiner import Refiner
 from protoseg.engine.slice_encoder import SliceEncoder
@@ -67,8 +67,8 @@ class EngineParts:
         return SliceEncoder(self.network, self.image_size, cache or FeatureCache())
 
     def segment(self, volume: Tensor, support: SupportSet, encoder: SliceEncoder) -> Prediction:
-        """Segment a prepared volume, see `segment_with_adaptation`."""
-        return segment_with_adaptation(
+        """Segment a prepared volume, see `segment`."""
+        return segment(
             volume,
             support,
             encoder,

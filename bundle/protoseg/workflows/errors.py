@@ -11,7 +11,7 @@ __all__ = ["report_input_errors"]
 
 
 def report_input_errors() -> None:
-    """From now on, let an `InputError` that ends the program show as its one sentence, without a traceback.
+    """Let an `InputError` that ends the program show as its one sentence, without a traceback, from now on.
 
     MONAI wraps what a component of a config raises, so the sentence would stand in the middle of three tracebacks.
     Every other exception is shown as before.

@@ -17,9 +17,8 @@ from protoseg.data.io.queries import query_list
 from protoseg.data.io.results import LABEL_MAP, LABEL_PICTURE, result_file
 from protoseg.data.io.volumes import query_id, write_label_map
 from protoseg.data.prepared_scan import PreparedScan, prepare_scan
-from protoseg.engine.adaptation.test_time import segment_with_adaptation
 from protoseg.engine.feature_cache import FeatureCache
-from protoseg.engine.one_shot import OneShotSettings
+from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.prediction import Prediction
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.files import check_output_dir, to_path
@@ -103,7 +102,7 @@ class _Run(Sized):
         return prepare_scan(self.sampler.cases[index]["image"], self.preprocessing, self.support.slice_axes)
 
     def _segment(self, scan: PreparedScan) -> Prediction:
-        return segment_with_adaptation(
+        return segment(
             scan.image,
             self.support,
             self.encoder,

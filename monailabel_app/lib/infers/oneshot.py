@@ -16,6 +16,7 @@ from lib.infers.task import SegmentationTask
 from protoseg.data.support.library import LibraryState
 from protoseg.engine.prediction import Prediction
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 
 __all__ = ["OneShot"]
 
@@ -26,17 +27,17 @@ class OneShot(SegmentationTask):
     def __init__(self, context: Context) -> None:
         super().__init__(context, InferType.SEGMENTATION, "Finds every structure that is labelled in other images")
 
-    def offered(self) -> dict[str, int]:
-        """The labels that were submitted."""
+    def offered(self) -> LabelSet:
+        """Give the labels that were submitted."""
         return self.context.library.state.labels
 
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
-        """All that was labelled; there has to be something."""
+        """Give all that was labelled; there has to be something."""
         return self.context.support()
 
     def segment(
         self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
-    ) -> tuple[Prediction, dict[str, int]]:
+    ) -> tuple[Prediction, LabelSet]:
         """Segment all labels together, since they compete, and leave those that were asked for."""
         engine = self.context.engine
         labels = labelled.labels
@@ -49,13 +50,13 @@ class OneShot(SegmentationTask):
         return prediction, asked
 
 
-def _asked(request: Mapping[str, Any], labels: Mapping[str, int]) -> dict[str, int]:
+def _asked(request: Mapping[str, Any], labels: LabelSet) -> LabelSet:
     prompt = request.get("label_prompt")
     if not prompt:
-        return dict(labels)
+        return labels
     values = prompt if isinstance(prompt, list) else [prompt]
     unknown = [value for value in values if value not in labels.values()]
     if unknown:
         known = ", ".join(f"{value} ({name})" for name, value in labels.items())
         raise InputError(f"label_prompt holds {unknown[0]!r}; the labels are {known}.")
-    return {name: value for name, value in labels.items() if value in values}
+    return labels.only([name for name, value in labels.items() if value in values])

@@ -19,8 +19,9 @@ from protoseg.data.support.library import LibraryState
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.prediction import Prediction
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 
-__all__ = ["UNNAMED", "AllLabelsClick", "OneLabelClick", "free_value", "one_label", "with_label"]
+__all__ = ["UNNAMED", "AllLabelsClick", "OneLabelClick", "label_of", "one_label", "with_label"]
 
 UNNAMED = "structure"  # name of what the user gave none
 SIGNS = {"foreground": True, "background": False}
@@ -33,16 +34,16 @@ class _ClickTask(SegmentationTask):
         super().__init__(context, kind, description)
         self.sessions = sessions
 
-    def offered(self) -> dict[str, int]:
+    def offered(self) -> LabelSet:
         """The labels that were submitted, and those that the app was told of."""
         names = [*self.context.library.state.labels, *self.context.options.labels]
-        return self.context.registry.values(names) if names else {UNNAMED: 1}
+        return self.context.registry.values(names) if names else LabelSet({UNNAMED: 1})
 
     def predict(
         self,
         scan: Scan,
         request: Mapping[str, Any],
-        labels: Mapping[str, int],
+        labels: LabelSet,
         labelled: LibraryState,
         clicks: list[Click],
     ) -> Prediction:
@@ -62,18 +63,18 @@ class AllLabelsClick(_ClickTask):
         super().__init__(context, sessions, InferType.DEEPEDIT, description)
 
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
-        """All that was labelled; perhaps nothing."""
+        """Give all that was labelled; perhaps nothing."""
         return self.context.labelled()
 
     def segment(
         self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
-    ) -> tuple[Prediction, dict[str, int]]:
+    ) -> tuple[Prediction, LabelSet]:
         """Segment all labels by the clicks on any of them; a click on "background" is on none of them."""
-        labels = {**self.offered(), **labelled.labels}
-        clicks = _clicks(all_points(request, labels, scan.grid), list(labels))
+        labels = self.offered().merge(labelled.labels)
+        clicks = _clicks(all_points(request, labels, scan.grid), labels)
         with latencies.stage("engine"):
             prediction = self.predict(scan, request, labels, labelled, clicks)
-        return prediction, {name: value for name, value in labels.items() if name in prediction.findings}
+        return prediction, labels.only(prediction.findings)
 
 
 class OneLabelClick(_ClickTask):
@@ -84,26 +85,26 @@ class OneLabelClick(_ClickTask):
         super().__init__(context, sessions, InferType.DEEPGROW, description)
 
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
-        """What was labelled, if the label that was clicked on is among it."""
+        """Tell what was labelled, if the label that was clicked on is among it."""
         return with_label(_clicked_on(request), self.context.labelled())
 
     def segment(
         self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
-    ) -> tuple[Prediction, dict[str, int]]:
+    ) -> tuple[Prediction, LabelSet]:
         """Segment the label that was clicked on."""
         name = _clicked_on(request)
         points = {positive: points_of(request, key, scan.grid) for key, positive in SIGNS.items()}
         if not points[True] and name not in labelled.labels:
             raise InputError(f"There is no click on '{name}' yet. Click on it, and beside it where it is too large.")
-        value = free_value(name, labelled)
-        clicks = [Click(*point, positive, 1) for positive in points for point in points[positive]]
+        label = label_of(name, labelled)
+        clicks = [Click(*point, name, positive) for positive in points for point in points[positive]]
         with latencies.stage("engine"):
-            prediction = self.predict(scan, request, {name: value}, labelled, clicks)
-        return one_label(prediction, name, value)
+            prediction = self.predict(scan, request, label, labelled, clicks)
+        return one_label(prediction, label)
 
 
 def with_label(name: str, labelled: LibraryState) -> LibraryState:
-    """The supports that hold a label: the others would only take time where the answer is about this one."""
+    """Keep the supports that hold a label: the others would only take time where the answer is about this one."""
     holding = tuple(support for support in labelled.supports if name in support.labels)
     return replace(labelled, supports=holding) if holding else LibraryState()
 
@@ -112,22 +113,19 @@ def _clicked_on(request: Mapping[str, Any]) -> str:
     return str(option(request, "label") or UNNAMED)  # OHIF does not say which label is meant
 
 
-def free_value(name: str, labelled: LibraryState) -> int:
-    """The value of a label, or one that no other label has."""
-    taken = labelled.labels
-    return taken.get(name) or next(value for value in range(1, 256) if value not in taken.values())
+def label_of(name: str, labelled: LibraryState) -> LabelSet:
+    """Give a label alone, with its value, or one that no other label has."""
+    return labelled.labels.with_names([name]).only([name])
 
 
-def one_label(prediction: Prediction, name: str, value: int) -> tuple[Prediction, dict[str, int]]:
-    """A prediction of one label alone, which becomes 1."""
-    return Prediction((prediction.label_map == value).astype(np.uint8), prediction.findings), {name: 1}
+def one_label(prediction: Prediction, label: LabelSet) -> tuple[Prediction, LabelSet]:
+    """Keep one label of a prediction, which becomes 1."""
+    ((name, value),) = label.items()
+    return Prediction((prediction.label_map == value).astype(np.uint8), prediction.findings), LabelSet({name: 1})
 
 
-def _clicks(points: Mapping[str, list[Point]], names: list[str]) -> list[Click]:
+def _clicks(points: Mapping[str, list[Point]], labels: LabelSet) -> list[Click]:
     """Clicks on labels by name; on the background, one beside each label that was clicked on, or beside all."""
-    beside = [name for name in names if name in points] or names
-    clicks = [Click(*point, True, names.index(name) + 1) for name in names for point in points.get(name, [])]
-    negative = [
-        Click(*point, False, names.index(name) + 1) for name in beside for point in points.get("background", [])
-    ]
-    return clicks + negative
+    beside = labels.only(points) or labels
+    clicks = [Click(*point, name) for name in labels for point in points.get(name, [])]
+    return clicks + [Click(*point, name, positive=False) for name in beside for point in points.get("background", [])]

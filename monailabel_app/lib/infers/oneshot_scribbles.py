@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lib.answers import Latencies
 from lib.context import Context
 from lib.engine import Scan
-from lib.infers.oneshot_click import UNNAMED, free_value, one_label, with_label
+from lib.infers.oneshot_click import UNNAMED, label_of, one_label, with_label
 from lib.infers.task import SegmentationTask, option
 from protoseg.data.io.source_grid import SourceGrid
 from protoseg.data.io.volumes import read_labels
@@ -21,6 +21,7 @@ from protoseg.data.support.library import LibraryState
 from protoseg.engine.clicks.scribbles import BACKGROUND_SCRIBBLE, segment_from_scribbles
 from protoseg.engine.prediction import Prediction
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 
 __all__ = ["Scribbles"]
 
@@ -33,36 +34,35 @@ class Scribbles(SegmentationTask):
     def __init__(self, context: Context) -> None:
         super().__init__(context, InferType.SCRIBBLES, "Draw a few lines: the structure is found in all slices")
 
-    def offered(self) -> dict[str, int]:
-        """The labels that were submitted."""
+    def offered(self) -> LabelSet:
+        """Give the labels that were submitted."""
         return self.context.library.state.labels
 
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
-        """What was labelled, if the selected label is among it."""
+        """Tell what was labelled, if the selected label is among it."""
         return with_label(_selected(request), self.context.labelled())
 
     def segment(
         self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
-    ) -> tuple[Prediction, dict[str, int]]:
+    ) -> tuple[Prediction, LabelSet]:
         """Segment the selected label by its scribbles, and keep of it what lies in the region of interest."""
         engine = self.context.engine
-        name = _selected(request)
+        label = label_of(_selected(request), labelled)
         scribbles = scan.grid.slices(_scribbles(request, scan.grid))
         inside = scan.grid.slices(_region(request, scan.grid))
-        value = free_value(name, labelled)
         with latencies.stage("engine"):
             prediction = segment_from_scribbles(
                 scan.image,
                 scribbles,
                 engine.encoder(),
-                labels={name: value},
+                labels=label,
                 scan=str(request.get("image_id") or request["image"]),
                 support=labelled.support,
                 settings=self.settings(request),
                 refiner=engine.refiner,
                 slice_segmenter=engine.slice_segmenter,
             )
-        return one_label(Prediction(prediction.label_map * inside, prediction.findings), name, value)
+        return one_label(Prediction(prediction.label_map * inside, prediction.findings), label)
 
 
 def _selected(request: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from protoseg.data.support.library import LibraryState
 from protoseg.engine.one_shot import OneShotSettings, SupportSelection
 from protoseg.engine.prediction import Prediction
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 from protoseg.moved import renamed_ids
 from protoseg.ops.components import ComponentFilter
 
@@ -39,8 +40,8 @@ class SegmentationTask(InferTask):
         self.context = context
 
     def info(self) -> dict[str, Any]:
-        """What clients learn about the model."""
-        return {**super().info(), "labels": self.offered()}
+        """Tell what clients learn about the model."""
+        return {**super().info(), "labels": dict(self.offered())}
 
     def config(self) -> dict[str, Any]:
         """Choices for the user, the first being what is taken when none is made."""
@@ -55,7 +56,7 @@ class SegmentationTask(InferTask):
         return True
 
     def get_path(self, validate: bool = True) -> str | None:
-        """The adapted weights, which clients may fetch, replace or remove; never those that the bundle ships."""
+        """Give the adapted weights, which clients may fetch, replace or remove; never those that the bundle ships."""
         path = self.context.engine.adapted_weights
         if not validate:  # somebody is about to write there
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,17 +87,17 @@ class SegmentationTask(InferTask):
         return str(file), answer
 
     @abstractmethod
-    def offered(self) -> dict[str, int]:
-        """Labels that clients may ask for: name -> value in the label map."""
+    def offered(self) -> LabelSet:
+        """Labels that clients may ask for, with their values in the label map."""
 
     @abstractmethod
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
-        """What was labelled before that serves a request."""
+        """Tell what was labelled before that serves a request."""
 
     @abstractmethod
     def segment(
         self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
-    ) -> tuple[Prediction, dict[str, int]]:
+    ) -> tuple[Prediction, LabelSet]:
         """Segment a scan; also give name and value of the labels that the answer is about.
 
         Args:
@@ -107,14 +108,14 @@ class SegmentationTask(InferTask):
         """
 
     def settings(self, request: Mapping[str, Any]) -> OneShotSettings:
-        """How to segment, where the request says so."""
+        """Choose how to segment, where the request says so."""
         request = renamed_ids(request)
         chosen = {key: option(request, key) for key in self.config() if option(request, key) is not None}
         return replace(self.context.engine.settings, **chosen)
 
 
 def option(request: Mapping[str, Any], key: str) -> Any:
-    """An option of a request; OHIF sends the whole list of choices where the user opened none."""
+    """Read an option of a request; OHIF sends the whole list of choices where the user opened none."""
     value = request.get(key)
     return value[0] if isinstance(value, list) and value else value
 

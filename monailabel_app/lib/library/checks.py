@@ -146,8 +146,7 @@ def _are_labels(support: SupportSet) -> bool:
     """Tell whether labels have fit names, and everything that is said by label is said of all of them."""
     labels = support.labels
     return (
-        isinstance(labels, dict)
-        and isinstance(support.components, dict)
+        isinstance(support.components, dict)
         and labels.keys() == support.components.keys()
         and 0 < len(labels) <= MOST_LABELS
         and all(_is_text(name) and name.strip() and name != "background" for name in labels)

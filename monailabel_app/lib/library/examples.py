@@ -62,14 +62,14 @@ class Examples:
         self._sketches = Sketches()
 
     def listed(self) -> list[Example]:
-        """All examples: those of studies by name, then those that were imported."""
+        """List all examples: those of studies by name, then those that were imported."""
         record = self.context.record.read()
         labels = self.context.final_labels(record)
         imported = zip(record.imported, self.context.imported(record), strict=True)
         return [*map(self._of_study, labels), *(self._of_import(one, source) for one, source in imported)]
 
     def find(self, example_id: str) -> Example | None:
-        """The example of an id; None if there is none."""
+        """Find the example of an id; None if there is none."""
         record = self.context.record.read()
         for one, source in zip(record.imported, self.context.imported(record), strict=True):
             if one.id == example_id:
@@ -78,11 +78,11 @@ class Examples:
         return self._of_study(found[0]) if found else None
 
     def removed(self) -> tuple[Removal, ...]:
-        """What was removed and can be restored, the last one first."""
+        """List what was removed and can be restored, the last one first."""
         return self.context.record.read().removed[::-1]
 
     def support(self, example: Example) -> SupportSet:
-        """The slices of an example.
+        """Read the slices of an example.
 
         Raises:
             InputError: its files cannot be used.

@@ -18,7 +18,7 @@ __all__ = ["Imported", "Record", "RecordFile", "Removal", "study_id"]
 
 
 def study_id(study: str) -> str:
-    """The digits by which the example of a study is known; a name may be anything, also `..`."""
+    """Give the digits by which the example of a study is known; a name may be anything, also `..`."""
     return fingerprint("study", study)
 
 
@@ -69,7 +69,7 @@ class Record:
         return any(one.version == version and one.example == example for one in self.removed if one.version)
 
     def switched(self, example: str, version: str, *, enabled: bool) -> Record:
-        """The record with an example switched on or off."""
+        """Switch an example on or off."""
         others = {key: value for key, value in self.disabled.items() if key != example}
         return replace(self, disabled=others if enabled else {**others, example: version})
 
@@ -85,7 +85,7 @@ class RecordFile:
         self.file = file
 
     def read(self) -> Record:
-        """The record as it is now.
+        """Read the record as it is now.
 
         Raises:
             InputError: the file is damaged. Nothing is assumed then: what was switched off might serve again.

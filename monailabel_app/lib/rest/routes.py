@@ -32,6 +32,7 @@ from lib.rest.models import (
 from lib.rest.page import page_router, replace_first_page
 from lib.rest.status import status_router
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 
 __all__ = ["library_router", "serve_library"]
 
@@ -193,7 +194,7 @@ def _described(example: Example) -> ExampleAnswer:
     return describe(example, _values([example]))
 
 
-def _values(examples: list[Example]) -> dict[str, int]:
+def _values(examples: list[Example]) -> LabelSet:
     names = [name for example in examples if example.sketch for name in example.sketch.labels]
     return app_instance().context.registry.values(names)
 

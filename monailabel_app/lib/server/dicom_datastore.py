@@ -3,6 +3,8 @@
 Defects of MONAI Label 0.8.5: only CT is listed, and what was listed is believed for two hours, so that a fresh label
 stays unseen; two requests for one new series read each other's half-finished download; a label that came from the
 server has no names and is found by its own series instead of its image's; and an image's name may be any path.
+The first two were reported as https://github.com/Project-MONAI/MONAILabel/issues/945 and
+https://github.com/Project-MONAI/MONAILabel/issues/944; both are still the defaults.
 """
 
 import logging

@@ -2,7 +2,9 @@
 
 Defects of MONAI Label 0.8.5: the viewer looks for the server on port 8000 wherever the page itself came from; it has
 no way to submit a label map; and after a click on "background" it takes that for a label, and draws a part of the
-answer as a segment without a name.
+answer as a segment without a name. The first two were reported as
+https://github.com/Project-MONAI/MONAILabel/pull/1588 and
+https://github.com/Project-MONAI/MONAILabel/issues/1805
 """
 
 from collections.abc import Callable, Mapping

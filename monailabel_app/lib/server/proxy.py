@@ -1,7 +1,7 @@
 """The DICOMweb proxy that OHIF reads studies through.
 
 Defect of MONAI Label 0.8.5: it drops the query string, so that no study filter works and opening one patient may list
-another's studies.
+another's studies. Reported as https://github.com/Project-MONAI/MONAILabel/issues/1835
 """
 
 from collections.abc import Awaitable, Callable

@@ -59,7 +59,7 @@ class Adapt(TrainTask):
         self.progress = folder / "progress.json"
 
     def config(self) -> dict[str, Any]:
-        """What the user may choose."""
+        """Tell what the user may choose."""
         return {"max_epochs": 2, "epoch_length": 100, "learning_rate": 0.00002}
 
     def stats(self) -> dict[str, Any]:

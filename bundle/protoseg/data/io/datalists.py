@@ -8,16 +8,15 @@ Example::
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from protoseg.data.io.label_values import whole_number
 from protoseg.data.io.volumes import query_id
 from protoseg.errors import InputError
 from protoseg.files import PathLike, is_there, to_path
+from protoseg.labels import LabelSet
 
-__all__ = ["is_legend", "label_names", "load_datalist", "names_to_values", "section_names"]
+__all__ = ["label_names", "load_datalist", "section_names"]
 
 FILE_KEYS = ("image", "label")
 
@@ -83,46 +82,7 @@ def label_names(dataset_json: PathLike) -> dict[str, str]:
     labels = _read_json(dataset_json).get("labels")
     if not labels:
         raise InputError(f'{dataset_json}: no "labels". Add them, like "labels": {{"1": "liver"}}.')
-    return {str(value): name for name, value in names_to_values(labels, f"{dataset_json}: labels").items()}
-
-
-def names_to_values(names: Any, source: str) -> dict[str, int]:
-    """Turn `{name: value}` or `{value: name}` into `{name: value}`, background (0) left out.
-
-    Raises:
-        InputError: it is no such mapping, a value is not an integer in 0..255 or is a region of several (nnU-Net),
-            or two labels share a name or a value.
-    """
-    if not isinstance(names, Mapping) or not names:
-        raise InputError(f'{source}: found {names!r}, expected a mapping like {{"liver": 1, "spleen": 2}}.')
-    pairs = [(name, value) for value, name in names.items()] if is_legend(names) else names.items()
-    values: dict[str, int] = {}
-    for name, value in pairs:
-        if isinstance(value, list | tuple):
-            raise InputError(
-                f"{source}: {name!r} is a region, the labels {value}, expected one value. Labels cannot overlap: "
-                "leave the region out, or merge its labels in the label maps."
-            )
-        number = whole_number(value)
-        if not isinstance(name, str) or number is None or not 0 <= number <= 255:
-            raise InputError(
-                f"{source}: found the name {name!r} with the value {value!r}, expected text and an integer "
-                "from 0 to 255. Correct it."
-            )
-        if number == 0:
-            continue
-        if name in values or number in values.values():
-            raise InputError(
-                f"{source}: another label has the name {name!r} or the value {number} too. "
-                "Give each label a name and a value of its own."
-            )
-        values[name] = number
-    return values
-
-
-def is_legend(names: Mapping) -> bool:
-    """Tell whether a mapping goes from values to names, as `{"1": "liver"}`, and not from names to values."""
-    return all(whole_number(key) is not None for key in names)
+    return LabelSet.parse(labels, f"{dataset_json}: labels").legend()
 
 
 def _read_json(path: PathLike) -> dict[str, Any]:

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from scipy.ndimage import affine_transform
 
-from protoseg.data.io.datalists import is_legend, label_names, names_to_values
+from protoseg.data.io.datalists import label_names
 from protoseg.data.io.nifti_forms import claimed_affines
 from protoseg.engine.slice_axes import is_oriented
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet, is_legend
 from protoseg.ops.volume import Volume
 
 __all__ = ["LabelGrid", "align_labels", "decode_label_names", "parse_label_names", "same_grid"]
@@ -95,7 +96,7 @@ def decode_label_names(names: Mapping | Sequence[str] | str | None) -> Any:
         raise InputError(f'label_names: {names!r} is not JSON. Write it like {{"liver": 1, "spleen": 2}}.') from error
 
 
-def parse_label_names(names: Mapping | Sequence[str] | str | None, labels: torch.Tensor, source: str) -> dict[str, int]:
+def parse_label_names(names: Mapping | Sequence[str] | str | None, labels: torch.Tensor, source: str) -> LabelSet:
     """Names and values of the labels to use from a label map.
 
     Args:
@@ -117,24 +118,24 @@ def parse_label_names(names: Mapping | Sequence[str] | str | None, labels: torch
     own = getattr(labels, "meta", {}).get("label_names")
     if isinstance(decoded, list | tuple) and decoded and all(isinstance(name, str) for name in decoded):
         return _choose(decoded, own, source)
-    values = {} if decoded is None else names_to_values(decoded, "label_names")
     if decoded is None:
         return _name_all(present, own or {}, source)
-    if is_legend(decoded) and not set(present).isdisjoint(values.values()):
-        absent = [name for name, value in values.items() if value not in present]
+    known = LabelSet.parse(decoded, "label_names")
+    if is_legend(decoded) and not set(present).isdisjoint(known.values()):
+        absent = [name for name, value in known.items() if value not in present]
         if absent:
             logger.warning("%s: no voxel is labelled %s; left out.", source, ", ".join(absent))
-        return {name: value for name, value in values.items() if value in present}
-    for name, value in values.items():
+        return known.only(known.keys() - absent)
+    for name, value in known.items():
         if value not in present:
             raise InputError(
                 f"{source}: no voxel has the value {value} that label_names gives to {name!r}; "
                 f"the values found are {', '.join(map(str, present))}. Correct label_names."
             )
-    return values
+    return known
 
 
-def _choose(chosen: Sequence[Any], own: Mapping[str, int] | None, source: str) -> dict[str, int]:
+def _choose(chosen: Sequence[Any], own: Mapping[str, int] | None, source: str) -> LabelSet:
     if own is None:
         raise InputError(
             f'{source} does not name its labels, so label_names must tell their values. Write it like {{"liver": 1}}.'
@@ -144,17 +145,17 @@ def _choose(chosen: Sequence[Any], own: Mapping[str, int] | None, source: str) -
             raise InputError(
                 f"{source}: no label has the name {name!r}; the names found are {', '.join(own)}. Correct label_names."
             )
-    return {name: own[name] for name in chosen}
+    return LabelSet({name: own[name] for name in chosen})
 
 
-def _name_all(present: list[int], own: Mapping[str, int], source: str) -> dict[str, int]:
+def _name_all(present: list[int], own: Mapping[str, int], source: str) -> LabelSet:
     if max(present) > LARGEST_VALUE:
         raise InputError(
             f"{source}: found the label value {max(present)}, expected 1 to {LARGEST_VALUE}. "
             "Renumber the labels, or choose some of them with label_names."
         )
     names = {value: name for name, value in own.items()}
-    return {names.get(value, f"label_{value}"): value for value in present}
+    return LabelSet({names.get(value, f"label_{value}"): value for value in present})
 
 
 def _align_voxels(labels: Volume, image: Volume) -> Volume:

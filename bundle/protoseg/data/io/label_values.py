@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from protoseg.errors import InputError
 from protoseg.files import PathLike
 
-__all__ = ["whole_number", "whole_voxels"]
+__all__ = ["whole_voxels"]
 
 TOLERANCE = 1e-3  # resampling and scaling in float32 leave a label this far from its whole number at most
 LARGEST = np.iinfo(np.int16).max
@@ -35,14 +33,3 @@ def whole_voxels(voxels: np.ndarray, path: PathLike) -> np.ndarray:
             "Check that this is the label map and not the image."
         )
     return rounded.astype(np.int16)
-
-
-def whole_number(value: Any) -> int | None:
-    """Read a label's value as JSON or text holds it: 1, 1.0, "1" or "1.0"; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return int(number) if number.is_integer() else None

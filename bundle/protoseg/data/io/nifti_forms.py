@@ -128,7 +128,7 @@ class NiftiForms:
 
 
 def right_angled(affine: Affine) -> Affine:
-    """The affine with its third axis set at a right angle to the first two, as ITK reads a tilted series.
+    """Set the third axis of an affine at a right angle to the first two, as ITK reads a tilted series.
 
     Lengths and the first voxel stay; an affine at right angles comes back as it is.
     """
@@ -145,7 +145,7 @@ def right_angled(affine: Affine) -> Affine:
 
 
 def claimed_affines(image: Placed) -> list[Affine]:
-    """All affines in RAS+ mm that readers may take from an image's file, the one that is used here first."""
+    """List the affines in RAS+ mm that readers may take from an image's file, the one that is used here first."""
     affine = np.asarray(image.affine, float)
     own = [affine] if _is_right_angled(affine) else [affine, right_angled(affine)]
     if NIFTI_FORMS not in image.meta:
@@ -155,7 +155,7 @@ def claimed_affines(image: Placed) -> list[Affine]:
 
 
 def itk_placed(image: Placed) -> Affine:
-    """The affine in RAS+ mm by which ITK places the file of an image, which is as it was read."""
+    """Give the affine in RAS+ mm by which ITK places the file of an image, which is as it was read."""
     affine = np.asarray(image.affine, float)
     if NIFTI_FORMS not in image.meta:
         return affine
@@ -171,7 +171,7 @@ def itk_placed(image: Placed) -> Affine:
 
 
 def placement(image: SimpleITK.Image | SimpleITK.ImageFileReader) -> Affine:
-    """The affine in RAS+ mm of an image of ITK, or of what a reader read of one."""
+    """Give the affine in RAS+ mm of an image of ITK, or of what a reader read of one."""
     dimensions = image.GetDimension()
     spatial = min(dimensions, 3)
     affine = np.eye(4)

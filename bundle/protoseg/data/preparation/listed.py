@@ -22,13 +22,14 @@ from typing import Any
 
 import torch
 
-from protoseg.data.io.datalists import label_names, load_datalist, names_to_values, section_names
+from protoseg.data.io.datalists import label_names, load_datalist, section_names
 from protoseg.data.io.grids import align_labels
 from protoseg.data.io.volumes import query_id, read_image, read_labels
 from protoseg.data.preparation.folds import as_listed, in_folds
 from protoseg.data.preparation.scans import DataSet, LabelledScan, SourceScan
 from protoseg.data.preprocessing.modality import ModalityChoice
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 from protoseg.ops.volume import Volume
 
 __all__ = ["UNDIVIDED", "find_listed"]
@@ -96,22 +97,22 @@ def _cells(row: Mapping[str | None, Any]) -> list[str]:
     return [cell for key, cell in row.items() if key is not None and cell is not None] + list(row.get(None, []))
 
 
-def _labels(source: Path, names: Mapping[str, int] | str | None, *, needed: bool) -> dict[str, int]:
+def _labels(source: Path, names: Mapping[str, int] | str | None, *, needed: bool) -> LabelSet:
     if names is not None:
         try:
-            return names_to_values(json.loads(names) if isinstance(names, str) else names, "label_names")
+            return LabelSet.parse(json.loads(names) if isinstance(names, str) else names, "label_names")
         except json.JSONDecodeError as error:
             raise InputError(f'label_names: {names!r} is not JSON. Write it like {{"liver": 1}}.') from error
     if not needed:
-        return {}
+        return LabelSet()
     if source.suffix.lower() == ".csv":
         raise InputError(f'{source}: a CSV list does not name its labels. Give --label_names, like {{"liver": 1}}.')
-    return names_to_values(label_names(source), f"{source}: labels")
+    return LabelSet.parse(label_names(source), f"{source}: labels")
 
 
 def _scan(case: Mapping[str, Any], labels: Mapping[str, int], source: Path) -> SourceScan:
     own = case.get("labels")
-    own_names = None if own is None else names_to_values(own, f"{source}: labels of {case['image']}")
+    own_names = None if own is None else LabelSet.parse(own, f"{source}: labels of {case['image']}")
     unknown = set(own_names or {}) - set(labels)
     if unknown:
         raise InputError(

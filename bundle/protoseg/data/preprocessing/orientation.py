@@ -75,7 +75,7 @@ def turn(image: Volume, orientation: Orientation) -> Volume:
 
 
 def reversed_turn(orientation: Orientation) -> Orientation:
-    """The orientation that turns an image back."""
+    """Give the orientation that turns an image back."""
     back = np.empty_like(orientation)
     for axis, (place, flip) in enumerate(orientation):
         back[int(place)] = axis, flip

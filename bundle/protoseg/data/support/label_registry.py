@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from protoseg.errors import InputError
 from protoseg.files import write_json
+from protoseg.labels import LabelSet
 
 __all__ = ["LabelRegistry"]
 
@@ -29,8 +30,8 @@ class LabelRegistry:
     def __init__(self, file: str | Path) -> None:
         self.file = Path(file)
 
-    def values(self, names: Iterable[str]) -> dict[str, int]:
-        """Name -> value of each name, sorted by value; new names get the next values.
+    def values(self, names: Iterable[str]) -> LabelSet:
+        """Labels of these names, sorted by value; new names get the next values.
 
         Raises:
             InputError: there would be more than 254 labels.
@@ -39,7 +40,7 @@ class LabelRegistry:
         known = self._read()  # each time: other processes of the server name labels too
         if not known.keys() >= set(wanted):
             known = self._with_new(wanted)
-        return {name: value for name, value in known.items() if name in wanted}
+        return LabelSet({name: value for name, value in known.items() if name in wanted})
 
     def _with_new(self, wanted: list[str]) -> dict[str, int]:
         self.file.parent.mkdir(parents=True, exist_ok=True)

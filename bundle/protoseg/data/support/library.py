@@ -20,6 +20,7 @@ from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet
 from protoseg.engine.support_selection import keep_most_useful
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 from protoseg.ops.hashing import fingerprint, source_state
 
 __all__ = ["LabelledScan", "LibraryState", "SavedSupport", "SupportLibrary"]
@@ -63,12 +64,12 @@ class LibraryState:
         return self.supports[0] if self.supports else None
 
     @property
-    def labels(self) -> dict[str, int]:
-        """Name -> value of what can be segmented, in whatever plane."""
-        return {name: value for support in self.supports for name, value in support.labels.items()}
+    def labels(self) -> LabelSet:
+        """What can be segmented, in whatever plane."""
+        return reduce(LabelSet.merge, (support.labels for support in self.supports), LabelSet())
 
     def in_plane(self, axes: SliceAxes | None) -> LibraryState:
-        """What serves a scan that is acquired in slices of these directions: its plane's, or the largest support."""
+        """Choose what serves a scan acquired in slices of these directions: its plane's, or the largest support."""
         fitting = [support for support in self.supports if same_plane(support.slice_axes, axes)] or self.supports
         return replace(self, supports=tuple(fitting[:1]))
 
@@ -122,7 +123,7 @@ class SupportLibrary:
         self._state = LibraryState()
 
     def update(self, scans: Sequence[LabelledScan | SavedSupport], encoder: SliceEncoder) -> LibraryState:
-        """The support of those of these scans that are enabled; made anew only when something changed.
+        """Give the support of those of these scans that are enabled; made anew only when something changed.
 
         A scan whose files cannot be used is left out, and the state says why.
 
@@ -145,7 +146,7 @@ class SupportLibrary:
         return self._state
 
     def support_of(self, scan: LabelledScan | SavedSupport, encoder: SliceEncoder) -> SupportSet:
-        """The support of one scan alone, whether or not it is enabled; labels have the values of their file.
+        """Give the support of one scan alone, whether or not it is enabled; labels have the values of their file.
 
         Raises:
             InputError: the files cannot be used.
@@ -153,7 +154,7 @@ class SupportLibrary:
         return self._of_scan(scan, self.support_file(scan), encoder)
 
     def support_file(self, scan: LabelledScan | SavedSupport) -> Path:
-        """The file of the support of one scan; another scan, or another label of it, has another name."""
+        """Give the file of the support of one scan; another scan, or another label of it, has another name."""
         if isinstance(scan, SavedSupport):
             return scan.file
         state = fingerprint(scan.scan, source_state(scan.image), source_state(scan.label), scan.legend, self._making)
@@ -181,7 +182,7 @@ class SupportLibrary:
                 logger.warning("The labels of %s are not used. %s", scan.scan, error)
                 problems[scan.scan] = str(error)
         values = self.registry.values(name for support in supports for name in support.labels)
-        named = [replace(support, labels={name: values[name] for name in support.labels}) for support in supports]
+        named = [replace(support, labels=support.labels.with_values(values)) for support in supports]
 
         def join(one: SupportSet, other: SupportSet) -> SupportSet:
             return keep_most_useful(one.merge(other), encoder, limit=self.limit, limits=self.limits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from protoseg.data.io.datalists import is_legend
 from protoseg.data.io.grids import decode_label_names, parse_label_names
 from protoseg.data.io.in_memory import source_name
 from protoseg.data.io.volumes import read_labels
@@ -24,6 +24,7 @@ from protoseg.engine.slice_axes import SliceAxes
 from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet, support_from_scan
 from protoseg.errors import InputError
 from protoseg.files import PathLike, is_there, replacing
+from protoseg.labels import LabelSet, is_legend
 from protoseg.ops.hashing import fingerprint
 from protoseg.ops.volume import Volume
 
@@ -101,7 +102,7 @@ def preprocessing_key(
 
 def save_support(path: str | Path, support: SupportSet) -> None:
     """Write a support as one safetensors file: tensors, and the rest as JSON in its header."""
-    details = {name: json.dumps(getattr(support, name)) for name in DETAILS}
+    details = {name: json.dumps(getattr(support, name), default=dict) for name in DETAILS}
     tensors = {name: getattr(support, name) for name in TENSORS + OPTIONAL_TENSORS}
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items() if tensor is not None}
     with replacing(path) as unfinished:
@@ -135,10 +136,10 @@ def read_support(path: str | Path) -> SupportSet:
     defect = support_defect(support)
     if defect:
         raise InputError(f"{path} is damaged: what it says of its {defect} makes no sense. Save the support again.")
-    return support
+    return replace(support, labels=LabelSet(support.labels))
 
 
-def _labels_inside(labels: dict[str, int], drawn: torch.Tensor, *, required: bool, place: str) -> dict[str, int]:
+def _labels_inside(labels: LabelSet, drawn: torch.Tensor, *, required: bool, place: str) -> LabelSet:
     """Leave out labels that the transform took away, with a warning; refuse if they are required, or all."""
     left = torch.unique(drawn).tolist()
     lost = [name for name, value in labels.items() if value not in left]
@@ -151,4 +152,4 @@ def _labels_inside(labels: dict[str, int], drawn: torch.Tensor, *, required: boo
             "found."
         )
     logger.warning("%s; left out.", found)
-    return {name: value for name, value in labels.items() if name not in lost}
+    return labels.only(labels.keys() - lost)

@@ -37,7 +37,7 @@ class Episode(NamedTuple):
     query_labels: Tensor  # 1 x 1 x size x size, 0 = background, k = k-th of the L labels
 
     def to(self, device: torch.device) -> Episode:
-        """The same on a device."""
+        """Move them to a device."""
         return Episode(*(tensor.to(device) for tensor in self))
 
 

@@ -36,7 +36,7 @@ from protoseg.ops.slices import fit_slices, volume_from_slices
 if TYPE_CHECKING:
     from monai.transforms import Compose
 
-__all__ = ["Adaptation", "AdaptationScope", "segment_with_adaptation"]
+__all__ = ["Adaptation", "AdaptationScope"]
 
 AdaptationScope = Literal["slice", "volume", "support"]
 
@@ -71,7 +71,7 @@ class Adaptation:
         self._lock = Lock()
 
     def to_slices(self, network: ALPNet, slices: LabelledSlices, guard: ReverseGuard | None = None) -> ALPNet:
-        """A copy of the network that learned from labelled slices, or the network itself where a guard saw no gain."""
+        """Train a copy of the network on labelled slices; give the network itself where a guard saw no gain."""
         return self.training.adapted(network, draw_episodes(slices, self.augmentation, seed=self.seed), guard)
 
     def to_support(self, encoder: SliceEncoder, support: SupportSet) -> SliceEncoder:
@@ -89,7 +89,7 @@ class Adaptation:
     def to_volume(
         self, encoder: SliceEncoder, slices: Tensor, coarse: CoarseSegmentation, support: SupportSet
     ) -> ALPNet:
-        """A copy of the network that learned from the confident slices (S, C, H, W) of a volume under their masks.
+        """Make a copy of the network that learned from the confident slices (S, C, H, W) of a volume under their masks.
 
         The network itself comes back where nothing was found or the guard saw no gain.
         """
@@ -101,37 +101,34 @@ class Adaptation:
         guard = ReverseGuard(encoder.network, watched, _one_slice_a_label(support))
         return self.to_slices(encoder.network, _labelled(slices, coarse, confident, encoder), guard)
 
+    def segment(
+        self,
+        volume: Tensor,
+        support: SupportSet,
+        encoder: SliceEncoder,
+        settings: OneShotSettings | None = None,
+        *,
+        refiner: Refiner | None = None,
+        clicks: Sequence[Click] = (),
+    ) -> Prediction:
+        """Segment a volume by a network that is adapted to it; arguments as in `segment` of the engine.
 
-def segment_with_adaptation(
-    volume: Tensor,
-    support: SupportSet,
-    encoder: SliceEncoder,
-    settings: OneShotSettings | None = None,
-    *,
-    adaptation: Adaptation | None,
-    refiner: Refiner | None = None,
-    clicks: Sequence[Click] = (),
-) -> Prediction:
-    """Segment a volume by a network that was adapted to it, or is as it was (None); arguments as in `segment`.
-
-    Features of a network adapted to the support go into the cache, which tells weights apart: the next query is
-    segmented by the same ones. Features of weights that live for a volume would only drive others out of it.
-    """
-    if adaptation is None:
-        return segment(volume, support, encoder, settings, refiner=refiner, clicks=clicks)
-    network = encoder.network
-    support.check_encoder(encoder.fingerprint())
-    support = replace(support, encoder="")  # adapted weights are others than those that the support is meant for
-    if adaptation.scope == "support":
-        adapted_encoder = adaptation.to_support(encoder, support)
-        return segment(volume, support, adapted_encoder, settings, refiner=refiner, clicks=clicks)
-    matched = match(volume, support, encoder, settings)
-    if adaptation.scope == "slice":
-        return finish(matched, _match_adapted_slices(matched, adaptation), refiner=refiner, clicks=clicks)
-    adapted = adaptation.to_volume(matched.encoder, matched.slices, matched.coarse, support)
-    if adapted is not network:
-        matched = match(volume, support, encoder.of_network(adapted, FeatureCache(PRIVATE_BYTES)), settings)
-    return finish(matched, refiner=refiner, clicks=clicks)
+        Features of a network adapted to the support go into the cache, which tells weights apart: the next query is
+        segmented by the same ones. Features of weights that live for a volume would only drive others out of it.
+        """
+        network = encoder.network
+        support.check_encoder(encoder.fingerprint())
+        support = replace(support, encoder="")  # adapted weights are others than those that the support is meant for
+        if self.scope == "support":
+            adapted_encoder = self.to_support(encoder, support)
+            return segment(volume, support, adapted_encoder, settings, refiner=refiner, clicks=clicks)
+        matched = match(volume, support, encoder, settings)
+        if self.scope == "slice":
+            return finish(matched, _match_adapted_slices(matched, self), refiner=refiner, clicks=clicks)
+        adapted = self.to_volume(matched.encoder, matched.slices, matched.coarse, support)
+        if adapted is not network:
+            matched = match(volume, support, encoder.of_network(adapted, FeatureCache(PRIVATE_BYTES)), settings)
+        return finish(matched, refiner=refiner, clicks=clicks)
 
 
 @torch.no_grad()

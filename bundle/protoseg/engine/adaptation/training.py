@@ -60,7 +60,7 @@ class ShortTraining:
             raise InputError(f"tuning of adaptation is '{self.tuning}'; choose 'lora' or 'full'.")
 
     def adapted(self, network: ALPNet, episodes: Iterator[Episode], guard: ReverseGuard | None = None) -> ALPNet:
-        """A trained copy of a network, for inference; with a guard the best that it saw, which may be the network.
+        """Train a copy of a network, for inference; with a guard the best that it saw, which may be the network.
 
         The training loss is the published one (`EpisodeLoss`). The network is left as it is, as is the global random
         state. It takes no more memory than training on two slices, and a copy of the weights.

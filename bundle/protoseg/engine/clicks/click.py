@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from protoseg.errors import InputError
@@ -16,21 +16,21 @@ class Click(NamedTuple):
     slice_index: int  # counted from the feet
     row: int  # pixels of the slice, y
     column: int  # pixels of the slice, x
+    label: str  # its name
     positive: bool = True
-    label: int = 1  # position of the label among the support's, from 1
 
 
-def check_clicks(clicks: Sequence[Click], shape: Sequence[int], labels: Sequence[str]) -> None:
+def check_clicks(clicks: Sequence[Click], shape: Sequence[int], labels: Collection[str]) -> None:
     """Refuse clicks outside a volume of `shape` slices, rows and columns, or for none of the labels.
 
     Raises:
         InputError: naming the first such click.
     """
     for number, click in enumerate(clicks, start=1):
-        if not all(0 <= place < size for place, size in zip(click, shape)):
+        if not all(0 <= place < size for place, size in zip(click[:3], shape)):
             raise InputError(
                 f"Click {number} is on slice {click.slice_index}, row {click.row}, column {click.column}, which is "
                 f"outside the volume of {shape[0]} slices of {shape[1]} rows and {shape[2]} columns."
             )
-        if not 1 <= click.label <= len(labels):
-            raise InputError(f"Click {number} is of label {click.label}; the labels are 1..{len(labels)}.")
+        if click.label not in labels:
+            raise InputError(f"Click {number} is on the label '{click.label}'; the labels are {', '.join(labels)}.")

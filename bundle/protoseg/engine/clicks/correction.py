@@ -39,7 +39,7 @@ SMALLEST_PART = 10.0  # mm around a click that adds a part
 class Complaint(NamedTuple):
     """New clicks on one slice that are all on the wrong side of a label."""
 
-    label: int
+    label: int  # its position in label maps
     slice_index: int
     positive: bool  # whether they are missing from the label
     points: Sequence[Point]

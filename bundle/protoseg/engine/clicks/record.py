@@ -35,7 +35,7 @@ class ClickRecord:
         self.valid += clicks
         return contradicted
 
-    def points(self, index: int, label: int) -> tuple[list[Point], list[Point]]:
+    def points(self, index: int, label: str) -> tuple[list[Point], list[Point]]:
         """(row, column) of the points of a slice that are on a label, and of those that are not.
 
         A positive click on another label is a negative one.
@@ -46,10 +46,10 @@ class ClickRecord:
         others = [(click.row, click.column) for click in here if click.label != label and click.positive]
         return positive, negative + others
 
-    def slices(self) -> dict[int, list[int]]:
+    def slices(self) -> dict[str, list[int]]:
         """Sorted indices of the slices with positive clicks, by label."""
-        found: dict[int, set[int]] = {}
+        found: dict[str, set[int]] = {}
         for click in self.valid:
             if click.positive:
                 found.setdefault(click.label, set()).add(click.slice_index)
-        return {label: sorted(found[label]) for label in sorted(found)}
+        return {label: sorted(indices) for label, indices in found.items()}

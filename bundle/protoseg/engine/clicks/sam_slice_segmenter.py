@@ -12,10 +12,12 @@ from protoseg.engine.clicks.click import Click
 from protoseg.engine.clicks.slice_segmenter import Mask, Point
 from protoseg.engine.refiners.refiner import CoarseSegmentation
 from protoseg.engine.refiners.sam import SamRefiner
+from protoseg.labels import LabelSet
 from protoseg.ops.slices import fit_slices
 
 __all__ = ["SamSliceSegmenter"]
 
+CLICKED = "clicked"  # name of the one label
 PATCHES = 64  # each way, of the map that tells how sure an earlier mask is
 SURE = 0.9  # of an earlier mask, which clicks correct
 UNCLAIMED = 1e-4  # probability where there is no earlier mask
@@ -44,10 +46,9 @@ class SamSliceSegmenter:
         """See `SliceSegmenter`."""
         label_map = np.zeros((len(slices), *slices.shape[-2:]), np.uint8)
         label_map[index] = prior
-        clicks = [Click(index, *point, True) for point in positive] + [
-            Click(index, *point, False) for point in negative
-        ]
-        coarse = CoarseSegmentation(label_map, _log_probability(label_map, index), ("clicked",))
+        clicks = [Click(index, *point, CLICKED) for point in positive]
+        clicks += [Click(index, *point, CLICKED, positive=False) for point in negative]
+        coarse = CoarseSegmentation(label_map, _log_probability(label_map, index), LabelSet({CLICKED: 1}))
         refined = self.refiner.refine(slices, coarse, spacing=(1.0, *spacing), clicks=clicks)
         return refined.label_map[index] == 1
 

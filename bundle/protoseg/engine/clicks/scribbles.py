@@ -13,6 +13,7 @@ from protoseg.engine.clicks.segmentation import ClickSegmentation
 from protoseg.engine.prediction import Prediction
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 
 __all__ = ["BACKGROUND_SCRIBBLE", "segment_from_scribbles"]
 
@@ -43,20 +44,20 @@ def segment_from_scribbles(
             f"The scribbles hold the value {min(unknown)}; expected 0, labels 1..{len(session.labels)} or "
             f"{BACKGROUND_SCRIBBLE} for the background."
         )
-    clicks = _clicks_on(scribbles, len(session.labels))
+    clicks = _clicks_on(scribbles, session.labels)
     labelled = {click.slice_index for click in clicks if click.positive}
     session.add([click for click in clicks if click.slice_index in labelled])
     session.add([click for click in clicks if click.slice_index not in labelled])
     return session.predict()
 
 
-def _clicks_on(scribbles: NDArray[np.uint8], labels: int) -> list[Click]:
+def _clicks_on(scribbles: NDArray[np.uint8], labels: LabelSet) -> list[Click]:
     """A click on every scribbled pixel; one for each label where it is none of them."""
     clicks = []
     for index, row, column in np.argwhere(scribbles).tolist():
         value = int(scribbles[index, row, column])
         if value == BACKGROUND_SCRIBBLE:
-            clicks += [Click(index, row, column, False, label) for label in range(1, 1 + labels)]
+            clicks += [Click(index, row, column, label, positive=False) for label in labels]
         else:
-            clicks.append(Click(index, row, column, True, value))
+            clicks.append(Click(index, row, column, labels.name_at(value)))
     return clicks

@@ -7,7 +7,7 @@ nothing else (see `correction`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from protoseg.engine.refiners.refiner import Refiner
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SliceOrigin, SupportSet
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 from protoseg.ops.components import connected_components
 from protoseg.ops.slices import axial_slices
 
@@ -53,7 +54,7 @@ class ClickSegmentation:
     Args:
         volume: (C, X, Y, Z), normalised, slices along Z; a `Placed` one tells the spacing in mm.
         encoder: what to look with.
-        labels: name -> value of what may be clicked on, in the order that `Click.label` counts.
+        labels: what may be clicked on.
         scan: what to know the volume by; a support slice is one scan's and one index's.
         support: slices of other scans, or of this one, that were labelled before; their labels are found too.
         settings: how to segment the volume by the support.
@@ -66,7 +67,7 @@ class ClickSegmentation:
         volume: Tensor,
         encoder: SliceEncoder,
         *,
-        labels: Mapping[str, int],
+        labels: LabelSet,
         scan: str,
         support: SupportSet | None = None,
         settings: OneShotSettings | None = None,
@@ -74,7 +75,7 @@ class ClickSegmentation:
         slice_segmenter: SliceSegmenter | None = None,
     ) -> None:
         others = {} if support is None else support.labels
-        self.labels = {**labels, **{name: value for name, value in others.items() if name not in labels}}
+        self.labels = LabelSet({**labels, **others, **labels})
         self.volume, self.encoder, self.scan = volume, encoder, scan
         self.support, self.settings, self.refiner = support, settings or OneShotSettings(), refiner
         self.slice_segmenter = slice_segmenter or FeatureSliceSegmenter(encoder)
@@ -82,7 +83,7 @@ class ClickSegmentation:
         self.spacing = slice_spacing(volume)
         self._clicks = ClickRecord()
         self._steps: list[_Step] = []
-        self._confidence: dict[int, float] = {}  # by label that was first found by a click
+        self._confidence: dict[str, float] = {}  # by label that was first found by a click
 
     def segment(self, clicks: Sequence[Click]) -> Prediction:
         """Segment the volume by all clicks so far, in the order in which they were set.
@@ -94,7 +95,7 @@ class ClickSegmentation:
             InputError: a click lies outside the volume or is of an unknown label, there is no positive click and no
                 support, or the support does not fit to labels or network.
         """
-        check_clicks(clicks, (len(self.slices), *self.slices.shape[-2:]), list(self.labels))
+        check_clicks(clicks, (len(self.slices), *self.slices.shape[-2:]), self.labels)
         undone = self._take_back(set(clicks))
         for click in dict.fromkeys([*undone, *clicks]):
             if click not in self._clicks.seen:
@@ -107,7 +108,7 @@ class ClickSegmentation:
         self._clicks.add(clicks)
         for label in dict.fromkeys(click.label for click in clicks):
             mine = [click for click in clicks if click.label == label]
-            if (self._found == label).any():
+            if (self._found == self.labels.position(label)).any():
                 self._correct(label, mine)
             elif any(click.positive for click in mine):
                 self._begin(label, mine)
@@ -122,13 +123,10 @@ class ClickSegmentation:
         if self.support is None and not self._clicks.slices():
             raise InputError("Nothing is clicked on yet: set a positive click on each structure to be segmented.")
         findings = {} if self._matched is None else dict(self._matched.findings)
-        for label in self._clicks.slices():
-            findings.setdefault(self._name(label), LabelFinding(self._confidence.get(label, 1.0), None, None))
-        label_map = self._found.copy()
-        for label, value in enumerate(self.labels.values(), start=1):
-            if value != label:
-                np.copyto(label_map, value, where=self._found == label)
-        return Prediction(label_map, {name: self._finding(name, one) for name, one in findings.items()})
+        for label in self.labels.only(self._clicks.slices()):
+            findings.setdefault(label, LabelFinding(self._confidence.get(label, 1.0), None, None))
+        found = {label: self._finding(label, finding) for label, finding in findings.items()}
+        return Prediction(self.labels.to_values(self._found), found)
 
     def _take_back(self, clicks: set[Click]) -> list[Click]:
         """Undo the steps since the first that holds other clicks than these; tell which of these were in them."""
@@ -158,7 +156,7 @@ class ClickSegmentation:
         """Positions of labels (S, H, W) by the clicks so far."""
         if self._matched is None:
             return np.zeros((len(self.slices), *self.slices.shape[-2:]), np.uint8)
-        return _numbered(self._matched.label_map, list(self.labels.values()))
+        return self.labels.to_positions(self._matched.label_map)
 
     @cached_property
     def _tracker(self) -> MaskPropagator:
@@ -173,7 +171,7 @@ class ClickSegmentation:
         """Features (S, D, h, w) of all slices."""
         return self.encoder.encode_slices(self.slices, range(len(self.slices)), self.settings.batch_size)
 
-    def _begin(self, label: int, clicks: Sequence[Click]) -> None:
+    def _begin(self, label: str, clicks: Sequence[Click]) -> None:
         """Find a label that is not there yet by its first clicks."""
         empty = np.zeros(self._found.shape[1:], bool)
         masks = {}
@@ -190,53 +188,54 @@ class ClickSegmentation:
         mask = tracked.mask & np.isin(components, held[held > 0])
         free = self._free(clicks)
         for index in np.flatnonzero(mask.any((1, 2))).tolist():
-            self._write(index, mask[index] & free[self._found[index]], label)
+            self._write(index, mask[index] & free[self._found[index]], self.labels.position(label))
         self._confidence[label] = float(tracked.certainty[mask].mean()) / 255 if mask.any() else 0.0
 
-    def _correct(self, label: int, clicks: Sequence[Click]) -> None:
+    def _correct(self, label: str, clicks: Sequence[Click]) -> None:
         """Change a label by further clicks on it."""
+        position = self.labels.position(label)
         earlier = {click.slice_index for step in self._steps[:-1] for click in step.clicks if click.label == label}
         for index, positive in sorted({(click.slice_index, click.positive) for click in clicks}):
             here = [click for click in clicks if (click.slice_index, click.positive) == (index, positive)]
-            wrong = [click for click in here if (self._found[click[:3]] == label) != positive]
+            wrong = [click for click in here if (self._found[click[:3]] == position) != positive]
             if not wrong:
                 continue
             points = [(click.row, click.column) for click in wrong]
             complaint = Complaint(
-                label, index, positive, points, *self._clicks.points(index, label), free=self._free(wrong)
+                position, index, positive, points, *self._clicks.points(index, label), free=self._free(wrong)
             )
             changes = self._corrector.changes(self._found, complaint, earlier - {index})
             for place, changed in changes.items():
-                self._write(place, changed, label if positive else 0)
+                self._write(place, changed, position if positive else 0)
 
     def _free(self, clicks: Sequence[Click]) -> NDArray[np.bool_]:
-        """By label, whether positive clicks may take its pixels: those of no label, and of labels clicked on."""
+        """By position, whether positive clicks may take a label's pixels: those of none, and of labels clicked on."""
         free = np.zeros(1 + len(self.labels), bool)
         free[[0, *(self._found[click[:3]] for click in clicks if click.positive)]] = True
         return free
 
     def _obey(self) -> None:
         """Hold every click that counts, and leave no label that has neither a support nor a positive click."""
-        clicked = self._clicks.slices()
-        for label in self._confidence.keys() - clicked.keys():
-            mask = self._found == label
+        for label in self._confidence.keys() - self._clicks.slices().keys():
+            mask = self._found == self.labels.position(label)
             for index in np.flatnonzero(mask.any((1, 2))).tolist():
                 self._write(index, mask[index], 0)
         for click in self._clicks.valid:
-            if (self._found[click[:3]] == click.label) != click.positive:
+            position = self.labels.position(click.label)
+            if (self._found[click[:3]] == position) != click.positive:
                 point = np.zeros(self._found.shape[1:], bool)
                 point[click.row, click.column] = True
-                self._write(click.slice_index, point, click.label if click.positive else 0)
+                self._write(click.slice_index, point, position if click.positive else 0)
 
-    def _write(self, index: int, mask: Mask, label: int) -> None:
+    def _write(self, index: int, mask: Mask, position: int) -> None:
         """Label pixels of a slice, in the latest step."""
         self._steps[-1].before.setdefault(index, self._found[index].copy())
-        self._found[index][mask] = label
+        self._found[index][mask] = position
 
-    def _finding(self, name: str, finding: LabelFinding) -> LabelFinding:
+    def _finding(self, label: str, finding: LabelFinding) -> LabelFinding:
         """What is known of a label, after the clicks had their say."""
-        label = 1 + list(self.labels).index(name)
-        areas = np.array([np.count_nonzero(one == label) for one in self._found])
+        position = self.labels.position(label)
+        areas = np.array([np.count_nonzero(one == position) for one in self._found])
         if not areas.any():
             return LabelFinding(0.0, None, None, finding.note)
         if finding.support_slice is not None:
@@ -245,17 +244,7 @@ class ClickSegmentation:
         nearest = min(self._clicks.slices()[label], key=lambda index: abs(index - largest))
         return replace(finding, support_slice=SliceOrigin(self.scan, nearest))
 
-    def _name(self, label: int) -> str:
-        return list(self.labels)[label - 1]
-
 
 def segment_from_clicks(volume: Tensor, clicks: Sequence[Click], encoder: SliceEncoder, **arguments: Any) -> Prediction:
     """Segment a volume from clicks; arguments and errors are those of `ClickSegmentation`, which is kept for more."""
     return ClickSegmentation(volume, encoder, **arguments).segment(clicks)
-
-
-def _numbered(label_map: LabelMap, values: Sequence[int]) -> LabelMap:
-    """A label map of positions in `values`, from 1; other values become 0."""
-    table = np.zeros(256, np.uint8)
-    table[list(values)] = np.arange(1, 1 + len(values), dtype=np.uint8)
-    return table[label_map]

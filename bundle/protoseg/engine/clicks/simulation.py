@@ -14,8 +14,8 @@ __all__ = ["interior_point", "next_click"]
 Mask = NDArray[np.bool_]
 
 
-def next_click(ground_truth: Mask, found: Mask, *, label: int = 1) -> Click | None:
-    """A click in the largest error, on the slice where that is largest; None when there is no error.
+def next_click(ground_truth: Mask, found: Mask, *, label: str) -> Click | None:
+    """Find a click in the largest error, on the slice where that is largest; None when there is no error.
 
     With nothing found it is in the middle of the organ's largest slice. Source of the procedure: the evaluation of
     interactive segmentation by simulated users, as in Xu et al., CVPR 2016.
@@ -23,7 +23,7 @@ def next_click(ground_truth: Mask, found: Mask, *, label: int = 1) -> Click | No
     Args:
         ground_truth: (S, H, W).
         found: (S, H, W).
-        label: position of the label, for the click.
+        label: its name, for the click.
     """
     candidates = []
     for error, positive in ((ground_truth & ~found, True), (found & ~ground_truth, False)):
@@ -35,7 +35,7 @@ def next_click(ground_truth: Mask, found: Mask, *, label: int = 1) -> Click | No
     if size == 0:
         return None
     index = int(largest.sum((1, 2)).argmax())
-    return Click(index, *interior_point(largest[index]), positive, label)
+    return Click(index, *interior_point(largest[index]), label, positive)
 
 
 def interior_point(mask: Mask) -> tuple[int, int]:

@@ -37,13 +37,13 @@ class WorkingGrid:
         return F.interpolate(whole, size=self.shape, mode="bilinear", antialias=True)[0].numpy()
 
     def enlarge(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """A mask (rows, columns) on the slice's own grid (H, W)."""
+        """Give a mask (rows, columns) on the slice's own grid (H, W)."""
         if self.shape == self.full:
             return mask
         coarse = torch.from_numpy(mask).float()[None, None]
         return (F.interpolate(coarse, size=self.full, mode="bilinear")[0, 0] > 0.5).numpy()
 
     def points(self, points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Where (row, column) points of the slice lie on this grid."""
+        """Tell where (row, column) points of the slice lie on this grid."""
         rows, columns = self.shape
         return [(row * rows // self.full[0], column * columns // self.full[1]) for row, column in points]

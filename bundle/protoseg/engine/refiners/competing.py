@@ -40,7 +40,7 @@ class CompetingRefiner(Refiner):
 
     @abstractmethod
     def score(self, potentials: UnaryPotentials) -> NDArray[np.float32]:
-        """How much speaks for the label, voxel by voxel (S, H, W); -inf outside the refined mask."""
+        """Score how much speaks for the label, voxel by voxel (S, H, W); -inf outside the refined mask."""
 
     def refine(
         self,
@@ -77,7 +77,9 @@ class CompetingRefiner(Refiner):
                 label_map[box][won] = position
                 best[box][won] = found[won]
                 if distant:
-                    notes[coarse.labels[position - 1]] = "not refined: the refinement went too far from what was found"
+                    notes[coarse.labels.name_at(position)] = (
+                        "not refined: the refinement went too far from what was found"
+                    )
         return RefinedSegmentation(label_map, notes)
 
 

@@ -38,7 +38,7 @@ class GraphCutRefiner(CompetingRefiner):
         self.dimensions = dimensions
 
     def score(self, potentials: UnaryPotentials) -> NDArray[np.float32]:
-        """The potentials within the cut."""
+        """Keep the potentials within the cut."""
         image, probability, spacing = potentials.image, expit(potentials.log_odds), potentials.spacing
         if self.dimensions == 3:
             mask = cut(image, probability, spacing=spacing, smoothness=self.smoothness)

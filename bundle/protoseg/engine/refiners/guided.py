@@ -37,7 +37,7 @@ class GuidedRefiner(CompetingRefiner):
         self.strength = strength
 
     def score(self, potentials: UnaryPotentials) -> NDArray[np.float32]:
-        """The filtered potentials where they are above 0."""
+        """Filter the potentials, and keep those above 0."""
         guide = torch.from_numpy(potentials.image).mean(0)[:, None]
         rows, columns = (max(round(self.radius / step), 1) for step in potentials.spacing[1:])
         filtered = guided_filter(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from protoseg.engine.clicks.click import Click
+from protoseg.labels import LabelSet
 from protoseg.ops.slices import unfit_slices
 
 __all__ = ["CoarseSegmentation", "RefinedSegmentation", "Refiner"]
@@ -26,7 +27,7 @@ class CoarseSegmentation:
 
     label_map: NDArray[np.uint8]  # S x H x W, 0 = background, k = k-th label; components are filtered
     log_probability: Tensor  # S x (1 + L) x h x w float16, log-softmax over the classes, of the square slices
-    labels: tuple[str, ...]
+    labels: LabelSet
 
     def probability(self, index: int) -> Tensor:
         """Probabilities (1 + L, H, W) float32 of one slice's classes on its own grid, upsampled bilinearly.

@@ -21,6 +21,7 @@ from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation, Refiner
 from protoseg.engine.refiners.sam_prompts import BOXES_ONLY, PromptSettings, SamRequest, sam_requests
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 from protoseg.ops.slices import three_channels
 from protoseg.sam.frame import SamFrame, pad_to_square
 from protoseg.sam.model import Sam
@@ -88,17 +89,17 @@ class SamRefiner(Refiner):
         low, high = slices.amin((0, 2, 3)), slices.amax((0, 2, 3))  # of the volume: a slice may be all air
         for index in tqdm(sorted({*held, *clicks_on}), "Refining", unit="slice", disable=not self.progress):
             embedding = self.cache.encode(self.sam.encoder, _as_bytes(slices[index], low, high)[None])[0]
-            probability = coarse.probability(index).cpu()
-            label_map[index], labels = self._refine_slice(embedding, label_map[index], probability, clicks_on[index])
-            distant.update(labels)
+            label_map[index], far = self._refine_slice(embedding, coarse, index, clicks_on[index])
+            distant.update(far)
         return RefinedSegmentation(label_map, _notes(distant, coarse))
 
     def _refine_slice(
-        self, embedding: Tensor, label_map: NDArray[np.uint8], probability: Tensor, clicks: Sequence[Click]
+        self, embedding: Tensor, coarse: CoarseSegmentation, index: int, clicks: Sequence[Click]
     ) -> tuple[NDArray[np.uint8], set[int]]:
-        """The refined slice (H, W), and the labels of which SAM went too far."""
+        """The refined slice (H, W), and the positions of the labels of which SAM went too far."""
+        label_map, probability = coarse.label_map[index], coarse.probability(index).cpu()
         frame = self.sam.frame(*label_map.shape)
-        requests = list(sam_requests(label_map, probability, frame, self.prompts, clicks))
+        requests = list(sam_requests(label_map, probability, coarse.labels, frame, self.prompts, clicks))
         if not requests:
             return label_map, set()
         logits, quality = self.sam.decode(embedding, [request.prompt for request in requests], frame)
@@ -110,7 +111,7 @@ class SamRefiner(Refiner):
             if not request.contradicted and _dice(mask > 0, component) < self.min_dice:
                 mask.copy_(CERTAIN * (2 * component.float() - 1))
                 distant.add(request.label)
-        return _with_clicks(_compete(masks, requests, probability), clicks), distant
+        return _with_clicks(_compete(masks, requests, probability), clicks, coarse.labels), distant
 
 
 def _as_bytes(image: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -154,13 +155,13 @@ def _compete(masks: Tensor, requests: Sequence[SamRequest], probability: Tensor)
     return label_map.numpy()
 
 
-def _with_clicks(label_map: NDArray[np.uint8], clicks: Sequence[Click]) -> NDArray[np.uint8]:
+def _with_clicks(label_map: NDArray[np.uint8], clicks: Sequence[Click], labels: LabelSet) -> NDArray[np.uint8]:
     """The user is right, whatever SAM thinks."""
     for click in clicks:
-        place = click.row, click.column
+        place, label = (click.row, click.column), labels.position(click.label)
         if click.positive:
-            label_map[place] = click.label
-        elif label_map[place] == click.label:
+            label_map[place] = label
+        elif label_map[place] == label:
             label_map[place] = 0
     return label_map
 
@@ -169,7 +170,7 @@ def _notes(distant: Counter[int], coarse: CoarseSegmentation) -> dict[str, str]:
     notes = {}
     for label, count in sorted(distant.items()):
         slices = int((coarse.label_map == label).any((1, 2)).sum())
-        notes[coarse.labels[label - 1]] = f"not refined where SAM went too far ({count} of {slices} slices)"
+        notes[coarse.labels.name_at(label)] = f"not refined where SAM went too far ({count} of {slices} slices)"
     return notes
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from protoseg.engine.clicks.click import Click
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 from protoseg.ops.components import connected_components
 from protoseg.sam.frame import SamFrame, pad_to_square
 from protoseg.sam.prompts import (
@@ -88,11 +89,12 @@ class SamRequest:
 def sam_requests(
     label_map: NDArray[np.uint8],
     probability: Tensor,
+    labels: LabelSet,
     frame: SamFrame,
     settings: PromptSettings,
     clicks: Sequence[Click] = (),
 ) -> Iterator[SamRequest]:
-    """All requests for a slice.
+    """Give all requests for a slice.
 
     A positive click sharpens the component that it lies on or near to; clicks of a label beside all its components
     make one request of their own. A click on another label counts as one against this.
@@ -100,17 +102,19 @@ def sam_requests(
     Args:
         label_map: (H, W), the coarse one.
         probability: (1 + L, H, W), of the background and the labels.
+        labels: that may be there.
         frame: of the slice in SAM's input.
         settings: which prompts to make.
         clicks: on this slice.
     """
     found = set(np.flatnonzero(np.bincount(label_map.ravel())).tolist()) - {0}
-    for label in sorted(found | {click.label for click in clicks if click.positive}):
-        outside = _points([click for click in clicks if click.positive != (click.label == label)])
+    for label in sorted(found | {labels.position(click.label) for click in clicks if click.positive}):
+        name = labels.name_at(label)
+        outside = _points([click for click in clicks if click.positive != (click.label == name)])
         components = connected_components(label_map == label)
         inside: dict[int, list[Click]] = {number: [] for number in range(int(components.max()) + 1)}
         for click in clicks:
-            if click.positive and click.label == label:
+            if click.positive and click.label == name:
                 inside[_owner(components, click)].append(click)
         for number, own in inside.items():
             points = _points(own)

@@ -44,7 +44,8 @@ def label_boxes(
     for position, box in enumerate(find_objects(coarse.label_map, max_label=len(coarse.labels)), start=1):
         if box is None:
             continue
-        clicked = np.array([click[:3] for click in clicks if click.positive and click.label == position], int)
+        name = coarse.labels.name_at(position)
+        clicked = np.array([click[:3] for click in clicks if click.positive and click.label == name], int)
         places = clicked.reshape(-1, 3).T
         yield position, tuple(_padded(*side) for side in zip(box, places, spacing, coarse.label_map.shape))
 
@@ -73,7 +74,7 @@ def unary_potentials(
     dropped = (log_odds > 0) & ~mask  # by the component filter
     log_odds[dropped] *= -1
     log_odds = (log_odds + log_likelihood_ratio(image, mask)).clip(-CERTAIN, CERTAIN)
-    for index, here in _clicks_in(box, position, clicks).items():
+    for index, here in _clicks_in(box, coarse.labels.name_at(position), clicks).items():
         log_odds[index] = logit(with_clicks(image[:, index], expit(log_odds[index]), here, spacing=spacing[1:]))
     return UnaryPotentials(image, log_odds, mask, spacing)
 
@@ -89,11 +90,11 @@ def _lead(coarse: CoarseSegmentation, position: int, box: Box) -> NDArray[np.flo
     return to_pixels(lead, Window(box[1], box[2])).cpu().numpy()
 
 
-def _clicks_in(box: Box, position: int, clicks: Sequence[Click]) -> dict[int, list[PixelClick]]:
+def _clicks_in(box: Box, label: str, clicks: Sequence[Click]) -> dict[int, list[PixelClick]]:
     """Clicks by slice of a box, as they concern a label: what is on another label is beside this one."""
     inside = defaultdict(list)
     for click in clicks:
-        mine = click.label == position
+        mine = click.label == label
         if (mine or click.positive) and all(axis.start <= place < axis.stop for place, axis in zip(click, box)):
             index, row, column = (place - axis.start for place, axis in zip(click[:3], box))
             inside[index].append((row, column, mine and click.positive))

@@ -54,13 +54,13 @@ class Canvas:
         return slice(None), slice(None), slice(None)
 
     def box(self, lower: ArrayLike, upper: ArrayLike) -> Box:
-        """The part of the grid that can hold a shape whose template coordinates lie between two corners."""
+        """Find the part of the grid that can hold a shape whose template coordinates lie between two corners."""
         low, high = np.asarray(lower) - self.MARGIN, np.asarray(upper) + self.MARGIN
         x, y, z = (slice(*np.searchsorted(a, ends)) for a, ends in zip(self.template_axes, zip(low, high)))
         return x, y, z
 
     def around(self, centre: ArrayLike, radii: ArrayLike) -> Box:
-        """The box of an upright ellipsoid."""
+        """Find the box of an upright ellipsoid."""
         return self.box(np.subtract(centre, radii), np.add(centre, radii))
 
     def coordinates(self, box: Box) -> tuple[Array, Array, Array]:
@@ -68,7 +68,7 @@ class Canvas:
         return self.x[box], self.y[box], self.z[box]
 
     def noise(self, noise: SmoothNoise, box: Box) -> Array:
-        """A random field on a box."""
+        """Draw a random field on a box."""
         return noise([axis[part] for axis, part in zip(self.template_axes, box)])
 
     def tube(self, points: ArrayLike, radii: ArrayLike, *, step: float = 8.0) -> tuple[Box, Array]:

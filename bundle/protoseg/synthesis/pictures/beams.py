@@ -58,6 +58,6 @@ def _draw_fan(rng: np.random.Generator, size: int) -> Beams:
 def draw_place(
     rng: np.random.Generator, beams: Beams, depths: tuple[float, float], across: tuple[float, float]
 ) -> tuple[float, float]:
-    """A point of the field that lies between two depths and two beams."""
+    """Draw a point of the field that lies between two depths and two beams."""
     at = tuple(int(rng.uniform(*ends) * len(beams.depth)) for ends in (depths, across))
     return float(beams.y[at]), float(beams.x[at])

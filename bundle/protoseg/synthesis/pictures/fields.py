@@ -53,7 +53,7 @@ def blurred(field: Field, width: float) -> Field:
 
 
 def bumps(rng: np.random.Generator, size: int, width: float | tuple[float, float]) -> Field:
-    """A smooth random field of unit variance whose bumps are about this wide, along rows and columns alike or not."""
+    """Draw a smooth random field of unit variance, its bumps about this wide, along rows and columns alike or not."""
     widths = (width, width) if isinstance(width, float) else width
     pixels = [0.4 * size * w for w in widths]
     if min(pixels) < 1.5:
@@ -131,7 +131,7 @@ def outline(
 def wander(
     rng: np.random.Generator, start: NDArray[np.float64], *, heading: float, length: float, bend: float
 ) -> NDArray[np.float64]:
-    """A winding line (N, 2) of rows and columns; `bend` is how far it turns, in radians."""
+    """Draw a winding line (N, 2) of rows and columns; `bend` is how far it turns, in radians."""
     steps = 24
     turns = heading + np.cumsum(rng.normal(0, bend / steps) + rng.normal(0, bend / steps, steps))
     moves = length / steps * np.stack([np.sin(turns), np.cos(turns)], axis=1)

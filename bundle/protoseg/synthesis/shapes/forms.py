@@ -71,7 +71,7 @@ FORMS: dict[str, Form] = {
 
 
 def rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The matrix (3, 3) that turns about z, then y, then x, by angles in radians in the order z, y, x."""
+    """Make the matrix (3, 3) that turns about z, then y, then x, by angles in radians in the order z, y, x."""
     (cz, cy, cx), (sz, sy, sx) = np.cos(angles), np.sin(angles)
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])

@@ -108,7 +108,7 @@ class LabelDice(Metric):
         return prediction[0] == self.labels[name], ground_truth[0] == self.labels[name]
 
     def details(self, prediction: MetaTensor, predicted: Tensor, true: Tensor, name: str) -> Details:
-        """What is known besides the measures of the masks."""
+        """Tell what is known besides the measures of the masks."""
         finding = findings_from_json(prediction.meta[FINDINGS])[name]
         return {
             "slice_dice": math.nan,
@@ -119,7 +119,7 @@ class LabelDice(Metric):
 
 
 def as_table(rows: Sequence[CaseRow], measure: str) -> NDArray[np.float64]:
-    """One measure of the rows of one protocol as a table (scans, labels); NaN where there is no row."""
+    """Put a measure of the rows of one protocol in a table (scans, labels); NaN where there is no row."""
     scans = {name: place for place, name in enumerate(dict.fromkeys(row["scan"] for row in rows))}
     labels = {name: place for place, name in enumerate(dict.fromkeys(row["label"] for row in rows))}
     table = np.full((len(scans), len(labels)), math.nan)

@@ -40,7 +40,7 @@ class LegacyDice(LabelDice):
         return prediction[list(self.labels).index(name)].bool() & _holding(true), true
 
     def details(self, prediction: MetaTensor, predicted: Tensor, true: Tensor, name: str) -> Details:
-        """What is known besides the measures of the masks."""
+        """Tell what is known besides the measures of the masks."""
         return {
             "slice_dice": slice_dice(predicted, true),
             "slices": int(_holding(true).sum()),

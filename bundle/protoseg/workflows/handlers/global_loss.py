@@ -23,6 +23,6 @@ class GlobalEpisodeLoss(EpisodeLoss):
         return own + (mean_over_processes(own) - own.detach())
 
     def cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Of this process's pixels, weighted; divided by the mean weight of a process instead of its own."""
+        """Weigh this process's pixels; divide by the mean weight of a process instead of its own."""
         weight = self.class_weights(logits)[target].sum()
         return super().cross_entropy(logits, target) * (weight / mean_over_processes(weight))

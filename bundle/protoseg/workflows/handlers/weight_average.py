@@ -46,7 +46,7 @@ class WeightAverage:
         self._average.update_parameters(engine.network)  # type: ignore[attr-defined]
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs."""
+        """Give what a resumed run needs."""
         return self._average.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -32,7 +32,7 @@ PREDICTION = (1.0, 0.55, 0.0)
 
 
 def case_file(protocol: str, scan: str, label: str) -> Path:
-    """Where the picture of a case lies in the folder of an evaluation."""
+    """Tell where the picture of a case lies in the folder of an evaluation."""
     return Path("cases") / protocol / f"{scan}_{label}.png"
 
 
@@ -140,7 +140,7 @@ def draw_slice(
     colours: Sequence[tuple[float, float, float]],
     outlined: NDArray[np.bool_] | None = None,
 ) -> Image.Image:
-    """One square slice, grey or in colour from 0 to 1, with labels 1, 2, ... filled and a mask outlined."""
+    """Draw one square slice, grey or in colour from 0 to 1, with labels 1, 2, ... filled and a mask outlined."""
     grey = Image.fromarray((255 * shown).astype(np.uint8)).convert("RGB").resize((EDGE, EDGE), Image.Resampling.BICUBIC)
     labels = np.asarray(Image.fromarray(filled).resize((EDGE, EDGE), Image.Resampling.NEAREST))
     present = [colours[value - 1] for value in np.unique(labels) if value]  # label2rgb gives colours in this order

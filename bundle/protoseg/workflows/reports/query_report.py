@@ -62,7 +62,7 @@ def write_report(
 
 @renamed_arguments(choice="support_selection", components="component_filter")
 def report_settings(network: ALPNet, support: SupportSet, **options: Any) -> dict[str, Any]:
-    """What label maps depend on besides their images, as JSON; fingerprints stand for masks and weights.
+    """Give what label maps depend on besides their images, as JSON; fingerprints stand for masks and weights.
 
     Args:
         network: that segments.

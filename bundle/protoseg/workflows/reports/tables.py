@@ -22,7 +22,7 @@ def read_reports(folder: Path, queries: Sequence[PathLike]) -> list[dict[str, An
 
 
 def report_table(reports: Sequence[dict[str, Any]], folder: Path) -> str:
-    """A line a query and label: volume, estimated Dice and warning; at the end, where the files are."""
+    """Write a line a query and label: volume, estimated Dice and warning; at the end, where the files are."""
     rows = [COLUMNS]
     for report in reports:
         for name, entry in report["labels"].items():

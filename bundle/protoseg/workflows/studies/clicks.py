@@ -15,6 +15,7 @@ from protoseg.engine.clicks.click import Click
 from protoseg.engine.clicks.segmentation import ClickSegmentation
 from protoseg.engine.clicks.simulation import next_click
 from protoseg.engine.slice_encoder import SliceEncoder
+from protoseg.labels import LabelSet
 from protoseg.ops.slices import axial_slices
 from protoseg.workflows.studies.study import StudyRow
 
@@ -61,9 +62,9 @@ def study_clicks(
     for name, value in labels.items():
         ground_truth = drawn == value
         found = np.zeros_like(ground_truth)
-        session = ClickSegmentation(volume, encoder, labels={name: value}, scan=scan, **arguments)
+        session = ClickSegmentation(volume, encoder, labels=LabelSet({name: value}), scan=scan, **arguments)
         set_so_far: list[Click] = []
-        while len(set_so_far) < clicks and (click := next_click(ground_truth, found)) is not None:
+        while len(set_so_far) < clicks and (click := next_click(ground_truth, found, label=name)) is not None:
             set_so_far.append(click)
             start = time.perf_counter()
             found = session.segment(set_so_far).label_map == value
@@ -73,7 +74,7 @@ def study_clicks(
 
 
 def click_rows(*scan_and_encoder: Any, clicks: int, **arguments: Any) -> Iterator[StudyRow]:
-    """A row of a study for every label and number of clicks; arguments of `study_clicks`.
+    """Make a row of a study for every label and number of clicks; arguments of `study_clicks`.
 
     A label that was right before keeps its Dice, so that means over labels are of the same labels after every click.
     """

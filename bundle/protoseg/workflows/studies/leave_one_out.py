@@ -18,6 +18,7 @@ from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.slice_axes import SliceAxes
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet, support_from_scan
+from protoseg.labels import LabelSet
 from protoseg.ops.slices import axial_slices
 
 __all__ = ["LabelledVolume", "leave_one_out_dice", "read_labelled_volume"]
@@ -29,7 +30,7 @@ class LabelledVolume(NamedTuple):
     scan: str
     image: Tensor  # C x X x Y x Z, normalised, slices along Z
     label_map: Tensor  # 1 x X x Y x Z
-    labels: Mapping[str, int]  # name -> value, the same for all scans
+    labels: LabelSet  # with values that are the same for all scans
 
 
 def read_labelled_volume(

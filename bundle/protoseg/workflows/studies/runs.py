@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from monai.data import Dataset, MetaTensor
 
-from protoseg.data.io.datalists import names_to_values
 from protoseg.engine.prediction import Prediction
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.files import write_json
+from protoseg.labels import LabelSet
 from protoseg.ops.fingerprint import tensor_digest, weights_fingerprint
 from protoseg.ops.hashing import fingerprint
 from protoseg.workflows.engine_parts import EngineParts, open_config, open_parts
@@ -94,7 +94,7 @@ def _open(variant: Variant, overrides: Mapping[str, Any]) -> _OpenVariant:
     config = open_config(("train.yaml", "evaluate.yaml", *variant.overlays), **{**overrides, **variant.overrides})
     torch.manual_seed(config["seed"])  # an untrained network is the same each time
     parts = open_parts(config, estimate_quality=False)
-    legend = names_to_values(config.get_parsed_content("label_names"), "label_names")
+    legend = LabelSet.parse(config.get_parsed_content("label_names"), "label_names")
     support = _with_values(config.get_parsed_content("validate#support"), legend)
     return _OpenVariant(
         parts=parts,
@@ -105,7 +105,7 @@ def _open(variant: Variant, overrides: Mapping[str, Any]) -> _OpenVariant:
     )
 
 
-def _with_values(support: SupportSet, values: Mapping[str, int]) -> SupportSet:
+def _with_values(support: SupportSet, values: LabelSet) -> SupportSet:
     """The support with the values that labels have in the queries' data set, without those that it does not know."""
     if not support.labels.keys() & values.keys():
         raise InputError(
@@ -114,7 +114,7 @@ def _with_values(support: SupportSet, values: Mapping[str, int]) -> SupportSet:
         )
     for name in support.labels.keys() - values.keys():
         support = support.without_label(name)
-    return replace(support, labels={name: values[name] for name in support.labels})
+    return replace(support, labels=support.labels.with_values(values))
 
 
 def _checked(limit: int | None) -> int | None:

@@ -76,7 +76,7 @@ def refinement_variants(*, adaptation: bool = False, slice_steps: int = 20) -> V
 
 
 def encoder_variants(weights: Mapping[str, str]) -> tuple[Variants, list[str]]:
-    """The network trained and untrained, each encoder whose checkpoint is there, and the names of the others.
+    """Vary the encoder: trained, untrained, each whose checkpoint is there; and give the names of the others.
 
     Args:
         weights: name of an encoder -> its checkpoint, where that is not in the bundle's models.
@@ -117,12 +117,12 @@ def shot_variants(dataset_dir: str, section: str) -> tuple[Variants, list[str]]:
 
 
 def component_variants() -> Variants:
-    """How many 3D components of a label are kept."""
+    """Vary how many 3D components of a label are kept."""
     return {rule: Variant(overrides={"component_filter": rule}) for rule in ("one", "support", "none")}
 
 
 def ttt_variants(*, scopes: Sequence[str], steps: Sequence[int], label_noise: Sequence[float]) -> Variants:
-    """No adaptation, and each scope with each number of steps, from a support with each amount of label noise."""
+    """Vary scope and number of steps, from a support with each amount of label noise; and go without."""
     variants = {}
     for noise in label_noise:
         suffix = f", noise {noise:g} px" if noise else ""
@@ -137,7 +137,7 @@ def ttt_variants(*, scopes: Sequence[str], steps: Sequence[int], label_noise: Se
 
 
 def corruption_variants(*, learning_rate: float) -> Variants:
-    """No adaptation, and test-time training on masks spoilt in several ways, watched by a guard and not."""
+    """Train on masks spoilt in several ways at test time, watched by a guard and not; and go without."""
     variants = {"no TTT": Variant()}
     for corruption, guarded in product(CORRUPTIONS, (True, False)):
         overrides = {
@@ -158,7 +158,7 @@ def resolution_variants(sizes: Sequence[int]) -> Variants:
 
 
 def modality_variants(dataset_dirs: Sequence[str]) -> Variants:
-    """A support from each data set for the queries of each, which are the same whatever the support.
+    """Take a support from each data set for the queries of each, which are the same whatever the support.
 
     Raises:
         InputError: two data sets have one name.

@@ -17,9 +17,9 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from protoseg.data.io.datalists import names_to_values
 from protoseg.data.io.volumes import query_id
 from protoseg.errors import InputError
+from protoseg.labels import LabelSet
 
 __all__ = ["LabelledScan", "ScanPair", "ScanSet", "read_index"]
 
@@ -43,7 +43,7 @@ class ScanPair:
     """A scan to segment, and the labelled scans of other people to segment it from."""
 
     set_name: str
-    labels: Mapping[str, int]  # name -> value in all label maps
+    labels: LabelSet  # with their values in all label maps
     supports: tuple[LabelledScan, ...]
     query: LabelledScan
 
@@ -117,7 +117,7 @@ def _read_set(entry: Any, path: Path, number: int) -> ScanSet:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not entry["name"]:
         raise InputError(f'{path}: set {number} has no name. Add one, like "name": "kidneys".')
     name, place = entry["name"], f"{path}: {entry['name']}"
-    labels = names_to_values(entry.get("labels"), f"{place}: labels")
+    labels = LabelSet.parse(entry.get("labels"), f"{place}: labels")
     pairs = tuple(ScanPair(name, labels, *pair) for pair in _pairs(entry, path.parent, place))
     files = [pair.file for pair in pairs]
     for pair in pairs:

@@ -41,7 +41,7 @@ def _draw_support(support: SupportSet, name: str) -> Image.Image:
     """Draw the support slice on which a label is largest."""
     if name not in support.labels:
         return Image.new("RGB", (EDGE, EDGE))
-    masks = (support.masks == list(support.labels).index(name) + 1).numpy()
+    masks = (support.masks == support.labels.position(name)).numpy()
     position = int(masks.sum((1, 2)).argmax())
     image = support.images[position].numpy().transpose(1, 2, 0)
     shown = (image - image.min()) / (float(np.ptp(image)) or 1)

@@ -44,7 +44,7 @@ def measured_rows(one: ScanSet, pair: ScanPair, segmented: SegmentedPair) -> lis
         predicted, true = segmented.predicted[0] == value, segmented.true[0] == value
         measures: Mapping[str, Any] = measure_label(predicted, true, segmented.predicted.affine, surfaces=surfaces)
         scored = {key: _number(measures[key]) if measures["reference_ml"] else None for key in MEASURES}
-        number = list(segmented.support.labels).index(name) + 1 if name in segmented.support.labels else 0
+        number = segmented.support.labels.position(name) if name in segmented.support.labels else 0
         rows.append(
             {
                 "set": one.name,

@@ -136,7 +136,7 @@ class PairSegmenter:
         for scan in pair.supports:
             labels = read_labels(scan.label)
             present = set(torch.unique(labels.as_tensor()).tolist())
-            shown = {name: value for name, value in pair.labels.items() if value in present}
+            shown = pair.labels.only([name for name, value in pair.labels.items() if value in present])
             if not shown:
                 told = ", ".join(f"{name} ({value})" for name, value in pair.labels.items())
                 raise InputError(f"{scan.label}: none of the labels {told} is in it. Correct the labels of the set.")
@@ -147,7 +147,7 @@ class PairSegmenter:
                     image=scan.image,
                     label=scan.label,
                     transform=self._preprocessing(scan),
-                    label_names={str(value): name for name, value in shown.items()},
+                    label_names=shown.legend(),
                     slice_axes=supports[0].slice_axes if supports else None,  # all in the plane of the first
                 )
             )

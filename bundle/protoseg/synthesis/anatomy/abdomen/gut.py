@@ -37,7 +37,7 @@ def paint_stomach(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> Non
 
 
 def paint_colon(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None:
-    """The frame round the small bowel, with haustra, stool and gas."""
+    """Paint the frame round the small bowel, with haustra, stool and gas."""
     ascending = [(88, 4, -170), (98, -4, -130), (104, -12, -80), (96, 0, -42)]
     sagging = rng.uniform(-75, -45)
     transverse = [(72, 46, -44), (36, 66, -52), (-8, 70, sagging), (-52, 62, -24), (-86, 34, 14)]

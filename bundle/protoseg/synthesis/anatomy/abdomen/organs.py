@@ -21,7 +21,7 @@ def _varied(rng: np.random.Generator, values: Point, spread: float) -> Point:
 
 
 def paint_liver(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None:
-    """Two lobes moulded by diaphragm and wall, hollowed by kidney, hilum and fissure."""
+    """Paint two lobes moulded by diaphragm and wall, hollowed by kidney, hilum and fissure."""
     box = canvas.box((-125, -95, -70), (140, 95, 160))
     x, y, z = canvas.coordinates(box)
     size = rng.uniform(0.95, 1.08)
@@ -50,7 +50,7 @@ def paint_liver(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None:
 
 
 def paint_gallbladder(canvas: Canvas, rng: np.random.Generator) -> None:
-    """A pear on the liver's under-side."""
+    """Paint a pear on the liver's under-side."""
     fullness = rng.uniform(0.8, 1.2)
     neck, body = _varied(rng, (36, 14, 26), 3), _varied(rng, (50, 34, 8), 3)
     fundus = _varied(rng, (58, 52, -14), 4)
@@ -62,7 +62,7 @@ def paint_gallbladder(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def paint_spleen(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None:
-    """Behind the stomach, against the left flank, hollow towards the middle."""
+    """Paint it behind the stomach, against the left flank, hollow towards the middle."""
     centre = _varied(rng, (-98, -30, 72), 4)
     size = rng.uniform(0.97, 1.24)
     radii = (41 * size, 54 * size, rng.uniform(50, 68) * size)
@@ -79,7 +79,7 @@ def paint_spleen(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None
 
 
 def paint_kidneys(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Both kidneys, the right one a little lower."""
+    """Paint both kidneys, the right one a little lower."""
     for side, label, height in ((1, ABDOMEN_LABELS["right_kidney"], -16.0), (-1, ABDOMEN_LABELS["left_kidney"], 0.0)):
         centre = _varied(rng, (side * KIDNEY_X, KIDNEY_Y, height), 3.5)
         _paint_kidney(canvas, rng, centre=centre, side=side, label=label)
@@ -126,7 +126,7 @@ def _kidney_frame(coordinates: tuple[Array, Array, Array], centre: Point, side: 
 
 
 def paint_pancreas(canvas: Canvas, rng: np.random.Generator) -> None:
-    """A lobulated band from the duodenum to the splenic hilum; the adrenals lie above the kidneys."""
+    """Paint a lobulated band from the duodenum to the splenic hilum; the adrenals lie above the kidneys."""
     bulk = rng.uniform(0.85, 1.2)
     path = [(36, 4, -18), (30, 10, 0), (8, 22, 10), (-22, 22, 20), (-52, 2, 34), (-78, -16, 46)]
     radii = np.multiply(bulk, (9, 15, 9, 10.5, 10, 7))

@@ -25,7 +25,7 @@ class Trunk:
 
 
 def spine_y(z: Array | float) -> Array:
-    """Where the vertebral bodies' centres lie: lumbar lordosis, thoracic kyphosis."""
+    """Tell where the vertebral bodies' centres lie: lumbar lordosis, thoracic kyphosis."""
     return np.float32(-31) - np.float32(22) * ((np.asarray(z, dtype=np.float32) + 50) / 200) ** 2
 
 
@@ -73,7 +73,7 @@ def _measure(canvas: Canvas, rng: np.random.Generator) -> Trunk:
 
 
 def diaphragm(x: Array, y: Array, z: Array, rng: np.random.Generator) -> Array:
-    """Two domes, the right one higher, that fall steeply to the wall and further at the back."""
+    """Paint two domes, the right one higher, that fall steeply to the wall and further at the back."""
     peak_x, peak_y = rng.uniform(52, 64), rng.uniform(0, 14)
     outwards = np.abs(x) - peak_x
     radius2 = (outwards / np.where(outwards > 0, 78, 118)) ** 2 + ((y - peak_y) / 84) ** 2

@@ -56,7 +56,7 @@ def paint_branches(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def paint_liver_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Three hepatic veins that meet at the vena cava, and the portal tree between them."""
+    """Paint three hepatic veins that meet at the vena cava, and the portal tree between them."""
     confluence = (24, -2, 116)
     for tip in ((118, -20, 72), (70, 50, 60), (-30, 50, 92), (100, 40, 88), (84, -40, 90)):
         _paint_vein(canvas, rng, Tissue.VEIN, confluence, tip, radii=(5.5, 1.5))

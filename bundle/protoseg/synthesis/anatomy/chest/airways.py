@@ -47,7 +47,7 @@ def _paint_bronchus(canvas: Canvas, path: Sequence[Point], radii: Sequence[float
 
 
 def paint_oesophagus(canvas: Canvas, rng: np.random.Generator, *, depth: float) -> None:
-    """Between trachea and spine, then in front of the aorta, and through the diaphragm to the stomach.
+    """Paint it between trachea and spine, then in front of the aorta, and through the diaphragm to the stomach.
 
     `depth` is that of the abdomen's origin, in mm, which says where the stomach is.
     """
@@ -75,7 +75,7 @@ def paint_oesophagus(canvas: Canvas, rng: np.random.Generator, *, depth: float) 
 
 
 def paint_thyroid(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Two lobes beside the trachea and the isthmus in front of it, now and then with a cyst."""
+    """Paint two lobes beside the trachea and the isthmus in front of it, now and then with a cyst."""
     size, height = rng.uniform(0.8, 1.25), rng.uniform(98, 116)
     _, middle_y, _ = by_spine(0, 32, height)
     box = canvas.box((-45, middle_y - 30, height - 40), (45, middle_y + 30, height + 40))

@@ -11,7 +11,7 @@ __all__ = ["by_spine", "in_abdominal_coordinates", "spine_y"]
 
 
 def spine_y(z: Array | float) -> Array:
-    """Where the vertebral bodies' centres lie: thoracic kyphosis, then straight on up the neck."""
+    """Tell where the vertebral bodies' centres lie: thoracic kyphosis, then straight on up the neck."""
     level = (np.asarray(z, dtype=np.float32) + np.float32(60)) / np.float32(135)
     return np.float32(-62) + np.float32(22) * np.where(level < 1, level * level, 2 * level - 1)
 

@@ -37,7 +37,7 @@ def paint_tube(
 
 
 def paint_mediastinum(canvas: Canvas, chest: Chest, rng: np.random.Generator, *, fatness: float) -> None:
-    """A sheet from spine to sternum, thin before the arch, wide at the top; with thymus and lymph nodes."""
+    """Paint a sheet from spine to sternum, thin before the arch, wide at the top; with thymus and lymph nodes."""
     box = canvas.box((-70, -110, -170), (70, 110, 130))
     x, y, z = canvas.coordinates(box)
     top = 1 / (1 + np.exp(np.clip((38 - z) / 8, -30, 30)))

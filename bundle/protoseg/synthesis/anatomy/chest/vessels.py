@@ -14,7 +14,7 @@ __all__ = ["paint_aorta", "paint_chest_veins", "paint_pulmonary_vessels"]
 
 
 def paint_aorta(canvas: Canvas, rng: np.random.Generator, *, arms: Arms) -> None:
-    """From the left ventricle over the arch and down beside the spine, with the three branches of the arch."""
+    """Paint it from the left ventricle over the arch and down beside the spine, with the three branches of the arch."""
     wide, high = rng.uniform(0.85, 1.2), rng.normal(0, 5)
     x, y = rng.normal(0, 2, 2)
     course = [(-8, 18, -70), (4, 26, -52), (14, 27, -30), (15 + x, 24 + y, -2), (9 + x, 14 + y, 21 + high)]
@@ -59,7 +59,7 @@ def paint_chest_veins(canvas: Canvas, rng: np.random.Generator, *, arms: Arms, b
 
 
 def paint_pulmonary_vessels(canvas: Canvas, rng: np.random.Generator, *, blood: Tissue) -> None:
-    """The pulmonary artery, from the right ventricle to both hila, and the four pulmonary veins."""
+    """Paint the pulmonary artery, from the right ventricle to both hila, and the four pulmonary veins."""
     wide = rng.uniform(0.88, 1.2)
     label = CHEST_LABELS["pulmonary_artery"]
     trunk = [(-24, 47, -62), (-27, 38, -42), (-25, 18, -24), (-22, 8, -18)]

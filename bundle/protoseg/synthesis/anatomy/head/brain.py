@@ -16,7 +16,7 @@ FLUID = {Tissue.CEREBROSPINAL_FLUID}
 
 
 def paint_cerebrum(canvas: Canvas, head: Head, rng: np.random.Generator, *, atrophy: float) -> None:
-    """Two hemispheres; `atrophy` from 0 to 1 widens the sulci."""
+    """Paint two hemispheres; `atrophy` from 0 to 1 widens the sulci."""
     box = canvas.box((-70, -90, 0), (70, 88, 118))
     x, y, z = canvas.coordinates(box)
     side = np.abs(x)
@@ -107,7 +107,7 @@ def paint_brainstem(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def paint_cerebellum(canvas: Canvas, head: Head, rng: np.random.Generator, *, atrophy: float) -> None:
-    """Two hemispheres and the vermis: folia of cortex on a tree of white matter, tied to the pons."""
+    """Paint two hemispheres and the vermis: folia of cortex on a tree of white matter, tied to the pons."""
     label = HEAD_LABELS["cerebellum"]
     box = canvas.box((-56, -86, -22), (56, -10, 42))
     x, y, z = canvas.coordinates(box)

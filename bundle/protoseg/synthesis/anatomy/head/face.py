@@ -56,7 +56,7 @@ def paint_chewing_muscles(canvas: Canvas, head: Head, rng: np.random.Generator) 
 
 
 def paint_salivary_glands(canvas: Canvas, head: Head, rng: np.random.Generator) -> None:
-    """The parotids round the ramus of the mandible under the ear; the submandibular glands under its body."""
+    """Paint the parotids round the ramus of the mandible under the ear; the submandibular glands under its body."""
     size = rng.uniform(0.85, 1.12)
     box, lateral = paired_ellipsoid(canvas, (53, 3, -30), (13 * size, 20 * size, 28 * size))
     _, y, z = canvas.coordinates(box)
@@ -73,7 +73,7 @@ def paint_salivary_glands(canvas: Canvas, head: Head, rng: np.random.Generator) 
 
 
 def paint_tongue(canvas: Canvas, rng: np.random.Generator) -> None:
-    """The tongue on the floor of the mouth, often with air above it, and the soft palate."""
+    """Paint the tongue on the floor of the mouth, often with air above it, and the soft palate."""
     label = HEAD_LABELS["tongue"]
     size = rng.uniform(0.93, 1.05)
     box = canvas.box((-30, 5, -86), (30, 82, -20))
@@ -96,7 +96,7 @@ def paint_tongue(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def paint_orbits(canvas: Canvas, head: Head, rng: np.random.Generator) -> None:
-    """A cone of fat with the eye in front, four straight muscles and the optic nerve."""
+    """Paint a cone of fat with the eye in front, four straight muscles and the optic nerve."""
     box, cone = paired_tube(canvas, [APEX, (25, 50, 17.5), (33, 73, 14)], [4, 14, 19])
     cone = np.maximum(cone, head.outline[box] + 4)
     canvas.paint(box, cone, Tissue.VISCERAL_FAT, over=set(Tissue) - {Tissue.AIR, Tissue.SKIN, Tissue.GAS})

@@ -38,7 +38,7 @@ class Head:
 
 
 def spine_y(z: Array | float) -> Array:
-    """Where the cervical vertebral bodies' centres lie."""
+    """Tell where the cervical vertebral bodies' centres lie."""
     return np.float32(-9) - np.float32(26) * ((np.asarray(z, dtype=np.float32) + 45) / 110) ** 2
 
 

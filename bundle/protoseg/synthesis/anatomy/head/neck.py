@@ -85,7 +85,7 @@ def _paint_cartilages(canvas: Canvas, box: Box, tube: Array) -> None:
 
 
 def paint_thyroid(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Two lobes beside the trachea and the isthmus before it."""
+    """Paint two lobes beside the trachea and the isthmus before it."""
     label = HEAD_LABELS["thyroid"]
     size = rng.uniform(0.8, 1.25)
     over = FLESH | {Tissue.MUCOSA, Tissue.GUT_WALL, Tissue.CARTILAGE}

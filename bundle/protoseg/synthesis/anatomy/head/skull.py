@@ -79,7 +79,7 @@ def _face_bones(canvas: Canvas, rng: np.random.Generator) -> list[tuple[Box, Arr
 
 
 def paint_mandible(canvas: Canvas, rng: np.random.Generator) -> None:
-    """A horseshoe with two rising rami, and the teeth of both jaws that are left."""
+    """Paint a horseshoe with two rising rami, and the teeth of both jaws that are left."""
     mandible = HEAD_LABELS["mandible"]
     chin, angle = rng.normal(84, 2), rng.normal(47, 2)
     corpus = [(0, chin, -77), (18, chin - 8, -76), (36, 46, -70), (angle, 16, -60)]

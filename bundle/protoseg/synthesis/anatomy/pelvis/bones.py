@@ -47,7 +47,7 @@ def crest_height(y: Array) -> Array:
 
 
 def wing_offset(x: Array, y: Array, z: Array) -> tuple[Array, Array]:
-    """How far outwards (mm) of the iliac wing's middle sheet a point of the right side lies, and half its thickness."""
+    """Tell how far outwards (mm) of the iliac wing's middle sheet a point of the right side is; half its thickness."""
     along = np.clip((y + 95) / 141, 0, 1.1)
     flare = np.where(z > 85, 0.5, 0.4) * np.minimum(1, 1.4 * along) * (z - 85)
     offset = 0.8 * (x - 42 - 78 * along**0.9 - flare)

@@ -50,7 +50,7 @@ def plan_bladder(rng: np.random.Generator, *, woman: bool) -> Bladder:
 
 
 def paint_bladder(canvas: Canvas, body: PelvicBody, bladder: Bladder, rng: np.random.Generator) -> None:
-    """A bag moulded by what surrounds it."""
+    """Paint a bag moulded by what surrounds it."""
     box = canvas.around(bladder.centre, bladder.radii)
     bag = ellipsoid(*canvas.coordinates(box), centre=bladder.centre, radii=bladder.radii)
     bag += 2.2 * canvas.noise(SmoothNoise(rng, 30.0), box)
@@ -61,7 +61,7 @@ def paint_bladder(canvas: Canvas, body: PelvicBody, bladder: Bladder, rng: np.ra
 
 
 def paint_rectum(canvas: Canvas, rng: np.random.Generator) -> Point:
-    """Along the sacrum from the anus up; returns where the sigmoid goes on."""
+    """Paint it along the sacrum from the anus up; give where the sigmoid goes on."""
     full = rng.uniform(0.75, 1.35)
     sway = rng.normal(0, 5, 3)
     course = [(0, -50, -66), (0, -38, -40), (sway[0], -50, -12), (sway[1], -60, 16), (sway[2], -54, 44)]
@@ -78,7 +78,7 @@ def paint_rectum(canvas: Canvas, rng: np.random.Generator) -> Point:
 
 
 def paint_prostate(canvas: Canvas, rng: np.random.Generator) -> None:
-    """A chestnut under the bladder: a central gland, which grows with age, in a peripheral horseshoe."""
+    """Paint a chestnut under the bladder: a central gland, which grows with age, in a peripheral horseshoe."""
     growth = rng.beta(1.3, 2.5)
     radii = (22 + 7 * growth, 15 + 6 * growth, 17 + 9 * growth)
     centre = (float(rng.normal(0, 1.5)), float(5 + rng.normal(0, 2)), -20 + 0.3 * radii[2])
