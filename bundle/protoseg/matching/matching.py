@@ -48,7 +48,7 @@ class Prototypes:
         )
 
     def of_channels(self, channels: slice) -> Prototypes:
-        """The same by some channels of the features only."""
+        """Keep some channels of the features only."""
         return replace(self, patches=unit(self.patches[..., channels]))
 
     def parts(self) -> Iterator[Prototypes]:
