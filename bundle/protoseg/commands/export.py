@@ -1,6 +1,7 @@
-"""Write what ships in forms that others take: the encoder as ONNX, for programs without torch.
+"""Write what ships in forms that others take.
 
-    protoseg export onnx encoder.onnx
+    protoseg export onnx encoder.onnx             the encoder, for programs without torch
+    protoseg export huggingface protoseg-on-hub   the bundle, as a repository of the Hugging Face hub
 
 bundle/docs/export.md describes them.
 """
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from protoseg import bundle_root
 from protoseg.networks.onnx_export import TOLERANCE, export_onnx
+from protoseg.workflows.hub_folder import write_hub_folder
 
 
 def main() -> None:
@@ -22,9 +24,14 @@ def main() -> None:
     onnx = forms.add_parser("onnx", help="the encoder as an ONNX file, compared with torch", allow_abbrev=False)
     onnx.add_argument("output", type=Path, help="file to write")
     onnx.add_argument("--weights", type=Path, default=shipped, help="of a network with an FPN; those that ship")
+    hub = forms.add_parser("huggingface", help="the bundle as a repository of the hub", allow_abbrev=False)
+    hub.add_argument("output", type=Path, help="folder to make")
     arguments = parser.parse_args()
-    difference = export_onnx(arguments.weights, arguments.output)
-    print(f"{arguments.output}  at most {difference:.1e} from torch, {TOLERANCE:g} is allowed")
+    if arguments.form == "huggingface":
+        print(write_hub_folder(arguments.output))
+    else:
+        difference = export_onnx(arguments.weights, arguments.output)
+        print(f"{arguments.output}  at most {difference:.1e} from torch, {TOLERANCE:g} is allowed")
 
 
 if __name__ == "__main__":
