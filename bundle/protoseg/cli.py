@@ -227,6 +227,7 @@ def _own_arguments(name: str, summary: str) -> None:
 
 
 for _name, _summary in (
+    ("demo", "Show it on synthetic people, offline."),
     ("prepare", "Turn public data sets, or a list of scans, into a dataset.json."),
     ("suite", "Judge the product on many sets of labelled scans."),
     ("calibrate", "Fit the estimated Dice to runs of the suite anew."),
