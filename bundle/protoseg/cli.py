@@ -227,11 +227,13 @@ def _own_arguments(name: str, summary: str) -> None:
 
 
 for _name, _summary in (
+    ("demo", "Show it on synthetic people, offline."),
     ("prepare", "Turn public data sets, or a list of scans, into a dataset.json."),
     ("suite", "Judge the product on many sets of labelled scans."),
     ("calibrate", "Fit the estimated Dice to runs of the suite anew."),
     ("study", "Compare methods, or simulate a user who clicks."),
     ("join", "Join small encoders to one network."),
+    ("export", "Write the encoder as ONNX, or the bundle for the Hugging Face hub."),
     ("fetch", "Fetch published weights: DINOv2, SAM, MedSAM."),
     ("synthesize", "Draw synthetic people with labels."),
     ("features", "Show what the encoder makes of scans."),

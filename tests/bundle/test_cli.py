@@ -125,7 +125,8 @@ def test_info_as_json(protoseg):
 
 
 @pytest.mark.parametrize(
-    "command", ["prepare", "suite", "calibrate", "study", "join", "fetch", "synthesize", "features", "to-dicom"]
+    "command",
+    ["demo", "prepare", "suite", "calibrate", "study", "join", "export", "fetch", "synthesize", "features", "to-dicom"],
 )
 def test_sub_commands_with_arguments_of_their_own_tell_them(protoseg, command):
     status, printed, _ = protoseg(command, "--help")
