@@ -58,7 +58,7 @@ def _cut_slab(image: Image, probability: Image, spacing: Sequence[float], smooth
     log_odds[probability >= 1] = np.inf
     channels = [image, *_position_channels(probability.shape, spacing, contrast)]
     inside = numpymaxflow.maxflow(
-        np.concatenate(channels).astype(np.float32),
+        np.concatenate(channels).astype(np.float32, copy=False),
         np.stack([expit(-log_odds), expit(log_odds)]),
         scale * price,
         contrast,
