@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from benchmarks.memory import peak_memory_gib
 from benchmarks.report import machine, table, write_section
 from benchmarks.scan import written
 from benchmarks.synthetic_scans import CASES, label_names
@@ -63,19 +64,19 @@ def main(argv: Sequence[str]) -> int:
         print("There is no GPU that PyTorch can use here: nothing was measured.", file=sys.stderr)
         return 2
     figures: dict[str, dict[str, dict[str, Any]]] = {"encoders": {}}
+    usual = str(resolve_precision(device, "auto")).split(".")[1]
+    precisions = list(dict.fromkeys(["float32", usual]))
     for name in tqdm(chosen.encoders, unit="encoder", disable=None):
-        for precision in dict.fromkeys(["float32", str(resolve_precision(device, "auto")).split(".")[1]]):
-            network = _network(name, precision, device)
-            row: dict[str, Any] = {"training step, s": _training(network, ENCODERS[name][1], chosen.repeats)}
-            row |= _inference(network, ENCODERS[name][1], chosen.batches, chosen.repeats)
-            if "compile" not in chosen.without:
-                row["compiled, slices/s"] = _compiled(network, ENCODERS[name][1], chosen.batches[-1], chosen.repeats)
+        for precision in precisions:
+            network, size = _network(name, precision, device), ENCODERS[name][1]
+            row: dict[str, Any] = {**_training(network, size, chosen.repeats)}
+            row |= _inference(network, size, chosen.batches, chosen.repeats)
+            if precision == usual and "compile" not in chosen.without:  # it takes up to a minute
+                row["compiled, slices/s"] = _compiled(network, size, chosen.batches[-1], chosen.repeats)
             figures["encoders"][f"{name} {precision}"] = row
     figures["scan"] = {CASES[chosen.scan].title: compare_with_cpu(device, chosen.scan)}
     if "sam" not in chosen.without:
-        from benchmarks import refine
-
-        figures["SAM ViT-B"] = {one: refine.measure(one, device, chosen.repeats) for one in ("float32", "bfloat16")}
+        figures["SAM ViT-B"] = {precision: _sam(precision, device, chosen.repeats) for precision in precisions}
     text = _text(" ".join(["scripts/benchmark gpu", *argv]), figures, device)
     print(text)
     if chosen.json is not None:
@@ -116,8 +117,8 @@ def _network(name: str, precision: str, device: torch.device) -> ALPNet:
     return network.to(device, memory_format=torch.channels_last)  # as the configs have it
 
 
-def _training(network: ALPNet, size: int, repeats: int) -> float:
-    """Seconds of a training step on episodes of one label and one shot."""
+def _training(network: ALPNet, size: int, repeats: int) -> dict[str, float]:
+    """Seconds of a training step on episodes of one label and one shot, and its memory."""
     device = next(network.parameters()).device
     images, support = (torch.randn(EPISODES, 1, 3, size, size, device=device) for _ in range(2))
     masks = torch.zeros(EPISODES, 1, 1, size, size, device=device)
@@ -130,22 +131,20 @@ def _training(network: ALPNet, size: int, repeats: int) -> float:
         optimizer.step()
 
     network.train()
-    return _median_seconds(step, device, repeats)
+    _forget_peak(device)
+    return {"training step, s": _median_seconds(step, device, repeats), **_peak("training, GiB", device)}
 
 
 def _inference(network: ALPNet, size: int, batches: Sequence[int], repeats: int) -> dict[str, float]:
     """Slices a second by batch size, and the memory of the largest."""
     device = next(network.parameters()).device
     frozen = network.eval().freeze()
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    _forget_peak(device)
     rates = {}
     for batch in batches:
         encode = partial(frozen, torch.randn(batch, 3, size, size, device=device))
         rates[f"{batch} a batch, slices/s"] = batch / _median_seconds(encode, device, repeats)
-    if device.type == "cuda":
-        rates["peak, GiB"] = torch.cuda.max_memory_allocated(device) / 2**30
-    return rates
+    return rates | _peak("inference, GiB", device)
 
 
 def _compiled(network: ALPNet, size: int, batch: int, repeats: int) -> float | str:
@@ -158,6 +157,24 @@ def _compiled(network: ALPNet, size: int, batch: int, repeats: int) -> float | s
         return batch / _median_seconds(lambda: compiled(images), device, repeats)
     except Exception as error:  # a missing compiler, or what it does not know
         return type(error).__name__
+
+
+def _sam(precision: str, device: torch.device, repeats: int) -> dict[str, Any]:
+    """Figures of `scripts/benchmark refine`."""
+    from benchmarks import refine  # which needs segment-anything
+
+    _forget_peak(device)
+    return {**refine.measure(precision, device, repeats)}
+
+
+def _forget_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _peak(title: str, device: torch.device) -> dict[str, float]:
+    """Tell the most memory of a GPU since the last peak was forgotten; a processor's cannot be forgotten."""
+    return {title: peak_memory_gib(device)} if device.type == "cuda" else {}
 
 
 def _median_seconds(work: Callable[[], object], device: torch.device, repeats: int) -> float:

@@ -155,6 +155,19 @@ def test_without_a_gpu_it_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert not said.out
 
 
+def test_what_cannot_be_compiled_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "ENCODERS", {"fpn": (FPNEncoder, 64)})
+    network = gpu._network("fpn", "float32", torch.device("cpu"))
+    monkeypatch.setattr(torch, "compile", lambda module, mode: module)
+    assert gpu._compiled(network, 64, 1, 1) > 0
+
+    def refuse(module: object, mode: str) -> object:
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    assert gpu._compiled(network, 64, 1, 1) == "RuntimeError"
+
+
 def test_the_script_for_gpus_runs_on_the_cpu(
     files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
