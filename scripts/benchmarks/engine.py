@@ -18,6 +18,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.memory import peak_memory_gib
+from benchmarks.published import published_procedure
 from protoseg import bundle_root
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import OneShotSettings, segment
@@ -25,14 +26,13 @@ from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet, support_from_scan
 from protoseg.files import write_json
 from protoseg.labels import LabelSet
-from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
 from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.networks.alpnet import ALPNet
 from protoseg.networks.encoders import TimmEncoder
 from protoseg.networks.fpn import FPNEncoder
 from protoseg.networks.weights import load_weights
 from protoseg.ops.precision import resolve_precision
-from protoseg.ops.slices import axial_slices, network_input, unfit_slices
+from protoseg.ops.slices import axial_slices, network_input
 
 ENCODERS: dict[str, tuple[Callable[[], torch.nn.Module], int]] = {
     "fpn": (FPNEncoder, 256),
@@ -168,18 +168,8 @@ class Benchmark:
 
     def _published(self, slices: int) -> None:
         """The published procedure over the first slices of the volume."""
-        matching = AdaptivePrototypes().eval()
-        network = ALPNet(encoder=self.network.encoder, matching=matching, precision="float32").eval()
-        volume = axial_slices(self.volume)
-        masks = self.support.one_hot().to(self.device)
-        for index in range(slices):
-            query = network_input(volume, [index], size=self.size, adjacent=False)
-            for label in range(LABELS):
-                shot = int(masks[label].flatten(1).sum(1).argmax())
-                features = network.encode(torch.cat([self.support.images[[shot]], query]).to(self.device))
-                prototypes = matching.build(features[None, :1], masks[None, [label]][:, :, [shot]])
-                logits = matching.match(features[None, 1:], prototypes)[0]
-                unfit_slices(logits, GRID, GRID).argmax(1).cpu()
+        masks = self.support.one_hot()[:LABELS].to(self.device)
+        published_procedure(self.network.encoder, axial_slices(self.volume), range(slices), self.support.images, masks)
 
 
 def _phantom(slices: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,16 +1,18 @@
 """Graph cut, appearance and clicks on small literal images."""
 
 import tracemalloc
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter1d
 
 from protoseg.engine.refiners.click_evidence import with_clicks
-from protoseg.ops import graph_cut
+from protoseg.ops import appearance, graph_cut
 from protoseg.ops.appearance import log_likelihood_ratio
-from protoseg.ops.graph_cut import cut
+from protoseg.ops.graph_cut import _usual_difference, cut
 
 ONE_MM = (1.0, 1.0)
 
@@ -125,6 +127,33 @@ def test_appearance_of_nothing_or_everything_says_nothing():
     image = step(4, 2)
     assert not log_likelihood_ratio(image, np.zeros((6, 4), bool)).any()
     assert not log_likelihood_ratio(image, np.ones((6, 4), bool)).any()
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1000])
+@given(channels=st.integers(1, 3), share=st.floats(0.1, 0.9), seed=st.integers(0, 99))
+def test_what_is_computed_in_place_and_in_parts_is_what_whole_arrays_give(at_once, channels, share, seed):
+    generator = np.random.default_rng(seed)
+    image = generator.normal(40, 60, (channels, 3, 5, 6)).astype(np.float32)
+    before, inside = image.copy(), generator.random((3, 5, 6)) < share
+    inside[0, 0, 0], inside[0, 0, 1] = True, False
+    ratios = []
+    for channel in image:
+        width = max(float(channel.std()), 1e-6) / 16
+        bins = ((channel - channel.mean()) / width + 64).clip(0, 127).astype(np.int16)
+        counts = [np.bincount(bins[side], minlength=128).astype(float) for side in (inside, ~inside)]
+        smooth = [gaussian_filter1d(one, 1.0, mode="nearest") for one in counts]
+        label, rest = (one / one.sum() for one in smooth)
+        rest = 0.98 * rest + 0.02 / 128
+        label = (inside.sum() * label + 20 * rest) / (inside.sum() + 20)
+        ratios.append(np.log(label / rest).astype(np.float32)[bins])
+    with mock.patch.object(appearance, "AT_ONCE", at_once):
+        found = log_likelihood_ratio(image, inside)
+    assert found.dtype == np.float32
+    assert (found == np.mean(ratios, axis=0, dtype=np.float32)).all()
+    squares = [np.square(np.diff(image, axis=axis)) for axis in (-1, -2)]
+    pairs = sum(square[0].size for square in squares)
+    assert _usual_difference(image) == np.sqrt(sum(float(square.sum()) for square in squares) / pairs)
+    assert (image == before).all()
 
 
 def test_clicks_speak_for_what_is_near_and_alike():

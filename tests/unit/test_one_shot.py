@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.inferer import OneShotInferer
+from protoseg.engine.matched_volume import MatchedVolume
 from protoseg.engine.one_shot import OneShotSettings, segment
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import support_from_scan
@@ -79,6 +80,25 @@ def test_neither_batch_size_nor_cache_change_a_bit(encoder, batch_size, support_
     )
     assert (found.label_map == expected.label_map).all()
     assert found.findings == expected.findings
+
+
+def test_a_gpu_is_waited_for_as_often_for_many_slices_as_for_one(monkeypatch):
+    image, labels = scene()
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
+    fetch, fetched = torch.Tensor.cpu, []
+
+    def counting(tensor):
+        fetched.append(tensor)
+        return fetch(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", counting)
+    counts = []
+    for batch in (range(1), range(6)):
+        matched = MatchedVolume(image, support, SliceEncoder(network(), SIZE), OneShotSettings(contrast="as_is"))
+        fetched.clear()
+        matched.match(batch)
+        counts.append(len(fetched))
+    assert counts == [3, 3], "features for the cache, likeness of slices, evidence"
 
 
 def test_a_second_label_costs_no_encoding():

@@ -11,6 +11,7 @@ from monai.metrics import compute_surface_dice
 
 from protoseg import bundle_root
 from protoseg.engine.clicks.click import Click
+from protoseg.engine.refiners.competing import _workers
 from protoseg.engine.refiners.graph_cut import GraphCutRefiner
 from protoseg.engine.refiners.guided import GuidedRefiner
 from protoseg.engine.refiners.refiner import CoarseSegmentation
@@ -167,6 +168,15 @@ def test_a_shifted_volume_is_refined_alike(rows, columns, refiner):
     expected = np.roll(refiner.refine(image, coarse, spacing=SPACING).label_map, (rows, columns), (1, 2))
     found = refiner.refine(torch.roll(image, (rows, columns), (2, 3)), shifted, spacing=SPACING).label_map
     assert (found != expected).mean() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("sizes", "workers"),
+    [([], 4), ([(10, 10, 10)], 4), ([(10, 10, 10), (150, 350, 400)], 3), ([(350, 400, 400), (1, 1, 1)], 1)],
+)
+def test_few_large_labels_are_refined_at_a_time(monkeypatch, sizes, workers):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    assert _workers([tuple(slice(7, 7 + side) for side in size) for size in sizes]) == workers
 
 
 def test_the_number_of_threads_does_not_matter():

@@ -1,21 +1,29 @@
 """The preprocessing without MONAI: the voxels, places and keys that MONAI's transforms give, bit for bit."""
 
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import nibabel
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from monai.transforms import NormalizeIntensity, Resize, ScaleIntensityRange, ScaleIntensityRangePercentiles
 from PIL import Image
 
+from protoseg.data.io.volumes import read_image
+from protoseg.data.prepared_scan import prepare_scan
+from protoseg.data.preprocessing import padding as padding_of
 from protoseg.data.preprocessing.normalization import normalize
+from protoseg.data.preprocessing.padding import lowest_value, without_padding
 from protoseg.data.preprocessing.resampling import resample
-from protoseg.data.preprocessing.steps import Steps
+from protoseg.data.preprocessing.steps import LoadVolume, Steps, read_volume, scan_preprocessing
 from protoseg.ops.volume import Placed, Volume
 from protoseg.workflows.engine_parts import CONFIGS
 from protoseg.workflows.plain_config import PlainConfig
@@ -114,3 +122,51 @@ def test_arithmetic_forgets_the_place() -> None:
         assert type(result) is torch.Tensor and not isinstance(result, Placed)
     assert isinstance(MetaTensor(torch.ones(1, 2, 3, 4)), Placed)
     np.testing.assert_array_equal(Volume.of(MetaTensor(torch.ones(1, 2, 3, 4))), volume)
+
+
+@pytest.mark.parametrize(
+    "affine", [np.diag([6.0, 6.0, 8.0, 1.0]), np.diag([-6.0, 8.0, 20.0, 1.0])], ids=["square", "oblong"]
+)
+@pytest.mark.parametrize("padding", [None, -3000])
+def test_integers_become_what_floats_become(tmp_path: Path, affine: np.ndarray, padding: int | None) -> None:
+    """A file of int16 stays so while it is turned and cropped; the voxels are those of float32 bit for bit."""
+    voxels = scan(-1000, 60)[0].transpose(0, 2, 1).round()
+    if padding is not None:
+        voxels[:2] = padding
+    made = []
+    for dtype in (np.int16, np.float32):
+        nibabel.save(nibabel.Nifti1Image(voxels.astype(dtype), affine), tmp_path / f"{dtype.__name__}.nii.gz")
+        path = tmp_path / f"{dtype.__name__}.nii.gz"
+        assert read_image(path).dtype == torch.float32
+        assert read_volume(path).dtype == (torch.int16 if dtype == np.int16 else torch.float32)
+        made.append(prepare_scan(path, scan_preprocessing()))
+    assert made[0].image.dtype == torch.float32
+    assert made[0].image.shape[1] < 60, "cropped to the body"
+    assert torch.equal(made[0].image.as_tensor(), made[1].image.as_tensor())
+    assert torch.equal(made[0].image.affine, made[1].image.affine)
+
+
+def test_no_scan_is_kept_beside_the_next(tmp_path: Path) -> None:
+    """A scan of a gigabyte would be there as it was read, turned, cropped and resampled at once."""
+    nibabel.save(nibabel.Nifti1Image(scan(-1000, 60)[0], np.diag([6.0, 8.0, 6.0, 1.0])), tmp_path / "a.nii.gz")
+    seen: list[weakref.ref[Volume]] = []
+
+    def copy(case: Mapping[Any, Any]) -> dict[Any, Any]:
+        image = case["image"]
+        assert [one() for one in seen] == [None] * len(seen), "what stood before the last step is gone"
+        seen.append(weakref.ref(image))
+        return {**case, "image": Volume.at(image.as_tensor().clone(), image.affine, image.meta)}
+
+    steps = Steps([LoadVolume("image"), copy, copy, copy])
+    assert prepare_scan(tmp_path / "a.nii.gz", steps).grid.shape == (60, 8, 50)
+    assert len(seen) == 3
+
+
+@given(st.lists(st.integers(-5000, 500), min_size=20, max_size=60), st.integers(1, 9))
+def test_padding_is_found_part_by_part(values: list[int], at_once: int) -> None:
+    image = torch.tensor(values, dtype=torch.float32).reshape(1, -1, 1, 1)
+    with mock.patch.object(padding_of, "AT_ONCE", at_once):
+        found, filled = lowest_value(image), without_padding(image)
+        assert torch.equal(filled.to(torch.int16), without_padding(image.to(torch.int16)))
+    assert found == filled.min()
+    assert torch.equal(filled, without_padding(image))

@@ -44,15 +44,16 @@ def prepare_scan(image: PathLike | Volume, preprocessing: ScanTransform, axes: S
     """
     read, *others = preprocessing.transforms
     with input_errors_unwrapped():
-        source = read({"image": image})["image"]
-        case = {"image": source, SLICE_AXES: axes}
+        cases = [{**read({"image": image}), SLICE_AXES: axes}]
+        source = Volume.of(cases[0]["image"])
+        shape, source = tuple(source.shape[1:]), Volume.at(source.as_tensor()[:0].clone(), source.affine, source.meta)
         for transform in others:
-            case = transform(case)
-    prepared = Volume.of(case["image"])
+            cases.append(transform(cases.pop()))  # which alone holds its case then: no scan is kept beside the next
+    prepared = Volume.of(cases[0]["image"])
     grid = SourceGrid(
-        shape=tuple(source.shape[1:]),
+        shape=shape,
         affine=np.asarray(source.affine, float),
         volume_shape=tuple(prepared.shape[1:]),
         volume_affine=np.asarray(prepared.affine, float),
     )
-    return PreparedScan(prepared, Volume.at(source.as_tensor()[:0].clone(), source.affine, source.meta), grid)
+    return PreparedScan(prepared, source, grid)

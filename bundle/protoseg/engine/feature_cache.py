@@ -136,11 +136,12 @@ class FeatureCache:
             self.hits += len(keys) - len(missing)
         if missing:
             new = network.encode_alike(images(list(missing.values())).to(device))
-            self._keep(dict(zip(missing, new.cpu())))
+            fetched = dict(zip(missing, new.cpu()))
+            self._keep(fetched)
             if len(missing) == len(keys):
                 return new
-            found.update(zip(missing, new))
-        return torch.stack([found[key].to(device) for key in keys])
+            found.update(fetched)
+        return torch.stack([found[key] for key in keys]).to(device)
 
     def _find(self, key: str) -> Tensor | None:
         with self._lock:

@@ -53,7 +53,8 @@ class MatchedVolume:
         self.descriptors = slice_descriptors(self.support_features)
         patches = (self.support_features.shape[-2], self.support_features.shape[-1])
         height, width = self.slices.shape[-2:]
-        self.to_pixels = BilinearUpsampler(patches, height, width, self.support_features.device)
+        self.present = self.prototypes.present[0].cpu()  # L x N
+        self.to_pixels = BilinearUpsampler(patches, height, width)
         shape = (len(self.slices), height, width)
         self.winner = np.zeros(shape, np.uint8)  # position of the label among the support's, from 1
         # Probability of the winner in steps of 1/255: a float map per label would not fit for a large volume.
@@ -73,18 +74,25 @@ class MatchedVolume:
             self.seen = -self.seen
 
     def match(self, batch: range) -> None:
-        """Encode a few slices and match them with the support."""
-        for index, features in zip(batch, self._encode_seen(batch)):
-            prototypes, self.serving[index], self.likeness[index] = self._choose(features)
-            self.evidence[index] = self.encoder.matching.evidence(features[None, None], prototypes)[0, 0].cpu()
+        """Encode a few slices and match them with the support.
+
+        What is asked of a GPU is fetched for all of them at once: each time, the processor waits for it.
+        """
+        encoded = self._encode_seen(batch)
+        found = []
+        for index, features, similarity in zip(batch, encoded, self._similarity(encoded)):
+            prototypes, self.serving[index], self.likeness[index] = self._choose(similarity)
+            found.append(self.encoder.matching.evidence(features[None, None], prototypes)[0, 0])
+        self.evidence.update(zip(batch, torch.stack(found).cpu()))
 
     def decide(self) -> None:
-        """Bring the classes that win to the grid, slice by slice; what is like the support is known by now."""
+        """Bring the classes that win to the grid, slice by slice; what is like the support is known by now.
+
+        The processor does it: it is little, and most of it are windows that it would have to wait for one by one.
+        """
         unlikeness = self.likeness.max() - self.likeness
-        device = self.support_features.device
         for index, distance in enumerate(unlikeness):
-            evidence = self.evidence.pop(index)[None, None].to(device)
-            logits = self.encoder.matching.decide(evidence, distance[None, None].to(device))
+            logits = self.encoder.matching.decide(self.evidence.pop(index)[None, None], distance[None, None])
             scores = logits[0, 0].log_softmax(0)
             self.log_probability[index] = scores
             best = upsampled_argmax(scores, self.to_pixels)
@@ -153,23 +161,27 @@ class MatchedVolume:
         return torch.rot90(self._encode(self.seen, indices), -self.turns, (-2, -1))
 
     def _serving(self, features: Tensor) -> Prototypes:
-        return self._choose(features)[0]
+        return self._choose(self._similarity(features[None])[0])[0]
 
-    def _choose(self, features: Tensor) -> tuple[Prototypes, NDArray[np.int64], Tensor]:
+    def _similarity(self, features: Tensor) -> Tensor:
+        """Cosines (B, N) of some slices, by features (B, C, h, w), to the slices of the support."""
+        # One by one: a product with several sums in another order.
+        return torch.stack([self.descriptors @ slice_descriptors(one[None])[0] for one in features]).cpu()
+
+    def _choose(self, similarity: Tensor) -> tuple[Prototypes, NDArray[np.int64], Tensor]:
         """Prototypes for one query slice, the support slice nearest to it for every label, and the highest cosine."""
-        similarity = (self.descriptors @ slice_descriptors(features[None])[0]).cpu()
-        present = self.prototypes.present[0].cpu()  # L x N
-        by_label = similarity.expand(len(present), -1).masked_fill(~present, -torch.inf)
+        by_label = similarity.expand(len(self.present), -1).masked_fill(~self.present, -torch.inf)
         nearest = by_label.argmax(1)
-        chosen = nearest[present.any(1)]
+        chosen = nearest[self.present.any(1)]
         if self.settings.support_selection == "all":
             chosen = torch.arange(len(similarity))
         elif self.settings.support_selection == "similar":
             likest = by_label.topk(min(SIMILAR_OF_LABEL, len(similarity)))
             chosen = likest.indices[likest.values.isfinite()]
             chosen = torch.cat([chosen, similarity.topk(min(SIMILAR, len(similarity))).indices])
-        prototypes = replace(self.prototypes, likeness=similarity[None].to(features.device))
-        return prototypes.select(chosen.unique().to(features.device)), nearest.numpy(), similarity.max()
+        device = self.support_features.device
+        prototypes = replace(self.prototypes, likeness=similarity[None].to(device))
+        return prototypes.select(chosen.unique().to(device)), nearest.numpy(), similarity.max()
 
     def _cues(self, label_map: NDArray[np.uint8], found: Mapping[str, tuple[float, int]]) -> dict[str, Cues]:
         """Tell what the Dice of labels is estimated from; given: confidences, and slices on which they are largest."""

@@ -41,10 +41,10 @@ def reverse_classification_accuracy(
     prototypes = matching.build(query_features[None], one_hot[None].to(query_features.device))
     size = support.masks.shape[-1]
     patches = (support_features.shape[-2], support_features.shape[-1])
-    to_pixels = BilinearUpsampler(patches, size, size, support_features.device)
+    to_pixels = BilinearUpsampler(patches, size, size)
     overlap = torch.zeros(1 + count, 2)  # by label: intersection, and sum of both areas
     for features, drawn in zip(support_features, support.masks):
-        logits = matching.match(features[None, None], prototypes)[0, 0]
+        logits = matching.match(features[None, None], prototypes)[0, 0].cpu()  # at once, and not window by window
         predicted = torch.from_numpy(upsampled_argmax(logits.log_softmax(0), to_pixels).label)
         # How many pixels have which true label (rows) and which predicted one (columns).
         pairs = torch.bincount((drawn.long() * (1 + count) + predicted).flatten(), minlength=(1 + count) ** 2)

@@ -58,7 +58,7 @@ def _cut_slab(image: Image, probability: Image, spacing: Sequence[float], smooth
     log_odds[probability >= 1] = np.inf
     channels = [image, *_position_channels(probability.shape, spacing, contrast)]
     inside = numpymaxflow.maxflow(
-        np.concatenate(channels).astype(np.float32),
+        np.concatenate(channels).astype(np.float32, copy=False),
         np.stack([expit(-log_odds), expit(log_odds)]),
         scale * price,
         contrast,
@@ -72,9 +72,13 @@ def _cut_slab(image: Image, probability: Image, spacing: Sequence[float], smooth
 
 def _usual_difference(image: Image) -> float:
     """Root mean square difference of in-plane neighbours, over all channels: GrabCut's (Rother et al. 2004) choice."""
-    squares = [np.square(np.diff(image, axis=axis)) for axis in (-1, -2)]
-    pairs = sum(square[0].size for square in squares)
-    return float(np.sqrt(sum(float(square.sum()) for square in squares) / max(pairs, 1)))
+    total, pairs = 0.0, 0
+    for axis in (-1, -2):  # one after the other, and in place: of a large box each copy counts
+        squares = np.diff(image, axis=axis)
+        np.square(squares, out=squares)
+        total += float(squares.sum())
+        pairs += squares[0].size
+    return float(np.sqrt(total / max(pairs, 1)))
 
 
 def _position_channels(shape: Sequence[int], spacing: Sequence[float], contrast: float) -> list[Image]:

@@ -57,10 +57,14 @@ class Grid(NamedTuple):
     details: Mapping[str, str] = {}
 
 
-def read_image(path: PathLike | Volume) -> Volume:
+def read_image(path: PathLike | Volume, *, integers: bool = False) -> Volume:
     """Read a volume, a DICOM series (a folder) or a picture: float32 (C, X, Y, Z), intensities as stored.
 
     C is 1, or 3 for a colour picture, whose axes are (3, W, H, 1) with pixels of 1 mm. What was read before comes back.
+
+    Args:
+        path: a file or a folder.
+        integers: leave what is stored as int16 as it is, at half the memory.
 
     Raises:
         InputError: the file is missing, damaged, of another format, not 3D, constant, smaller than
@@ -68,14 +72,14 @@ def read_image(path: PathLike | Volume) -> Volume:
     """
     if isinstance(path, Placed):
         return Volume.of(path)
-    image = checked_image(_read(Path(path), read_picture), path)
+    image = checked_image(_read(Path(path), read_picture), path, integers=integers)
     if Path(path).is_dir():
         image.meta["modality"] = series_modality(Path(path))
     return image
 
 
-def checked_image(grid: Grid, path: PathLike) -> Volume:
-    """Make the image of what a file or an object in memory holds, see `read_image`.
+def checked_image(grid: Grid, path: PathLike, *, integers: bool = False) -> Volume:
+    """Make the image of what a file or an object in memory holds; arguments as of `read_image`.
 
     Raises:
         InputError: it is not 3D, constant, smaller than 8 x 8 pixels, or holds NaN or infinity.
@@ -83,7 +87,7 @@ def checked_image(grid: Grid, path: PathLike) -> Volume:
     voxels = grid.voxels
     if grid.kind == "volume" and len(voxels) > 1:
         _refuse_channels(path, (*voxels.shape[1:], len(voxels)))
-    unusable = int(voxels.size - np.isfinite(voxels).sum())
+    unusable = 0 if voxels.dtype == np.int16 else int(voxels.size - np.isfinite(voxels).sum())
     if unusable:
         raise InputError(
             f"{path}: {unusable} of {voxels.size} voxels are NaN or infinite, expected finite intensities. "
@@ -100,7 +104,7 @@ def checked_image(grid: Grid, path: PathLike) -> Volume:
             f"{path}: every voxel is {voxels.min():g}, expected an image with contrast. "
             "Export the image again from its source."
         )
-    image = _volume_of(grid, path, torch.float32)
+    image = _volume_of(grid, path, np.int16 if integers and voxels.dtype == np.int16 else np.float32)
     if grid.kind == "volume" and not is_oriented(image):
         logger.warning(
             "%s says nothing about where left and right are (qform and sform codes are 0): they are a guess. Convert "
@@ -147,7 +151,7 @@ def checked_labels(found: NamedLabels, path: PathLike) -> Volume:
         InputError: a value is further than 0.001 from an integer in 0..32767.
     """
     voxels = whole_voxels(found.voxels, path)
-    labels = _volume_of(Grid(voxels, found.affine, found.kind, found.details), path, torch.int16)
+    labels = _volume_of(Grid(voxels, found.affine, found.kind, found.details), path, np.int16)
     labels.meta["label_values"] = [int(value) for value in np.unique(voxels) if value]
     if found.names is not None:
         labels.meta["label_names"] = found.names
@@ -244,9 +248,9 @@ def _read(path: Path, read_picture_file: Callable[[Path], np.ndarray]) -> Grid:
     return grid
 
 
-def _volume_of(grid: Grid, path: PathLike, dtype: torch.dtype) -> Volume:
+def _volume_of(grid: Grid, path: PathLike, dtype: type[np.number]) -> Volume:
     return Volume.at(
-        torch.as_tensor(np.ascontiguousarray(grid.voxels), dtype=dtype),
+        torch.as_tensor(np.ascontiguousarray(grid.voxels, dtype)),  # order and type in one pass, without another copy
         grid.affine,
         {"filename_or_obj": str(path), "kind": grid.kind, **grid.details},
     )
@@ -262,7 +266,8 @@ def _volume(voxels: np.ndarray, affine: np.ndarray, path: Path, **details: str) 
     if voxels.ndim == 4:  # masks, or images of several times
         return Grid(np.moveaxis(voxels, 3, 0), affine, details=details)
     voxels = voxels.reshape(voxels.shape + (1,) * (3 - voxels.ndim))
-    return Grid(voxels[None].astype(np.float32, copy=False), affine, details=details)
+    kept = voxels if voxels.dtype == np.int16 else voxels.astype(np.float32, copy=False)
+    return Grid(kept[None], affine, details=details)
 
 
 def _refuse_channels(path: PathLike, shape: Sequence[int]) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cc3d
 import numpy as np
+import torch
 import torch.nn.functional as F
 from scipy.ndimage import binary_fill_holes, grey_opening
 from skimage.filters import threshold_otsu
@@ -16,6 +17,7 @@ __all__ = ["MARGIN", "body_box", "crop"]
 
 MARGIN = 10.0  # mm that are kept around the body
 BODY_ABOVE_HU = -150.0  # below fat; where arm and trunk only touch, the average lies below it
+SLICES_AT_ONCE = 16  # that are made float to be averaged
 BODY_PIXEL = 4.0  # mm; the body is looked for on pixels of this size
 NARROWER_THAN_TRUNK = 40.0  # mm; what is thinner is table, skin fold or where an arm touches
 FOUR_NEIGHBOURS = [[[0], [1], [0]], [[1], [1], [1]], [[0], [1], [0]]]  # in the plane of a slice
@@ -61,7 +63,8 @@ def _body_mask(image: Volume, modality: Modality, pooling: np.ndarray, pixel: np
         return np.zeros((1, 1, 1), dtype=bool)
     slices = image.as_tensor()[0].permute(2, 0, 1)[:, None]  # Z x 1 x X x Y
     # Averages over a few millimetres wipe out noise and the thin shell of the table.
-    pooled = F.avg_pool2d(slices, tuple(pooling.tolist()), ceil_mode=True)
+    few = (F.avg_pool2d(part.float(), tuple(pooling.tolist()), ceil_mode=True) for part in slices.split(SLICES_AT_ONCE))
+    pooled = torch.cat(list(few))
     coarse = pooled[:, 0].permute(1, 2, 0).cpu().numpy()
     threshold = BODY_ABOVE_HU if modality == "ct" else _mr_background(coarse)
     # Lungs and bowel gas are filled first, or the opening would eat the thin chest wall around them.

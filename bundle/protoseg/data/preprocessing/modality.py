@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from protoseg.data.preprocessing.padding import without_padding
+from protoseg.data.preprocessing.padding import lowest_value
 from protoseg.errors import InputError
 from protoseg.ops.volume import Volume
 
@@ -35,4 +35,4 @@ def modality_of(image: Volume, choice: ModalityChoice = "auto") -> Modality:
     said = TAGS.get(str(image.meta.get("modality", "")).upper())
     if said is not None:
         return said
-    return "ct" if image.min() < AIR_BELOW and without_padding(image.as_tensor()).min() < AIR_BELOW else "mr"
+    return "ct" if image.min() < AIR_BELOW and lowest_value(image.as_tensor()) < AIR_BELOW else "mr"

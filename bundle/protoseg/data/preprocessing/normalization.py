@@ -39,18 +39,18 @@ def normalize(
         voxels = _to_bytes(voxels, *CT_WINDOW)
     elif kind == "mr":
         voxels = _to_bytes(voxels, _percentile(voxels, 0.0), _percentile(voxels, MR_UPPER_PERCENTILE))
-    if subtrahend is None and divisor is None:
-        scaled = torch.stack([_z_score(channel) for channel in voxels])
     else:
-        scaled = _z_score(voxels, subtrahend, divisor)
-    return Volume.at(scaled, image.affine, image.meta)
+        voxels = voxels.clone()
+    own = subtrahend is None and divisor is None
+    for part in voxels if own else [voxels]:
+        _z_score_(part, subtrahend, divisor)
+    return Volume.at(voxels, image.affine, image.meta)
 
 
 def _to_bytes(voxels: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
-    """Scale intensities from low..high to 0..255, and clip them."""
-    if high - low == 0.0:
-        return voxels - low
-    return ((voxels - low) / (high - low) * 255).clamp(0, 255)
+    """Scale intensities from low..high to 0..255, and clip them, in one copy, for volumes are large."""
+    scaled = voxels - low
+    return scaled if high - low == 0.0 else scaled.div_(high - low).mul_(255).clamp_(0, 255)
 
 
 def _percentile(voxels: Tensor, percent: float) -> Tensor:
@@ -59,7 +59,8 @@ def _percentile(voxels: Tensor, percent: float) -> Tensor:
     return torch.quantile(voxels, torch.as_tensor(percent / 100).to(voxels))
 
 
-def _z_score(voxels: Tensor, mean: float | None = None, deviation: float | None = None) -> Tensor:
+def _z_score_(voxels: Tensor, mean: float | None, deviation: float | None) -> None:
+    """Subtract the mean and divide by the standard deviation, in place; the voxels' own where they are not given."""
     mean = voxels.mean().item() if mean is None else mean
     deviation = voxels.std(unbiased=False).item() if deviation is None else deviation
-    return (voxels - mean) / (deviation or 1.0)
+    voxels.sub_(mean).div_(deviation or 1.0)

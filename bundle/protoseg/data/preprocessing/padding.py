@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
-__all__ = ["NO_HU_BELOW", "padding_value", "without_padding"]
+__all__ = ["NO_HU_BELOW", "lowest_value", "padding_value", "without_padding"]
 
 NO_HU_BELOW = -4096.0  # HU; no scanner reconstructs less: -32768 is padding whatever the rest is
 FEWEST_VALUES = 16  # of an image; one of fewer is a phantom, whose air may be one value
 SAMPLES = 100_000  # voxels whose values are counted
+AT_ONCE = 2**23  # voxels: of a large scan no second copy is made to be looked at
 
 
-def padding_value(image: torch.Tensor) -> float | None:
+def padding_value(image: Tensor) -> float | None:
     """Find the value that pads an image; None where none does.
 
     Below -4096 the lowest value is padding where the next one is at least -4096. Else it is padding where it is
@@ -21,7 +23,7 @@ def padding_value(image: torch.Tensor) -> float | None:
     lowest = float(image.min())
     if lowest >= 0:
         return None
-    next_value = float(torch.where(image > lowest, image, torch.inf).min())
+    next_value = _lowest_above(image, lowest)
     if lowest < NO_HU_BELOW:
         return lowest if NO_HU_BELOW <= next_value < torch.inf else None
     if not 0 <= next_value < torch.inf:
@@ -31,10 +33,22 @@ def padding_value(image: torch.Tensor) -> float | None:
     return lowest if len(torch.unique(sampled)) > FEWEST_VALUES else None
 
 
-def without_padding(image: torch.Tensor) -> torch.Tensor:
+def without_padding(image: Tensor) -> Tensor:
     """Replace padding by the lowest of the other values; an image without padding comes back as it is."""
     padding = padding_value(image)
     if padding is None:
         return image
-    rest = torch.where(image > padding, image, torch.inf).min()
-    return torch.where(image > padding, image, rest)
+    rest = torch.as_tensor(_lowest_above(image, padding), dtype=image.dtype)
+    return torch.where(image > padding, image, rest.to(image.device))
+
+
+def lowest_value(image: Tensor) -> float:
+    """Find the lowest value of an image that is no padding."""
+    padding = padding_value(image)
+    return float(image.min()) if padding is None else _lowest_above(image, padding)
+
+
+def _lowest_above(image: Tensor, value: float) -> float:
+    """Find the lowest value (C, X, Y, Z) above another; infinity where there is none."""
+    columns = image.split(max(1, AT_ONCE * image.shape[1] // image.numel()), dim=1)
+    return min(float(torch.where(part > value, part, torch.inf).min()) for part in columns)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 
 from protoseg.errors import InputError
@@ -44,11 +45,15 @@ def square_size(image: Volume) -> tuple[int, ...]:
 
 
 def resample(image: Volume, size: Sequence[int], mode: Mode) -> Volume:
-    """Resample an image (C, X, Y, Z) to `size` voxels along X, Y, Z, in its own type; equal to MONAI's `Resize`."""
+    """Resample an image (C, X, Y, Z) to `size` voxels along X, Y, Z, in a copy; equal to MONAI's `Resize`.
+
+    The type stays, but for integers that are interpolated: these become float32.
+    """
     before, after = tuple(image.shape[1:]), tuple(size)
+    dtype = image.dtype if mode == "nearest" or image.dtype.is_floating_point else torch.float32
     if before == after:
-        return Volume.at(image.as_tensor().clone(), image.affine, image.meta)
-    voxels = F.interpolate(image.as_tensor().float()[None], size=after, mode=TORCH_MODES[mode])[0].to(image.dtype)
+        return Volume.at(image.as_tensor().to(dtype, copy=True), image.affine, image.meta)
+    voxels = F.interpolate(image.as_tensor().float()[None], size=after, mode=TORCH_MODES[mode])[0].to(dtype)
     scale = np.diag([*(old / new for old, new in zip(before, after)), 1.0])
     scale[:3, 3] = (np.diag(scale)[:3] - 1) / 2  # centres stay where they are
     return Volume.at(voxels, np.asarray(image.affine, float) @ scale, image.meta)

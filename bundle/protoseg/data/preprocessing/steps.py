@@ -69,9 +69,10 @@ def transforms_key(transforms: Sequence[Any]) -> str:
 def read_volume(path: Any) -> Volume:
     """Read an image; padding is filled before anything is interpolated, which would blur it into values of no meaning.
 
-    The padding gets the lowest of the other values, see `without_padding`.
+    The padding gets the lowest of the other values, see `without_padding`. What is stored as int16 stays so until it is
+    resampled or normalized: a large scan takes half the memory while it is turned and cropped.
     """
-    image = Volume.of(read_image(path))
+    image = Volume.of(read_image(path, integers=True))
     return Volume.at(without_padding(image.as_tensor()), image.affine, image.meta)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,10 +16,12 @@ from protoseg.engine.clicks.click import Click, check_clicks
 from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation, Refiner
 from protoseg.engine.refiners.unary_potentials import UnaryPotentials, label_boxes, unary_potentials
 from protoseg.errors import InputError
+from protoseg.ops.components import Box
 
 __all__ = ["CompetingRefiner"]
 
-MOST_WORKERS = 4  # labels refined at a time; each holds some 150 bytes a voxel of its box
+MOST_WORKERS = 4  # labels refined at a time
+MOST_VOXELS = 2**26  # in their boxes, each of which takes some 20 bytes a voxel
 
 
 class CompetingRefiner(Refiner):
@@ -70,7 +73,7 @@ class CompetingRefiner(Refiner):
         label_map = np.zeros_like(coarse.label_map)
         best = np.full(label_map.shape, -np.inf, np.float16)
         notes = {}
-        with ThreadPoolExecutor(min(torch.get_num_threads(), MOST_WORKERS)) as pool:
+        with ThreadPoolExecutor(_workers(boxes.values())) as pool:
             for position, (found, distant) in zip(boxes, pool.map(score, boxes)):
                 box = boxes[position]
                 won = found > best[box]
@@ -81,6 +84,12 @@ class CompetingRefiner(Refiner):
                         "not refined: the refinement went too far from what was found"
                     )
         return RefinedSegmentation(label_map, notes)
+
+
+def _workers(boxes: Iterable[Box]) -> int:
+    """Tell how many labels to refine at a time: fewer where their boxes would not fit into the memory together."""
+    largest = max((math.prod(side.stop - side.start for side in box) for box in boxes), default=1)
+    return max(1, min(torch.get_num_threads(), MOST_WORKERS, MOST_VOXELS // largest))
 
 
 def _dice(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:

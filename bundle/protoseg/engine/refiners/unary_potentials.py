@@ -73,7 +73,9 @@ def unary_potentials(
     log_odds = _lead(coarse, position, box)
     dropped = (log_odds > 0) & ~mask  # by the component filter
     log_odds[dropped] *= -1
-    log_odds = (log_odds + log_likelihood_ratio(image, mask)).clip(-CERTAIN, CERTAIN)
+    del dropped
+    log_odds += log_likelihood_ratio(image, mask)
+    np.clip(log_odds, -CERTAIN, CERTAIN, out=log_odds)
     for index, here in _clicks_in(box, coarse.labels.name_at(position), clicks).items():
         log_odds[index] = logit(with_clicks(image[:, index], expit(log_odds[index]), here, spacing=spacing[1:]))
     return UnaryPotentials(image, log_odds, mask, spacing)
