@@ -6,6 +6,7 @@ import logging
 import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, chdir, contextmanager
 from multiprocessing import get_all_start_methods
 from pathlib import Path
@@ -75,7 +76,7 @@ def open_cluster(workers: int = 1, scheduler: str | None = None, *, dashboard: b
         if not client.nthreads():
             logger.warning("The scheduler at %s has no workers yet; waiting for some.", scheduler)
         client.forward_logging("protoseg", logging.WARNING)
-        opened.callback(client.unforward_logging, "protoseg")
+        opened.callback(_stop_forwarding, client)
         opened.callback(dask_logger.setLevel, logging.ERROR)  # first of all: it tells at length how all is closed
         yield client
 
@@ -98,34 +99,43 @@ def share(
     Raises:
         InputError: the scheduler is gone, or a worker cannot work here.
     """
+    import cloudpickle
     from dask import config
     from distributed import KilledWorker, as_completed
 
     run = f"protoseg-{uuid.uuid4().hex}"
+    packed = cloudpickle.dumps((function, shared))  # opened by workers alone: a scheduler need not know torch
     with config.set({"distributed.admin.large-graph-warning-threshold": UNBOUNDED}):
         # By a task and not by `scatter`: the scheduler can have it made again when all that held it are lost.
-        held = client.submit(_same, shared, key=run, pure=False)
+        held = client.submit(cloudpickle.loads, packed, key=run, pure=False)
     names = {(run, name): name for name in items}
+    folder = str(Path.cwd())
     works = client.map(
-        _work, list(items.values()), key=list(names), function=function, shared=held, folder=str(Path.cwd()),
-        version=__version__, pure=False,
-    )  # fmt: skip
+        _work, list(items.values()), key=list(names), held=held, folder=folder, version=__version__, pure=False
+    )
     done = as_completed(works, loop=client.loop)
     del works  # a future that nobody holds is forgotten everywhere
     for future in done:
         name = names.pop(future.key)
-        if future.cancelled():
+        try:
+            error = future.exception()
+            result = None if error else future.result()
+        except (OSError, CancelledError) as lost:
             raise InputError(
                 f"The scheduler of Dask is gone; {len(names) + 1} of {len(items)} are not done or not known to be. "
                 "Start it again, and give the same command with --resume."
-            )
-        error = future.exception()
+            ) from lost
         if isinstance(error, KilledWorker):
             yield name, InputError(f"{name}: the processes that were at it died, one after the other. Is memory short?")
         elif error is not None:
             raise error
         else:
-            yield name, future.result()
+            yield name, result
+
+
+def _stop_forwarding(client: Client) -> None:
+    if client.status == "running":  # with a scheduler that is gone it would wait for it
+        client.unforward_logging("protoseg")
 
 
 @contextmanager
@@ -156,13 +166,7 @@ def _local_cluster(workers: int, dashboard: bool) -> Iterator[LocalCluster]:
             yield cluster
 
 
-def _same(shared: Shared) -> Shared:
-    return shared
-
-
-def _work(
-    item: Item, *, function: Callable[[Shared, Item], Result], shared: Shared, folder: str, version: str
-) -> Result:
+def _work(item: Item, *, held: tuple[Callable[[Shared, Item], Result], Shared], folder: str, version: str) -> Result:
     """Do one item in a worker's process."""
     here = socket.gethostname()
     if version != __version__:
@@ -175,4 +179,5 @@ def _work(
                 f"A worker on {here} cannot enter {folder} ({error.strerror}). All machines need the same files under "
                 "the same paths: start in a folder that they share."
             ) from error
+        function, shared = held
         return function(shared, item)

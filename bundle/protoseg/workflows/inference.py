@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from protoseg.data.io.prefetch import Prefetch
 from protoseg.data.io.queries import query_list
+from protoseg.data.io.results import report_file
 from protoseg.data.prepared_scan import PreparedScan
 from protoseg.errors import InputError
 from protoseg.workflows.cluster import share
@@ -102,6 +103,8 @@ class _Scans(Sized):
 
 def _segment_on_cluster(segmenter: ScanSegmenter, sampler: ResumableSampler, client: Client) -> None:
     left = {sampler.names[index]: sampler.cases[index]["image"] for index in sampler}
+    for name in left:  # a report says from now on that a query is done
+        report_file(segmenter.output_dir, name).unlink(missing_ok=True)
     failures: dict[str, InputError] = {}
     with tqdm(desc="Segmenting scans", unit="scan", total=len(sampler), initial=len(sampler) - len(left)) as bar:
         for name, failure in share(client, segment_scan, left, SharedSegmenter.of(segmenter)):

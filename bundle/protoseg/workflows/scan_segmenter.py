@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from protoseg.data.io.pictures import write_label_picture
-from protoseg.data.io.results import LABEL_MAP, LABEL_PICTURE, result_file
+from protoseg.data.io.results import LABEL_MAP, LABEL_PICTURE, read_report, report_file, result_file
 from protoseg.data.io.volumes import query_id, write_label_map
 from protoseg.data.prepared_scan import PreparedScan, prepare_scan
 from protoseg.engine.adaptation.test_time import segment_with_adaptation
@@ -118,12 +118,14 @@ class SharedSegmenter:
 
 
 def segment_scan(shared: SharedSegmenter, image: str) -> InputError | None:
-    """Segment a query in a process of a cluster; give what was wrong with it.
+    """Segment a query in a process of a cluster, unless it has a report; give what was wrong with it.
 
     Raises:
         InputError: what would be wrong with every query, such as weights or an output_dir that this process cannot use.
     """
     segmenter = shared.segmenter
+    if read_report(report_file(segmenter.output_dir, query_id(image))):
+        return None  # by a process that died before it could tell
     try:
         scan = segmenter.prepare(image)
         segmenter.write(scan, segmenter.segment(scan))
