@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ NAMES = ("a", "b", "c")
 def cohort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A folder with three scans that the working folder is in, and what to do with them."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")  # of this process, which in fact has one
     for number, name in enumerate(NAMES):
         noise = np.random.default_rng(number).normal(0, 5, ct().shape).astype(np.float32)
         nifti(tmp_path / f"scans/{name}.nii.gz", ct() + noise)
@@ -57,11 +58,11 @@ def dies_once(folder: Path) -> Callable[[SharedSegmenter, str], InputError | Non
     return segment_or_die
 
 
-def dies_at(name: str) -> Callable[[None, str], int]:
-    def live_or_die(_: None, item: str) -> int:
+def dies_at(name: str) -> Callable[[None, str], str]:
+    def live_or_die(_: None, item: str) -> str:
         if item == name:
             os.kill(os.getpid(), signal.SIGKILL)
-        return os.getpid()
+        return os.environ["OMP_NUM_THREADS"]
 
     return live_or_die
 
@@ -91,7 +92,7 @@ def test_two_processes_of_which_one_is_killed_write_the_files_of_one(
         with pytest.raises(InputError, match=r"1 of 4 queries could not be segmented:\n  scans/broken.nii.gz cannot"):
             run_inference([], {**cohort, "output_dir": "two"}, client=client)
         found = dict(share(client, dies_at("dies"), {name: name for name in ("lives", "dies")}, None))
-        assert isinstance(found["lives"], int)
+        assert found["lives"] == "1", "threads of each process"
         assert str(found["dies"]) == "dies: the processes that were at it died, one after the other. Is memory short?"
     assert (tmp_path / "died").exists()
     assert files(tmp_path / "two") == files(tmp_path / "one")
@@ -205,3 +206,18 @@ def test_the_dashboard_is_bound_to_this_machine_alone(monkeypatch: pytest.Monkey
             pass
     assert [options["dashboard_address"] for options in asked] == ["127.0.0.1:8787", "127.0.0.1:0"]
     assert [options["scheduler_kwargs"] for options in asked] == [{"dashboard": True}, {"dashboard": False}]
+
+
+def test_what_a_cohort_costs_is_reckoned_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[2] / "scripts"), *sys.path])
+    figures = {"core_seconds_a_scan": 36.0, "read_mib_a_scan": 20.0, "written_mib_a_scan": 1.0}
+    found = import_module("benchmarks.cohort").reckon({**figures, "shared_mib_a_worker": 16.0}, 1000, 10, 18)
+    assert {name: round(value, 6) for name, value in found.items()} == {
+        "core_hours_of_the_cohort": 10.0,
+        "minutes_on_the_cluster": round(10 / 180 * 60, 6),
+        "scans_a_second": 5.0,
+        "read_mib_a_second": 100.0,
+        "written_mib_a_second": 5.0,
+        "tib_read": round(20_000 / 2**20, 6),
+        "sent_to_workers_gib": 2.8125,
+    }

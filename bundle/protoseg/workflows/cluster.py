@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -145,8 +146,8 @@ def _local_cluster(workers: int, dashboard: bool) -> Iterator[LocalCluster]:
     from distributed import LocalCluster
     from distributed.utils import get_mp_context
 
-    threads = max(1, torch.get_num_threads() // workers)
-    settings: dict[str, Any] = {f"distributed.nanny.pre-spawn-environ.{name}": threads for name in THREADS}
+    threads = str(max(1, torch.get_num_threads() // workers))
+    settings: dict[str, Any] = {}
     if not dashboard:  # what is left of the web server says nothing
         settings |= {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
     if "forkserver" in get_all_start_methods():
@@ -154,16 +155,32 @@ def _local_cluster(workers: int, dashboard: bool) -> Iterator[LocalCluster]:
     with config.set(settings):
         if "distributed.worker.multiprocessing-method" in settings:  # all processes share what it imports
             get_mp_context().set_forkserver_preload(list(ENGINE))
-        with LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            memory_limit=0,  # as for one process: the operating system decides
-            dashboard_address=DASHBOARD if dashboard else "127.0.0.1:0",
-            scheduler_kwargs={"dashboard": dashboard},
-        ) as cluster:
+        with _environment(dict.fromkeys(THREADS, threads)):
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                memory_limit=0,  # as for one process: the operating system decides
+                dashboard_address=DASHBOARD if dashboard else "127.0.0.1:0",
+                scheduler_kwargs={"dashboard": dashboard},
+            )
+        with cluster:
             yield cluster
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables that processes start with: only when torch is imported it looks at some."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _work(item: Item, *, held: tuple[Callable[[Shared, Item], Result], Shared], folder: str, version: str) -> Result:
