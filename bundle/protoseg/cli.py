@@ -94,6 +94,11 @@ def protoseg(verbose: bool) -> None:
 @click.option("--save", default="", help="More formats: nrrd,mha,dicom_seg,rtstruct; the last two of DICOM series.")
 @click.option("--statistics", is_flag=True, help="Write statistics.csv: size, place and intensities of each label.")
 @click.option("--resume", is_flag=True, help="Leave out what has a result of the same settings.")
+@click.option(
+    "--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes on this machine that share them."
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Cluster of Dask that does it: tcp://10.0.0.1:8786.")
+@click.option("--dashboard", is_flag=True, help="Show what the workers do at 127.0.0.1:8787; needs bokeh.")
 @job
 @as_json
 def segment(queries: tuple[str, ...], like: tuple[tuple[str, str], ...], output: Path, **chosen: Any) -> None:
@@ -102,6 +107,7 @@ def segment(queries: tuple[str, ...], like: tuple[tuple[str, str], ...], output:
     For each there will be QUERY_seg.nii.gz, QUERY_seg.png to look at, and QUERY_seg.json.
     """
     from protoseg.data.io.queries import query_list
+    from protoseg.workflows.cluster import open_cluster
     from protoseg.workflows.further_results import check_formats, write_further_results
     from protoseg.workflows.inference import run_inference
     from protoseg.workflows.reports.tables import read_reports, report_table
@@ -118,9 +124,10 @@ def segment(queries: tuple[str, ...], like: tuple[tuple[str, str], ...], output:
         "resume": chosen["resume"],
         **({"refiner": "$None", "inferer#estimate_quality": False} if chosen["fast"] else {}),
     }
-    run_inference(chosen["configs"], overrides | _common(chosen))
-    reports = read_reports(output, [case["image"] for case in query_list(list(queries))])
-    more = write_further_results(output, reports, formats=formats, statistics=chosen["statistics"])
+    with open_cluster(chosen["workers"], chosen["scheduler"], dashboard=chosen["dashboard"]) as client:
+        run_inference(chosen["configs"], overrides | _common(chosen), client=client)
+        reports = read_reports(output, [case["image"] for case in query_list(list(queries))])
+        more = write_further_results(output, reports, formats=formats, statistics=chosen["statistics"], client=client)
     click.echo(
         json.dumps(reports, indent=2)
         if chosen["as_json"]
@@ -275,5 +282,7 @@ def _common(chosen: Mapping[str, Any]) -> dict[str, Any]:
     from protoseg.ops.device import best_device
 
     given = {name: chosen[name] for name in ("weights", "encoder") if chosen[name]}
-    # As text: MONAI's parser takes it for a value, and the report can hold it.
-    return {"device": str(best_device(chosen["device"])), **given, **parse_options(chosen["options"])}
+    if chosen["device"] != "auto":  # which every process finds for itself
+        # As text: MONAI's parser takes it for a value, and the report can hold it.
+        given["device"] = str(best_device(chosen["device"]))
+    return {**given, **parse_options(chosen["options"])}

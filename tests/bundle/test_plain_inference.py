@@ -79,7 +79,7 @@ def test_an_unreadable_query_does_not_stop_the_others(ct_scan: dict[str, Any], t
     broken = tmp_path / "broken.nii.gz"
     broken.write_bytes(b"no image")
     options = {**ct_scan, **SMALL, "query": [str(broken), scan], "output_dir": str(tmp_path / "out")}
-    with pytest.raises(InputError, match=r"1 of 2 queries could not be read:\n  .*broken.nii.gz cannot be read"):
+    with pytest.raises(InputError, match=r"1 of 2 queries could not be segmented:\n  .*broken.nii.gz cannot be read"):
         run_inference([], options)
     assert (tmp_path / "out/scan_seg.json").exists()
 

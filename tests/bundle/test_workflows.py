@@ -165,7 +165,7 @@ def test_an_unreadable_query_does_not_stop_the_others(start_inference, queries, 
     with pytest.raises(Exception) as caught:
         workflow.run()
     assert str(caught.value.__cause__) == (
-        f"1 of 3 queries could not be read:\n  {broken} cannot be read: it is damaged, "
+        f"1 of 3 queries could not be segmented:\n  {broken} cannot be read: it is damaged, "
         "incomplete, or not in the format of its name. Get a fresh copy."
     )
     assert sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz")) == ["psr_seg.nii.gz", "ras_seg.nii.gz"]

@@ -14,7 +14,7 @@ from protoseg.losses.matching import MatchingLoss
 from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.moved import CONFIG_IDS, MOVED, NAMES, UNSET, renamed_ids, renamed_settings
 from protoseg.workflows.engine_parts import chosen_configs, config_files, open_config
-from protoseg.workflows.shared_work import check_same_run
+from protoseg.workflows.same_run import check_same_run
 
 
 @pytest.mark.parametrize(("old", "new"), MOVED.items())

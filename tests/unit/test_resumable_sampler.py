@@ -1,16 +1,11 @@
-"""A list of queries that processes share: each is drawn once, and again when its process was killed."""
+"""A list of queries: those that are left to do, when a run goes on."""
 
 import json
-import multiprocessing
-import os
-import signal
 
 import pytest
-from torch.utils.data import DataLoader
 
 from protoseg.errors import InputError
-from protoseg.workflows import shared_work
-from protoseg.workflows.handlers.skip_unreadable import SkipUnreadable
+from protoseg.workflows import resumable_sampler
 from protoseg.workflows.resumable_sampler import ResumableSampler
 
 SETTINGS = {"support_selection": "nearest", "refiner": None}
@@ -43,13 +38,12 @@ def test_a_report_that_was_cut_short_is_no_report(start, tmp_path):
     assert list(start()) == [0, 1, 2]
 
 
-def test_what_a_killed_process_was_writing_is_removed_when_its_query_is_drawn(start, tmp_path):
-    begun = [tmp_path / f".{32 * digit}.{name}_seg.nii.gz" for digit, name in ("1a", "2b")]
+def test_what_killed_processes_were_writing_is_removed_and_nothing_of_other_runs(start, tmp_path):
+    begun = [tmp_path / f".{32 * digit}.{name}_seg.nii.gz" for digit, name in ("1a", "2b", "3z")]
     for file in begun:
         file.touch()
-    drawn = iter(start())
-    assert next(drawn) == 0
-    assert [file.exists() for file in begun] == [False, True]
+    list(start())
+    assert [file.exists() for file in begun] == [False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -70,79 +64,13 @@ def test_results_of_another_run_are_refused(start, tmp_path, found, told):
     )
 
 
-def test_a_file_system_without_locks_is_refused(start, tmp_path, monkeypatch):
-    def no_locks(*_, **__):
-        raise OSError(37, "No locks available")
-
-    monkeypatch.setattr(shared_work.FileLock, "acquire", no_locks)
-    with pytest.raises(InputError, match="is on a file system without locks \\(No locks available\\)"):
-        list(start())
-
-
-def draw_and_wait(queries, told):
-    told.send(next(iter(queries)))
-    signal.pause()
-
-
-@pytest.fixture
-def other(start):
-    """Another process, which drew the first query and is at it."""
-    context = multiprocessing.get_context("fork")
-    told, tells = context.Pipe(duplex=False)
-    process = context.Process(target=draw_and_wait, args=(start(), tells))
-    process.start()
-    assert told.recv() == 0
-    yield process
-    process.kill()
-    process.join()
-
-
-def test_a_query_is_drawn_by_one_process_and_after_its_death_by_another(start, other, monkeypatch):
-    waited = []
-
-    def wait(_):
-        waited.append(list(drawn))
-        os.kill(other.pid, signal.SIGKILL)
-        other.join()
-
-    monkeypatch.setattr(shared_work.time, "sleep", wait)
-    drawn = []
-    for index in start():
-        drawn.append(index)
-    assert drawn == [1, 2, 0]
-    assert waited == [[1, 2]]
-
-
-def test_a_query_that_another_process_has_done_is_not_drawn(start, other, tmp_path, monkeypatch):
-    monkeypatch.setattr(shared_work.time, "sleep", lambda _: report(tmp_path, "a"))
-    assert list(start()) == [1, 2]
-
-
-class Unreadable:
-    def __len__(self):
-        return len(CASES)
-
-    def __getitem__(self, index):
-        if index == 1:
-            raise InputError("b is broken.")
-        return index
-
-
-def draw_all(queries, told):
-    told.send(list(queries))
-
-
-def test_a_query_that_cannot_be_read_is_left_to_others(start, tmp_path):
-    queries = start()
-    scans = SkipUnreadable(DataLoader(Unreadable(), batch_size=1, sampler=queries), queries)
-    read = iter(scans)
-    assert [int(next(read)), int(next(read))] == [0, 2]
-    report(tmp_path, "a")
-    report(tmp_path, "c")
-    context = multiprocessing.get_context("fork")
-    told, tells = context.Pipe(duplex=False)
-    process = context.Process(target=draw_all, args=(start(), tells))
-    process.start()
-    assert told.recv() == [1]
-    process.join()
-    assert list(read) == [] and len(scans.failures) == 1
+def test_processes_of_torchrun_share_the_queries(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(resumable_sampler.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(resumable_sampler.distributed, "get_world_size", lambda: 2)
+    drawn = {}
+    for rank in range(2):
+        monkeypatch.setattr(resumable_sampler.distributed, "get_rank", lambda rank=rank: rank)
+        drawn[rank] = list(start(resume=False)), list(start())
+    assert drawn == {0: ([0, 2], [0, 2]), 1: ([1], [1])}
+    report(tmp_path, "c")  # by the first, while the second begins: its share stays what it is
+    assert list(start()) == [1]

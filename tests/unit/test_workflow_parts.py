@@ -97,11 +97,11 @@ class SomeBroken(Dataset):
     ("broken", "read", "message"),
     [
         ((), [0, 1, 2], None),
-        ((0,), [1, 2], "1 of 3 queries could not be read:\n  Scan 0 is broken."),
+        ((0,), [1, 2], "1 of 3 queries could not be segmented:\n  Scan 0 is broken."),
         (
             (0, 2),
             [1],
-            "2 of 3 queries could not be read:\n  Scan 0 is broken.\n  Scan 2 is broken.",
+            "2 of 3 queries could not be segmented:\n  Scan 0 is broken.\n  Scan 2 is broken.",
         ),
     ],
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -78,6 +78,16 @@ class FeatureCache:
     def nbytes(self) -> int:
         """Bytes of the memory tier that are taken now."""
         return int(self._items.currsize)
+
+    def items(self) -> dict[str, Tensor]:
+        """What the memory tier holds, by its keys."""
+        with self._lock:
+            return dict(self._items)
+
+    def update(self, items: Mapping[str, Tensor]) -> None:
+        """Put into the memory tier what another cache held."""
+        for key, features in items.items():
+            self._remember(key, features)
 
     def encode(self, network: ImageEncoder, images: Tensor) -> Tensor:
         """Features (B, C, h, w) of network input (B, 3, H, W), on the network's device; only new ones are computed."""

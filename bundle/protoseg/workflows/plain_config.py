@@ -54,11 +54,12 @@ class PlainConfig:
 
     Args:
         content: entries by their names.
+        made: what some of them make, where it is there already.
     """
 
-    def __init__(self, content: dict[str, Any]) -> None:
+    def __init__(self, content: dict[str, Any], made: Mapping[str, Any] | None = None) -> None:
         self.content = content
-        self._made: dict[str, Any] = {}
+        self._made = dict(made or {})
 
     @classmethod
     def read(cls, files: Iterable[Path], overrides: Mapping[str, Any] | None = None) -> PlainConfig:

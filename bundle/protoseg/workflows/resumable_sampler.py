@@ -1,18 +1,19 @@
-"""The queries of a cohort, shared by any number of processes that may be killed and started again."""
+"""The queries of a cohort: those that are left to do, when a run goes on."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import distributed
 from torch.utils.data import Sampler
 
 from protoseg.data.io.results import RESULT_SUFFIXES, read_report, report_file, result_file
 from protoseg.data.io.volumes import query_id
 from protoseg.files import remove_unfinished, to_path
-from protoseg.workflows.shared_work import SharedWork, check_same_run
+from protoseg.workflows.same_run import check_same_run
 
 __all__ = ["ResumableSampler"]
 
@@ -20,15 +21,15 @@ logger = logging.getLogger(__name__)
 
 
 class ResumableSampler(Sampler[int]):
-    """Draws the queries that are not done, each for one process at a time; done is what has a report.
+    """Draws queries, or those of them that are not done; done is what has a report.
 
-    How processes share them, see `SharedWork`. Without `resume` it draws every query, done or not, and locks nothing.
+    Of processes that `torchrun` started, the first draws the first query, the second the second, and so on in turn.
 
     Args:
         cases: [{"image": path}, ...].
         output_dir: folder of the reports.
         settings: that the reports of this run will have.
-        resume: leave out what is done, and share the others.
+        resume: leave out what is done.
     """
 
     def __init__(
@@ -44,7 +45,6 @@ class ResumableSampler(Sampler[int]):
         self.output_dir = to_path(output_dir, "output_dir")
         self.settings = settings
         self.resume = resume
-        self._work = SharedWork(self.names, self.output_dir, is_done=self._is_done, prepare=self._remove_unfinished)
 
     def __len__(self) -> int:
         """Number of queries, done or not."""
@@ -54,18 +54,22 @@ class ResumableSampler(Sampler[int]):
         """Give the indices of the queries.
 
         Raises:
-            InputError: a report is of another query or other settings, or the file system has no locks.
+            InputError: a report is of another query or other settings.
         """
-        return self._shared() if self.resume else iter(range(len(self)))
+        together = distributed.is_available() and distributed.is_initialized()
+        first, step = (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
+        share = range(first, len(self), step)
+        if not self.resume:
+            return iter(share)
+        left = [index for index in share if not self._is_done(index)]
+        logger.info("%d of %d queries are done.", len(share) - len(left), len(share))
+        self.remove_unfinished({self.names[index] for index in left})
+        return iter(left)
 
-    def give_up(self) -> None:
-        """Let other processes try the query that was drawn last; this one draws it no more."""
-        self._work.give_up()
-
-    def _shared(self) -> Iterator[int]:
-        done = len(self) - len(self._work.not_done(range(len(self))))
-        logger.info("%d of %d queries are done.", done, len(self))
-        yield from self._work
+    def remove_unfinished(self, names: Collection[str]) -> None:
+        """Remove what killed processes were writing about the queries of these names."""
+        files = {result_file(self.output_dir, name, suffix).name for name in names for suffix in RESULT_SUFFIXES}
+        remove_unfinished(self.output_dir, files)
 
     def _is_done(self, index: int) -> bool:
         file = report_file(self.output_dir, self.names[index])
@@ -75,7 +79,3 @@ class ResumableSampler(Sampler[int]):
         found = {"query": report.get("query"), **report.get("settings", {})}
         check_same_run(file, found, {"query": str(self.cases[index]["image"]), **self.settings})
         return True
-
-    def _remove_unfinished(self, index: int) -> None:
-        files = (result_file(self.output_dir, self.names[index], suffix) for suffix in RESULT_SUFFIXES)
-        remove_unfinished(self.output_dir, {file.name for file in files})

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from protoseg.errors import InputError
 from protoseg.files import write_errors
-from protoseg.moved import renamed_settings
 
-__all__ = ["SharedWork", "check_same_run"]
+__all__ = ["SharedWork"]
 
 LOCKS = ".locks"  # folder in that of the results
 WAIT_SECONDS = 1.0
@@ -109,24 +107,3 @@ class SharedWork:
     def _lock_file(self, index: int) -> Path:
         """The file that stands for an item, in every process alike, whatever characters its name has."""
         return self.output_dir / LOCKS / f"{hashlib.sha256(self.names[index].encode()).hexdigest()[:16]}.lock"
-
-
-def check_same_run(file: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Refuse results that were made of something else than this run's would be.
-
-    Args:
-        file: the results.
-        found: what they say that they were made of.
-        wanted: what this run's would say.
-
-    Raises:
-        InputError: naming what differs.
-    """
-    found, wanted = renamed_settings(found), renamed_settings(wanted)
-    differing = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
-    if differing:
-        told = "; ".join(f"{name} was {found.get(name)!r}, now {wanted.get(name)!r}" for name in differing)
-        raise InputError(
-            f"{file} is not of this run: {told}. Resume with what it was made of, choose another output_dir, or "
-            "delete the old results."
-        )

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 from protoseg.data.io.prefetch import Batches
 from protoseg.errors import InputError
-from protoseg.moved import renamed_arguments
-from protoseg.workflows.resumable_sampler import ResumableSampler
 
 if TYPE_CHECKING:
     from ignite.engine import Engine
 
-__all__ = ["SkipUnreadable"]
+__all__ = ["SkipUnreadable", "raise_failures"]
 
 logger = logging.getLogger(__name__)
 
 
-@renamed_arguments(work_list="sampler")
 class SkipUnreadable(Sized):
     """Iterate over the scans of a data loader that can be read; keep what is wrong with the others.
 
@@ -28,12 +25,10 @@ class SkipUnreadable(Sized):
 
     Args:
         loader: gives scans, or batches of one; after an error, the next.
-        sampler: that the loader draws from; told of the scans that cannot be read.
     """
 
-    def __init__(self, loader: Batches, sampler: ResumableSampler | None = None) -> None:
+    def __init__(self, loader: Batches) -> None:
         self.loader = loader
-        self.sampler = sampler
         self.failures: list[InputError] = []
 
     def __len__(self) -> int:
@@ -52,8 +47,6 @@ class SkipUnreadable(Sized):
             except InputError as failure:
                 logger.warning("Left out: %s", failure)
                 self.failures.append(failure)
-                if self.sampler is not None:
-                    self.sampler.give_up()
             else:
                 yield batch
 
@@ -64,13 +57,18 @@ class SkipUnreadable(Sized):
         engine.add_event_handler(Events.DATALOADER_STOP_ITERATION, Engine.terminate_epoch)
 
     def raise_if_failed(self) -> None:
-        """Raise what was wrong with the scans that could not be read, if any.
+        """Raise what was wrong with the scans that could not be read, see `raise_failures`."""
+        raise_failures(self.failures, len(self))
 
-        Raises:
-            InputError: a line for each; for a single scan, the error as it was raised.
-        """
-        if len(self) == 1 and self.failures:
-            raise self.failures[0]
-        if self.failures:
-            lines = "".join(f"\n  {failure}" for failure in self.failures)
-            raise InputError(f"{len(self.failures)} of {len(self)} queries could not be read:{lines}")
+
+def raise_failures(failures: Sequence[InputError], count: int) -> None:
+    """Raise what was wrong with some of so many queries, if any.
+
+    Raises:
+        InputError: a line for each; for a single query, the error as it was raised.
+    """
+    if count == 1 and failures:
+        raise failures[0]
+    if failures:
+        lines = "".join(f"\n  {failure}" for failure in failures)
+        raise InputError(f"{len(failures)} of {count} queries could not be segmented:{lines}")

@@ -18,7 +18,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from protoseg.data.io.results import read_report
 from protoseg.errors import InputError
 from protoseg.files import remove_unfinished, replacing, write_json
-from protoseg.workflows.shared_work import SharedWork, check_same_run
+from protoseg.workflows.same_run import check_same_run
+from protoseg.workflows.shared_work import SharedWork
 from protoseg.workflows.suite.comparison import read_run
 from protoseg.workflows.suite.index import ScanPair, ScanSet, read_index
 from protoseg.workflows.suite.pictures import save_pictures
