@@ -80,7 +80,7 @@ class FeatureCache:
         return int(self._items.currsize)
 
     def items(self) -> dict[str, Tensor]:
-        """What the memory tier holds, by its keys."""
+        """Give what the memory tier holds, by its keys."""
         with self._lock:
             return dict(self._items)
 
