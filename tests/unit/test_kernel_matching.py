@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from protoseg.engine.contrast import explained
+from protoseg.matching.adaptive_prototypes import AdaptivePrototypes
 from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.matching.matching import Prototypes
 
@@ -65,3 +67,20 @@ def test_votes_are_the_same_a_few_patches_at_a_time(monkeypatch):
     whole = matching.match(query, prototypes)
     monkeypatch.setattr("protoseg.matching.kernel_matching.PATCHES_AT_ONCE", 7)
     torch.testing.assert_close(matching.match(query, prototypes), whole)
+
+
+@pytest.mark.parametrize("matching", [KernelMatching(scale=10, slice_scale=3, selectivity=2), AdaptivePrototypes()])
+@pytest.mark.parametrize("chosen", [[0], [1, 3], [0, 1, 2, 3]])
+@pytest.mark.parametrize("partly_known", [False, True])
+def test_slices_that_serve_vote_as_if_the_others_were_not_there(matching, chosen, partly_known):
+    torch.manual_seed(0)
+    masks = (torch.rand(1, 3, 4, 24, 24) > 0.6).float()
+    whole = matching.eval().build(torch.randn(1, 4, 5, 6, 6), masks)
+    known = torch.rand(1, 3, 4) > 0.3 if partly_known else None
+    whole = replace(whole, likeness=torch.rand(1, 4), known=known)
+    query, indices = torch.randn(1, 2, 5, 6, 6), torch.tensor(chosen)
+    served = whole.serve(indices)
+    assert served.patches is whole.patches, "a support of hundreds of slices is not copied for each slice"
+    assert torch.equal(matching.evidence(query, served), matching.evidence(query, whole.select(indices)))
+    assert torch.equal(matching.match(query, served.only(1)), matching.match(query, whole.select(indices).only(1)))
+    assert torch.equal(explained(query[0, 0], served), explained(query[0, 0], whole.select(indices)))

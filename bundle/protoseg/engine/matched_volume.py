@@ -179,9 +179,8 @@ class MatchedVolume:
             likest = by_label.topk(min(SIMILAR_OF_LABEL, len(similarity)))
             chosen = likest.indices[likest.values.isfinite()]
             chosen = torch.cat([chosen, similarity.topk(min(SIMILAR, len(similarity))).indices])
-        device = self.support_features.device
-        prototypes = replace(self.prototypes, likeness=similarity[None].to(device))
-        return prototypes.select(chosen.unique().to(device)), nearest.numpy(), similarity.max()
+        prototypes = replace(self.prototypes, likeness=similarity[None].to(self.support_features.device))
+        return prototypes.serve(chosen.unique()), nearest.numpy(), similarity.max()
 
     def _cues(self, label_map: NDArray[np.uint8], found: Mapping[str, tuple[float, int]]) -> dict[str, Cues]:
         """Tell what the Dice of labels is estimated from; given: confidences, and slices on which they are largest."""

@@ -135,7 +135,8 @@ class KernelMatching(Matching):
         sharpness = self.scale * self.selectivity
         shape, vectors = vectors.shape[2:], sharpness * vectors.flatten(-2)
         against, votes = vectors.new_zeros(()), vectors.new_zeros(())
-        for index in range(prototypes.patches.shape[1]):
+        serving = list(prototypes.serving)
+        for index in serving:
             offset = self._offset(prototypes, index)
             by_slice = vectors.new_zeros(())
             for patches, membership in zip(
@@ -149,10 +150,10 @@ class KernelMatching(Matching):
                 against = against + prototypes.known[:, :, index, None] * by_slice[:, :1]
         background, labels = votes[:, :1], votes[:, 1:]
         if prototypes.known is None:
-            against = background.expand_as(labels) / prototypes.patches.shape[1]
+            against = background.expand_as(labels) / len(serving)
         else:
-            against = against / prototypes.known.sum(2).clamp(min=1)[..., None]
-        labels = labels / prototypes.present.sum(2).clamp(min=1)[..., None]
+            against = against / prototypes.known[:, :, serving].sum(2).clamp(min=1)[..., None]
+        labels = labels / prototypes.present[:, :, serving].sum(2).clamp(min=1)[..., None]
         return torch.cat([against, labels], dim=1).unflatten(-1, shape).transpose(1, 2)
 
     def _offset(self, prototypes: Prototypes, index: int) -> Tensor:
@@ -160,7 +161,7 @@ class KernelMatching(Matching):
         offset = prototypes.patches.new_full((prototypes.patches.shape[0], 1, 1), -self.scale * self.selectivity)
         if prototypes.likeness is None:
             return offset
-        unlike = prototypes.likeness.amax(1) - prototypes.likeness[:, index]
+        unlike = prototypes.likeness[:, list(prototypes.serving)].amax(1) - prototypes.likeness[:, index]
         return offset - self.slice_scale * unlike[:, None, None]
 
     def decide(self, evidence: Tensor, unlikeness: Tensor | None = None) -> Tensor:

@@ -24,10 +24,20 @@ class Prototypes:
     present: Tensor  # E x L x S, True where the label is drawn on the slice
     likeness: Tensor | None = None  # E x S, cosine of each slice to the query's; None: not known
     known: Tensor | None = None  # E x L x S, False where the label was left out, there or not; None: all True
+    chosen: tuple[int, ...] | None = None  # support slices that serve; None: all
+
+    @property
+    def serving(self) -> tuple[int, ...]:
+        """Indices of the support slices that serve."""
+        return tuple(range(self.patches.shape[1])) if self.chosen is None else self.chosen
+
+    def serve(self, slices: Tensor) -> Prototypes:
+        """Let some support slices alone serve, as `select`, but without a copy of their patches, which are large."""
+        return replace(self, chosen=tuple(slices.tolist()))
 
     def select(self, slices: Tensor) -> Prototypes:
         """Keep the prototypes of some support slices only, given by their indices, in order and each once."""
-        if len(slices) == self.patches.shape[1]:
+        if self.chosen is None and len(slices) == self.patches.shape[1]:
             return self
         return replace(
             self,
@@ -36,6 +46,7 @@ class Prototypes:
             present=self.present[:, :, slices],
             likeness=None if self.likeness is None else self.likeness[:, slices],
             known=None if self.known is None else self.known[:, :, slices],
+            chosen=None,
         )
 
     def only(self, label: int) -> Prototypes:
@@ -48,13 +59,14 @@ class Prototypes:
         )
 
     def of_channels(self, channels: slice) -> Prototypes:
-        """Keep some channels of the features only."""
-        return replace(self, patches=unit(self.patches[..., channels]))
+        """Keep some channels of the features only, of the slices that serve."""
+        serving = self.select(torch.tensor(self.serving, device=self.patches.device))
+        return replace(serving, patches=unit(serving.patches[..., channels]))
 
     def parts(self) -> Iterator[Prototypes]:
         """Split by a few support slices at a time: the similarities of hundreds would not fit into memory."""
         slices_at_once = min(SLICES_AT_ONCE, max(1, PATCHES_AT_ONCE // self.patches.shape[2]))
-        for slices in torch.arange(self.patches.shape[1], device=self.patches.device).split(slices_at_once):
+        for slices in torch.tensor(self.serving, device=self.patches.device).split(slices_at_once):
             yield self.select(slices)
 
 
