@@ -83,7 +83,19 @@ def test_one_button_segments_the_others(viewer, widget):
     assert min(dice(found.data, 1), dice(found.data, 2)) > 0.7
     np.testing.assert_allclose(layer_options(found)["affine"], PLACE["affine"])
     assert list(found.features["label"]) == ["background", "liver", "spleen"]
-    assert told()[-1].startswith("bert:\n  liver: ")
+    assert found.features["volume_ml"][1] == (found.data == 1).sum()  # voxels of 1 cm
+    assert told()[-1].startswith("bert: 2 of 2 labels found")
+
+
+def test_names_come_from_the_layers_features(viewer, widget):
+    viewer.add_image(ct().T, name="anna", **PLACE)
+    names = {"index": [0, 1, 2, 3], "label": ["background", "liver", "spleen", "tail"]}
+    viewer.add_labels(organs().T, features=names, **PLACE)
+    viewer.add_image(ct().T, name="bert", **PLACE)
+    widget.image.value = viewer.layers["anna"]
+    widget.segment.native.click()
+    settle(widget)
+    assert list(viewer.layers["bert: found"].features["label"]) == ["background", "liver", "spleen"]
 
 
 def test_clicks_correct_and_are_taken_back(viewer, widget):

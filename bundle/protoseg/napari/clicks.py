@@ -123,5 +123,6 @@ class ClickLayer:
         """Make the points those of the clicks."""
         with self.points.events.data.blocker(self._changed):
             self.points.data = np.array([point for point, _ in self._clicks]).reshape(-1, self.image.ndim)
-            self.points.face_color = [INSIDE if pen.positive else OUTSIDE for _, pen in self._clicks]
+            if self._clicks:
+                self.points.face_color = [INSIDE if pen.positive else OUTSIDE for _, pen in self._clicks]
             self.points.selected_data = set()

@@ -11,7 +11,7 @@ import numpy as np
 from protoseg.data.io.dicom import dicom_files
 from protoseg.data.io.volumes import query_id, read_image
 from protoseg.napari.layers import layer_affine
-from protoseg.synthesis.anatomy import synthesise
+from protoseg.synthesis.anatomy import ABDOMEN_LABELS, synthesise
 
 __all__ = ["reader", "two_people"]
 
@@ -33,7 +33,8 @@ def two_people() -> list[LayerData]:
         place = {"affine": layer_affine(scan.affine)}
         layers.append((scan.image.T, {"name": name, "contrast_limits": (-150, 250), **place}, "image"))
         if not number:
-            layers.append((scan.labels.T, {"name": f"organs of {name}", **place}, "labels"))
+            names = {"index": [0, *ABDOMEN_LABELS.values()], "label": ["background", *ABDOMEN_LABELS]}
+            layers.append((scan.labels.T, {"name": f"organs of {name}", "features": names, **place}, "labels"))
     return layers
 
 

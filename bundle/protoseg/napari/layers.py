@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
     from protoseg.data.io.in_memory import Source
 
-__all__ = ["image_of", "label_pixels", "labels_of", "layer_affine", "layer_options", "place_in"]
+__all__ = [
+    "features_of",
+    "image_of",
+    "label_pixels",
+    "labels_of",
+    "layer_affine",
+    "layer_options",
+    "names_in",
+    "place_in",
+]
 
 REVERSED = np.eye(4)[[2, 1, 0, 3]]  # (Z, Y, X) <-> (X, Y, Z)
 
@@ -70,6 +79,26 @@ def label_pixels(segmentation: Segmentation, layer: Image) -> NDArray[np.uint8]:
     """Give the labels of a segmented layer in the order of its own data."""
     pixels: NDArray[np.uint8] = np.ascontiguousarray(segmentation.label_map.T)
     return pixels[0] if layer.ndim == 2 else pixels
+
+
+def features_of(segmentation: Segmentation) -> dict[str, list[Any]]:
+    """Tell what is known about each label, as a labels layer shows it under the mouse."""
+    report = segmentation.report()
+    values = [segmentation.labels[name] for name in report]
+    told: dict[str, list[Any]] = {"index": [0, *values], "label": ["background", *report]}
+    for name in ("volume_ml", "estimated_dice"):
+        told[name] = [np.nan, *(np.nan if entry[name] is None else round(entry[name], 2) for entry in report.values())]
+    return told
+
+
+def names_in(layer: Labels) -> dict[str, int] | None:
+    """Read the names of the labels that are drawn from a layer's features; None where they do not name all."""
+    drawn = set(np.unique(_pixels(layer)).tolist()) - {0}
+    features = layer.features
+    if not {"index", "label"} <= set(features):
+        return None
+    names = {str(name): int(value) for value, name in zip(features["index"], features["label"]) if value in drawn}
+    return names if drawn and drawn == set(names.values()) else None
 
 
 def place_in(layer: Image, point: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -13,7 +13,7 @@ from protoseg.commands.texts import parse_labels
 from protoseg.errors import InputError
 from protoseg.napari.clicks import ClickLayer, Pen
 from protoseg.napari.jobs import Job, Jobs
-from protoseg.napari.layers import image_of, label_pixels, labels_of, layer_options
+from protoseg.napari.layers import features_of, image_of, label_pixels, labels_of, layer_options, names_in
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -39,13 +39,14 @@ class OneShotWidget(Container):
     """
 
     def __init__(self, napari_viewer: ViewerModel, *, open_segmenter: Callable[[], Segmenter] = _pretrained) -> None:
+        super().__init__()
         self._viewer, self._open_segmenter = napari_viewer, open_segmenter
         self._opened: Segmenter | None = None
         self._examples: list[Layer] = []
         self._clicks: ClickLayer | None = None
         self.image = ComboBox(label="image", choices=self._layers(Image))
-        self.labels = ComboBox(label="its labels", choices=self._layers(Labels))
-        self.names = LineEdit(label="names", tooltip="liver=1,spleen=2; all labels when left empty")
+        self.drawn = ComboBox(label="its labels", choices=self._layers(Labels))
+        self.names = LineEdit(label="names", tooltip="liver=1,spleen=2; those of the layer's features when left empty")
         self.segment = PushButton(text="Segment the other images")
         self.forget = PushButton(text="Forget what was labelled")
         self.clicked = ComboBox(label="image", choices=self._layers(Image))
@@ -54,19 +55,10 @@ class OneShotWidget(Container):
         self.click = PushButton(text="Click")
         self.undo = PushButton(text="Undo")
         self.jobs = Jobs(self._show_whether_busy)
-        super().__init__(
-            widgets=[
-                *(
-                    Label(value="Label one, get the rest"),
-                    self.image,
-                    self.labels,
-                    self.names,
-                    self.segment,
-                    self.forget,
-                ),
-                *(Label(value="Click and correct"), self.clicked, self.structure, self.outside, self.click, self.undo),
-            ]
-        )
+        of_label_one = (self.image, self.drawn, self.names, self.segment, self.forget)
+        self.extend([Label(value="By a labelled image"), *of_label_one])
+        of_clicks = (self.clicked, self.structure, self.outside, self.click, self.undo)
+        self.extend([Label(value="By clicks"), *of_clicks])
         for button, answer in (
             (self.segment, self._segment_others),
             (self.forget, self._forget),
@@ -86,11 +78,11 @@ class OneShotWidget(Container):
         return self._opened
 
     def _segment_others(self) -> None:
-        image, labels = self.image.value, self.labels.value
+        image, labels = self.image.value, self.drawn.value
         if image is None or labels is None:
             raise InputError("Nothing is labelled: add an image and a labels layer, and draw a structure in it.")
         example, drawn = image_of(image), labels_of(labels, image)
-        names = parse_labels(self.names.value or None)
+        names = parse_labels(self.names.value) if self.names.value else names_in(labels)
         known = (*self._examples, image)
         queries = [(layer, image_of(layer)) for layer in self._layers(Image)(None) if layer not in known]
         if not queries:
@@ -141,12 +133,15 @@ class OneShotWidget(Container):
                 self._viewer.layers.remove(shown)
             return
         pixels = label_pixels(found, image)
-        told = {"index": [0, *found.labels.values()], "label": ["background", *found.labels]}
+        told = features_of(found)
         if shown is None:
             self._viewer.add_labels(pixels, name=name, features=told, opacity=0.6, **layer_options(image))
         else:
             shown.data, shown.features = pixels, told
-        show_info(str(found))
+        report = found.report()
+        warnings = [f"{label}: {entry['warning']}" for label, entry in report.items() if entry["warning"]]
+        seen = sum(entry["volume_ml"] > 0 for entry in report.values())
+        show_info("; ".join((f"{image.name}: {seen} of {len(report)} labels found", *warnings)))
 
     def _show_whether_busy(self) -> None:
         for button in (self.segment, self.forget, self.click, self.undo):
