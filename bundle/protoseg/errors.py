@@ -63,7 +63,9 @@ def config_errors(entry: str) -> Iterator[None]:
 
 def _missing_package(error: BaseException | None) -> str | None:
     """Find which of `OPTIONAL` an error, or one that it came from, says is not installed."""
-    while error is not None:
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:  # a chain may come back to its beginning
+        seen.append(error)
         name = (error.name or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
         if name in OPTIONAL:
             return name

@@ -43,7 +43,7 @@ def image_of(layer: Image) -> Source:
         InputError: it has more than three dimensions.
     """
     pixels = _pixels(layer)
-    if layer.ndim == 2 and pixels.dtype == np.uint8:
+    if _is_picture(layer):
         return Pillow.fromarray(pixels[..., :3] if layer.rgb else pixels)
     if layer.rgb:
         raise InputError(f"{layer.name}: the colors are {pixels.dtype} in {layer.ndim}D, expected a picture of uint8.")
@@ -55,7 +55,7 @@ def labels_of(layer: Labels, image: Image) -> Source:
     pixels = _pixels(layer)
     if pixels.max(initial=0) > np.iinfo(np.int16).max:
         raise InputError(f"{layer.name}: a label has the value {pixels.max()}; draw with values of 1 to 255.")
-    if isinstance(image_of(image), Pillow.Image):
+    if _is_picture(image):
         return Pillow.fromarray(pixels.astype(np.uint8))
     return _volume(layer, pixels.astype(np.int16))
 
@@ -105,6 +105,10 @@ def place_in(layer: Image, point: NDArray[np.float64]) -> tuple[float, float, fl
     """Turn a place in a layer's data into the voxel index (x, y, z) of its scan."""
     z, y, x = (0.0, *point) if layer.ndim == 2 else point
     return float(x), float(y), float(z)
+
+
+def _is_picture(layer: Image) -> bool:
+    return bool(layer.ndim == 2 and layer.dtype == np.uint8)
 
 
 def _pixels(layer: Image | Labels) -> NDArray[Any]:

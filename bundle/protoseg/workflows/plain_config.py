@@ -209,7 +209,7 @@ def _located(target: str) -> Callable[..., Any]:
     try:
         found = locate(STEPS.get(target, target)) if "." in target else None
     except ErrorDuringImport as error:  # of what the module imports
-        raise error.value from error
+        raise error.value or error from None
     if not callable(found):
         raise NotPlain(target)  # a short name of MONAI's, or a wrong one, which MONAI tells
     return found
