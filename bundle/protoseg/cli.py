@@ -19,7 +19,7 @@ import click
 
 from protoseg import __version__, bundle_root
 from protoseg.commands.texts import parse_labels, parse_options, parse_place, parse_slices
-from protoseg.errors import InputError
+from protoseg.errors import InputError, input_errors_unwrapped
 from protoseg.moved import RenamedWarning
 
 __all__ = ["main"]
@@ -196,6 +196,11 @@ def serve(studies: str, host: str, port: int, conf: tuple[tuple[str, str], ...])
 
     if find_spec("monailabel") is None:
         raise InputError("The server is not installed. Install it: pip install 'protoseg[label]' (Python 3.11).")
+    if not studies.startswith(("http://", "https://")) and not Path(studies).is_dir():
+        raise InputError(
+            f"--studies {studies}: there is no such folder. Give a folder of scans, or the address of a DICOMweb "
+            "server, http://127.0.0.1:8042/dicom-web."
+        )
     app = next(
         path
         for path in (Path(bundle_root()) / "monailabel_app", Path(bundle_root()).parent / "monailabel_app")
@@ -256,7 +261,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: of the command line; the process's own when left out.
     """
     try:
-        status = protoseg.main(arguments, prog_name="protoseg", standalone_mode=False)
+        with input_errors_unwrapped():
+            status = protoseg.main(arguments, prog_name="protoseg", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -11,6 +11,9 @@ logger = logging.getLogger(__name__)
 # What a wrong name or value in a config makes Python raise; what else comes of making an entry is no mistake of it.
 MISTAKES = (TypeError, ValueError, AttributeError, LookupError, ImportError, NameError, SyntaxError, ArithmeticError)
 
+# What comes with the extra `encoders`, by the name that is imported.
+OPTIONAL = ("peft", "segment_anything", "timm", "torchvision")
+
 
 class InputError(ValueError):
     """Input that cannot be used.
@@ -46,7 +49,25 @@ def config_errors(entry: str) -> Iterator[None]:
         raise
     except MISTAKES as error:
         logger.info("The entry %s of the config:", entry, exc_info=True)
+        missing = _missing_package(error)
+        if missing:
+            raise InputError(
+                f"The config's entry {entry.replace('::', '#')} needs {missing}, which is not installed. Install it: "
+                "pip install 'protoseg[encoders]'."
+            ) from error
         raise InputError(
             f"The config's entry {entry.replace('::', '#')} cannot be used: {type(error).__name__}: {error}. Correct "
             "its names and values."
         ) from error
+
+
+def _missing_package(error: BaseException | None) -> str | None:
+    """Find which of `OPTIONAL` an error, or one that it came from, says is not installed."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:  # a chain may come back to its beginning
+        seen.append(error)
+        name = (error.name or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if name in OPTIONAL:
+            return name
+        error = error.__cause__ or error.__context__
+    return None

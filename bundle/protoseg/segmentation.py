@@ -62,10 +62,14 @@ class Segmentation:
         return volume_ml(torch.from_numpy(self.mask(name)), torch.as_tensor(self.affine))
 
     def report(self) -> dict[str, dict[str, Any]]:
-        """Tell what is known about each label, as `<query>_seg.json` of an inference run has it."""
+        """Tell what is known about each label, as `<query>_seg.json` of an inference run has it.
+
+        A label of a session that was not clicked on yet, and that no support has, is left out.
+        """
         return {
             name: describe_label(self.findings[name], value, self.volume_ml(name))
             for name, value in self.labels.items()
+            if name in self.findings
         }
 
     def statistics(self, image: Source) -> dict[str, LabelStatistics]:

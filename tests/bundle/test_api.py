@@ -143,6 +143,14 @@ def test_clicks_are_answered_and_taken_back(segmenter, scan):
         session.undo()
 
 
+def test_a_label_that_was_not_clicked_on_yet_is_not_told(segmenter, scan, labels):
+    session = segmenter.add_support(scan, labels, names=NAMES).session(scan, labels=["tumor"])
+    found = session.segment()
+    assert list(found.report()) == ["liver", "spleen"]
+    assert "tumor" not in str(found)
+    assert list(session.click((10, 20, 1), "tumor").report()) == ["liver", "spleen", "tumor"]
+
+
 def test_a_session_begins_with_what_serves(segmenter, scan, labels):
     session = segmenter.add_support(scan, labels, names=NAMES).session(scan, labels=["tumor"])
     assert session.labels == {**NAMES, "tumor": 3}

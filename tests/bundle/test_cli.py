@@ -134,51 +134,6 @@ def test_sub_commands_with_arguments_of_their_own_tell_them(protoseg, command):
     assert printed.startswith(f"usage: protoseg {command} ")
 
 
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [
-        (["segment"], "Error: Missing argument 'QUERIES...'."),
-        (["segment", "scan.nii.gz"], "Error: Missing option '--like'."),
-        (["segment", "scan.nii.gz", "--like", "scan.nii.gz"], "Error: Option '--like' requires 2 arguments."),
-        (["frobnicate"], "Error: No such command 'frobnicate'."),
-        (["segment", "absent.nii.gz", *LIKE, *SMALL], "Error: absent.nii.gz does not exist. Check the path."),
-        (["segment", "scan.nii.gz", "--like", "a", "b", *SMALL], "Error: a does not exist. Check the path."),
-        (
-            ["segment", "scan.nii.gz", *LIKE, "--device", "tpu"],
-            "Error: The device 'tpu' is not there; choose 'auto' or",
-        ),
-        (
-            ["segment", "scan.nii.gz", *LIKE, "--set", "support_selection"],
-            "Error: --set support_selection: expected ID=VALUE",
-        ),
-        (["segment", "scan.nii.gz", *LIKE, "--set", "choise=all"], "Error: --choise: inference.yaml has no entry"),
-        (
-            ["segment", "scan.nii.gz", *LIKE, "--config", "absent.yaml"],
-            "Error: absent.yaml does not exist. Name one of",
-        ),
-        (["segment", "scan.nii.gz", *LIKE, "--weights", "absent.pt"], "Error: Weights file absent.pt does not exist."),
-        (["segment", "scan.nii.gz", *LIKE, "--slices", "9", *SMALL], "Error: support_slices names slice 9, but the"),
-        (["segment", "scan.nii.gz", *LIKE, "--slices", "12,"], "Error: --slices is '12,'; expected largest, thirds"),
-        (["segment", "scan.nii.gz", *LIKE, "--slices", "some", *SMALL], "Error: support_slices is 'some'; expected"),
-        (["segment", "scan.nii.gz", *LIKE, "--labels", "liver=x"], "Error: --labels is 'liver=x'; expected names"),
-        (["segment", "scan.nii.gz", *LIKE, "-o", "scan.nii.gz", *SMALL], "scan.nii.gz is a file, expected a folder"),
-        (["segment", "scan.nii.gz", *LIKE, "--save", "tiff"], "Error: --save tiff: there is no such format. Choose"),
-        (["click", "scan.nii.gz", "--at", "1,2"], "Error: A click is at '1,2'; expected three numbers, X,Y,Z"),
-        (["click", "scan.nii.gz", "--at", "1,2,40", *SMALL], "Error: A click is at the voxel 1, 2, 40, outside of the"),
-        (["evaluate", "--data", "absent", *SMALL[:2]], "absent"),
-        (["train", "--data", "absent", *SMALL[:2]], "absent"),
-        (["adapt", "--data", "absent", *SMALL[:2]], "absent"),
-        (["serve"], "Error: Missing option '--studies'."),
-    ],
-)
-def test_bad_input_is_one_sentence_and_the_status_2(protoseg, command, message):
-    status, printed, complaint = protoseg(*command)
-    assert (status, printed) == (2, "")
-    assert message in complaint
-    assert "Traceback" not in complaint
-    assert not Path("results").exists() or not list(Path("results").iterdir())
-
-
 def test_help_does_not_import_the_engine():
     command = "import sys; from protoseg.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, encoding="utf-8", check=True)

@@ -48,10 +48,11 @@ def test_one_version_everywhere(metadata):
     assert metadata["version"] in metadata["changelog"]
 
 
-def test_required_packages_are_dependencies(metadata):
+def test_required_packages_are_dependencies_or_those_of_other_encoders(metadata):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    requirements = (*project["dependencies"], *project["optional-dependencies"]["encoders"])
     assert {name.lower() for name in metadata["required_packages_version"]} <= {
-        re.split("[<>=]", requirement)[0].lower() for requirement in project["dependencies"]
+        re.split("[<>=]", requirement)[0].lower() for requirement in requirements
     }
 
 

@@ -136,7 +136,7 @@ def test_published_mr_slices_stay_whole() -> None:
 def test_bad_input_ends_with_one_sentence(tmp_path: Path) -> None:
     command = [sys.executable, SCRIPT, "btcv", tmp_path, tmp_path / "out"]
     finished = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
-    assert finished.returncode == 1
+    assert finished.returncode == 2
     assert finished.stderr == (
         f"Error: {tmp_path}: found no scans, expected RawData/Training/img/img0001.nii.gz and so on. "
         "Give the folder that holds RawData.\n"

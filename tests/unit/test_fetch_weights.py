@@ -114,7 +114,7 @@ def test_without_internet_the_user_is_told_which_file_to_put_where(tmp_path, mon
     monkeypatch.setattr(sys, "argv", ["fetch_weights", "sam_vit_b", "--folder", str(tmp_path)])
     with pytest.raises(SystemExit) as caught:
         run_path(str(SCRIPT), run_name="__main__")
-    assert caught.value.code == 1
+    assert caught.value.code == 2
     message = capsys.readouterr().err
     assert url in message
     assert f"save it as {tmp_path / 'sam_vit_b_01ec64.pth'}" in message

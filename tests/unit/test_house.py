@@ -24,7 +24,7 @@ ORDER = (
     {"segmentation"},
     {"session"},
     {"api"},
-    {"commands", "cli"},
+    {"commands", "cli", "napari"},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}
 BESIDE = {"synthesis": {"errors", "files", "ops", "synthesis"}}  # rooms off the ladder, and all that they know

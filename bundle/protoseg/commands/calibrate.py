@@ -8,6 +8,7 @@ prints the figures, set by set without the set, and the lines to put into bundle
 import argparse
 from pathlib import Path
 
+from protoseg.errors import InputError
 from protoseg.workflows.errors import report_input_errors
 from protoseg.workflows.suite.calibration import calibration_source, fit_calibration, left_out_figures
 from protoseg.workflows.suite.rows import read_suite_rows
@@ -21,6 +22,9 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path, help="output_dir of a run")
     arguments = parser.parse_args()
     report_input_errors()
+    missing = [run for run in arguments.runs if not (run / "rows.csv").is_file()]
+    if missing:
+        raise InputError(f"{missing[0]} has no rows.csv. Give the output_dir of a run of protoseg suite.")
     rows = [row for run in arguments.runs for row in read_suite_rows(run / "rows.csv")]
     for name, value in left_out_figures(rows).items():
         print(f"{name}: {value}")

@@ -31,7 +31,7 @@ def main() -> None:
         with replacing(arguments.picture) as unfinished:
             figure.savefig(unfinished, format="png")
     except InputError as error:
-        parser.error(str(error))
+        parser.exit(2, f"Error: {error}\n")
     print(f"written to {arguments.picture}")
 
 

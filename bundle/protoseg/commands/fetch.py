@@ -29,7 +29,7 @@ def main() -> None:
             else:
                 print(take(file, arguments.source, arguments.folder))
     except InputError as error:
-        parser.exit(1, f"Error: {error}\n")
+        parser.exit(2, f"Error: {error}\n")
 
 
 if __name__ == "__main__":

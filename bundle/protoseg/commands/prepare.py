@@ -35,7 +35,7 @@ def main() -> None:
             cache_superpixels(dataset_json, configs, image_size=image_size, workers=workers)
         print(dataset_json)
     except InputError as error:
-        parser.exit(1, f"Error: {error}\n")
+        parser.exit(2, f"Error: {error}\n")
 
 
 def argument_parser() -> argparse.ArgumentParser:

@@ -33,7 +33,7 @@ def main() -> None:
             with replacing(picture) as unfinished:
                 draw_anatomy().savefig(unfinished, format="png")
     except InputError as error:
-        parser.error(str(error))
+        parser.exit(2, f"Error: {error}\n")
 
 
 if __name__ == "__main__":

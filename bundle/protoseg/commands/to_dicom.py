@@ -21,7 +21,7 @@ def main() -> None:
             series = write_series(arguments.folder / name, image, patient=name, modality=arguments.modality)
             print(f"{arguments.folder / name}  {series}")
     except InputError as error:
-        parser.error(str(error))
+        parser.exit(2, f"Error: {error}\n")
 
 
 if __name__ == "__main__":

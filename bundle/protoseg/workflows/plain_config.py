@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from pydoc import locate
+from pydoc import ErrorDuringImport, locate
 from types import CodeType
 from typing import Any
 
@@ -207,7 +207,10 @@ def _check_steps(transforms: Sequence[Any], name: str) -> None:
 
 
 def _located(target: str) -> Callable[..., Any]:
-    found = locate(STEPS.get(target, target)) if "." in target else None
+    try:
+        found = locate(STEPS.get(target, target)) if "." in target else None
+    except ErrorDuringImport as error:  # of what the module imports
+        raise error.value or error from None
     if not callable(found):
         raise NotPlain(target)  # a short name of MONAI's, or a wrong one, which MONAI tells
     return found
