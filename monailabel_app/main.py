@@ -30,6 +30,7 @@ from lib.options import read_options
 from lib.rest.routes import serve_library
 from lib.scoring import Certainty, Novelty
 from lib.server import patch_server
+from lib.sessions.store import PromptSessions
 from lib.strategies import ByScore
 from lib.studies import state_folder
 from lib.trainers.adapt import Adapt
@@ -80,6 +81,7 @@ class ProtosegApp(MONAILabelApp):
         self.context = Context(self.options, engine, datastore, registry, library, record, Traffic())
         self.examples = Examples(self.context, folder / "removed")
         self.audit = AuditLog(folder / "audit.jsonl", lambda: engine.encoder().fingerprint())
+        self.prompts = PromptSessions(folder / "sessions")
         self.folder = folder
         return datastore
 

@@ -61,6 +61,10 @@ class AllLabelsClick(_ClickTask):
         description = "Click on structures: each is found in all slices of the image"
         super().__init__(context, sessions, InferType.DEEPEDIT, description)
 
+    def prompted_label(self, request: Mapping[str, Any]) -> str | None:
+        """All labels: each request holds the clicks on every one."""
+        return ""
+
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
         """All that was labelled; perhaps nothing."""
         return self.context.labelled()
@@ -82,6 +86,10 @@ class OneLabelClick(_ClickTask):
     def __init__(self, context: Context, sessions: ClickSessions) -> None:
         description = "Click on one structure of any name: it is found in all slices of the image"
         super().__init__(context, sessions, InferType.DEEPGROW, description)
+
+    def prompted_label(self, request: Mapping[str, Any]) -> str | None:
+        """The label that was clicked on."""
+        return _clicked_on(request)
 
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
         """What was labelled, if the label that was clicked on is among it."""

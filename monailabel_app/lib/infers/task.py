@@ -85,6 +85,10 @@ class SegmentationTask(InferTask):
         answer["latencies"] = latencies.total()
         return str(file), answer
 
+    def prompted_label(self, request: Mapping[str, Any]) -> str | None:
+        """The label that a request's prompts are about; empty for all labels, None where the model takes none."""
+        return None
+
     @abstractmethod
     def offered(self) -> dict[str, int]:
         """Labels that clients may ask for: name -> value in the label map."""

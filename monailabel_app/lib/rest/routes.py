@@ -30,6 +30,7 @@ from lib.rest.models import (
     describe_removal,
 )
 from lib.rest.page import page_router, replace_first_page
+from lib.rest.sessions import clicks_router
 from lib.rest.status import status_router
 from protoseg.errors import InputError
 
@@ -177,7 +178,7 @@ def serve_library() -> None:
     """Add all this to the server, once; there is none in the processes that train and score."""
     server = sys.modules.get("monailabel.app")
     if server is not None and replace_first_page(server.app):
-        for router in (page_router, status_router, library_router):
+        for router in (page_router, status_router, clicks_router, library_router):
             server.app.include_router(router)
         server.app.openapi_schema = None  # is made anew when it is asked for
 
