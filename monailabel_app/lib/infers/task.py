@@ -19,7 +19,7 @@ from protoseg.errors import InputError
 from protoseg.moved import renamed_ids
 from protoseg.ops.components import ComponentFilter
 
-__all__ = ["SegmentationTask"]
+__all__ = ["SegmentationTask", "image_of", "option"]
 
 
 class SegmentationTask(InferTask):
@@ -121,6 +121,11 @@ def option(request: Mapping[str, Any], key: str) -> Any:
     """An option of a request; OHIF sends the whole list of choices where the user opened none."""
     value = request.get(key)
     return value[0] if isinstance(value, list) and value else value
+
+
+def image_of(request: Mapping[str, Any]) -> str:
+    """What users know the image of a request by; the path of one that was only uploaded."""
+    return str(request.get("image_id") or request["image"])
 
 
 def _suffix(request: Mapping[str, Any]) -> str:

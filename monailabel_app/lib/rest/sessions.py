@@ -26,8 +26,12 @@ Client = Annotated[
     ),
 ]
 
-LIVER = {"model": "oneshot_click_one", "label": "liver", "params": {"foreground": [[120, 80, 14], [96, 70, 14]]}}
-FEWER = {**LIVER, "params": {"foreground": [[120, 80, 14]]}}
+LIVER: dict[str, Any] = {
+    "model": "oneshot_click_one",
+    "label": "liver",
+    "params": {"foreground": [[120, 80, 14], [96, 70, 14]]},
+}
+FEWER: dict[str, Any] = {**LIVER, "params": {"foreground": [[120, 80, 14]]}}
 
 clicks_router = APIRouter(prefix="/sessions/clicks", tags=["Sessions"])
 
@@ -46,7 +50,7 @@ class ClicksAnswer(BaseModel):
     """Prompts of a client on an image."""
 
     model_config = ConfigDict(
-        json_schema_extra={"example": {"prompts": [FEWER], "undo": 1, "redo": 1, "changed": FEWER}}
+        json_schema_extra={"example": {"prompts": [LIVER], "undo": 1, "redo": 1, "changed": LIVER}}
     )
 
     prompts: list[PromptsAnswer] = Field(description="in force, what was changed last at the end")
