@@ -30,6 +30,11 @@ from lib.options import read_options
 from lib.rest.routes import serve_library
 from lib.scoring import Certainty, Novelty
 from lib.server import patch_server
+from lib.server.folder_datastore import FolderDatastore
+from lib.server.keys import read_keys
+from lib.server.roles import Access
+from lib.sessions.store import PromptSessions
+from lib.sessions.submits import Submits
 from lib.strategies import ByScore
 from lib.studies import state_folder
 from lib.trainers.adapt import Adapt
@@ -49,6 +54,7 @@ class ProtosegApp(MONAILabelApp):
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         self.options = read_options(conf)
+        self.access = Access(self.options, read_keys(self.options.api_keys))
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -80,6 +86,9 @@ class ProtosegApp(MONAILabelApp):
         self.context = Context(self.options, engine, datastore, registry, library, record, Traffic())
         self.examples = Examples(self.context, folder / "removed")
         self.audit = AuditLog(folder / "audit.jsonl", lambda: engine.encoder().fingerprint())
+        self.prompts = PromptSessions(folder / "sessions")
+        assert isinstance(datastore, FolderDatastore)
+        self.submits = Submits(datastore, self.options.label_names)
         self.folder = folder
         return datastore
 

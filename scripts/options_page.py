@@ -90,7 +90,8 @@ def server_rows() -> Iterator[Row]:
     described = dict(re.findall(r"(?m)^\s+(\w+): (.*)$", str(Options.__doc__).partition("Args:")[2]))
     for key in sorted(fields(Options), key=lambda field: field.name):
         if key.name not in ("files", "overrides"):
-            default = "" if key.default in (MISSING, None, ()) else str(key.default)
+            values = key.default if isinstance(key.default, tuple) else (key.default,)
+            default = "" if key.default in (MISSING, None) else ",".join(map(str, values))
             yield "server", key.name, described[key.name], default
     for key, names in OVERRIDE_FILES.items():
         yield "server", key, f"override file: a path, or one of {', '.join(names)}", ""

@@ -10,7 +10,7 @@ from lib.background import Traffic
 from lib.engine import Engine
 from lib.library.record import Record, RecordFile
 from lib.options import Options
-from lib.studies import FinalLabel, final_labels
+from lib.studies import FinalLabel, final_labels, series_kind_of
 from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.library import LabelledScan, LibraryState, SavedSupport, SupportLibrary
 from protoseg.errors import InputError
@@ -42,24 +42,30 @@ class Context:
         """List the supports that came from elsewhere, in the record's order."""
         folder = self.record.file.parent / "imported"
         return [
-            SavedSupport(one.scan, folder / f"{one.id}.safetensors", record.is_enabled(one.id, one.id))
+            SavedSupport(
+                one.scan,
+                folder / f"{one.id}.safetensors",
+                record.is_enabled(one.id, one.id),
+                one.provenance.get("series", ""),
+            )
             for one in record.imported
         ]
 
-    def labelled(self) -> LibraryState:
-        """Give the support of all examples that serve."""
+    def labelled(self, image: str = "") -> LibraryState:
+        """Give the support of all examples that serve, or of those that serve one image, by the kind of its series."""
         record = self.record.read()
         labelled = [label.scan for label in self.final_labels(record)]
         scans: list[LabelledScan | SavedSupport] = [*labelled, *self.imported(record)]
-        return self.library.update(scans, self.engine.encoder())
+        kind = series_kind_of(self.datastore, image) if image else ""
+        return self.library.update(scans, self.engine.encoder(), kind)
 
-    def support(self) -> LibraryState:
+    def support(self, image: str = "") -> LibraryState:
         """Give the same, where there has to be a support.
 
         Raises:
             InputError: nothing is labelled yet.
         """
-        state = self.labelled()
+        state = self.labelled(image)
         if state.support is None:
             why = "".join(f" The labels of {scan} are not used: {problem}" for scan, problem in state.problems.items())
             raise InputError(

@@ -41,6 +41,10 @@ class Options:
         feature_cache_mb: bound of the features kept in memory.
         scan_cache_mb: bound of the preprocessed scans kept in memory.
         user_header: header in which a proxy with a log-in names the user, for the library and the audit log.
+        group_header: header in which that proxy lists the user's groups, with commas between; then roles are in force.
+        annotate_groups: groups whose members may submit labels.
+        manage_groups: groups whose members may also delete, train, and change the library.
+        api_keys: file of keys for programs, each a line NAME ROLE KEY; the environment PROTOSEG_API_KEYS may hold more.
         files: the bundle's inference config, and override files laid over it.
         overrides: config id -> value.
     """
@@ -53,6 +57,10 @@ class Options:
     feature_cache_mb: int = 1024
     scan_cache_mb: int = 1024
     user_header: str = "X-Remote-User"
+    group_header: str = ""
+    annotate_groups: tuple[str, ...] = ("annotate",)
+    manage_groups: tuple[str, ...] = ("manage",)
+    api_keys: str = ""
     files: tuple[str, ...] = (str(CONFIGS / "inference.yaml"),)
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
@@ -69,12 +77,16 @@ def read_options(conf: Mapping[str, str]) -> Options:
     for key in ("max_support_slices", "feature_cache_mb", "scan_cache_mb"):
         if key in values:
             own[key] = _positive(key, values.pop(key))
-    if "labels" in values:
-        own["labels"] = tuple(name.strip() for name in str(values.pop("labels")).split(",") if name.strip())
+    for key in ("labels", "annotate_groups", "manage_groups"):
+        if key in values:
+            own[key] = tuple(name.strip() for name in str(values.pop(key)).split(",") if name.strip())
     if values.get("label_names") is not None:
         own["label_names"] = LabelSet.parse(values.pop("label_names"), "--conf label_names").legend()
-    if "user_header" in values:
-        own["user_header"] = _header(values.pop("user_header"))
+    for key in ("user_header", "group_header"):
+        if key in values:
+            own[key] = _header(key, values.pop(key))
+    if "api_keys" in values:
+        own["api_keys"] = str(values.pop("api_keys"))
     if "support_slices" in values:
         own["support_slices"] = _selection(values.pop("support_slices"))
     if "max_label_slices" in values:
@@ -91,9 +103,9 @@ def _positive(key: str, value: Any) -> int:
     return value
 
 
-def _header(value: Any) -> str:
+def _header(key: str, value: Any) -> str:
     if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", str(value)):
-        raise InputError(f"--conf user_header is {value!r}; expected a header's name such as X-Remote-User.")
+        raise InputError(f"--conf {key} is {value!r}; expected a header's name such as X-Remote-User.")
     return str(value)
 
 

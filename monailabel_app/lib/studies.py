@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,11 @@ from monailabel.datastore.local import LocalDatastore
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from lib.library.record import Record, study_id
-from lib.server.segmentation_objects import named_values
+from lib.server.folder_datastore import FolderDatastore
+from lib.server.segmentation_objects import legend_of
 from protoseg.data.support.library import LabelledScan
-from protoseg.errors import InputError
 
-__all__ = ["FinalLabel", "final_labels", "legend_of", "state_folder"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["FinalLabel", "final_labels", "series_kind_of", "state_folder"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +31,11 @@ class FinalLabel:
 def state_folder(datastore: LocalDatastore) -> Path:
     """Tell where the app keeps what it knows about these studies; hidden, so that no file there is taken for a scan."""
     return Path(datastore._datastore_path) / ".protoseg"
+
+
+def series_kind_of(datastore: LocalDatastore, image: str) -> str:
+    """The kind of an image's series, see `series_kind`; empty where it is not known."""
+    return datastore.series_kind(image) if isinstance(datastore, FolderDatastore) else ""
 
 
 def final_labels(
@@ -59,8 +61,8 @@ def final_labels(
         example, version = study_id(image), _version(info)
         if record.is_passed_over(example, version):
             continue
-        enabled = record.is_enabled(example, version)
-        scan = LabelledScan(image, path, label, legend_of(info) or label_names, enabled)
+        enabled, kind = record.is_enabled(example, version), series_kind_of(datastore, image)
+        scan = LabelledScan(image, path, label, legend_of(info) or label_names, enabled, kind)
         found.append(FinalLabel(example, version, scan, info))
     return found
 
@@ -68,17 +70,3 @@ def final_labels(
 def _version(info: Mapping[str, Any]) -> str:
     # On a DICOM server, that of the segmentation, which another download does not change.
     return str(info.get("SeriesInstanceUID") or info.get("version") or "file")
-
-
-def legend_of(info: Mapping[str, Any]) -> dict[str, str] | None:
-    """Names by value from what a client said when it submitted a label; None when it said nothing of use.
-
-    Slicer sends `label_info: [{"name": "liver", "idx": 2}]`, where idx is the value in the file it sent along.
-    """
-    try:
-        named = named_values(info.get("label_info"))
-    except InputError as error:
-        logger.warning("The names of a label are not used. %s", error)
-        return None
-    legend = {str(value): entry["name"] for value, entry in named.items() if entry["name"] != "background"}
-    return legend or None

@@ -11,7 +11,7 @@ schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not i
 from monailabel.app import app as server_app  # noqa: E402 - it takes seconds
 
 # /logs/gpu runs nvidia-smi, whether it is there or not; the rest of /logs and /model is MONAI Label's own business.
-TESTED = r"^/(infer|batch|train|activelearning|scoring|datastore|session|info|library|status)/"
+TESTED = r"^/(infer|batch|train|activelearning|scoring|datastore|sessions?|info|library|status)/"
 BOUNDED = settings(
     max_examples=8,
     deadline=None,

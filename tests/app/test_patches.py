@@ -17,6 +17,7 @@ from monailabel.config import settings
 from monailabel.datastore.utils import convert
 from monailabel.endpoints import infer as infer_endpoints
 from monailabel.endpoints import proxy as proxy_endpoints
+from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces import app as app_module
 
 
@@ -168,6 +169,11 @@ def endpoints_block(original: Callable[..., Any], folder: Path, _: pytest.Monkey
     return asyncio.run(serve()) and inspect.iscoroutinefunction(infer_endpoints.api_run_inference)
 
 
+def roles_are_not_checked(original: Callable[..., Any], folder: Path, _: pytest.MonkeyPatch) -> bool:
+    nobody = User(username="nobody", roles=[])
+    return asyncio.run(original(RBAC("monailabel-admin"), nobody)) is nobody
+
+
 DEFECTS: dict[str, Callable[[Any, Path, pytest.MonkeyPatch], bool]] = {
     "monailabel.endpoints.proxy.proxy_dicom": query_is_dropped,
     "monailabel.interfaces.app.Sessions": session_leads_out,
@@ -176,6 +182,7 @@ DEFECTS: dict[str, Callable[[Any, Path, pytest.MonkeyPatch], bool]] = {
     "monailabel.endpoints.infer.nifti_to_dicom_seg": lone_label_is_named_by_its_rank,
     "monailabel.endpoints.infer.send_response": dicom_seg_stays_behind,
     "monailabel.interfaces.app.MONAILabelApp._download_dcmqi_tools": tools_are_downloaded,
+    "monailabel.endpoints.user.auth.RBAC.__call__": roles_are_not_checked,
     "monailabel.endpoints.ohif.get_ohif": background_is_drawn,
     "fastapi.routing.run_endpoint_function": endpoints_block,
 }

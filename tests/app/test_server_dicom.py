@@ -1,6 +1,8 @@
 """Label maps as DICOM SEG: names, codes, colours, and back again."""
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -122,3 +124,67 @@ def test_what_dicom_cannot_hold_is_refused(dicom, series, tmp_path):
         dicom.write_segmentation(tmp_path, tmp_path / "labels.nii.gz", None)
     with pytest.raises(InputError, match="cannot be read as DICOM SEG"):
         dicom.read_segmentation(folder / "0001.dcm", image)
+
+
+class Archive:
+    """Stands for a DICOM server with one CT series."""
+
+    def __init__(self, folder, uid):
+        self.folder, self.uid, self.stored = folder, uid, []
+
+    def list_series(self, **filters):
+        return [self.uid] if filters["Modality"] == "CT" else []
+
+    def newest_segmentations(self):
+        return {self.uid: self.stored[-1][0]} if self.stored else {}
+
+    def download(self, series, folder):
+        assert series == self.uid
+        shutil.copytree(self.folder, folder)
+
+    def upload(self, file):
+        dataset = pydicom.dcmread(file)
+        self.stored.append((str(dataset.SeriesInstanceUID), [str(s.SegmentLabel) for s in dataset.SegmentSequence]))
+        return self.stored[-1][0]
+
+
+def test_submits_to_a_dicom_server_are_versions_too(dicom, series, tmp_path):
+    from lib.server.dicom_datastore import DicomDatastore
+    from lib.server.submissions import StaleLabelError
+    from lib.sessions.submits import Submits
+
+    folder, image, uid = series
+    meta = {"0020000E": {"vr": "UI", "Value": [uid]}, "00080060": {"vr": "CS", "Value": ["CT"]}}
+    client = SimpleNamespace(base_url="http://pacs", search_for_series=lambda **_: [meta])
+    datastore = DicomDatastore(client, {"Modality": "CT"}, cache_path=str(tmp_path / "cache"))
+    datastore._server = archive = Archive(folder, uid)
+    submits = Submits(datastore)
+
+    def save(name, **said):
+        label_map(image, tmp_path / "labels.nii.gz", (1,))
+        info = {"label_info": [{"name": name, "idx": 1}], "user": "anna", **said}
+        datastore.save_label(uid, str(tmp_path / "labels.nii.gz"), "final", info)
+        return datastore.label_version(uid).version
+
+    first = save("liver", drawn_on="")
+    second = save("spleen", drawn_on=first)
+    with pytest.raises(StaleLabelError, match="was labelled by anna") as refused:
+        save("lesion", drawn_on=first)
+    assert [labels for _, labels in archive.stored] == [["liver"], ["spleen"]], "what is refused is not sent"
+    assert submits.conflict(uid, refused.value)["changes"] == [
+        {"label": "lesion", "drawn_on": 0, "current": 0, "yours": 1500},
+        {"label": "liver", "drawn_on": 1500, "current": 0, "yours": 0},
+        {"label": "spleen", "drawn_on": 0, "current": 1500, "yours": 0},
+    ]
+    assert submits.undo(uid, second) is True
+    assert (datastore.label_version(uid).version, archive.stored[-1][1]) == (first, ["liver"])
+    assert datastore.get_label_info(uid, "final")["SeriesInstanceUID"] == archive.stored[-1][0], "its new DICOM SEG"
+    with pytest.raises(InputError, match="had no label before this one"):
+        submits.undo(uid, None)
+    assert submits.redo(uid, None) is True
+    assert (datastore.label_version(uid).version, len(archive.stored)) == (second, 4)
+    assert submits.restore(submits.find(uid, refused.value.refused), "bob") is True
+    assert (archive.stored[-1][1], submits.versions(uid)[0].info["restored_by"]) == (["lesion"], "bob")
+    datastore.sync()
+    assert submits.versions(uid)[0].version not in (first, second), "what was stored here is not fetched again"
+    assert datastore.series_kind(uid).startswith("CT")

@@ -197,3 +197,31 @@ def test_each_labelled_scan_is_segmented_from_the_others(tmp_path):
     beside = volumes[1]._replace(label_map=volumes[1].label_map.roll(4, dims=2))
     assert leave_one_out_dice([volumes[0], beside], SliceEncoder(NETWORK, 8), settings) < 0.1
     assert leave_one_out_dice(volumes[:1], SliceEncoder(NETWORK, 8), settings) is None
+
+
+def test_a_query_is_served_by_examples_of_its_kind_first(tmp_path, library):
+    t1 = replace(write(tmp_path, "t1", {1: [0], 2: [1]}, {"1": "liver", "2": "spleen"}), kind="MR T1")
+    t2 = replace(write(tmp_path, "t2", {1: [2]}, {"1": "liver"}), kind="MR T2")
+    unknown = write(tmp_path, "unknown", {1: [3]}, {"1": "liver"})
+    encoder, scans = SliceEncoder(NETWORK, 8), (t1, t2, unknown)
+
+    def serving(kind, *scans):
+        state = library.update(scans, encoder, kind)
+        drawn = state.support.one_hot().sum((2, 3)) > 0
+        origins = [origin.scan for origin in state.support.origins]
+        return {
+            name: [scan for scan, there in zip(origins, row, strict=True) if there]
+            for name, row in zip(state.labels, drawn.tolist(), strict=True)
+        }
+
+    assert serving("", *scans) == {"liver": ["t1", "t2", "unknown"], "spleen": ["t1"]}
+    assert serving("MR T2", *scans) == {"liver": ["t2"], "spleen": ["t1"]}
+    assert serving("MR T1", *scans) == {"liver": ["t1"], "spleen": ["t1"]}
+    assert serving("MR DWI", *scans) == serving("", *scans), "there are none of its kind"
+    states = [library.update(scans, encoder, kind) for kind in ("", "MR T2", "MR T1", "MR DWI")]
+    assert len({state.key for state in states}) == 3
+    assert states[3] is states[0] is library.state
+    assert all(state.labels == {"liver": 1, "spleen": 2} for state in states)
+    assert serving("MR T2", t1, replace(t2, enabled=False), unknown)["liver"] == ["t1", "unknown"]
+    assert library.update((t1,), encoder, "CT") is library.state
+    assert library.update((replace(t1, kind="CT"), t2), encoder, "CT").support.origins[0].scan == "t1", "a kind changed"

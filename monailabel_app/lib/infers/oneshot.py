@@ -12,7 +12,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferType
 from lib.answers import Latencies
 from lib.context import Context
 from lib.engine import Scan
-from lib.infers.task import SegmentationTask
+from lib.infers.task import SegmentationTask, image_of
 from protoseg.data.support.library import LibraryState
 from protoseg.engine.prediction import Prediction
 from protoseg.errors import InputError
@@ -33,7 +33,7 @@ class OneShot(SegmentationTask):
 
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
         """Give all that was labelled; there has to be something."""
-        return self.context.support()
+        return self.context.support(image_of(request))
 
     def segment(
         self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies

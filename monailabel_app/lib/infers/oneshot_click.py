@@ -14,7 +14,7 @@ from lib.click_sessions import ClickSessions
 from lib.clicks import Point, all_points, points_of
 from lib.context import Context
 from lib.engine import Scan
-from lib.infers.task import SegmentationTask, option
+from lib.infers.task import SegmentationTask, image_of, option
 from protoseg.data.support.library import LibraryState
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.prediction import Prediction
@@ -48,7 +48,7 @@ class _ClickTask(SegmentationTask):
         clicks: list[Click],
     ) -> Prediction:
         """Segment a scan by clicks on these labels."""
-        client, image = str(request.get("client_id")), str(request.get("image_id") or request["image"])
+        client, image = str(request.get("client_id")), image_of(request)
         # The user sees at once how good it is, and waits: an estimate would take as long again.
         settings = replace(self.settings(request), estimate_quality=False)
         with self.sessions.session(client, image, scan, labels=labels, labelled=labelled, settings=settings) as session:
@@ -62,9 +62,13 @@ class AllLabelsClick(_ClickTask):
         description = "Click on structures: each is found in all slices of the image"
         super().__init__(context, sessions, InferType.DEEPEDIT, description)
 
+    def prompted_label(self, request: Mapping[str, Any]) -> str | None:
+        """All labels: each request holds the clicks on every one."""
+        return ""
+
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
         """Give all that was labelled; perhaps nothing."""
-        return self.context.labelled()
+        return self.context.labelled(image_of(request))
 
     def segment(
         self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
@@ -84,9 +88,13 @@ class OneLabelClick(_ClickTask):
         description = "Click on one structure of any name: it is found in all slices of the image"
         super().__init__(context, sessions, InferType.DEEPGROW, description)
 
+    def prompted_label(self, request: Mapping[str, Any]) -> str | None:
+        """The label that was clicked on."""
+        return _clicked_on(request)
+
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
         """Tell what was labelled, if the label that was clicked on is among it."""
-        return with_label(_clicked_on(request), self.context.labelled())
+        return with_label(_clicked_on(request), self.context.labelled(image_of(request)))
 
     def segment(
         self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies

@@ -14,7 +14,7 @@ from lib.answers import Latencies
 from lib.context import Context
 from lib.engine import Scan
 from lib.infers.oneshot_click import UNNAMED, label_of, one_label, with_label
-from lib.infers.task import SegmentationTask, option
+from lib.infers.task import SegmentationTask, image_of, option
 from protoseg.data.io.source_grid import SourceGrid
 from protoseg.data.io.volumes import read_labels
 from protoseg.data.support.library import LibraryState
@@ -40,7 +40,7 @@ class Scribbles(SegmentationTask):
 
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
         """Tell what was labelled, if the selected label is among it."""
-        return with_label(_selected(request), self.context.labelled())
+        return with_label(_selected(request), self.context.labelled(image_of(request)))
 
     def segment(
         self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
@@ -56,7 +56,7 @@ class Scribbles(SegmentationTask):
                 scribbles,
                 engine.encoder(),
                 labels=label,
-                scan=str(request.get("image_id") or request["image"]),
+                scan=image_of(request),
                 support=labelled.support,
                 settings=self.settings(request),
                 refiner=engine.refiner,

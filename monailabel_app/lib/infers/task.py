@@ -20,7 +20,7 @@ from protoseg.labels import LabelSet
 from protoseg.moved import renamed_ids
 from protoseg.ops.components import ComponentFilter
 
-__all__ = ["SegmentationTask"]
+__all__ = ["SegmentationTask", "image_of", "option"]
 
 
 class SegmentationTask(InferTask):
@@ -86,6 +86,10 @@ class SegmentationTask(InferTask):
         answer["latencies"] = latencies.total()
         return str(file), answer
 
+    def prompted_label(self, request: Mapping[str, Any]) -> str | None:
+        """The label that a request's prompts are about; empty for all labels, None where the model takes none."""
+        return None
+
     @abstractmethod
     def offered(self) -> LabelSet:
         """Labels that clients may ask for, with their values in the label map."""
@@ -118,6 +122,11 @@ def option(request: Mapping[str, Any], key: str) -> Any:
     """Read an option of a request; OHIF sends the whole list of choices where the user opened none."""
     value = request.get(key)
     return value[0] if isinstance(value, list) and value else value
+
+
+def image_of(request: Mapping[str, Any]) -> str:
+    """What users know the image of a request by; the path of one that was only uploaded."""
+    return str(request.get("image_id") or request["image"])
 
 
 def _suffix(request: Mapping[str, Any]) -> str:

@@ -137,6 +137,7 @@ class Examples:
         at = utc(info["ts"]) if isinstance(info.get("ts"), int) else ""
         provenance = {"kind": "study", "file": Path(scan.label).name}
         provenance |= {key: str(info[key]) for key in ("StudyInstanceUID", "SeriesInstanceUID") if info.get(key)}
+        provenance |= {"series": scan.kind} if scan.kind else {}
         by = str(info.get("user") or UNKNOWN)
         patient = str(info.get("PatientID") or "")
         bare = Example(label.id, scan.scan, scan, label.version, by, at, provenance, None, "", (), patient)

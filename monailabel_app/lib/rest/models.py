@@ -46,6 +46,7 @@ class ExampleAnswer(BaseModel):
                 "slices": [11, 12, 13],
                 "serving_slices": [12],
                 "plane": "axial",
+                "series": "MR T1",
                 "by": "anna",
                 "at": "2026-03-01T09:30:00Z",
                 "provenance": {"kind": "study", "file": "patient_07.nii.gz"},
@@ -65,6 +66,7 @@ class ExampleAnswer(BaseModel):
     )
     serving_slices: list[int] = Field(description="those that are used now; --conf max_support_slices bounds them")
     plane: str
+    series: str = Field(description="kind of its series, by its DICOM tags; such ones serve first. Empty if unknown")
     by: str = Field(description="who labelled it; 'unknown' where no proxy named the user")
     at: str = Field(description="when, UTC; empty where nobody knows")
     provenance: dict[str, str] = Field(description="where it comes from; of an imported one, also who exported it")
@@ -144,6 +146,7 @@ def describe(example: Example, values: Mapping[str, int]) -> ExampleAnswer:
         slices=list(sketch.slices) if sketch else [],
         serving_slices=sorted(example.serving),
         plane=sketch.plane if sketch else "",
+        series=example.source.kind,
         by=example.by,
         at=example.at,
         provenance=dict(example.provenance),

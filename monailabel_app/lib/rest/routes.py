@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Depends, File, HTTPException, Query, Request, Response, UploadFile
 from fastapi.responses import FileResponse
-from monailabel.config import RBAC_ANNOTATOR, RBAC_USER, settings
+from monailabel.config import RBAC_ADMIN, RBAC_USER, settings
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 
@@ -30,7 +30,9 @@ from lib.rest.models import (
     describe_removal,
 )
 from lib.rest.page import page_router, replace_first_page
+from lib.rest.sessions import clicks_router
 from lib.rest.status import status_router
+from lib.rest.submits import submits_router
 from protoseg.errors import InputError
 from protoseg.labels import LabelSet
 
@@ -38,7 +40,7 @@ __all__ = ["library_router", "serve_library"]
 
 ZIP = "application/zip"
 Reader = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))]
-Annotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
+Manager = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]
 
 importing = Lock()  # one archive at a time: each may be as large as the memory allows
 library_router = APIRouter(
@@ -96,8 +98,8 @@ def get_thumbnail(
     return Response(picture, media_type="image/png", headers=headers)
 
 
-@library_router.patch("/examples/{example_id}", summary=f"{RBAC_ANNOTATOR}Switch an example on or off")
-def switch_example(example_id: str, change: SwitchRequest, user: Annotator) -> ExampleAnswer:
+@library_router.patch("/examples/{example_id}", summary=f"{RBAC_ADMIN}Switch an example on or off")
+def switch_example(example_id: str, change: SwitchRequest, user: Manager) -> ExampleAnswer:
     """Let an example serve, or no longer; it stays so when the server restarts, until its study is labelled anew."""
     example = _find(example_id)
     app_instance().examples.switch(example, enabled=change.enabled)
@@ -105,8 +107,8 @@ def switch_example(example_id: str, change: SwitchRequest, user: Annotator) -> E
     return _described(_find(example_id))
 
 
-@library_router.delete("/examples/{example_id}", summary=f"{RBAC_ANNOTATOR}Remove an example, restorably")
-def remove_example(example_id: str, user: Annotator) -> RemovalAnswer:
+@library_router.delete("/examples/{example_id}", summary=f"{RBAC_ADMIN}Remove an example, restorably")
+def remove_example(example_id: str, user: Manager) -> RemovalAnswer:
     """Take an example out of the library. Nothing is lost: its label is kept and can be restored.
 
     In a folder of studies the label map moves into the app's folder (.protoseg/removed). On a DICOM server the DICOM
@@ -118,8 +120,8 @@ def remove_example(example_id: str, user: Annotator) -> RemovalAnswer:
     return describe_removal(removal)
 
 
-@library_router.post("/removed/{removal_id}/restore", summary=f"{RBAC_ANNOTATOR}Restore an example that was removed")
-def restore_example(removal_id: str, user: Annotator) -> LibraryAnswer:
+@library_router.post("/removed/{removal_id}/restore", summary=f"{RBAC_ADMIN}Restore an example that was removed")
+def restore_example(removal_id: str, user: Manager) -> LibraryAnswer:
     """Put an example back as it was; refused where its study was labelled again in the meantime."""
     examples = app_instance().examples
     removal = next((one for one in examples.removed() if one.id == removal_id), None)
@@ -153,9 +155,9 @@ def export_library(background_tasks: BackgroundTasks, user: Reader) -> FileRespo
     return FileResponse(folder / "library.zip", media_type=ZIP, filename="protoseg-library.zip")
 
 
-@library_router.post("/import", summary=f"{RBAC_ANNOTATOR}Add the examples of an exported file")
+@library_router.post("/import", summary=f"{RBAC_ADMIN}Add the examples of an exported file")
 def import_library(
-    file: Annotated[UploadFile, File(description="as /library/export sent it")], user: Annotator
+    file: Annotated[UploadFile, File(description="as /library/export sent it")], user: Manager
 ) -> ImportAnswer:
     """Take all examples of an archive in, or none of them; what is there already is not taken twice.
 
@@ -178,7 +180,7 @@ def serve_library() -> None:
     """Add all this to the server, once; there is none in the processes that train and score."""
     server = sys.modules.get("monailabel.app")
     if server is not None and replace_first_page(server.app):
-        for router in (page_router, status_router, library_router):
+        for router in (page_router, status_router, clicks_router, submits_router, library_router):
             server.app.include_router(router)
         server.app.openapi_schema = None  # is made anew when it is asked for
 

@@ -58,6 +58,7 @@ class StatusAnswer(BaseModel):
                 "jobs": [],
                 "ohif": "",
                 "user": "anna",
+                "roles": ["annotate", "manage"],
                 "problem": "",
             }
         }
@@ -75,6 +76,7 @@ class StatusAnswer(BaseModel):
     jobs: list[JobAnswer] = Field(description="the last ones, the newest first")
     ohif: str = Field(description="address of the viewer OHIF; empty where the studies are a folder")
     user: str = Field(description="name of who asks, as the proxy tells it")
+    roles: list[str] = Field(description="what that user may do beside looking; all, where no roles are configured")
     problem: str = Field(description="why the studies cannot be listed; empty where they can")
 
 
@@ -107,6 +109,7 @@ def get_status(user: Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE
         jobs=_jobs(app),
         ohif="/ohif/" if on_server else "",
         user=user.username,
+        roles=app.access.roles(user),
         problem=problem,
     )
 

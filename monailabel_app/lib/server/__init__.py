@@ -13,8 +13,10 @@ from lib.server.endpoints import patch_endpoints
 from lib.server.folder_datastore import patch_folder_datastore
 from lib.server.ohif import patch_ohif
 from lib.server.proxy import patch_proxy
+from lib.server.roles import patch_reload, patch_roles
 from lib.server.sessions import patch_sessions
-from lib.server.users import patch_authors, patch_users
+from lib.server.submitting import patch_submitting
+from lib.server.users import patch_users
 
 __all__ = ["patch_server"]
 
@@ -27,9 +29,11 @@ def patch_server() -> None:
     patch_sessions()
     patch_proxy()
     patch_ohif()
-    patch_authors()
+    patch_submitting()
+    patch_roles()
     patch_endpoints()
     server = sys.modules.get("monailabel.app")
     if server is not None:  # None in the processes that train and score: they answer no requests
         patch_users(server.app)
+        patch_reload(server.app)
         patch_access(server.app)

@@ -47,7 +47,7 @@ def audited(call: Callable[[], Any], endpoint: Callable, values: dict[str, Any])
     status = 500
     try:
         answer = call()
-        status = 200
+        status = getattr(answer, "status_code", 200)
         return answer
     except HTTPException as error:
         status = error.status_code

@@ -31,6 +31,7 @@ from lib.server.dicom_server import DicomServer
 from lib.server.folder_datastore import FolderDatastore
 from lib.server.patching import patch, patch_class
 from lib.server.segmentation_objects import read_segmentation, write_segmentation
+from lib.server.series_tags import kind_of_series
 from lib.server.uploads import check_label_map
 from protoseg.data.io.volumes import read_image, write_label_map
 from protoseg.errors import InputError
@@ -52,6 +53,7 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
     def __init__(self, *arguments: Any, **options: Any):
         self._fetching: defaultdict[str, RLock] = defaultdict(RLock)
         self._unreadable: set[str] = set()  # SEG series
+        self._kinds: dict[str, str] = {}
         super().__init__(*arguments, **options)
         self._server = DicomServer(self._client, by_frame=self._fetch_by_frame)
 
@@ -111,6 +113,14 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
     def _series_folder(self, image_id: str) -> Path:
         return Path(self._datastore.image_path()) / image_id
 
+    def series_kind(self, image_id: str) -> str:
+        """Tell the kind of a series that was fetched; empty where it was not, or its tags tell none."""
+        if not UID.fullmatch(image_id) or not self._series_folder(image_id).is_dir():
+            return ""
+        if image_id not in self._kinds:
+            self._kinds[image_id] = kind_of_series(self._series_folder(image_id))
+        return self._kinds[image_id]
+
     def get_label_uri(self, label_id: str, label_tag: str, image_id: str = "") -> str:
         """Return the path of an image's label as NIfTI, "" if it has none; a label is named like its image."""
         if label_tag == FINAL:
@@ -125,10 +135,13 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
         Raises:
             ImageNotFoundException: the DICOM server has no such series.
             InputError: the label map or its names cannot be used, see `check_label_map` and `write_segmentation`.
+            StaleLabelError: see `check_drawn_on`; then nothing is sent to the DICOM server.
         """
         image = self.get_image_uri(image_id)
         label_info = dict(label_info or {})
-        with tempfile.TemporaryDirectory() as folder:
+        if label_info.get("drawn_on") is not None:
+            self.sync()
+        with self._fetching[image_id], tempfile.TemporaryDirectory() as folder:
             label_map = Path(folder) / "labels.nii.gz"
             if label_filename.endswith(".bin"):
                 _write_raw_labels(label_map, Path(label_filename), image)
@@ -136,6 +149,7 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
                 labels = check_label_map(label_filename, image, empty=label_tag != FINAL)
                 write_label_map(label_map, labels, read_image(image))
             if label_tag == FINAL:
+                self.check_drawn_on(image_id, str(label_map), label_info)
                 series = self._upload_label(image_id, label_map, label_info)
                 known = self.get_image_info(image_id)
                 label_info |= {key: known.get(key) for key in ("Modality", "PatientID", "StudyInstanceUID")}
@@ -161,6 +175,10 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
                 f"The label of {label_id} cannot be removed from here. Delete its SEG on the DICOM server."
             )
         FolderDatastore.remove_label(self, label_id, label_tag)
+
+    def undo_first_label(self, image_id: str, label_info: dict[str, Any]) -> None:
+        """Refuse: DICOMweb cannot delete."""
+        raise InputError(f"{image_id} had no label before this one. Delete its example in the library instead.")
 
     def sync(self) -> None:
         """Fetch final labels that are new on the DICOM server, and forget those that are gone from it."""

@@ -30,6 +30,7 @@ from monailabel.interfaces.exception import (
 
 from lib.server.audited import audited
 from lib.server.patching import patch
+from lib.server.remembered import remembered
 from lib.server.request_checks import check_request
 from protoseg.errors import InputError
 
@@ -63,7 +64,8 @@ def _in_threads(run_endpoint: Callable[..., Any], pool: ThreadPoolExecutor) -> C
         for value in values.values():
             if isinstance(value, Request):
                 await value.body()  # is kept in the request; a thread could not wait for the network here
-        call = partial(audited, partial(_answer, endpoint, values, is_coroutine), endpoint, values)
+        answer = partial(remembered, partial(_answer, endpoint, values, is_coroutine), endpoint, values)
+        call = partial(audited, answer, endpoint, values)
         if endpoint.__name__ not in INFERENCES:
             return await run_in_threadpool(call)
         return await _within_time(pool, call, values["background_tasks"])

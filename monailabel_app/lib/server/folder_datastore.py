@@ -1,118 +1,45 @@
 """A folder of studies that survives concurrent clients, bad uploads and `kill -9`.
 
-Defects of MONAI Label 0.8.5: images, labels and the index are written in place, so that a killed server leaves halves;
-two writers (threads, or the processes that train and score) overwrite each other's index from memory; while the index
-is reconciled it is empty for a moment, and requests in that moment find no image; an image's, label's or tag's name
-may lead out of the folder; whatever is sent is stored, readable or not; and an unknown image is the path "".
+Defects of MONAI Label 0.8.5, beside those of `indexed_folder`: an image's, label's or tag's name may lead out of the
+folder; whatever is sent is stored, readable or not; a label that is submitted over another one destroys it; and an
+unknown image is the path "".
 """
 
 import json
 import shutil
 import tempfile
 import time
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import RLock
 from typing import Any
 
 import monailabel.interfaces.app
-from filelock import FileLock
-from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore, LocalDatastoreModel
+from monailabel.datastore.local import DataModel, ImageLabelModel
 from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
+from lib.server.indexed_folder import IndexedFolder
+from lib.server.label_versions import LabelVersion, LabelVersions
 from lib.server.patching import patch_class
+from lib.server.submissions import StaleLabelError, Submission, new_version
 from lib.server.uploads import check_image, check_label_map, check_name
+from lib.times import utc
 from protoseg.errors import InputError
-from protoseg.files import remove_unfinished, replacing, unfinished_path, write_errors
+from protoseg.files import unfinished_path
+from protoseg.ops.hashing import fingerprint, source_state
 
 __all__ = ["FolderDatastore", "patch_folder_datastore"]
 
+FINAL = DefaultLabelTag.FINAL.value
 
-class FolderDatastore(LocalDatastore):
-    """`LocalDatastore` with checked input, whole files and an index that is changed in transactions."""
 
-    _datastore: LocalDatastoreModel
+class FolderDatastore(IndexedFolder):
+    """`IndexedFolder` with checked input, which keeps what was a final label before."""
 
     def __init__(self, datastore_path: str, **options: Any):
-        Path(datastore_path).mkdir(parents=True, exist_ok=True)
-        self._threads = RLock()
-        self._processes = FileLock(Path(datastore_path) / ".lock", thread_local=False)
-        self._begun = Path(datastore_path) / ".begun.json"
-        with write_errors(Path(datastore_path)):
-            super().__init__(datastore_path, **options)
-        self._remove_unfinished()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[LocalDatastoreModel]:
-        """Hold the folder against all other threads and processes, and give the index as it is on disk."""
-        with self._threads, self._processes, write_errors(self._begun.parent):
-            self._finish_begun()
-            self._init_from_datastore_file()
-            try:
-                yield self._datastore
-            except BaseException:
-                self._config_ts = 0  # what is in memory may be half changed: the next one reads the file again
-                raise
-
-    def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
-        path = Path(self._datastore_config_path)
-        with self._threads, self._processes:
-            if not path.exists() or path.stat().st_mtime_ns == self._config_ts:
-                return
-            index = LocalDatastoreModel.model_validate_json(path.read_text(encoding="utf-8"))
-            index.base_path = self._datastore_path
-            self._datastore, self._config_ts = index, path.stat().st_mtime_ns
-
-    def _update_datastore_file(self, lock: bool = True) -> None:
-        with self._threads, self._processes:
-            self._write_index(self._index())
-            self._config_ts = Path(self._datastore_config_path).stat().st_mtime_ns
-
-    def _index(self) -> dict[str, Any]:
-        return self._datastore.model_dump(exclude={"base_path"})
-
-    def _write_index(self, content: dict[str, Any]) -> None:
-        with replacing(self._datastore_config_path) as unfinished:
-            unfinished.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")
-
-    def _remove_unfinished(self) -> None:
-        """Remove what a killed process was writing; whoever is writing now holds the lock."""
-        with self._transaction() as index:
-            for folder in (index.base_path, index.image_path(), *Path(index.label_path(None)).iterdir()):
-                remove_unfinished(Path(folder))
-
-    def _reconcile_datastore(self) -> None:
+        self.versions = LabelVersions(Path(datastore_path) / ".protoseg" / "versions")
+        super().__init__(datastore_path, **options)
         with self._transaction():
-            super()._reconcile_datastore()
-
-    def _remove_non_existing(self) -> int:
-        images, labels = Path(self._datastore.image_path()), self._datastore.label_path
-        kept: dict[str, ImageLabelModel] = {}
-        removed = 0
-        for name, entry in self._datastore.objects.items():
-            if not (images / self._filename(name, entry.image.ext)).exists():
-                removed += 1
-                continue
-            there = {
-                tag: label
-                for tag, label in entry.labels.items()
-                if (Path(labels(tag)) / self._filename(name, label.ext)).exists()
-            }
-            removed += len(entry.labels) - len(there)
-            kept[name] = ImageLabelModel(image=entry.image, labels=there)
-        self._datastore.objects = kept  # at once: readers are not locked out
-        return removed
-
-    def _list_files(self, path: str, patterns: list[str]) -> dict[str, str]:
-        files = super()._list_files(path, patterns)
-        return {name: file for name, file in files.items() if not name.startswith(".")}  # those are being written
-
-    def sync(self) -> None:
-        """Take in what others have put into the folder, or removed, before the file watcher does."""
-        self.refresh()
+            self.versions.remove_unfinished()
 
     def get_image_uri(self, image_id: str) -> str:
         """Return the image's path; `ImageNotFoundException` if there is none."""
@@ -142,19 +69,22 @@ class FolderDatastore(LocalDatastore):
         return image_id
 
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
-        """Store a copy of an image's label map under a tag; the last one counts.
+        """Store a copy of an image's label map under a tag; the last one counts, and a final one before it is kept.
+
+        `label_info` may hold what `Submission` tells.
 
         Raises:
             ImageNotFoundException: there is no such image.
             InputError: the tag cannot be a folder's name, or the label map is unreadable, not on the image's grid,
                 or empty and yet final.
+            StaleLabelError: see `check_drawn_on`.
         """
         check_name(label_tag, of="tag")
         image = self.get_image_uri(image_id)
         _, suffix = self._to_id(Path(label_filename).name)
         if not self._stores(suffix):
             raise InputError(f"Labels of type {suffix!r} are not stored, expected {', '.join(self._extensions)}.")
-        check_label_map(label_filename, image, empty=label_tag != DefaultLabelTag.FINAL)
+        check_label_map(label_filename, image, empty=label_tag != FINAL)
         name = self._filename(image_id, suffix)
         with self._transaction() as index:
             entry = index.objects.get(image_id)
@@ -162,43 +92,75 @@ class FolderDatastore(LocalDatastore):
                 raise ImageNotFoundException(f"The image {image_id!r} was removed in the meantime.")
             folder = Path(index.label_path(label_tag))
             before = entry.labels.get(label_tag)
-            entry.labels[label_tag] = DataModel(info={**(label_info or {}), **_stamp(name)}, ext=suffix)
+            submission, info = Submission.of_info(label_info)
+            if label_tag == FINAL:
+                info |= self._follow(self.check_drawn_on(image_id, label_filename, label_info), submission)
+            stamp = {**_stamp(name), "version": submission.version}
+            info = {**stamp, **info, "name": name} if submission.moved else {**info, **stamp}
+            entry.labels[label_tag] = DataModel(info=info, ext=suffix)
             self._store(label_filename, folder / name)
             if before and before.ext != suffix:
                 (folder / self._filename(image_id, before.ext)).unlink(missing_ok=True)
         return image_id
 
+    def series_kind(self, image_id: str) -> str:
+        """Tell the kind of an image's series, see `series_kind`; empty, since files without DICOM tags tell none."""
+        return ""
+
+    def label_version(self, image_id: str, version: str = "") -> LabelVersion | None:
+        """One version of an image's final label, or the one that counts now; None where there is none."""
+        with self._transaction() as index:
+            label = index.label(image_id, FINAL)
+            file = Path(index.label_path(FINAL)) / self._filename(image_id, label.ext if label else "")
+            if label and file.is_file():  # one that was put there by hand has no version yet
+                own = str(label.info.get("version") or fingerprint("file", source_state(file)))
+                if version in ("", own):
+                    return LabelVersion(own, image_id, "current", label.ext, label.info, file)
+            return self.versions.find(image_id, version)
+
+    def check_drawn_on(
+        self, image_id: str, label_filename: str, label_info: dict[str, Any] | None
+    ) -> LabelVersion | None:
+        """Tell which final label a new one takes the place of; None where there is none.
+
+        Raises:
+            StaleLabelError: it is another than the new one was drawn on, by what `label_info` says. The new one is kept
+                as a version.
+        """
+        with self._transaction():
+            current, (submission, info) = self.label_version(image_id), Submission.of_info(label_info)
+            there = current.version if current else ""
+            if submission.drawn_on in (None, there) or submission.force:
+                return current
+            refused = "" if submission.moved else submission.version
+            if refused:
+                _, suffix = self._to_id(Path(label_filename).name)
+                info = {**info, "ts": int(time.time()), "version": refused, "replaces": submission.drawn_on}
+                new = LabelVersion(refused, image_id, "refused", suffix, info, Path(label_filename))
+                self.versions.keep(new, "refused")
+            raise StaleLabelError(_refusal(image_id, current, refused), current, refused, str(submission.drawn_on))
+
+    def _follow(self, current: LabelVersion | None, submission: Submission) -> dict[str, Any]:
+        """Keep the label that is there; give what is to be known about the one that takes its place."""
+        if current and current.version != submission.version:
+            self.versions.keep(current, "undone" if submission.moved == "undone" else "replaced")
+        return {} if submission.moved else {"replaces": current.version if current else ""}
+
+    def undo_first_label(self, image_id: str, label_info: dict[str, Any]) -> None:
+        """Remove a final label before which there was none, and keep it as a version.
+
+        Raises:
+            LabelNotFoundException: there is none.
+            StaleLabelError: see `check_drawn_on`.
+        """
+        with self._transaction():
+            current = self.check_drawn_on(image_id, "", label_info)
+            if current:
+                self.versions.keep(current, "undone")
+            self.remove_label(image_id, FINAL)
+
     def _stores(self, suffix: str) -> bool:
         return f"*{suffix}" in self._extensions
-
-    def _store(self, source: str, target: Path) -> None:
-        """Put a file and the changed index in their places: both or neither, whenever the server is killed.
-
-        Once there is a whole copy, what is left to do is written down; whoever opens the folder next finishes it.
-        """
-        copy = unfinished_path(target)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copy(source, copy)
-            places = {"copy": copy, "target": target}
-            begun = {name: str(path.relative_to(self._begun.parent)) for name, path in places.items()}
-            with replacing(self._begun) as unfinished:
-                unfinished.write_text(json.dumps({**begun, "index": self._index()}, default=str), encoding="utf-8")
-        except BaseException:
-            copy.unlink(missing_ok=True)
-            raise
-        self._finish_begun()
-
-    def _finish_begun(self) -> None:
-        """Do what `_store` wrote down, or what a killed server left of it; the index is read again afterwards."""
-        if not self._begun.exists():
-            return
-        begun = json.loads(self._begun.read_text(encoding="utf-8"))
-        copy, target = (self._begun.parent / begun[name] for name in ("copy", "target"))
-        if copy.exists():
-            copy.replace(target)
-        self._write_index(begun["index"])
-        self._begun.unlink()
 
     def remove_image(self, image_id: str) -> None:
         """Remove an image and its labels; `ImageNotFoundException` if there is none."""
@@ -211,6 +173,7 @@ class FolderDatastore(LocalDatastore):
             (Path(index.image_path()) / self._filename(image_id, entry.image.ext)).unlink(missing_ok=True)
             del index.objects[image_id]
             self._update_datastore_file()
+            self.versions.forget(image_id)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Remove a label; `LabelNotFoundException` if there is none."""
@@ -255,7 +218,7 @@ class FolderDatastore(LocalDatastore):
             image, tag, name = about["image"], about["tag"], self._filename(about["image"], about["ext"])
             copy = str(Path(scratch) / f"label{about['ext']}")
             shutil.copy(folder / "label", copy)
-            check_label_map(copy, self.get_image_uri(image), empty=tag != DefaultLabelTag.FINAL)
+            check_label_map(copy, self.get_image_uri(image), empty=tag != FINAL)
             if index.label(image, tag) is not None:
                 raise InputError(f"{image} was labelled again in the meantime. Delete that label first.")
             index.objects[image].labels[tag] = DataModel(info=about["info"], ext=about["ext"])
@@ -268,13 +231,23 @@ class FolderDatastore(LocalDatastore):
             super().update_image_info(image_id, info)
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
-        """Add to what the index says about a label."""
+        """Add to what the index says about a label; which version it is, and after which one, stays."""
         with self._transaction():
-            super().update_label_info(label_id, label_tag, info)
+            own = {key: value for key, value in info.items() if key not in ("version", "replaces")}
+            super().update_label_info(label_id, label_tag, own)
 
 
 def _stamp(name: str) -> dict[str, Any]:
-    return {"ts": int(time.time()), "name": name, "version": uuid.uuid4().hex[:16]}
+    return {"ts": int(time.time()), "name": name, "version": new_version()}
+
+
+def _refusal(image_id: str, current: LabelVersion | None, refused: str) -> str:
+    kept = f" Yours is kept as the version {refused}: see what changed, then restore it or leave it." if refused else ""
+    if current is None:
+        return f"The label of {image_id} was removed since yours was drawn.{kept}"
+    by, at = current.info.get("user", "unknown"), current.info.get("ts")
+    when = f" at {utc(at)}" if isinstance(at, int) else ""
+    return f"{image_id} was labelled by {by}{when}, after the label that yours was drawn on.{kept}"
 
 
 def patch_folder_datastore() -> None:

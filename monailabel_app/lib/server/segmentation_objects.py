@@ -6,8 +6,10 @@ grid of the non-empty slices instead of label values on the image's grid.
 """
 
 import json
+import logging
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,11 @@ from protoseg.data.io.segment_values import keep_label_value, label_value
 from protoseg.errors import InputError
 from protoseg.files import PathLike
 
-__all__ = ["named_values", "read_segmentation", "write_segmentation"]
+__all__ = ["legend_of", "named_values", "read_segmentation", "write_segmentation"]
 
 MODEL_NAME = "protoseg"
+
+logger = logging.getLogger(__name__)
 
 
 def named_values(label_info: list[dict[str, Any]] | None) -> dict[int, dict[str, Any]]:
@@ -42,6 +46,20 @@ def named_values(label_info: list[dict[str, Any]] | None) -> dict[int, dict[str,
             raise InputError(f"label_info gives {entry['name']!r} the value {value!r}, expected an integer of its own.")
         named[value] = entry
     return named
+
+
+def legend_of(info: Mapping[str, Any]) -> dict[str, str] | None:
+    """Names by value from what a client said when it submitted a label; None when it said nothing of use.
+
+    Slicer sends `label_info: [{"name": "liver", "idx": 2}]`, where idx is the value in the file it sent along.
+    """
+    try:
+        named = named_values(info.get("label_info"))
+    except InputError as error:
+        logger.warning("The names of a label are not used. %s", error)
+        return None
+    legend = {str(value): entry["name"] for value, entry in named.items() if entry["name"] != "background"}
+    return legend or None
 
 
 def write_segmentation(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from protoseg.data.preprocessing.steps import transform_key
 from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.loading import load_support, preprocessing_key, read_support, save_support
+from protoseg.data.support.series_kind import labels_that_serve
 from protoseg.engine.magnification import Magnification
 from protoseg.engine.slice_axes import SliceAxes, same_plane
 from protoseg.engine.slice_encoder import SliceEncoder
@@ -39,6 +40,7 @@ class LabelledScan:
     label: str | Path
     legend: Mapping[str, str] | None = None  # value in the label map -> name; None names them label_<value>
     enabled: bool = True  # whether it serves; what is made of one that does not is kept all the same
+    kind: str = ""  # of its series, see `series_kind`; empty where it is not known
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class SavedSupport:
     scan: str  # what users know it by
     file: Path  # named by its content
     enabled: bool = True
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,12 @@ class SupportLibrary:
         self._lock = Lock()
         self._key: tuple[Any, ...] | None = None
         self._state = LibraryState()
+        self._examples: list[tuple[str, tuple[str, ...]]] = []  # kind and labels of each scan that serves
+        self._of_kind: dict[str, LibraryState] = {}
 
-    def update(self, scans: Sequence[LabelledScan | SavedSupport], encoder: SliceEncoder) -> LibraryState:
+    def update(
+        self, scans: Sequence[LabelledScan | SavedSupport], encoder: SliceEncoder, kind: str = ""
+    ) -> LibraryState:
         """Give the support of those of these scans that are enabled; made anew only when something changed.
 
         A scan whose files cannot be used is left out, and the state says why.
@@ -130,15 +137,22 @@ class SupportLibrary:
         Args:
             scans: all labelled scans there are.
             encoder: tells which slices are most useful.
+            kind: of the series that is to be segmented, see `labels_that_serve`; empty where it is not known.
         """
         files = [self.support_file(scan) for scan in scans]
-        key = (encoder.fingerprint(), *((file.name, scan.enabled) for scan, file in zip(scans, files)))
+        key = (encoder.fingerprint(), *((file.name, scan.enabled, scan.kind) for scan, file in zip(scans, files)))
         with self._lock:
+            serving = [pair for pair in zip(scans, files) if pair[0].enabled]
             if key != self._key:
-                self._state = self._make([pair for pair in zip(scans, files) if pair[0].enabled], encoder)
+                self._state = self._make(serving, encoder)
+                self._of_kind = {}
                 self._remove_others(files)
                 self._key = key
-            return self._state
+            if labels_that_serve(kind, self._examples) == [set(labels) for _, labels in self._examples]:
+                return self._state
+            if kind not in self._of_kind:
+                self._of_kind[kind] = self._make(serving, encoder, kind)
+            return self._of_kind[kind]
 
     @property
     def state(self) -> LibraryState:
@@ -173,23 +187,31 @@ class SupportLibrary:
                 "for any encoder. Export it again where image_size and the other options of preprocessing are as here."
             )
 
-    def _make(self, scans: Sequence[tuple[LabelledScan | SavedSupport, Path]], encoder: SliceEncoder) -> LibraryState:
-        supports, problems = [], {}
+    def _make(
+        self, scans: Sequence[tuple[LabelledScan | SavedSupport, Path]], encoder: SliceEncoder, kind: str = ""
+    ) -> LibraryState:
+        supports, kinds, problems = [], [], {}
         for scan, file in scans:
             try:
                 supports.append(self._of_scan(scan, file, encoder))
+                kinds.append(scan.kind)
             except InputError as error:
                 logger.warning("The labels of %s are not used. %s", scan.scan, error)
                 problems[scan.scan] = str(error)
         values = self.registry.values(name for support in supports for name in support.labels)
         named = [replace(support, labels=support.labels.with_values(values)) for support in supports]
+        examples = [(of, tuple(support.labels)) for of, support in zip(kinds, named, strict=True)]
+        if not kind:
+            self._examples = examples
+        served = zip(named, labels_that_serve(kind, examples), strict=True)
+        named = [_only(support, labels) for support, labels in served if labels]
 
         def join(one: SupportSet, other: SupportSet) -> SupportSet:
             return keep_most_useful(one.merge(other), encoder, limit=self.limit, limits=self.limits)
 
         joined = (reduce(join, group) for group in _by_plane(named))
         supports = sorted(joined, key=lambda support: -len(support.origins))
-        key = fingerprint(encoder.fingerprint(), *(file.name for _, file in scans))
+        key = fingerprint(encoder.fingerprint(), *(file.name for _, file in scans), *([kind] if kind else []))
         return LibraryState(tuple(supports), problems, key)
 
     def _of_scan(self, scan: LabelledScan | SavedSupport, file: Path, encoder: SliceEncoder) -> SupportSet:
@@ -224,6 +246,10 @@ class SupportLibrary:
         for file in self.folder.glob("[!.]*.safetensors"):
             if file.name not in keep:
                 file.unlink(missing_ok=True)
+
+
+def _only(support: SupportSet, labels: Collection[str]) -> SupportSet:
+    return reduce(SupportSet.without_label, (name for name in support.labels if name not in labels), support)
 
 
 def _by_plane(supports: Sequence[SupportSet]) -> list[list[SupportSet]]:

@@ -1,0 +1,114 @@
+"""Label maps that are no longer, or never became, the label of their image; kept so that nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lib.library.record import study_id
+from protoseg.data.io.volumes import read_labels
+from protoseg.errors import InputError
+from protoseg.files import remove_unfinished, replacing, write_json
+
+__all__ = ["MOST_VERSIONS", "LabelVersion", "LabelVersions", "count_voxels"]
+
+MOST_VERSIONS = 100  # of an image; then the oldest goes
+VERSION = re.compile(r"[0-9a-f]{16}")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LabelVersion:
+    """One label map of an image."""
+
+    version: str
+    image: str
+    state: str  # current, replaced, undone or refused
+    ext: str  # of the file, such as ".nii.gz"
+    info: Mapping[str, Any]  # what the datastore knows, or knew
+    file: Path
+    kept: int = 0  # when it was, in ns since 1970; 0 of the current one
+    voxels: Mapping[str, int] | None = None  # by value; None where they were not counted yet
+
+    @property
+    def replaces(self) -> str | None:
+        """The version before it; empty where there was none, None where nobody knows."""
+        return self.info.get("replaces")
+
+
+class LabelVersions:
+    """Former and refused label maps. The datastore's transactions keep writers apart.
+
+    Args:
+        folder: for them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def keep(self, label: LabelVersion, state: str) -> None:
+        """Keep a copy of a label map and of what is known about it."""
+        place = self._of_image(label.image) / label.version
+        with replacing(place / "label") as unfinished:
+            shutil.copy(label.file, unfinished)
+        info = json.loads(json.dumps(label.info, default=str))
+        about = {"image": label.image, "state": state, "ext": label.ext, "info": info, "kept": time.time_ns()}
+        write_json(place / "label.json", {**about, "voxels": count_voxels(label)})
+        for old in self.of(label.image)[:-MOST_VERSIONS]:
+            shutil.rmtree(old.file.parent, ignore_errors=True)
+
+    def of(self, image: str) -> list[LabelVersion]:
+        """What is kept of an image, the oldest first."""
+        found = (self.find(image, place.name) for place in self._of_image(image).glob("*"))
+        return sorted((label for label in found if label), key=lambda label: label.kept)
+
+    def find(self, image: str, version: str) -> LabelVersion | None:
+        """One version; None where it is not kept."""
+        if not VERSION.fullmatch(version):
+            return None
+        place = self._of_image(image) / version
+        try:
+            about = json.loads((place / "label.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        if about["image"] != image:
+            return None
+        return LabelVersion(version=version, file=place / "label", **about)
+
+    def forget(self, image: str) -> None:
+        """Remove all that is kept of an image, which is removed itself."""
+        shutil.rmtree(self._of_image(image), ignore_errors=True)
+
+    def remove_unfinished(self) -> None:
+        """Remove what a killed process was writing; nobody may be writing."""
+        for place in self.folder.glob("*/*"):
+            remove_unfinished(place)
+
+    def _of_image(self, image: str) -> Path:
+        return self.folder / study_id(image)
+
+
+def count_voxels(label: LabelVersion) -> dict[str, int]:
+    """Count the voxels of each value that is there, background aside; of none where the file cannot be read."""
+    if label.voxels is not None:
+        return dict(label.voxels)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / f"label{label.ext}"  # a name that tells the format
+            shutil.copy(label.file, copy)
+            values, counts = np.unique(read_labels(copy).numpy(), return_counts=True)
+    except (InputError, OSError) as error:
+        logger.warning("The voxels of the label %s of %r are not counted: %s", label.version, label.image, error)
+        return {}
+    return {str(int(value)): int(count) for value, count in zip(values, counts, strict=True) if value}

@@ -1,0 +1,1 @@
+"""What each client does with each image: its prompts, and what it submitted."""
