@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from playwright.sync_api import Locator, Page, Response
-
 from viewer import PATIENCE, SHOW, Viewer
 
 __all__ = ["Panel"]
@@ -13,7 +12,8 @@ __all__ = ["Panel"]
 READY = "() => document.querySelector('.protoseg .structures') !== null"
 LABEL_MAP = """() => {
   const { segmentationService: service } = services;
-  const { segmentationId: id, segments } = service.getSegmentations().find(one => one.segmentationId.startsWith('protoseg-'));
+  const ours = service.getSegmentations().find(one => one.segmentationId.startsWith('protoseg-'));
+  const { segmentationId: id, segments } = ours;
   const voxels = Uint8Array.from(service.getLabelmapVolume(id).voxelManager.getCompleteScalarDataArray());
   let text = '';
   for (let i = 0; i < voxels.length; i += 32768) text += String.fromCharCode(...voxels.subarray(i, i + 32768));

@@ -1,4 +1,4 @@
-"""What a user does with the app's own panel in OHIF. The tests are one story, in order; it follows that of test_ohif."""
+"""What a user does with the app's own panel in OHIF. The tests are one story, in order."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import pytest
 import requests
 from panel import Panel
 from playwright.sync_api import expect
-from test_ohif import LABELLED, dice, ground_truth, middle, newest_segmentation, series_of
+from scans import LABELLED, dice, ground_truth, middle, newest_segmentation, series_of
 
 PATIENT = "test_002"
 OWN = "my <b>mass</b>"  # a name that no page may take for its own text
@@ -128,7 +128,7 @@ def test_the_viewers_brush_corrects_and_is_undone(panel, chain):
     before = panel.label_map()["left_kidney"]
     place = middle(~mask, affine)
     panel.page.keyboard.press("d")
-    panel.drag(place, place + [15, 0, 0])
+    panel.drag(place, place + np.array([15, 0, 0]))
     expect(panel.button("Redo")).to_be_disabled()
     panel.keep()
     after = panel.label_map()["left_kidney"]
@@ -202,6 +202,12 @@ def test_accepting_stores_a_named_and_coded_segmentation(chain, panel, spleen):
         stored[name][round(z)] = pixels
     for name, mask in stored.items():
         np.testing.assert_array_equal(mask.ravel(), drawn[name], err_msg=name)
+
+
+def test_what_was_accepted_is_labelled_from_now_on(chain):
+    scan = next(s for s in series_of(chain, PATIENT) if s["MainDicomTags"]["Modality"] == "CT")
+    pairs = requests.get(f"{chain.app}/datastore/", params={"output": "train"}, timeout=60).json()
+    assert any(scan["MainDicomTags"]["SeriesInstanceUID"] in pair["image"] for pair in pairs)
 
 
 def test_the_library_shows_what_was_accepted_and_can_be_switched_and_emptied(chain, panel):

@@ -27,7 +27,8 @@ export class LabelMap {
   // Waits for the series, and lays an empty label map over it unless there is one.
   async open(segments) {
     const { segmentationService, viewportGridService } = this.services;
-    while (!this.image()) await sleep(200);
+    while (!this.closed && !this.image()) await sleep(200);
+    if (this.closed) return;
     if (!segmentationService.getSegmentation(this.id)) {
       const named = Object.fromEntries(segments.map(({ index, name }) => [index, { segmentIndex: index, label: name }]));
       const options = { segmentationId: this.id, segments: named, label: 'protoseg' };
@@ -39,12 +40,14 @@ export class LabelMap {
       }
     }
     segmentationService.setActiveSegmentation(viewportGridService.getActiveViewportId(), this.id);
-    while (!segmentationService.getLabelmapVolume(this.id)) await sleep(100);
+    while (!this.closed && !segmentationService.getLabelmapVolume(this.id)) await sleep(100);
+    if (this.closed) return;
     this.voxels = this.read();
     window.cornerstone.eventTarget.addEventListener(this.event(), this.listener);
   }
 
   close() {
+    this.closed = true;
     clearTimeout(this.timer);
     window.cornerstone.eventTarget.removeEventListener(this.event(), this.listener);
   }

@@ -55,9 +55,9 @@ class Work {
     const labels = await this.labels();
     if (!this.isOpen) return;
     const labelMap = new LabelMap(this.services, this.displaySet);
-    await labelMap.open(saved?.structures ?? []);
     this.ends.push(() => labelMap.close());
-    if (!this.isOpen) return this.close();
+    await labelMap.open(saved?.structures ?? []);
+    if (!this.isOpen) return;
     const fits = saved?.voxels.length === labelMap.voxels.length;
     const session = new Session(series, labelMap, fits ? saved : null);
     this.session = session;
@@ -65,7 +65,6 @@ class Work {
     session.offer(labels);
     this.show(session);
     say(this.status, fits ? 'Your work on this series is here again.' : 'Choose a structure and click on it.', 'info');
-    return null;
   }
 
   async labels() {

@@ -34,14 +34,18 @@ export function promptTool(cornerstone, { BaseTool, drawing }) {
       window.cornerstoneTools.utilities.triggerAnnotationRenderForViewportIds([viewport.id]);
     };
 
-    mouseUpCallback = ({ detail }) => {
+    mouseUpCallback = ({ detail }) => this.finish(detail);
+
+    mouseClickCallback = ({ detail }) => this.finish(detail); // what the viewer calls a quick one
+
+    finish(detail) {
       if (!this.drawn) return;
       const { viewport } = cornerstone.getEnabledElement(detail.element);
       const points = this.outline().map(point => [...viewport.canvasToWorld(point)]);
       const shape = points.length > 1 ? prompting.shape : 'point';
       this.drawn = null;
       prompting.finished({ shape, positive: prompting.positive, points });
-    };
+    }
 
     outline() {
       if (prompting.shape !== 'box' || this.drawn.length < 2) return this.drawn;

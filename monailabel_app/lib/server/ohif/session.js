@@ -4,11 +4,9 @@ import { History } from './history.js';
 import { sleep } from './label_map.js';
 import { pointsOf } from './points.js';
 import { Unreachable, infer, submit } from './server.js';
+import { newStructure, objectionTo } from './structures.js';
 
 const AGAIN = 2000; // ms between tries to reach a server that is away
-const PALETTE = [
-  [230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [213, 94, 0], [204, 121, 167], [148, 130, 255], [160, 220, 120],
-];
 
 export class Session extends EventTarget {
   // saved: what `state` told before, or null.
@@ -22,6 +20,7 @@ export class Session extends EventTarget {
     this.hidden = new Set(saved?.hidden ?? []);
     this.history = new History(saved ?? {});
     this.waiting = []; // steps that the server is to answer
+    this.queue = Promise.resolve();
     this.busy = '';
     labelMap.onStroke = change => this.stroke(change);
   }
@@ -81,24 +80,13 @@ export class Session extends EventTarget {
   }
 
   make(name, color) {
-    const taken = new Set(this.structures.map(({ index }) => index));
-    const index = Array.from({ length: 255 }, (_, i) => i + 1).find(value => !taken.has(value));
-    const known = color && !this.structures.some(other => other.color.join() === color.join()); // left and right may be alike
-    const structure = { index, name, color: known ? color : PALETTE[(index - 1) % PALETTE.length], prompts: [], finding: null };
+    const structure = newStructure(this.structures, name, color);
     this.structures.push(structure);
     return structure;
   }
 
-  // Why a name cannot be taken; empty where it can.
-  objection(name, except = null) {
-    if (!name) return 'A structure needs a name.';
-    if (name.toLowerCase() === 'background') return 'No structure can be called background.';
-    const other = this.named(name);
-    return other && other !== except ? `There is ${name} already.` : '';
-  }
-
   add(name) {
-    const objection = this.structures.length < 255 ? this.objection(name) : 'There are 255 structures; that is the most.';
+    const objection = objectionTo(name, this.structures);
     if (objection) return this.say(objection, 'bad');
     const before = this.snapshot();
     this.chosen = this.make(name).index;
@@ -106,7 +94,7 @@ export class Session extends EventTarget {
   }
 
   rename(structure, name) {
-    const objection = this.objection(name, structure);
+    const objection = objectionTo(name, this.structures.filter(other => other !== structure));
     if (objection) return this.say(objection, 'bad');
     const before = this.snapshot();
     structure.name = name;
@@ -157,7 +145,7 @@ export class Session extends EventTarget {
     const before = this.snapshot();
     structure.prompts.push(prompt);
     const step = this.record(before);
-    return this.live ? this.answer(step, structure) : null;
+    return this.live ? this.answer(step, structure) : this.say('Noted. Run (Enter) answers the prompts of this structure.');
   }
 
   // Answers the prompts of the chosen structure, when the mode is not live.
@@ -167,14 +155,21 @@ export class Session extends EventTarget {
     return this.answer(this.record(this.snapshot()), structure);
   }
 
-  // Asks one thing at a time; of several prompts for a structure that wait, the last has all of them.
-  async answer(step, { index }) {
+  // Of several prompts for a structure that wait for the server, the last has all of them.
+  answer(step, { index }) {
     this.waiting = [...this.waiting.filter(other => other.index !== index), { step, index }];
-    if (this.busy) return;
-    while (this.waiting.length) await this.answerNext(this.waiting.shift());
+    return this.enqueue(() => this.answerNext());
   }
 
-  async answerNext({ step, index }) {
+  // Lets the server do one thing at a time.
+  enqueue(work) {
+    this.queue = this.queue.then(work).catch(error => this.say(error.message, 'bad'));
+    return this.queue;
+  }
+
+  async answerNext() {
+    if (!this.waiting.length) return;
+    const { step, index } = this.waiting.shift();
     const { name, prompts } = step.after.find(structure => structure.index === index);
     const points = pointsOf(prompts, this.labelMap.geometry());
     const answer = await this.ask(`Segmenting ${name} …`, 'oneshot_click_one', { label: name, ...points });
@@ -192,8 +187,11 @@ export class Session extends EventTarget {
   }
 
   // Segments what is labelled in other studies; structures with prompts of the user stay as they are.
-  async segmentKnown() {
-    if (this.busy) return;
+  segmentKnown() {
+    return this.busy ? null : this.enqueue(() => this.findKnown());
+  }
+
+  async findKnown() {
     this.labelMap.settle();
     const answer = await this.ask('Segmenting everything known …', 'oneshot', {});
     if (!answer) return;
@@ -268,7 +266,11 @@ export class Session extends EventTarget {
   }
 
   // Sends the label map, with what was drawn by hand, to be stored and learned from.
-  async accept() {
+  accept() {
+    return this.busy ? null : this.enqueue(() => this.store());
+  }
+
+  async store() {
     this.labelMap.settle();
     const { voxels } = this.labelMap;
     const used = new Set(voxels);
