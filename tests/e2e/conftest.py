@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does not
 
@@ -66,6 +66,7 @@ def chain(tmp_path_factory) -> Iterator[Chain]:
 def page() -> Iterator[Page]:
     if CHROMIUM is None:
         pytest.skip("Chromium is missing; ./scripts/test --e2e installs it when run as root")
+    expect.set_options(timeout=60000)  # ms; only a test that fails waits so long
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=CHROMIUM_FLAGS)
         yield browser.new_context(viewport={"width": 1500, "height": 900}).new_page()

@@ -1,48 +1,13 @@
-"""What a user does in OHIF, from the study list to the DICOM SEG in the archive. The tests are one story, in order."""
-
-import io
+"""What a user does with MONAI Label's own panel in OHIF. The tests are one story, in order."""
 
 import numpy as np
-import pydicom
 import requests
 from monai.transforms import Orientation
-from scipy import ndimage
+from scans import LABELLED, dice, ground_truth, middle
 
 from protoseg.data.io.dicom_export import write_series
-from protoseg.data.io.volumes import LPS_TO_RAS, read_labels
+from protoseg.data.io.volumes import read_labels
 from protoseg.data.preprocessing.meta_tensors import meta_tensor
-from protoseg.synthesis.anatomy import ABDOMEN_LABELS
-
-LABELLED = ("liver", "spleen", "right_kidney", "left_kidney")  # in the scan that scripts/serve submits
-
-
-def ground_truth(chain, patient, organ):
-    """The organ as drawn, bool (Z, Y, X), and the affine from its index (x, y, z) to LPS mm."""
-    labels = Orientation("LPS", labels=None)(meta_tensor(read_labels(chain.folder / f"data/labels/{patient}.nii.gz")))
-    return (labels[0].numpy() == ABDOMEN_LABELS[organ]).T, LPS_TO_RAS @ labels.affine.numpy()
-
-
-def middle(mask, affine):
-    """A point (mm, LPS) deep inside a mask, in the slice where it is largest."""
-    z = int(mask.sum((1, 2)).argmax())
-    y, x = np.unravel_index(ndimage.distance_transform_edt(mask[z]).argmax(), mask[z].shape)
-    return (affine @ [x, y, z, 1])[:3]
-
-
-def dice(a, b):
-    return 2 * (a & b).sum() / (a.sum() + b.sum())
-
-
-def series_of(chain, patient):
-    found = requests.post(f"{chain.orthanc}/tools/find", json={"Level": "Series", "Query": {"PatientID": patient}})
-    series = [requests.get(f"{chain.orthanc}/series/{s}").json() for s in found.json()]
-    return [s for s in series if s["MainDicomTags"]["Modality"] in ("CT", "SEG")]
-
-
-def newest_segmentation(chain, patient):
-    segmentations = [s for s in series_of(chain, patient) if s["MainDicomTags"]["Modality"] == "SEG"]
-    instance = max(segmentations, key=lambda s: s["LastUpdate"])["Instances"][0]
-    return pydicom.dcmread(io.BytesIO(requests.get(f"{chain.orthanc}/instances/{instance}/file").content))
 
 
 def answered(response, shape):
@@ -94,32 +59,6 @@ def test_a_negative_click_takes_away(chain, viewer):
     assert not after[z, y, x]
     assert dice(after, spleen) > 0.6
     viewer.take_picture("ohif_negative_click")
-
-
-def test_submitting_stores_a_named_and_coded_segmentation(chain, viewer):
-    drawn = viewer.label_map()
-    response = viewer.submit()
-    assert response.status == 200, response.text()
-    viewer.take_picture("ohif_submitted")
-    dataset = newest_segmentation(chain, "test_002")
-    assert [str(s.SegmentLabel) for s in dataset.SegmentSequence] == ["spleen"]
-    assert dataset.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0].CodeValue == "78961009"
-    scan = next(s for s in series_of(chain, "test_002") if s["MainDicomTags"]["Modality"] == "CT")
-    assert dataset.ReferencedSeriesSequence[0].SeriesInstanceUID == scan["MainDicomTags"]["SeriesInstanceUID"]
-    spleen, affine = ground_truth(chain, "test_002", "spleen")
-    stored = np.zeros(spleen.shape, bool)
-    for frame, pixels in zip(dataset.PerFrameFunctionalGroupsSequence, dataset.pixel_array):
-        corner = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)
-        x, y, z = np.linalg.inv(affine) @ [*corner, 1] @ np.eye(4)[:, :3]
-        np.testing.assert_allclose([x, y, z - round(z)], 0, atol=1e-3)
-        stored[round(z)] = pixels
-    np.testing.assert_array_equal(stored, drawn["spleen"].reshape(stored.shape))
-
-
-def test_what_was_submitted_is_labelled_from_now_on(chain):
-    scan = next(s for s in series_of(chain, "test_002") if s["MainDicomTags"]["Modality"] == "CT")
-    pairs = requests.get(f"{chain.app}/datastore/", params={"output": "train"}).json()
-    assert any(scan["MainDicomTags"]["SeriesInstanceUID"] in pair["image"] for pair in pairs)
 
 
 def test_filters_of_the_study_list_work(chain):

@@ -100,7 +100,6 @@ class Viewer:
             hint.click()
         self.page.locator(".settingsTable button.actionButton").click()
         self.page.wait_for_function(CONNECTED, timeout=PATIENCE)
-        self.page.locator("#submit-label").wait_for()
 
     def open_study(self, study: str) -> None:
         """Open a study, by its UID, in the basic viewer."""
@@ -148,12 +147,6 @@ class Viewer:
             self.page.mouse.click(x, y)
             self.page.wait_for_timeout(500)
         return self._run(panel)
-
-    def submit(self) -> Response:
-        """Press the button Submit label."""
-        with self.page.expect_response(lambda r: "/datastore/label" in r.url, timeout=PATIENCE) as response:
-            self.page.locator("#submit-label").click()
-        return response.value
 
     def label_map(self) -> dict[str, np.ndarray]:
         """Return what is drawn: by label, bool (Z, Y, X)."""

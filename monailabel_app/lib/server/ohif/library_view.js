@@ -1,0 +1,65 @@
+// The library: the examples that other studies are segmented by.
+import { button, element, hex } from './dom.js';
+import { askJson } from './server.js';
+
+export class LibraryView {
+  constructor(session) {
+    this.session = session;
+    this.summary = element('summary', {}, 'Library');
+    this.list = element('ul', { className: 'examples', 'aria-label': 'Examples' });
+    const link = element('a', { href: '/', target: '_blank', rel: 'noopener' }, 'Open the page of the library ↗');
+    this.root = element('details', { className: 'library', ontoggle: () => this.refresh() }, this.summary, this.list, link);
+    this.refresh();
+  }
+
+  async refresh() {
+    try {
+      const { examples } = await askJson('/library/');
+      const used = examples.filter(example => example.enabled && !example.problem).length;
+      this.summary.textContent = `Library: ${examples.length} example${examples.length === 1 ? '' : 's'}, ${used} in use`;
+      this.list.replaceChildren(...examples.map(example => this.card(example)));
+      if (!examples.length) this.list.append(element('li', { className: 'empty' }, 'Accept the labels of a study, and they serve other studies.'));
+    } catch (error) {
+      this.session.say(`The library cannot be listed: ${error.message}`, 'bad');
+    }
+  }
+
+  card(example) {
+    const name = example.patient || example.study;
+    const labels = example.labels.map(label => {
+      const dot = element('i');
+      dot.style.backgroundColor = hex(label.color);
+      return element('span', { className: 'label' }, dot, label.name);
+    });
+    const on = element('input', {
+      type: 'checkbox', checked: example.enabled, 'aria-label': `Use ${name}`,
+      onchange: () => this.change(`/library/examples/${example.id}`, {
+        method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ enabled: on.checked }),
+      }, `${name} is ${on.checked ? 'used' : 'not used'} from now on`),
+    });
+    const picture = example.thumbnail
+      ? element('img', { src: `${example.thumbnail}&size=128`, alt: `A slice of ${name} with its labels`, loading: 'lazy' })
+      : element('span', {}, 'no picture');
+    const mine = example.study === this.session.series ? element('span', { className: 'badge' }, 'this study') : null;
+    return element('li', { className: `example${example.enabled ? '' : ' off'}`, 'data-study': example.study },
+      element('div', { className: 'picture' }, picture, mine),
+      element('div', { className: 'about' },
+        element('strong', { title: example.study }, name),
+        element('p', { className: 'labels' }, ...labels),
+        example.problem ? element('p', { className: 'warning' }, example.problem) : null,
+        element('div', { className: 'row' },
+          element('label', {}, on, example.enabled ? 'in use' : 'off'),
+          button('Remove', `Take ${name} out of the library; it can be restored on the page of the library`, () => this.change(
+            `/library/examples/${example.id}`, { method: 'DELETE' }, `${name} is removed; the page of the library restores it`), { className: 'text' }))));
+  }
+
+  async change(path, options, done) {
+    try {
+      await askJson(path, options);
+      this.session.say(done, 'good');
+    } catch (error) {
+      this.session.say(error.message, 'bad');
+    }
+    await this.refresh();
+  }
+}

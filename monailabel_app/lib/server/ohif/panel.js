@@ -1,0 +1,128 @@
+// The panel in the viewer: opens the series of the active viewport, and shows the work on it.
+import { element } from './dom.js';
+import { LabelMap, activeDisplaySet, sleep } from './label_map.js';
+import { LibraryView } from './library_view.js';
+import { prompting } from './prompt_tool.js';
+import { Unreachable, knownLabels } from './server.js';
+import { Session } from './session.js';
+import { listedShortcuts, listen, shortcuts } from './shortcuts.js';
+import { keep, kept } from './storage.js';
+import { StructuresView } from './structures_view.js';
+import { ToolsView } from './tools_view.js';
+
+const KEPT_AFTER = 300; // ms since the last change
+const WATCHED_EVERY = 500; // ms; the viewer does not tell of every tool and series that is chosen
+
+// Puts the panel into a place of the viewer; returns what takes it away.
+export function mountPanel(root, services, commandsManager) {
+  const status = element('p', { className: 'status', role: 'status' }, 'Waiting for the series …');
+  const body = element('div', { className: 'body' });
+  const style = element('link', { rel: 'stylesheet', href: '/ohif/protoseg/panel.css' });
+  root.replaceChildren(style, body, status);
+  const place = { body, status, services, commandsManager };
+  let shown = { close() {} };
+  let displaySet = null;
+  const watch = () => {
+    const active = activeDisplaySet(services);
+    if (!active || active === displaySet || !active.isReconstructable) return;
+    displaySet = active;
+    shown.close();
+    shown = new Work(place, displaySet);
+    shown.open().catch(error => say(status, error.message, 'bad'));
+  };
+  const timer = setInterval(watch, WATCHED_EVERY);
+  watch();
+  return () => {
+    clearInterval(timer);
+    shown.close();
+  };
+}
+
+function say(status, text, kind) {
+  status.textContent = text;
+  status.className = `status ${kind}`;
+}
+
+// The work on one series, as long as the panel shows it.
+class Work {
+  constructor(place, displaySet) {
+    Object.assign(this, place, { displaySet, ends: [], isOpen: true });
+  }
+
+  async open() {
+    const series = this.displaySet.SeriesInstanceUID;
+    const saved = await kept(series).catch(() => null); // a browser may refuse to keep anything
+    const labels = await this.labels();
+    if (!this.isOpen) return;
+    const labelMap = new LabelMap(this.services, this.displaySet);
+    this.ends.push(() => labelMap.close());
+    await labelMap.open(saved?.structures ?? []);
+    if (!this.isOpen) return;
+    const fits = saved?.voxels.length === labelMap.voxels.length;
+    const session = new Session(series, labelMap, fits ? saved : null);
+    this.session = session;
+    if (fits) labelMap.write(saved.voxels);
+    session.offer(labels);
+    this.show(session);
+    say(this.status, fits ? 'Your work on this series is here again.' : 'Choose a structure and click on it.', 'info');
+  }
+
+  async labels() {
+    while (this.isOpen) {
+      try {
+        return await knownLabels();
+      } catch (error) {
+        if (!(error instanceof Unreachable)) throw error;
+        say(this.status, `${error.message} It is asked again.`, 'bad');
+        await sleep(2000);
+      }
+    }
+    return [];
+  }
+
+  show(session) {
+    const structures = new StructuresView(session);
+    const tools = new ToolsView(session, this.services, this.commandsManager);
+    const library = new LibraryView(session);
+    const keys = shortcuts(session, tools);
+    this.body.replaceChildren(structures.root, tools.root, library.root, listedShortcuts(keys));
+    prompting.shown = () => session.structure()?.prompts ?? [];
+    prompting.finished = prompt => session.prompt(prompt);
+    session.addEventListener('change', () => {
+      structures.show();
+      tools.show();
+      this.status.classList.toggle('busy', Boolean(session.busy));
+      this.keepSoon();
+    });
+    session.addEventListener('message', ({ detail }) => say(this.status, detail.text, detail.kind));
+    session.addEventListener('accepted', () => library.refresh());
+    const timer = setInterval(() => tools.follow(), WATCHED_EVERY);
+    this.ends.push(listen(keys), () => clearInterval(timer));
+    tools.use('point');
+  }
+
+  keepSoon() {
+    clearTimeout(this.timer);
+    this.body.dataset.kept = 'no';
+    this.timer = setTimeout(() => this.keep(), KEPT_AFTER);
+  }
+
+  async keep() {
+    const { timer } = this;
+    try {
+      await keep(this.session.series, this.session.state());
+      if (timer === this.timer) this.body.dataset.kept = 'yes'; // nothing was changed meanwhile
+    } catch (error) {
+      say(this.status, `This browser does not keep your work for a reload: ${error.message}`, 'bad');
+    }
+  }
+
+  close() {
+    this.isOpen = false;
+    if (this.session) this.keep();
+    clearTimeout(this.timer);
+    prompting.shown = () => [];
+    prompting.finished = () => {};
+    this.ends.splice(0).forEach(end => end());
+  }
+}

@@ -1,0 +1,294 @@
+// The work on one series: its structures, the prompts for each, and how they become a label map.
+import { NO_CHANGE, difference } from './changes.js';
+import { History } from './history.js';
+import { sleep } from './label_map.js';
+import { pointsOf } from './points.js';
+import { Unreachable, infer, submit } from './server.js';
+import { newStructure, objectionTo } from './structures.js';
+
+const AGAIN = 2000; // ms between tries to reach a server that is away
+
+export class Session extends EventTarget {
+  // saved: what `state` told before, or null.
+  constructor(series, labelMap, saved) {
+    super();
+    this.series = series;
+    this.labelMap = labelMap;
+    this.structures = saved?.structures ?? [];
+    this.chosen = saved?.chosen ?? null; // index of a structure
+    this.live = saved?.live ?? true;
+    this.hidden = new Set(saved?.hidden ?? []);
+    this.history = new History(saved ?? {});
+    this.waiting = []; // steps that the server is to answer
+    this.queue = Promise.resolve();
+    this.busy = '';
+    labelMap.onStroke = change => this.stroke(change);
+  }
+
+  state() {
+    const { structures, chosen, live, hidden, history } = this;
+    const { done, undone } = history;
+    return structuredClone({ structures, chosen, live, hidden: [...hidden], done, undone, voxels: this.labelMap.voxels });
+  }
+
+  changed() {
+    this.labelMap.show(this.structures, this.structure(), this.hidden);
+    this.dispatchEvent(new Event('change'));
+  }
+
+  say(text, kind = 'info') {
+    this.dispatchEvent(new CustomEvent('message', { detail: { text, kind } }));
+  }
+
+  structure(index = this.chosen) {
+    return this.structures.find(structure => structure.index === index) ?? null;
+  }
+
+  named(name) {
+    return this.structures.find(structure => structure.name === name) ?? null;
+  }
+
+  snapshot() {
+    return structuredClone(this.structures);
+  }
+
+  // Notes a step whose effect on the structures is there already.
+  record(before, change = NO_CHANGE) {
+    const step = this.history.add(before, this.snapshot(), change);
+    this.changed();
+    return step;
+  }
+
+  // Notes what was drawn by hand.
+  stroke(change) {
+    const before = this.snapshot();
+    this.forget(change);
+    this.record(before, change);
+  }
+
+  // An estimate holds for what the model made, not for what was drawn since.
+  forget({ before, after }) {
+    const touched = new Set([...before, ...after]);
+    for (const structure of this.structures) if (touched.has(structure.index)) structure.finding = null;
+  }
+
+  // Makes room for structures that the server knows; nothing to undo.
+  offer(labels) {
+    for (const { name, color } of labels) if (!this.named(name)) this.make(name, color);
+    this.chosen ??= this.structures[0]?.index ?? null;
+    this.changed();
+  }
+
+  make(name, color) {
+    const structure = newStructure(this.structures, name, color);
+    this.structures.push(structure);
+    return structure;
+  }
+
+  add(name) {
+    const objection = objectionTo(name, this.structures);
+    if (objection) return this.say(objection, 'bad');
+    const before = this.snapshot();
+    this.chosen = this.make(name).index;
+    return this.record(before);
+  }
+
+  rename(structure, name) {
+    const objection = objectionTo(name, this.structures.filter(other => other !== structure));
+    if (objection) return this.say(objection, 'bad');
+    const before = this.snapshot();
+    structure.name = name;
+    return this.record(before);
+  }
+
+  remove(structure) {
+    const before = this.snapshot();
+    const voxels = this.labelMap.voxels.map(value => (value === structure.index ? 0 : value));
+    this.structures = this.structures.filter(other => other !== structure);
+    if (this.chosen === structure.index) this.chosen = this.structures[0]?.index ?? null;
+    this.replace(before, voxels);
+  }
+
+  // Removes all prompts and voxels; the structures stay.
+  clear() {
+    const before = this.snapshot();
+    for (const structure of this.structures) Object.assign(structure, { prompts: [], finding: null });
+    this.replace(before, new Uint8Array(this.labelMap.voxels.length));
+  }
+
+  replace(before, voxels) {
+    const change = difference(this.labelMap.voxels, voxels);
+    this.labelMap.write(voxels);
+    return this.record(before, change);
+  }
+
+  recolor(structure, color) {
+    structure.color = color;
+    this.changed();
+  }
+
+  choose(index) {
+    this.chosen = index;
+    this.changed();
+  }
+
+  toggle(structure) {
+    if (!this.hidden.delete(structure.index)) this.hidden.add(structure.index);
+    this.changed();
+  }
+
+  // Takes a prompt for the chosen structure, and answers it if the mode is live.
+  prompt(prompt) {
+    const structure = this.structure();
+    if (!structure) return this.say('Add a structure first, or choose one.', 'bad');
+    this.labelMap.settle();
+    const before = this.snapshot();
+    structure.prompts.push(prompt);
+    const step = this.record(before);
+    return this.live ? this.answer(step, structure) : this.say('Noted. Run (Enter) answers the prompts of this structure.');
+  }
+
+  // Answers the prompts of the chosen structure, when the mode is not live.
+  run() {
+    const structure = this.structure();
+    if (!structure?.prompts.length) return this.say('There is no prompt for this structure yet.', 'bad');
+    return this.answer(this.record(this.snapshot()), structure);
+  }
+
+  // Of several prompts for a structure that wait for the server, the last has all of them.
+  answer(step, { index }) {
+    this.waiting = [...this.waiting.filter(other => other.index !== index), { step, index }];
+    return this.enqueue(() => this.answerNext());
+  }
+
+  // Lets the server do one thing at a time.
+  enqueue(work) {
+    this.queue = this.queue.then(work).catch(error => this.say(error.message, 'bad'));
+    return this.queue;
+  }
+
+  async answerNext() {
+    if (!this.waiting.length) return;
+    const { step, index } = this.waiting.shift();
+    const { name, prompts } = step.after.find(structure => structure.index === index);
+    const points = pointsOf(prompts, this.labelMap.geometry());
+    const answer = await this.ask(`Segmenting ${name} …`, 'oneshot_click_one', { label: name, ...points });
+    if (!answer || !this.history.done.includes(step)) return; // was undone in the meantime
+    const current = this.structure(index);
+    if (!current) return;
+    const mine = answer.voxels;
+    const voxels = this.labelMap.voxels.map((value, i) => (mine[i] ? index : value === index ? 0 : value));
+    const change = difference(this.labelMap.voxels, voxels);
+    this.forget(change);
+    current.finding = answer.labels[name];
+    Object.assign(step, { after: this.snapshot(), change });
+    this.labelMap.write(voxels);
+    this.changed();
+  }
+
+  // Segments what is labelled in other studies; structures with prompts of the user stay as they are.
+  segmentKnown() {
+    return this.busy ? null : this.enqueue(() => this.findKnown());
+  }
+
+  async findKnown() {
+    this.labelMap.settle();
+    const answer = await this.ask('Segmenting everything known …', 'oneshot', {});
+    if (!answer) return;
+    const before = this.snapshot();
+    const target = new Uint8Array(256); // value of the answer -> segment
+    for (const [name, finding] of Object.entries(answer.labels)) {
+      const structure = this.named(name) ?? this.make(name);
+      if (structure.prompts.length) continue;
+      structure.finding = finding;
+      target[finding.value] = structure.index;
+    }
+    const free = new Set(target); // 0 is in it, too
+    const voxels = this.labelMap.voxels.map((value, i) => (free.has(value) ? target[answer.voxels[i]] : value));
+    this.replace(before, voxels);
+  }
+
+  // Asks the server until it answers, since it may be starting again; null where it refuses or the work is undone.
+  async ask(what, model, params) {
+    const start = performance.now();
+    this.asking = new AbortController();
+    this.busy = what;
+    this.say(what);
+    this.dispatchEvent(new Event('change'));
+    try {
+      const answer = await this.persist(() => infer(model, this.series, params, this.asking.signal));
+      this.say(`Answered in ${((performance.now() - start) / 1000).toFixed(1)} s`, 'good');
+      return answer;
+    } catch (error) {
+      if (error.name === 'AbortError') this.say('Taken back');
+      else this.say(error.message, 'bad');
+      return null;
+    } finally {
+      this.busy = '';
+      this.dispatchEvent(new Event('change'));
+    }
+  }
+
+  async persist(request) {
+    for (;;) {
+      try {
+        return await request();
+      } catch (error) {
+        if (!(error instanceof Unreachable)) throw error;
+        this.say(`${error.message} Nothing is lost; it is asked again.`, 'bad');
+        await sleep(AGAIN);
+        this.asking.signal.throwIfAborted();
+      }
+    }
+  }
+
+  undo() {
+    this.travel(this.history.undo(this.settled()));
+  }
+
+  redo() {
+    this.travel(this.history.redo(this.settled()));
+  }
+
+  settled() {
+    this.labelMap.settle();
+    this.asking?.abort();
+    this.waiting = [];
+    return this.labelMap.voxels;
+  }
+
+  travel(place) {
+    if (!place) return;
+    this.structures = structuredClone(place.structures);
+    if (!this.structure()) this.chosen = this.structures[0]?.index ?? null;
+    this.labelMap.write(place.voxels);
+    this.changed();
+  }
+
+  // Sends the label map, with what was drawn by hand, to be stored and learned from.
+  accept() {
+    return this.busy ? null : this.enqueue(() => this.store());
+  }
+
+  async store() {
+    this.labelMap.settle();
+    const { voxels } = this.labelMap;
+    const used = new Set(voxels);
+    const names = this.structures.filter(({ index }) => used.has(index)).map(({ name, index }) => ({ name, idx: index }));
+    if (!names.length) return this.say('There is nothing to accept yet.', 'bad');
+    this.busy = 'Storing …';
+    this.say(this.busy);
+    this.dispatchEvent(new Event('change'));
+    try {
+      const { warning } = await submit(this.series, voxels, names);
+      this.say(warning ? `Stored. ${warning}` : `Stored: ${names.map(({ name }) => name).join(', ')}`, warning ? 'bad' : 'good');
+      this.dispatchEvent(new Event('accepted'));
+    } catch (error) {
+      this.say(error.message, 'bad');
+    } finally {
+      this.busy = '';
+      this.dispatchEvent(new Event('change'));
+    }
+    return null;
+  }
+}
