@@ -1,11 +1,12 @@
 """`protoseg segment` by several processes: the results of one, whoever is killed on the way."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+import torch
 from dask import config
 from distributed import LocalCluster, Worker
 from distributed.utils import LoopRunner
@@ -21,23 +23,40 @@ from two_organs import ct, nifti, organs
 from protoseg.errors import InputError
 from protoseg.workflows import cluster, inference
 from protoseg.workflows.cluster import open_cluster, share
+from protoseg.workflows.further_results import write_further_results
 from protoseg.workflows.inference import run_inference
+from protoseg.workflows.reports.tables import read_reports
 from protoseg.workflows.scan_segmenter import ScanSegmenter, SharedSegmenter, segment_scan
 
-NAMES = ("a", "b", "c")
+NAMES = ("a", "b")
+COHORT = {
+    **{"device": "cpu", "image_size": 64, "precision": "float32"},
+    **{"support_image": "scans/a.nii.gz", "support_label": "labels.nii.gz", "query": "scans"},
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two scans, and in `one` what one process makes of them."""
+    folder = tmp_path_factory.mktemp("cohort")
+    for number, name in enumerate(NAMES):
+        noise = np.random.default_rng(number).normal(0, 5, ct().shape).astype(np.float32)
+        nifti(folder / f"scans/{name}.nii.gz", ct() + noise)
+    nifti(folder / "labels.nii.gz", organs())
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with chdir(folder), torch.random.fork_rng():
+        run_inference([], {**COHORT, "output_dir": "one"})
+    torch.set_num_threads(threads)
+    return folder
 
 
 @pytest.fixture
-def cohort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A folder with three scans that the working folder is in, and what to do with them."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OMP_NUM_THREADS", "4")  # of this process, which in fact has one
-    for number, name in enumerate(NAMES):
-        noise = np.random.default_rng(number).normal(0, 5, ct().shape).astype(np.float32)
-        nifti(tmp_path / f"scans/{name}.nii.gz", ct() + noise)
-    nifti(tmp_path / "labels.nii.gz", organs())
-    small = {"device": "cpu", "image_size": 64, "precision": "float32"}
-    return {**small, "support_image": "scans/a.nii.gz", "support_label": "labels.nii.gz", "query": "scans"}
+def cohort(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder, in which this process works with one thread."""
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")  # but torch has one
+    return place
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -81,23 +100,32 @@ def addresses() -> set[str]:
 
 @pytest.mark.usefixtures("surroundings")
 def test_two_processes_of_which_one_is_killed_write_the_files_of_one(
-    cohort: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run_inference([], {**cohort, "output_dir": "one"})
-    (tmp_path / "scans/broken.nii.gz").write_bytes(b"no image")
+    broken = tmp_path / "broken.nii.gz"
+    broken.write_bytes(b"no image")
     monkeypatch.setattr(inference, "segment_scan", dies_once(tmp_path))
+    further = {"formats": ["nrrd"], "statistics": True}
     with config.set({"distributed.scheduler.allowed-failures": 1}), open_cluster(2) as client:
         assert client is not None
         assert addresses() == {"127.0.0.1"}
-        with pytest.raises(InputError, match=r"1 of 4 queries could not be segmented:\n  scans/broken.nii.gz cannot"):
-            run_inference([], {**cohort, "output_dir": "two"}, client=client)
+        options = {**COHORT, "query": ["scans", str(broken)], "output_dir": str(tmp_path / "two")}
+        with pytest.raises(
+            InputError, match=r"1 of 3 queries could not be segmented:\n  .*broken.nii.gz cannot be read"
+        ):
+            run_inference([], options, client=client)
+        assert files(tmp_path / "two") == files(cohort / "one")
+        reports = read_reports(cohort / "one", [f"scans/{name}.nii.gz" for name in NAMES])
+        write_further_results(tmp_path / "two", reports, **further, client=client)
         found = dict(share(client, dies_at("dies"), {name: name for name in ("lives", "dies")}, None))
         assert found["lives"] == "1", "threads of each process"
         assert str(found["dies"]) == "dies: the processes that were at it died, one after the other. Is memory short?"
     assert (tmp_path / "died").exists()
+    assert [text for text in caplog.messages if text.startswith(f"Left out: {broken} cannot be read")]
+    shutil.copytree(cohort / "one", tmp_path / "one")
+    write_further_results(tmp_path / "one", reports, **further)
     assert files(tmp_path / "two") == files(tmp_path / "one")
-    assert len(files(tmp_path / "one")) == 3 * len(NAMES)
-    assert [text for text in caplog.messages if text.startswith("Left out: scans/broken.nii.gz cannot be read")]
+    assert len(files(tmp_path / "one")) == 4 * len(NAMES) + 1
 
 
 @contextmanager
@@ -127,29 +155,30 @@ def a_scheduler() -> Iterator[tuple[subprocess.Popen, str]]:
 
 @pytest.mark.usefixtures("surroundings")
 def test_what_was_done_before_the_scheduler_was_killed_stays_and_the_rest_is_resumed(
-    cohort: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "CONNECT", "2s")
+    monkeypatch.setattr(cluster, "CONNECT", "1s")
     prepare, prepared = ScanSegmenter.prepare, []
-    with a_scheduler() as (scheduler, address):
+    options = {**COHORT, "output_dir": str(tmp_path / "out")}
+    with a_scheduler() as (scheduler, address), monkeypatch.context() as patch:
 
         def kill_at_the_second(segmenter: ScanSegmenter, image: str) -> Any:
             prepared.append(image)
             if len(prepared) == 2:
                 scheduler.kill()
                 scheduler.wait()
+                raise RuntimeError
             return prepare(segmenter, image)
 
-        monkeypatch.setattr(ScanSegmenter, "prepare", kill_at_the_second)
-        told = "^The scheduler of Dask is gone; [23] of 3 are not done or not known to be"
+        patch.setattr(ScanSegmenter, "prepare", kill_at_the_second)
+        told = "^The scheduler of Dask is gone; [12] of 2 are not done or not known to be"
         with pytest.raises(InputError, match=told), open_cluster(scheduler=address) as client:
-            run_inference([], {**cohort, "output_dir": "out"}, client=client)
-    done = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*_seg.json")}
-    assert 1 <= len(done) <= 2
-    run_inference([], {**cohort, "output_dir": "out", "resume": True})
-    assert {path: path.stat().st_mtime_ns for path in done} == done
-    run_inference([], {**cohort, "output_dir": "one"})
-    assert files(tmp_path / "out") == files(tmp_path / "one")
+            run_inference([], options, client=client)
+    [done] = (tmp_path / "out").glob("*_seg.json")
+    written = done.stat().st_mtime_ns
+    run_inference([], {**options, "resume": True})
+    assert done.stat().st_mtime_ns == written
+    assert files(tmp_path / "out") == files(cohort / "one")
 
 
 @pytest.mark.parametrize(
@@ -178,10 +207,10 @@ def test_without_dask_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch
         assert client is None
 
 
-def test_a_config_that_is_left_to_monai_is_refused_on_a_cluster(cohort: dict[str, Any], tmp_path: Path) -> None:
+def test_a_config_that_is_left_to_monai_is_refused_on_a_cluster(tmp_path: Path) -> None:
     (tmp_path / "overlay.yaml").write_text("postprocessing: null\n", encoding="utf-8")
     with pytest.raises(InputError, match="The config's entry postprocessing: None is left to MONAI's workflow"):
-        run_inference([tmp_path / "overlay.yaml"], {**cohort, "output_dir": "out"}, client=object())
+        run_inference([tmp_path / "overlay.yaml"], {**COHORT, "output_dir": "out"}, client=object())
 
 
 def test_a_worker_of_another_version_or_without_the_files_is_told(tmp_path: Path) -> None:

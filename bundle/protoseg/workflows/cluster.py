@@ -120,7 +120,7 @@ def share(
         name = names.pop(future.key)
         try:
             error = future.exception()
-            result = None if error else future.result()
+            result: Any = None if error else future.result()
         except (OSError, CancelledError) as lost:
             raise InputError(
                 f"The scheduler of Dask is gone; {len(names) + 1} of {len(items)} are not done or not known to be. "
