@@ -1,4 +1,4 @@
-"""Measure a GPU in some ten minutes: training, inference by batch size, SAM, a whole scan, and equality with the CPU.
+"""Measure a GPU: training, inference by batch size, SAM, a whole scan, and equality with the CPU. Made for ten minutes.
 
 Weights are random but for those that ship. Where there is no GPU it says so and ends with the status 2, and pages stay
 as they are; results that differ from the CPU's by more than the tolerance end it with 1.

@@ -135,6 +135,22 @@ def test_a_peer_is_measured(files: Files) -> None:
     assert memory > 0.1
 
 
+def test_peers_are_compared_with_protoseg_round_by_round(
+    files: Files, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    page = tmp_path / "speed.md"
+    page.write_text(PAGE.read_text("utf-8"), "utf-8")
+    ours, theirs = iter([(2.0, 1.0), (4.0, 1.5), (8.0, 0.5)]), iter([(20.0, 3.0), (8.0, 2.0), (24.0, 5.0)])
+    monkeypatch.setattr(peers, "written", lambda folder, case: files)
+    monkeypatch.setattr(peers, "_protoseg", lambda files, labels: next(ours))
+    monkeypatch.setattr(peers, "_apart", lambda name, files, labels: next(theirs))
+    monkeypatch.setattr(peers, "write_section", lambda name, text: write_section(name, text, page))
+    assert peers.main(["--peers", "sam", "--scan", "tiny", "--rounds", "3", "--report"]) == 0
+    written = page.read_text("utf-8")
+    assert "| protoseg as shipped, files and everything on | 4.00 | 1.00 | 1.50 |" in written
+    assert "| segment-anything ViT-B, a box a label and slice | 20.00 | 3.00 | 5.00 |" in written
+
+
 def test_the_published_procedure_takes_every_slice_and_label(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[int] = []
     encoder = FPNEncoder().eval()
