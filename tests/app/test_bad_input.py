@@ -91,7 +91,10 @@ def test_labels_that_cannot_be_stored(client, label, tmp_path):
 @pytest.mark.parametrize(
     ("conf", "message"),
     [
-        ({"imagesize": "64"}, "--conf imagesize: there is no such option. There are encoder, feature_cache_mb"),
+        (
+            {"imagesize": "64"},
+            "--conf imagesize: there is no such option. There are annotate_groups, api_keys, encoder",
+        ),
         ({"max_support_slices": "none"}, "--conf max_support_slices is 'none'; expected a whole number"),
         ({"support_slices": "some"}, "--conf support_slices is 'some'; expected largest, thirds, all."),
         ({"max_label_slices": "3"}, "--conf max_label_slices is 3; expected a mapping"),

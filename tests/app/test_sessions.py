@@ -1,8 +1,15 @@
-"""Prompts of clients by REST: undo, redo, and a server that is started again in between."""
+"""Prompts of clients by REST: undo, redo, and a server that is started again in between; and uploads without end."""
 
+import shutil
+from pathlib import Path
+
+import pytest
 from monailabel.interfaces.utils.app import app_instance
 
 from protoseg.engine.clicks.simulation import interior_point
+from protoseg.errors import InputError
+
+APP = Path(__file__).parents[2] / "monailabel_app"
 
 OWNER = {"image": "person1", "client_id": "tab1"}
 
@@ -57,3 +64,22 @@ def test_what_is_refused_is_no_step(start):
     assert not list(app_instance().prompts.folder.glob("*"))
     for wrong in ({"image": "person1"}, {"client_id": "a"}, {**OWNER, "client_id": "x" * 129}, {**OWNER, "image": ""}):
         assert client.http.post("/sessions/clicks/undo", params=wrong).status_code == 422
+
+
+def test_uploaded_sessions_are_bounded(studies, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(APP))
+    from lib.server.sessions import ContainedSessions
+
+    monkeypatch.setattr("lib.server.sessions.MOST_SESSIONS", 3)
+    sessions = ContainedSessions(str(tmp_path / "sessions"))
+
+    def upload():
+        return sessions.add_session(shutil.copy(studies / "person0.nii.gz", tmp_path / "upload.nii.gz"))[0]
+
+    names = [upload() for _ in range(3)]
+    for _ in range(5):
+        with pytest.raises(InputError, match="There are 3 sessions"):
+            upload()
+    assert sorted(place.name for place in (tmp_path / "sessions").iterdir()) == sorted(names)
+    sessions.remove_session(names[0])
+    assert upload() not in names

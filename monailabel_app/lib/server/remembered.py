@@ -35,7 +35,7 @@ def remembered(call: Callable[[], Any], endpoint: Callable, values: dict[str, An
         params = json.loads(values["params"] or "{}")
         client, image = params.get("client_id"), values["image"] or values["session_id"]
         task = app_instance()._infers[values["model"]]
-        label = task.prompted_label(params)
+        label = task.prompted_label(params) if hasattr(task, "prompted_label") else None
         if label is not None and image and isinstance(client, str) and 0 < len(client) <= LONGEST_CLIENT:
             user = getattr(values.get("user"), "username", UNKNOWN)
             prompts = Prompts(values["model"], label, _prompts(params, task.config()))

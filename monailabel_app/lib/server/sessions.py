@@ -1,9 +1,11 @@
 """Sessions, images that a client uploads for itself, kept inside their folder.
 
 Defects of MONAI Label 0.8.5: a session's name is joined to a path as it comes, so that `../..` is a session too; an
-uploaded archive is unpacked wherever its members' names point; and a file that is no image becomes a session.
+uploaded archive is unpacked wherever its members' names point; a file that is no image becomes a session; and nothing
+bounds their number, so that uploads fill the disk.
 """
 
+import logging
 import re
 import shutil
 import tarfile
@@ -19,7 +21,10 @@ from protoseg.errors import InputError
 
 __all__ = ["ContainedSessions", "patch_sessions"]
 
+MOST_SESSIONS = 200  # images that clients uploaded and that have not expired, by MONAI_LABEL_SESSION_EXPIRY
 SESSION_ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
+
+logger = logging.getLogger(__name__)
 
 
 class ContainedSessions(Sessions):
@@ -35,8 +40,13 @@ class ContainedSessions(Sessions):
         """Keep an uploaded image: a file, or a folder or archive with one DICOM series.
 
         Raises:
-            InputError: the archive cannot be unpacked or is too large then, or the image cannot be read.
+            InputError: the archive cannot be unpacked or is too large then, the image cannot be read, or there are too
+                many sessions.
         """
+        folder = Path(self.store_path)
+        if folder.is_dir() and sum(place.is_dir() for place in folder.iterdir()) >= MOST_SESSIONS:
+            logger.warning("A session was refused: there are %d.", MOST_SESSIONS)
+            raise InputError(f"There are {MOST_SESSIONS} sessions. Delete those that you need not, or wait an hour.")
         try:
             if uncompress and not Path(data_file).is_dir():
                 check_unpacked_archive(Path(data_file))
