@@ -1,5 +1,5 @@
 // Structures of a series: { index, name, color, prompts, finding }, of which index is the value of its voxels.
-const MOST = 255;
+const MOST = 255; // of values of a label map
 const PALETTE = [
   [230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [213, 94, 0], [204, 121, 167], [148, 130, 255], [160, 220, 120],
 ];
@@ -16,6 +16,7 @@ export function newStructure(others, name, color) {
 export function objectionTo(name, others) {
   if (others.length >= MOST) return `There are ${MOST} structures; that is the most.`;
   if (!name) return 'A structure needs a name.';
+  if (name.includes('/')) return 'The name of a structure cannot contain a slash.';
   if (name.toLowerCase() === 'background') return 'No structure can be called background.';
   return others.some(other => other.name === name) ? `There is ${name} already.` : '';
 }

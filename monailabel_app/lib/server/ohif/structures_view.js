@@ -17,7 +17,9 @@ export class StructuresView {
     event.preventDefault();
     const name = this.name.value.trim();
     this.session.add(name);
-    if (this.session.named(name)) this.name.value = '';
+    if (!this.session.named(name)) return;
+    this.name.value = '';
+    this.name.blur(); // keys are for the tools again
   }
 
   show() {
