@@ -9,6 +9,7 @@ Rooms, from the inside out; an import only ever points inwards:
 - `data`: images and labels in and out, preprocessing, supports, episodes.
 - `workflows`: what the bundle's configs assemble for training, evaluation and inference.
 - `api`: `Segmenter`, `Segmentation` and `Session`, the way in from Python.
+- `commands`, `cli` and `napari`: the command and the plugin for napari, thin over it.
 """
 
 from __future__ import annotations
