@@ -47,7 +47,7 @@ function headerLength(file) {
 
 export async function submit(series, voxels, names) {
   const form = new FormData();
-  form.append('params', JSON.stringify({ label_info: names, client_id: CLIENT }));
+  form.append('params', JSON.stringify({ label_info: names }));
   form.append('label', new Blob([voxels]), 'labels.bin');
   return askJson(`/datastore/label?image=${encodeURIComponent(series)}`, { method: 'PUT', body: form });
 }
