@@ -34,7 +34,7 @@ def state_folder(datastore: LocalDatastore) -> Path:
 
 
 def series_kind_of(datastore: LocalDatastore, image: str) -> str:
-    """The kind of an image's series, see `series_kind`; empty where it is not known."""
+    """Tell the kind of an image's series, see `series_kind`; empty where it is not known."""
     return datastore.series_kind(image) if isinstance(datastore, FolderDatastore) else ""
 
 

@@ -94,6 +94,12 @@ REFUSED: list[tuple[list[str], str]] = [
         "Error: Weights file absent.pt does not exist. Get best.pt or average.pt of a training run and save it there, "
         "or set weights to where you keep it.",
     ),
+    (
+        ["export", "onnx", "x.onnx", "--weights", "absent.pt"],
+        "Error: Weights file absent.pt does not exist. Get best.pt of a training run and save it there, or set weights "
+        "to where you keep it.",
+    ),
+    (["demo", "--quik"], "protoseg demo: error: unrecognized arguments: --quik"),
     (["prepare", "folder", "absent.json", "out"], NO_LIST("absent.json")),
     (
         ["prepare", "chaos", "absent", "out"],

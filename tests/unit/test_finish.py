@@ -28,7 +28,7 @@ def test_there_is_no_estimate_where_one_of_the_two_does_not_tell_its_sides(guess
     support = support_from_scan(of_support, labels, LABELS, scan="a", image_size=SIZE)
     finding = segment(volume, support, SliceEncoder(network(), SIZE)).findings["disc"]
     if guessed in ("both", "neither"):
-        assert finding.estimated_dice > 0.9
+        assert finding.estimated_dice > 0.8
         assert finding.warning == ""
     else:
         assert finding.estimated_dice is None

@@ -63,7 +63,7 @@ class AllLabelsClick(_ClickTask):
         super().__init__(context, sessions, InferType.DEEPEDIT, description)
 
     def prompted_label(self, request: Mapping[str, Any]) -> str | None:
-        """All labels: each request holds the clicks on every one."""
+        """Name all labels: each request holds the clicks on every one."""
         return ""
 
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
@@ -89,7 +89,7 @@ class OneLabelClick(_ClickTask):
         super().__init__(context, sessions, InferType.DEEPGROW, description)
 
     def prompted_label(self, request: Mapping[str, Any]) -> str | None:
-        """The label that was clicked on."""
+        """Name the label that was clicked on."""
         return _clicked_on(request)
 
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:

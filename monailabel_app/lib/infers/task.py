@@ -87,7 +87,7 @@ class SegmentationTask(InferTask):
         return str(file), answer
 
     def prompted_label(self, request: Mapping[str, Any]) -> str | None:
-        """The label that a request's prompts are about; empty for all labels, None where the model takes none."""
+        """Name the label that a request's prompts are about; empty for all labels, None where the model takes none."""
         return None
 
     @abstractmethod
@@ -125,7 +125,7 @@ def option(request: Mapping[str, Any], key: str) -> Any:
 
 
 def image_of(request: Mapping[str, Any]) -> str:
-    """What users know the image of a request by; the path of one that was only uploaded."""
+    """Give what users know the image of a request by; the path of one that was only uploaded."""
     return str(request.get("image_id") or request["image"])
 
 

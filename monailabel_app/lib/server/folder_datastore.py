@@ -108,7 +108,7 @@ class FolderDatastore(IndexedFolder):
         return ""
 
     def label_version(self, image_id: str, version: str = "") -> LabelVersion | None:
-        """One version of an image's final label, or the one that counts now; None where there is none."""
+        """Give one version of an image's final label, or the one that counts now; None where there is none."""
         with self._transaction() as index:
             label = index.label(image_id, FINAL)
             file = Path(index.label_path(FINAL)) / self._filename(image_id, label.ext if label else "")

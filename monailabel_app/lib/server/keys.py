@@ -72,7 +72,7 @@ def _parsed(text: str, source: str) -> list[ApiKey]:
 
 
 def find_key(keys: tuple[ApiKey, ...], sent: str) -> ApiKey | None:
-    """The key that was sent, or None. All are compared, each in a time that does not depend on the characters."""
+    """Find the key that was sent, or None. All are compared, each in a time that does not depend on the characters."""
     digest = _digest(sent)
     same = [hmac.compare_digest(key.digest, digest) for key in keys]
     return keys[same.index(True)] if any(same) else None

@@ -69,12 +69,12 @@ class LabelVersions:
             shutil.rmtree(old.file.parent, ignore_errors=True)
 
     def of(self, image: str) -> list[LabelVersion]:
-        """What is kept of an image, the oldest first."""
+        """List what is kept of an image, the oldest first."""
         found = (self.find(image, place.name) for place in self._of_image(image).glob("*"))
         return sorted((label for label in found if label), key=lambda label: label.kept)
 
     def find(self, image: str, version: str) -> LabelVersion | None:
-        """One version; None where it is not kept."""
+        """Find one version; None where it is not kept."""
         if not VERSION.fullmatch(version):
             return None
         place = self._of_image(image) / version

@@ -90,7 +90,7 @@ class Access:
             raise HTTPException(403, f"This needs the role {role}, which {user.username} does not have.")
 
     def roles(self, user: User) -> list[str]:
-        """The roles of a user, in our words."""
+        """List the roles of a user, in our words."""
         return [role for role, granted in GRANTED.items() if set(granted) <= set(user.roles)]
 
 

@@ -62,7 +62,7 @@ def new_version() -> str:
 
 
 def checked_params(params: Mapping[str, Any], user: str) -> dict[str, Any]:
-    """What a client says about a label, as the datastore may believe it; the label gets a version.
+    """Read what a client says about a label, as the datastore may believe it; the label gets a version.
 
     Raises:
         InputError: `drawn_on` is no text, or `force` neither true nor false.

@@ -48,7 +48,7 @@ class PromptSessions:
         self._lock = Lock()
 
     def read(self, owner: Owner) -> PromptHistory:
-        """The history of a session; an empty one where there is none, or its file is damaged."""
+        """Read the history of a session; an empty one where there is none, or its file is damaged."""
         try:
             content = json.loads(self._file(owner).read_text(encoding="utf-8"))
             if content["owner"] == list(owner):

@@ -38,13 +38,13 @@ class Submits:
     label_names: Mapping[str, str] | None = None
 
     def versions(self, image: str) -> list[LabelVersion]:
-        """The label of an image, and what is kept of it, the newest first."""
+        """List the label of an image, and what is kept of it, the newest first."""
         current = self.datastore.label_version(image)
         kept = [one for one in self.datastore.versions.of(image) if current is None or one.version != current.version]
         return [*([current] if current else []), *reversed(kept)]
 
     def find(self, image: str, version: str) -> LabelVersion | None:
-        """One version; None where there is none."""
+        """Find one version; None where there is none."""
         return self.datastore.label_version(image, version) if version else None
 
     def describe(self, label: LabelVersion) -> dict[str, Any]:
