@@ -12,7 +12,7 @@ import SimpleITK
 from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 
-STEPS = {"max_epochs": 1, "epoch_length": 3, "learning_rate": 0.00001}
+STEPS = {"max_epochs": 1, "epoch_length": 3, "learning_rate": 0.00005}
 
 
 def dice(one, other):

@@ -8,7 +8,7 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, chdir, contextmanager
+from contextlib import ExitStack, chdir, contextmanager, suppress
 from multiprocessing import get_all_start_methods
 from pathlib import Path
 from threading import Lock
@@ -136,7 +136,8 @@ def share(
 
 def _stop_forwarding(client: Client) -> None:
     if client.status == "running":  # with a scheduler that is gone it would wait for it
-        client.unforward_logging("protoseg")
+        with suppress(OSError):  # it may be gone without the client knowing yet
+            client.unforward_logging("protoseg")
 
 
 @contextmanager
