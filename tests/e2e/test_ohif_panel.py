@@ -217,8 +217,8 @@ def test_the_library_shows_what_was_accepted_and_can_be_switched_and_emptied(cha
     example = panel.root.locator(".example", has_text="this study")
     expect(example.locator("strong")).to_have_text(PATIENT)
     picture = example.locator("img")
-    picture.scroll_into_view_if_needed()
-    panel.page.wait_for_function("picture => picture.naturalWidth === 128", arg=picture.element_handle())
+    picture.evaluate("picture => picture.scrollIntoView()")  # the list may be made anew meanwhile, in its place
+    expect(picture).to_have_js_property("naturalWidth", 128)
     panel.viewer.take_picture("ohif_panel_library")
     example.get_by_role("checkbox").click()
     expect(panel.root.locator(".library summary")).to_have_text("Library: 2 examples, 1 in use")

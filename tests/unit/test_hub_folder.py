@@ -64,7 +64,7 @@ def test_the_card_is_made_of_the_pages(folder: Path) -> None:
 def test_large_files_go_to_the_store_of_the_hub(folder: Path, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     (tmp_path / ".gitattributes").write_bytes((folder / ".gitattributes").read_bytes())
-    command = ["git", "-C", tmp_path, "check-attr", "filter", "models/model.pt", "docs/anatomy.png", "README.md"]
+    command = ["git", "-C", tmp_path, "check-attr", "filter", "models/model.pt", "docs/features.png", "README.md"]
     told = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True).stdout.splitlines()
     assert [line.rpartition(": ")[2] for line in told] == ["lfs", "lfs", "unspecified"]
 
