@@ -205,6 +205,22 @@ def test_accepting_stores_a_named_and_coded_segmentation(chain, panel, spleen):
         np.testing.assert_array_equal(mask.ravel(), drawn[name], err_msg=name)
 
 
+def test_a_label_of_someone_else_is_not_replaced_unasked(chain, panel):
+    scan = next(s for s in series_of(chain, PATIENT) if s["MainDicomTags"]["Modality"] == "CT")
+    image, address = {"image": scan["MainDicomTags"]["SeriesInstanceUID"]}, f"{chain.app}/sessions/submits"
+    accepted = requests.get(address, params=image, timeout=60).json()["versions"][0]["version"]
+    file = requests.get(f"{address}/{accepted}", params=image, timeout=60).content
+    said = {"params": json.dumps({"label_info": [{"name": "liver", "idx": 1}]})}
+    label = {"label": ("theirs.nii.gz", file)}
+    requests.put(f"{chain.app}/datastore/label", params=image, data=said, files=label, timeout=60).raise_for_status()
+    assert panel.accept().status == 409
+    expect(panel.status).to_contain_text("Accept once more to put yours in its place.")
+    assert panel.accept().status == 200
+    expect(panel.status).to_contain_text("Stored:")
+    states = [version["state"] for version in requests.get(address, params=image, timeout=60).json()["versions"]]
+    assert sorted(states) == ["current", "refused", "replaced", "replaced"]
+
+
 def test_what_was_accepted_is_labelled_from_now_on(chain):
     scan = next(s for s in series_of(chain, PATIENT) if s["MainDicomTags"]["Modality"] == "CT")
     pairs = requests.get(f"{chain.app}/datastore/", params={"output": "train"}, timeout=60).json()

@@ -3,7 +3,7 @@ import { element } from './dom.js';
 import { LabelMap, activeDisplaySet, sleep } from './label_map.js';
 import { LibraryView } from './library_view.js';
 import { prompting } from './prompt_tool.js';
-import { Unreachable, knownLabels } from './server.js';
+import { Unreachable, knownLabels, presentVersion } from './server.js';
 import { Session } from './session.js';
 import { listedShortcuts, listen, shortcuts } from './shortcuts.js';
 import { keep, kept } from './storage.js';
@@ -52,14 +52,14 @@ class Work {
   async open() {
     const series = this.displaySet.SeriesInstanceUID;
     const saved = await kept(series).catch(() => null); // a browser may refuse to keep anything
-    const labels = await this.labels();
+    const [labels, version] = await this.known(series);
     if (!this.isOpen) return;
     const labelMap = new LabelMap(this.services, this.displaySet);
     this.ends.push(() => labelMap.close());
     await labelMap.open(saved?.structures ?? []);
     if (!this.isOpen) return;
     const fits = saved?.voxels.length === labelMap.voxels.length;
-    const session = new Session(series, labelMap, fits ? saved : null);
+    const session = new Session(series, labelMap, fits ? saved : { drawnOn: version });
     this.session = session;
     if (fits) labelMap.write(saved.voxels);
     session.offer(labels);
@@ -67,17 +67,18 @@ class Work {
     say(this.status, fits ? 'Your work on this series is here again.' : 'Choose a structure and click on it.', 'info');
   }
 
-  async labels() {
+  // What the server knows: labels, and the version of the series' label that is there.
+  async known(series) {
     while (this.isOpen) {
       try {
-        return await knownLabels();
+        return await Promise.all([knownLabels(), presentVersion(series)]);
       } catch (error) {
         if (!(error instanceof Unreachable)) throw error;
         say(this.status, `${error.message} It is asked again.`, 'bad');
         await sleep(2000);
       }
     }
-    return [];
+    return [[], ''];
   }
 
   show(session) {

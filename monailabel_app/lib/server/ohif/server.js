@@ -4,6 +4,9 @@ const CLIENT = crypto.randomUUID ? crypto.randomUUID() : `${Date.now()}-${Math.r
 // The server cannot be reached, or has not started again yet: worth another try.
 export class Unreachable extends Error {}
 
+// Someone else submitted a label of the study meanwhile.
+export class Outrun extends Error {}
+
 export async function ask(path, options = {}) {
   let response;
   try {
@@ -21,6 +24,7 @@ export async function ask(path, options = {}) {
     detail = null; // of a proxy, as HTML
   }
   const message = typeof detail === 'string' ? detail : `The server answered ${response.status}.`;
+  if (response.status === 409) throw new Outrun(message);
   throw [502, 503].includes(response.status) ? new Unreachable(message) : new Error(message);
 }
 
@@ -45,9 +49,16 @@ function headerLength(file) {
   throw new Error('The answer is no NRRD file.');
 }
 
-export async function submit(series, voxels, names) {
+// The version of a series' label that is there, '' for none.
+export async function presentVersion(series) {
+  const { versions } = await askJson(`/sessions/submits?image=${encodeURIComponent(series)}`);
+  return versions.find(({ state }) => state === 'current')?.version ?? '';
+}
+
+// Stores a label map that was drawn on a version; by force, also where another came between.
+export async function submit(series, voxels, names, drawnOn, force) {
   const form = new FormData();
-  form.append('params', JSON.stringify({ label_info: names }));
+  form.append('params', JSON.stringify({ label_info: names, drawn_on: drawnOn, force }));
   form.append('label', new Blob([voxels]), 'labels.bin');
   return askJson(`/datastore/label?image=${encodeURIComponent(series)}`, { method: 'PUT', body: form });
 }

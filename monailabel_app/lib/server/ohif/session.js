@@ -3,22 +3,24 @@ import { NO_CHANGE, difference } from './changes.js';
 import { History } from './history.js';
 import { sleep } from './label_map.js';
 import { pointsOf } from './points.js';
-import { Unreachable, infer, submit } from './server.js';
+import { Outrun, Unreachable, infer, submit } from './server.js';
 import { newStructure, objectionTo } from './structures.js';
 
 const AGAIN = 2000; // ms between tries to reach a server that is away
 
 export class Session extends EventTarget {
-  // saved: what `state` told before, or null.
+  // saved: what `state` told before, or as much of it as is known.
   constructor(series, labelMap, saved) {
     super();
     this.series = series;
     this.labelMap = labelMap;
-    this.structures = saved?.structures ?? [];
-    this.chosen = saved?.chosen ?? null; // index of a structure
-    this.live = saved?.live ?? true;
-    this.hidden = new Set(saved?.hidden ?? []);
-    this.history = new History(saved ?? {});
+    this.structures = saved.structures ?? [];
+    this.chosen = saved.chosen ?? null; // index of a structure
+    this.live = saved.live ?? true;
+    this.hidden = new Set(saved.hidden ?? []);
+    this.drawnOn = saved.drawnOn ?? ''; // version of the label that was there when the work began
+    this.insists = false; // on its label in the place of one that came between
+    this.history = new History(saved);
     this.waiting = []; // steps that the server is to answer
     this.queue = Promise.resolve();
     this.busy = '';
@@ -26,9 +28,9 @@ export class Session extends EventTarget {
   }
 
   state() {
-    const { structures, chosen, live, hidden, history } = this;
+    const { structures, chosen, live, hidden, drawnOn, history } = this;
     const { done, undone } = history;
-    return structuredClone({ structures, chosen, live, hidden: [...hidden], done, undone, voxels: this.labelMap.voxels });
+    return structuredClone({ structures, chosen, live, hidden: [...hidden], drawnOn, done, undone, voxels: this.labelMap.voxels });
   }
 
   changed() {
@@ -280,11 +282,14 @@ export class Session extends EventTarget {
     this.say(this.busy);
     this.dispatchEvent(new Event('change'));
     try {
-      const { warning } = await submit(this.series, voxels, names);
+      const { warning, version } = await submit(this.series, voxels, names, this.drawnOn, this.insists);
+      this.drawnOn = version;
+      this.insists = false;
       this.say(warning ? `Stored. ${warning}` : `Stored: ${names.map(({ name }) => name).join(', ')}`, warning ? 'bad' : 'good');
       this.dispatchEvent(new Event('accepted'));
     } catch (error) {
-      this.say(error.message, 'bad');
+      this.insists = error instanceof Outrun;
+      this.say(this.insists ? `${error.message} Accept once more to put yours in its place.` : error.message, 'bad');
     } finally {
       this.busy = '';
       this.dispatchEvent(new Event('change'));
