@@ -47,7 +47,7 @@ export class LibraryView {
         element('strong', { title: example.study }, name),
         element('p', { className: 'labels' }, ...labels),
         example.problem ? element('p', { className: 'warning' }, example.problem) : null,
-        element('div', { className: 'row' },
+        element('div', { className: 'in-use' },
           element('label', {}, on, example.enabled ? 'in use' : 'off'),
           button('Remove', `Take ${name} out of the library; it can be restored on the page of the library`, () => this.change(
             `/library/examples/${example.id}`, { method: 'DELETE' }, `${name} is removed; the page of the library restores it`), { className: 'text' }))));
