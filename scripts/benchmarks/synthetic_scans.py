@@ -20,7 +20,7 @@ __all__ = ["CASES", "Case", "Files", "label_names", "write_case"]
 
 EXTENT = (384.0, 384.0, 240.0)  # mm along x, y and z: an abdomen
 COARSE = 2.4  # mm, the finest voxels that people are painted with; finer ones are interpolated, which takes seconds
-NOISE = {"ct": 12.0, "mr": 8.0}  # standard deviation, of the voxels' own size
+NOISE = {"ct": 12.0, "t2": 8.0}  # standard deviation, of the voxels' own size
 PERSON = 3  # seed; the support is the next
 
 
@@ -29,7 +29,7 @@ class Case:
     """A kind of scan."""
 
     title: str
-    contrast: str  # "ct" or "mr"
+    contrast: str  # "ct" or "t2"
     shape: tuple[int, int, int]  # columns, rows, slices; one slice is a picture
     suffix: str = ".nii.gz"
 
@@ -37,8 +37,8 @@ class Case:
 CASES = {
     "ct100": Case("CT 512 x 512 x 100", "ct", (512, 512, 100)),
     "ct300": Case("CT 512 x 512 x 300", "ct", (512, 512, 300)),
-    "mr37": Case("MR 256 x 256 x 37", "mr", (256, 256, 37)),
-    "picture": Case("picture 1024 x 1024", "mr", (1024, 1024, 1), ".png"),
+    "mr37": Case("MR 256 x 256 x 37", "t2", (256, 256, 37)),
+    "picture": Case("picture 1024 x 1024", "t2", (1024, 1024, 1), ".png"),
     # A tenth in gzip, which would take half a minute to write.
     "ct700": Case("CT 1024 x 1024 x 700, 1.5 GB", "ct", (1024, 1024, 700), ".nii"),
     "tiny": Case("CT 64 x 64 x 8", "ct", (64, 64, 8)),
