@@ -25,10 +25,11 @@ def test_there_is_no_estimate_where_one_of_the_two_does_not_tell_its_sides(guess
     affine = torch.diag(torch.tensor([-1.0, -1.0, 3.0, 1.0]))
     metas = ({GUESSED: "yes"} if guessed in (which, "both") else {} for which in ("support", "scan"))
     of_support, volume = (MetaTensor(image, affine=affine, meta=meta) for meta in metas)
-    support = support_from_scan(of_support, labels, LABELS, scan="a", image_size=SIZE)
-    finding = segment(volume, support, SliceEncoder(network(), SIZE)).findings["disc"]
+    size = 2 * SIZE  # a patch is a pixel of the scan, and no border lowers the confidence
+    support = support_from_scan(of_support, labels, LABELS, scan="a", image_size=size)
+    finding = segment(volume, support, SliceEncoder(network(), size)).findings["disc"]
     if guessed in ("both", "neither"):
-        assert finding.estimated_dice > 0.8
+        assert finding.estimated_dice > 0.9
         assert finding.warning == ""
     else:
         assert finding.estimated_dice is None
