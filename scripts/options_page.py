@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields
 from importlib import import_module
 from pathlib import Path
@@ -101,6 +101,11 @@ def server_rows() -> Iterator[Row]:
 
 def parser_of(command: str) -> argparse.ArgumentParser:
     """Return the parser that a sub-command makes for itself."""
+    return parser_made_by(import_module(f"protoseg.commands.{command.replace('-', '_')}").main)
+
+
+def parser_made_by(main: Callable[[], object]) -> argparse.ArgumentParser:
+    """Return the parser by which a program reads its arguments first; it does nothing else."""
 
     def stop(parser: argparse.ArgumentParser, *_: Any, **__: Any) -> NoReturn:
         raise _ParserMadeError(parser)
@@ -108,12 +113,12 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     original = argparse.ArgumentParser.parse_known_args  # the other ways to parse call it
     argparse.ArgumentParser.parse_known_args = stop  # type: ignore[assignment,method-assign]
     try:
-        import_module(f"protoseg.commands.{command.replace('-', '_')}").main()
+        main()
     except _ParserMadeError as made:
         return made.args[0]
     finally:
         argparse.ArgumentParser.parse_known_args = original  # type: ignore[method-assign]
-    raise AssertionError(f"protoseg {command} reads no arguments")
+    raise AssertionError(f"{main} reads no arguments")
 
 
 def _click_row(where: str, option: click.Parameter) -> Row:
