@@ -15,6 +15,9 @@ from typing import Any
 
 import click
 import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
 from page_commands import Shown
 
 from protoseg.cli import protoseg

@@ -1,13 +1,17 @@
 """Every command that a page or a config's head shows is one that the programs of now would take."""
 
 import re
+import sys
 from importlib import import_module
 from pathlib import Path
 from pydoc import locate
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
 from command_checks import ROOT, WrongError, check
-from page_commands import python_blocks, shown_commands
+from page_commands import page_blocks, shown_commands
 
 PAGES = sorted(
     [
@@ -95,7 +99,7 @@ def test_names_of_the_package_are_there(page: Path) -> None:
     text = "" if page.name in BLOCKS_ALONE else page.read_text(encoding="utf-8")
     for name in set(re.findall(r"`(protoseg(?:\.\w+)+)", text)):
         assert locate(name) is not None, name
-    for block in python_blocks(page):
+    for block in (block.text for block in page_blocks(page) if block.language == "python"):
         compile(block, page.name, "exec")
         for module, names in re.findall(r"(?m)^from (protoseg[\w.]*) import (.*)$", block):
             for name in names.split(", "):
