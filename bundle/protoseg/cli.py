@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from protoseg import __version__, bundle_root
+from protoseg.commands.sections import SectionedGroup
 from protoseg.commands.texts import parse_labels, parse_options, parse_place, parse_slices
 from protoseg.errors import InputError, input_errors_unwrapped
 from protoseg.moved import RenamedWarning
@@ -70,7 +71,7 @@ def job(command: Command) -> Command:
     return output(engine(command))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=SectionedGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__)
 @click.option("-v", "--verbose", is_flag=True, help="Tell more on the way.")
 def protoseg(verbose: bool) -> None:
@@ -85,19 +86,21 @@ def protoseg(verbose: bool) -> None:
 
 @protoseg.command()
 @click.argument("queries", nargs=-1, required=True)
-@click.option("--like", nargs=2, multiple=True, required=True, metavar="IMAGE LABELS", help="A labelled scan.")
+@click.option(
+    "--like", nargs=2, multiple=True, required=True, metavar="IMAGE LABELS", help="A labelled scan; repeatable."
+)
 @click.option("--labels", help="Which labels: liver,spleen or liver=6,spleen=1. All when left out.")
 @click.option(
-    "--slices", default="largest", show_default=True, help="Slices that serve: largest, thirds, all, or such as 12,15."
+    "--slices", default="largest", show_default=True, help="Labelled slices to go by: largest, thirds, all, 12,15."
 )
 @click.option("--fast", is_flag=True, help="Without refined borders and estimated Dice.")
 @click.option("--save", default="", help="More formats: nrrd,mha,dicom_seg,rtstruct; the last two of DICOM series.")
 @click.option("--statistics", is_flag=True, help="Write statistics.csv: size, place and intensities of each label.")
 @click.option("--resume", is_flag=True, help="Leave out what has a result of the same settings.")
 @click.option(
-    "--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes on this machine that share them."
+    "--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes here that share the scans."
 )
-@click.option("--scheduler", metavar="ADDRESS", help="Cluster of Dask that does it: tcp://10.0.0.1:8786.")
+@click.option("--scheduler", metavar="ADDRESS", help="Cluster of Dask that shares them: tcp://10.0.0.1:8786.")
 @click.option("--dashboard", is_flag=True, help="Show what the workers do at 127.0.0.1:8787; needs bokeh.")
 @job
 @as_json
@@ -187,8 +190,8 @@ def adapt(**chosen: Any) -> None:
 
 @protoseg.command()
 @click.option("--studies", required=True, help="Folder of scans, or address of a DICOMweb server.")
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--port", default=8000, show_default=True, help="Port to listen at.")
 @click.option("--conf", nargs=2, multiple=True, metavar="KEY VALUE", help="Option of the app; repeatable.")
 def serve(studies: str, host: str, port: int, conf: tuple[tuple[str, str], ...]) -> None:
     """Start the MONAI Label server for OHIF and 3D Slicer."""

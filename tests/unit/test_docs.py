@@ -6,9 +6,11 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from protoseg import __version__
 from protoseg.cli import protoseg
+from protoseg.commands.sections import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "bundle" / "docs").glob("*.md"))]
@@ -27,6 +29,14 @@ def test_commands_exist(page):
     blocks = "\n".join(re.findall(r"(?ms)^```\n(.*?)^```", text))
     named = {*re.findall(r"(?m)^protoseg ([a-z][a-z-]*)", blocks), *re.findall(r"`protoseg ([a-z][a-z-]*)", text)}
     assert named <= protoseg.commands.keys()
+
+
+def test_the_help_lists_every_command_once():
+    listed = [name for names in SECTIONS.values() for name in names]
+    assert sorted(listed) == sorted(protoseg.commands)
+    help_text = CliRunner().invoke(protoseg, ["--help"]).output
+    assert [re.findall(rf"(?m)^  {name} ", help_text) for name in listed] == [[f"  {name} "] for name in listed]
+    assert len(help_text.splitlines()) <= 40
 
 
 def test_the_readme_is_one_page():
