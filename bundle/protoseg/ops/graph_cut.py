@@ -54,7 +54,7 @@ def cut(image: Image, probability: Image, *, spacing: Sequence[float], smoothnes
 
 
 def slabs(shape: Sequence[int]) -> Iterator[tuple[slice, slice]]:
-    """Along the first axis: what to cut together, and what of it to keep; all at once where it is not too much."""
+    """Divide the first axis: what to cut together, and what of it to keep; all at once where it is not too much."""
     size = shape[0]
     thickness = size
     if np.prod(shape) > LARGEST_GRAPH:
@@ -63,7 +63,7 @@ def slabs(shape: Sequence[int]) -> Iterator[tuple[slice, slice]]:
 
 
 def contrast_of(parts: Iterable[Image]) -> float:
-    """Root mean square difference of in-plane neighbours, over all channels: GrabCut's (Rother et al. 2004) choice.
+    """Measure the root mean square difference of in-plane neighbours: GrabCut's (Rother et al. 2004) choice.
 
     Args:
         parts: of the image (C, *space), cut along the first axis of space alone.
@@ -172,7 +172,7 @@ def _position_channels(shape: Sequence[int], spacing: Sequence[float], contrast:
 
 
 def _overlapping(size: int, thickness: int, overlap: int) -> Iterator[tuple[slice, slice]]:
-    """Along an axis: what to work on together, and what of it to keep."""
+    """Divide an axis: what to work on together, and what of it to keep."""
     for start in range(0, size, thickness):
         stop = min(start + thickness, size)
         yield slice(max(start - overlap, 0), min(stop + overlap, size)), slice(start, stop)
