@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 from protoseg.engine.refiners.click_evidence import with_clicks
 from protoseg.ops import appearance, graph_cut
 from protoseg.ops.appearance import log_likelihood_ratio
-from protoseg.ops.graph_cut import _usual_difference, cut
+from protoseg.ops.graph_cut import contrast_of, cut
 
 ONE_MM = (1.0, 1.0)
 
@@ -138,8 +138,9 @@ def test_what_is_computed_in_place_and_in_parts_is_what_whole_arrays_give(at_onc
     inside[0, 0, 0], inside[0, 0, 1] = True, False
     ratios = []
     for channel in image:
-        width = max(float(channel.std()), 1e-6) / 16
-        bins = ((channel - channel.mean()) / width + 64).clip(0, 127).astype(np.int16)
+        mean = np.float32(channel.mean(dtype=float))
+        width = max(np.sqrt(np.square(channel - mean).mean(dtype=float)), 1e-6) / 16
+        bins = ((channel - mean) / width + 64).clip(0, 127).astype(np.int16)
         counts = [np.bincount(bins[side], minlength=128).astype(float) for side in (inside, ~inside)]
         smooth = [gaussian_filter1d(one, 1.0, mode="nearest") for one in counts]
         label, rest = (one / one.sum() for one in smooth)
@@ -152,7 +153,7 @@ def test_what_is_computed_in_place_and_in_parts_is_what_whole_arrays_give(at_onc
     assert (found == np.mean(ratios, axis=0, dtype=np.float32)).all()
     squares = [np.square(np.diff(image, axis=axis)) for axis in (-1, -2)]
     pairs = sum(square[0].size for square in squares)
-    assert _usual_difference(image) == np.sqrt(sum(float(square.sum()) for square in squares) / pairs)
+    assert contrast_of([image]) == np.sqrt(sum(float(square.sum()) for square in squares) / pairs)
     assert (image == before).all()
 
 

@@ -136,14 +136,13 @@ class KernelMatching(Matching):
         shape, vectors = vectors.shape[2:], sharpness * vectors.flatten(-2)
         against, votes = vectors.new_zeros(()), vectors.new_zeros(())
         serving = list(prototypes.serving)
-        for index in serving:
-            offset = self._offset(prototypes, index)
+        for index, offset in zip(serving, self._offsets(prototypes).unbind(1)):
             by_slice = vectors.new_zeros(())
             for patches, membership in zip(
                 prototypes.patches[:, index].split(PATCHES_AT_ONCE, dim=1),
                 prototypes.membership[:, :, index].split(PATCHES_AT_ONCE, dim=2),
             ):
-                weights = torch.baddbmm(offset, patches, vectors).clamp_(min=LEAST_EXPONENT).exp_()
+                weights = torch.baddbmm(offset[:, None, None], patches, vectors).clamp_(min=LEAST_EXPONENT).exp_()
                 by_slice = by_slice + membership @ weights  # E x (1 + L) x patches
             votes = votes + by_slice
             if prototypes.known is not None:
@@ -156,13 +155,16 @@ class KernelMatching(Matching):
         labels = labels / prototypes.present[:, :, serving].sum(2).clamp(min=1)[..., None]
         return torch.cat([against, labels], dim=1).unflatten(-1, shape).transpose(1, 2)
 
-    def _offset(self, prototypes: Prototypes, index: int) -> Tensor:
-        """What is added to the scaled cosines of a support slice, (E, 1, 1): a vote weighs 1 at most."""
-        offset = prototypes.patches.new_full((prototypes.patches.shape[0], 1, 1), -self.scale * self.selectivity)
+    def _offsets(self, prototypes: Prototypes) -> Tensor:
+        """Give what is added to the scaled cosines of the slices that serve, (E, slices): a vote weighs 1 at most."""
+        serving = list(prototypes.serving)
+        offsets = prototypes.patches.new_full(
+            (prototypes.patches.shape[0], len(serving)), -self.scale * self.selectivity
+        )
         if prototypes.likeness is None:
-            return offset
-        unlike = prototypes.likeness[:, list(prototypes.serving)].amax(1) - prototypes.likeness[:, index]
-        return offset - self.slice_scale * unlike[:, None, None]
+            return offsets
+        likeness = prototypes.likeness[:, serving]
+        return offsets - self.slice_scale * (likeness.amax(1, keepdim=True) - likeness)
 
     def decide(self, evidence: Tensor, unlikeness: Tensor | None = None) -> Tensor:
         """Log-probabilities (E, Q, 1 + L, h, w) of what `evidence` gave.

@@ -7,14 +7,16 @@ it is put on, and two neighbours on different sides pay the less the more their 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpymaxflow
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-__all__ = ["cut"]
+from protoseg.ops.components import Box
+
+__all__ = ["contrast_of", "cut", "cut_slab", "slabs"]
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -23,6 +25,9 @@ UNSURE = 1e-3  # a probability nearer to 0 or 1 than this is taken for this, unl
 SEED_PRICE = -float(np.log(np.finfo(np.float32).eps))  # what numpymaxflow charges for putting a seed on the other side
 LARGEST_GRAPH = 2**21  # voxels; a graph takes some 100 bytes a voxel
 OVERLAP = 2  # slices that neighbouring graphs of a large volume share
+THINNEST = 12  # slices of a slab; where slices are too large for it, they are cut in stripes
+BESIDE = 8  # rows or columns that neighbouring stripes share
+REACH = 2  # voxels around the probable ones that a cut begins with; it gets as many as it turns out to need
 
 
 def cut(image: Image, probability: Image, *, spacing: Sequence[float], smoothness: float) -> Mask:
@@ -40,15 +45,76 @@ def cut(image: Image, probability: Image, *, spacing: Sequence[float], smoothnes
     Returns:
         (*space), True inside.
     """
-    contrast = max(_usual_difference(image), 1e-6)
+    contrast = contrast_of([image])
     inside = np.zeros(probability.shape, bool)
-    for slab, kept in _slabs(probability.shape):
-        found = _cut_slab(image[:, slab], probability[slab], spacing, smoothness, contrast)
+    for slab, kept in slabs(probability.shape):
+        found = cut_slab(image[:, slab], probability[slab], spacing=spacing, smoothness=smoothness, contrast=contrast)
         inside[kept] = found[kept.start - slab.start :][: kept.stop - kept.start]
     return inside
 
 
-def _cut_slab(image: Image, probability: Image, spacing: Sequence[float], smoothness: float, contrast: float) -> Mask:
+def slabs(shape: Sequence[int]) -> Iterator[tuple[slice, slice]]:
+    """Divide the first axis: what to cut together, and what of it to keep; all at once where it is not too much."""
+    size = shape[0]
+    thickness = size
+    if np.prod(shape) > LARGEST_GRAPH:
+        thickness = max(LARGEST_GRAPH // int(np.prod(shape[1:])) - 2 * OVERLAP, THINNEST)
+    return _overlapping(size, thickness, OVERLAP)
+
+
+def contrast_of(parts: Iterable[Image]) -> float:
+    """Measure the root mean square difference of in-plane neighbours: GrabCut's (Rother et al. 2004) choice.
+
+    Args:
+        parts: of the image (C, *space), cut along the first axis of space alone.
+    """
+    total, pairs = 0.0, 0
+    for image in parts:
+        for axis in (-1, -2):  # one after the other, and in place: of a large box each copy counts
+            squares = np.diff(image, axis=axis)
+            np.square(squares, out=squares)
+            total += float(squares.sum())
+            pairs += squares[0].size
+    return max(float(np.sqrt(total / max(pairs, 1))), 1e-6)
+
+
+def cut_slab(image: Image, probability: Image, *, spacing: Sequence[float], smoothness: float, contrast: float) -> Mask:
+    """Cut what `slabs` says is to be cut together; arguments as of `cut`, and the contrast of the whole image."""
+    axis = int(np.argmax(probability.shape[1:])) + 1
+    around = probability.size // probability.shape[axis]  # voxels of a row or column
+    width = probability.shape[axis]
+    if probability.size > LARGEST_GRAPH:
+        width = max(LARGEST_GRAPH // around - 2 * BESIDE, BESIDE)
+    inside = np.zeros(probability.shape, bool)
+    before = (slice(None),) * axis
+    for stripe, kept in _overlapping(probability.shape[axis], width, BESIDE):
+        part = (*before, stripe)
+        found = _cut_graph(image[:, *part], probability[part], spacing, smoothness, contrast)
+        inside[(*before, kept)] = found[(*before, slice(kept.start - stripe.start, kept.stop - stripe.start))]
+    return inside
+
+
+def _cut_graph(image: Image, probability: Image, spacing: Sequence[float], smoothness: float, contrast: float) -> Mask:
+    """Cut some voxels together, by a graph of those alone that are around the probable ones.
+
+    Without the prices of borders beyond them no cut of the whole is cheaper, and where the one found keeps away from
+    there it pays none: it is the best of the whole. Where it does not, it gets more room.
+    """
+    inside = np.zeros(probability.shape, bool)
+    probable = probability > 0.5
+    reach = REACH
+    while (box := _box_around(probable, reach)) is not None:
+        found = probable[box]
+        if not found.all():
+            found = _cut_box(image[:, *box], probability[box], spacing, smoothness, contrast)
+        if not _touches(found, box, inside.shape):
+            inside[box] = found
+            break
+        reach *= 4
+    return inside
+
+
+def _cut_box(image: Image, probability: Image, spacing: Sequence[float], smoothness: float, contrast: float) -> Mask:
     neighbours = 2 * probability.ndim
     price = smoothness / min(spacing)
     # All terms are scaled down alike, which leaves the best cut the best, until a seed outweighs all its neighbours.
@@ -70,15 +136,24 @@ def _cut_slab(image: Image, probability: Image, spacing: Sequence[float], smooth
     return mask
 
 
-def _usual_difference(image: Image) -> float:
-    """Root mean square difference of in-plane neighbours, over all channels: GrabCut's (Rother et al. 2004) choice."""
-    total, pairs = 0.0, 0
-    for axis in (-1, -2):  # one after the other, and in place: of a large box each copy counts
-        squares = np.diff(image, axis=axis)
-        np.square(squares, out=squares)
-        total += float(squares.sum())
-        pairs += squares[0].size
-    return float(np.sqrt(total / max(pairs, 1)))
+def _box_around(mask: Mask, reach: int) -> Box | None:
+    """The smallest box around a mask, and some voxels more on each side where there are any; None without any."""
+    box = []
+    for axis, size in enumerate(mask.shape):
+        there = np.flatnonzero(mask.any(tuple(other for other in range(mask.ndim) if other != axis)))
+        if not len(there):
+            return None
+        box.append(slice(max(int(there[0]) - reach, 0), min(int(there[-1]) + 1 + reach, size)))
+    return tuple(box)
+
+
+def _touches(mask: Mask, box: Box, shape: Sequence[int]) -> bool:
+    """Whether a mask (*box) reaches a side of its box beyond which there are more voxels."""
+    for axis, (side, size) in enumerate(zip(box, shape)):
+        first, last = mask.take(0, axis), mask.take(-1, axis)
+        if (side.start > 0 and first.any()) or (side.stop < size and last.any()):
+            return True
+    return False
 
 
 def _position_channels(shape: Sequence[int], spacing: Sequence[float], contrast: float) -> list[Image]:
@@ -96,12 +171,8 @@ def _position_channels(shape: Sequence[int], spacing: Sequence[float], contrast:
     return channels
 
 
-def _slabs(shape: Sequence[int]) -> Iterator[tuple[slice, slice]]:
-    """Along the first axis: what to cut together, and what of it to keep; all at once where it is not too much."""
-    size = shape[0]
-    thickness = size
-    if np.prod(shape) > LARGEST_GRAPH:
-        thickness = max(LARGEST_GRAPH // int(np.prod(shape[1:])) - 2 * OVERLAP, 1)
+def _overlapping(size: int, thickness: int, overlap: int) -> Iterator[tuple[slice, slice]]:
+    """Divide an axis: what to work on together, and what of it to keep."""
     for start in range(0, size, thickness):
         stop = min(start + thickness, size)
-        yield slice(max(start - OVERLAP, 0), min(stop + OVERLAP, size)), slice(start, stop)
+        yield slice(max(start - overlap, 0), min(stop + overlap, size)), slice(start, stop)

@@ -11,6 +11,7 @@ __all__ = ["whole_voxels"]
 
 TOLERANCE = 1e-3  # resampling and scaling in float32 leave a label this far from its whole number at most
 LARGEST = np.iinfo(np.int16).max
+AT_ONCE = 2**22  # voxels: of a large scan no second copy is made to be rounded
 
 
 def whole_voxels(voxels: np.ndarray, path: PathLike) -> np.ndarray:
@@ -19,17 +20,33 @@ def whole_voxels(voxels: np.ndarray, path: PathLike) -> np.ndarray:
     Raises:
         InputError: a voxel is no whole number, or outside 0..32767.
     """
-    with np.errstate(invalid="ignore"):
-        rounded = np.round(voxels)
-        whole = np.abs(voxels - rounded) <= TOLERANCE  # false for NaN and infinity
-    if not whole.all():
+    whole = np.empty_like(voxels, np.int16)  # in the order of the voxels in memory
+    lowest, highest, broken, example = np.inf, -np.inf, 0, None
+    for part, rounded in zip(_parts(voxels), _parts(whole)):
+        with np.errstate(invalid="ignore"):
+            values = np.round(part)
+            wrong = ~(np.abs(part - values) <= TOLERANCE)  # true for NaN and infinity
+            rounded[...] = values
+        if wrong.any():
+            broken += int(wrong.sum())
+            example = part[wrong][0] if example is None else example
+        elif values.size:
+            lowest, highest = min(lowest, values.min()), max(highest, values.max())
+    if broken:
         raise InputError(
-            f"{path}: {int((~whole).sum())} voxels are no whole numbers, such as {voxels[~whole][0]!s}, "
+            f"{path}: {broken} voxels are no whole numbers, such as {example!s}, "
             "expected one integer a voxel. Resample label maps with nearest neighbour and save them again."
         )
-    if rounded.min() < 0 or rounded.max() > LARGEST:
+    if lowest < 0 or highest > LARGEST:
         raise InputError(
-            f"{path}: the label values run from {rounded.min():.0f} to {rounded.max():.0f}, expected 0 to {LARGEST}. "
+            f"{path}: the label values run from {lowest:.0f} to {highest:.0f}, expected 0 to {LARGEST}. "
             "Check that this is the label map and not the image."
         )
-    return rounded.astype(np.int16)
+    return whole
+
+
+def _parts(voxels: np.ndarray) -> list[np.ndarray]:
+    """Views of some voxels each, cut along the axis on which they lie farthest apart in memory."""
+    axis = int(np.argmax([0 if size == 1 else abs(stride) for size, stride in zip(voxels.shape, voxels.strides)]))
+    sections = min(voxels.shape[axis], max(1, voxels.size // AT_ONCE))
+    return np.array_split(voxels, sections, axis)

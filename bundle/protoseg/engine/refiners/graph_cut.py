@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.special import expit
 from protoseg.engine.refiners.competing import CompetingRefiner
 from protoseg.engine.refiners.unary_potentials import UnaryPotentials
 from protoseg.errors import InputError
-from protoseg.ops.graph_cut import cut
+from protoseg.ops.graph_cut import cut, cut_slab, slabs
 
 __all__ = ["GraphCutRefiner"]
 
@@ -37,11 +38,18 @@ class GraphCutRefiner(CompetingRefiner):
         self.smoothness = smoothness
         self.dimensions = dimensions
 
+    def parts(self, shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+        """Cut volumes in slabs that overlap, and slice by slice any number of slices."""
+        for slab, kept in slabs(shape):
+            yield (slab, kept) if self.dimensions == 3 else (kept, kept)
+
     def score(self, potentials: UnaryPotentials) -> NDArray[np.float32]:
         """Keep the potentials within the cut."""
         image, probability, spacing = potentials.image, expit(potentials.log_odds), potentials.spacing
         if self.dimensions == 3:
-            mask = cut(image, probability, spacing=spacing, smoothness=self.smoothness)
+            mask = cut_slab(
+                image, probability, spacing=spacing, smoothness=self.smoothness, contrast=potentials.contrast
+            )
         else:
             pairs = zip(image.swapaxes(0, 1), probability)
             mask = np.stack([cut(*pair, spacing=spacing[1:], smoothness=self.smoothness) for pair in pairs])

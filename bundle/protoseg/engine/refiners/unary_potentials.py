@@ -17,24 +17,92 @@ from torch import Tensor
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.refiners.click_evidence import PixelClick, with_clicks
 from protoseg.engine.refiners.refiner import CoarseSegmentation
-from protoseg.ops.appearance import log_likelihood_ratio
+from protoseg.ops.appearance import Appearance
 from protoseg.ops.components import Box
+from protoseg.ops.graph_cut import contrast_of
 from protoseg.ops.upsampling import BilinearUpsampler, Window
 
-__all__ = ["UnaryPotentials", "label_boxes", "unary_potentials"]
+__all__ = ["Surroundings", "UnaryPotentials", "label_boxes", "unary_potentials"]
 
 MARGIN = 10.0  # mm around a coarse mask within which its border may move: about a feature patch
 CERTAIN = 12.0  # log odds; surer are clicks alone
+AT_ONCE = 2**22  # voxels that are looked at to see what is usual around a label
 
 
 @dataclass(frozen=True)
 class UnaryPotentials:
-    """A label's surroundings, S x H x W voxels of the volume."""
+    """What speaks for a label in S x H x W voxels of the volume."""
 
     image: NDArray[np.float32]  # C x S x H x W
     log_odds: NDArray[np.float32]  # S x H x W; above 0 where the label is likelier than not, infinite on clicks
     coarse: NDArray[np.bool_]  # S x H x W, what the matching found
     spacing: tuple[float, float, float]  # of slices, rows and columns in mm
+    contrast: float  # of the label's whole box, see `contrast_of`
+
+
+class Surroundings:
+    """A label's box, whose potentials are collected a few slices at a time: some are as large as the volume.
+
+    Args:
+        slices: (S, C, H, W) of the volume.
+        coarse: what the matching found.
+        position: of the label, from 1.
+        box: of the volume.
+        spacing: of slices, rows and columns in mm.
+        clicks: of the user.
+    """
+
+    def __init__(
+        self,
+        slices: Tensor,
+        coarse: CoarseSegmentation,
+        position: int,
+        box: Box,
+        spacing: tuple[float, float, float],
+        clicks: Sequence[Click] = (),
+    ) -> None:
+        self.slices, self.coarse, self.position, self.box = slices, coarse, position, box
+        self.spacing, self.clicks = spacing, clicks
+        self.shape = tuple(side.stop - side.start for side in box)
+        parts = list(self._parts())
+        self._whole = self._gather(parts[0]) if len(parts) == 1 else None  # a small one is gathered once
+        self.appearance = Appearance.of(lambda: ((self.image(part), self.mask(part)) for part in parts))
+        self.contrast = contrast_of(self.image(part) for part in parts)
+
+    def image(self, part: slice) -> NDArray[np.float32]:
+        """Give some slices of the box, C x S x H x W."""
+        return self._gather(part) if self._whole is None else self._whole[:, part]
+
+    def _gather(self, part: slice) -> NDArray[np.float32]:
+        box = self._within(part)
+        return self.slices[box[0], :, box[1], box[2]].transpose(0, 1).float().cpu().contiguous().numpy()
+
+    def mask(self, part: slice) -> NDArray[np.bool_]:
+        """Tell where the matching found the label on some slices of the box."""
+        mask: NDArray[np.bool_] = self.coarse.label_map[self._within(part)] == self.position
+        return mask
+
+    def potentials(self, part: slice) -> UnaryPotentials:
+        """Collect what speaks for the label on some slices of the box."""
+        image, mask, box = self.image(part), self.mask(part), self._within(part)
+        log_odds = _lead(self.coarse, self.position, box)
+        dropped = (log_odds > 0) & ~mask  # by the component filter
+        log_odds[dropped] *= -1
+        del dropped
+        log_odds += self.appearance.log_ratio(image)
+        np.clip(log_odds, -CERTAIN, CERTAIN, out=log_odds)
+        for index, here in _clicks_in(box, self.coarse.labels.name_at(self.position), self.clicks).items():
+            fused = with_clicks(image[:, index], expit(log_odds[index]), here, spacing=self.spacing[1:])
+            log_odds[index] = logit(fused)
+        return UnaryPotentials(image, log_odds, mask, self.spacing, self.contrast)
+
+    def _within(self, part: slice) -> Box:
+        return slice(self.box[0].start + part.start, self.box[0].start + part.stop), *self.box[1:]
+
+    def _parts(self) -> Iterator[slice]:
+        depth = max(1, AT_ONCE // math.prod(self.shape[1:]))
+        for start in range(0, self.shape[0], depth):
+            yield slice(start, min(start + depth, self.shape[0]))
 
 
 def label_boxes(
@@ -58,27 +126,9 @@ def unary_potentials(
     spacing: tuple[float, float, float],
     clicks: Sequence[Click],
 ) -> UnaryPotentials:
-    """Collect what speaks for a label in a box.
-
-    Args:
-        slices: (S, C, H, W) of the volume.
-        coarse: what the matching found.
-        position: of the label, from 1.
-        box: of the volume.
-        spacing: of slices, rows and columns in mm.
-        clicks: of the user.
-    """
-    image = slices[box[0], :, box[1], box[2]].transpose(0, 1).float().cpu().contiguous().numpy()
-    mask = coarse.label_map[box] == position
-    log_odds = _lead(coarse, position, box)
-    dropped = (log_odds > 0) & ~mask  # by the component filter
-    log_odds[dropped] *= -1
-    del dropped
-    log_odds += log_likelihood_ratio(image, mask)
-    np.clip(log_odds, -CERTAIN, CERTAIN, out=log_odds)
-    for index, here in _clicks_in(box, coarse.labels.name_at(position), clicks).items():
-        log_odds[index] = logit(with_clicks(image[:, index], expit(log_odds[index]), here, spacing=spacing[1:]))
-    return UnaryPotentials(image, log_odds, mask, spacing)
+    """Collect what speaks for a label in a box at once; arguments as of `Surroundings`."""
+    whole = slice(0, box[0].stop - box[0].start)
+    return Surroundings(slices, coarse, position, box, spacing, clicks).potentials(whole)
 
 
 def _lead(coarse: CoarseSegmentation, position: int, box: Box) -> NDArray[np.float32]:
