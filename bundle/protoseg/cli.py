@@ -248,6 +248,7 @@ for _name, _summary in (
     ("calibrate", "Fit the estimated Dice to runs of the suite anew."),
     ("study", "Compare methods, or simulate a user who clicks."),
     ("join", "Join small encoders to one network."),
+    ("average", "Average weights of the same network."),
     ("export", "Write the encoder as ONNX, or the bundle for the Hugging Face hub."),
     ("fetch", "Fetch published weights: DINOv2, SAM, MedSAM."),
     ("synthesize", "Draw synthetic people with labels."),

@@ -94,6 +94,11 @@ REFUSED: list[tuple[list[str], str]] = [
         "Error: Weights file absent.pt does not exist. Get best.pt or average.pt of a training run and save it there, "
         "or set weights to where you keep it.",
     ),
+    (["average", "absent.pt", "--output", "x.pt"], "Error: 1 file of weights to average; expected at least two."),
+    (
+        ["average", "absent.pt", "other.pt", "--shares", "1", "--output", "x.pt"],
+        "Error: shares are 1; expected 2 numbers above 0, one for each file.",
+    ),
     (
         ["export", "onnx", "x.onnx", "--weights", "absent.pt"],
         "Error: Weights file absent.pt does not exist. Get best.pt of a training run and save it there, or set weights "

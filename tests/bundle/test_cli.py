@@ -126,7 +126,7 @@ def test_info_as_json(protoseg):
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "prepare", "suite", "calibrate", "study", "join", "export", "fetch", "synthesize", "features", "to-dicom"],
+    "demo prepare suite calibrate study join average export fetch synthesize features to-dicom".split(),
 )
 def test_sub_commands_with_arguments_of_their_own_tell_them(protoseg, command):
     status, printed, _ = protoseg(command, "--help")

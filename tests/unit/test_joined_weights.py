@@ -1,4 +1,4 @@
-"""Weights of single pyramids become those of an ensemble that encodes as they do, side by side."""
+"""Weights of single pyramids become those of an ensemble that encodes as they do, or one pyramid between them."""
 
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from protoseg.matching.matching import unit
 from protoseg.networks.alpnet import ALPNet
 from protoseg.networks.fpn import FPNEncoder, fpn_encoder
 from protoseg.networks.header import make_header, read_header
-from protoseg.networks.joined_weights import join_weights
-from protoseg.networks.weights import load_weights, save_weights
+from protoseg.networks.joined_weights import average_weights, join_weights
+from protoseg.networks.weights import load_weights, read_state, save_weights
 
 SIZES = [{"channels": 16, "widths": [8, 8, 16, 16, 24]}, {"channels": 24, "widths": [8, 8, 8, 8, 8]}]
 
@@ -64,3 +64,25 @@ def test_joined_weights_are_not_joined_again(files: list[Path], tmp_path: Path) 
     join_weights(files, tmp_path / "joined.pt")
     with pytest.raises(InputError, match=r"joined\.pt holds 2 pyramids"):
         join_weights([files[0], tmp_path / "joined.pt"], tmp_path / "again.pt")
+
+
+def test_the_mean_of_weights_lies_between_them(networks: list[ALPNet], files: list[Path], tmp_path: Path) -> None:
+    other = {f"module.{name}": tensor + 1 for name, tensor in networks[0].state_dict().items()}
+    torch.save({"network": {"n_averaged": torch.tensor(3), **other}}, tmp_path / "other.pt")
+    average_weights([files[0], tmp_path / "other.pt"], [3, 1], tmp_path / "mean.pt")
+    assert read_header(tmp_path / "mean.pt") == read_header(files[0])
+    found = read_state(tmp_path / "mean.pt")
+    expected = {name: tensor + 0.25 for name, tensor in networks[0].state_dict().items()}
+    torch.testing.assert_close(found, expected)
+
+
+def test_what_has_no_mean_is_refused(files: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^1 file of weights to average; expected at least two\.$"):
+        average_weights(files[:1], [1], tmp_path / "mean.pt")
+    with pytest.raises(InputError, match=r"^shares are 1 -1; expected 2 numbers above 0, one for each file\.$"):
+        average_weights(files, [1, -1], tmp_path / "mean.pt")
+    with pytest.raises(
+        InputError, match=r"average\.pt holds other tensors than .*first\.pt; expected weights of the same"
+    ):
+        average_weights(files, [1, 1], tmp_path / "mean.pt")
+    assert not (tmp_path / "mean.pt").exists()

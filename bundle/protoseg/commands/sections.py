@@ -9,7 +9,7 @@ __all__ = ["SECTIONS", "SectionedGroup"]
 SECTIONS = {
     "Segment": ("demo", "segment", "click", "serve", "info"),
     "Judge": ("evaluate", "suite", "study", "calibrate"),
-    "Train": ("train", "adapt", "join"),
+    "Train": ("train", "adapt", "join", "average"),
     "Data and weights": ("synthesize", "prepare", "to-dicom", "features", "fetch", "export"),
 }
 WHOLE = 200  # letters of a sentence, which is not cut short

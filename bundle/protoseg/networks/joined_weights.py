@@ -1,7 +1,8 @@
-"""Weights of several pyramids, joined to those of one network that encodes by all of them."""
+"""Weights of several trainings made one: joined, to encode side by side, or averaged, to encode as one between them."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from protoseg.files import replacing
 from protoseg.networks.header import HEADER, read_header
 from protoseg.networks.weights import read_state
 
-__all__ = ["join_weights"]
+__all__ = ["average_weights", "join_weights"]
 
 _PYRAMID = re.compile(r"encoder\.(?:members\.\d+\.)?stem\.weight")
 
@@ -48,11 +49,47 @@ def join_weights(paths: Sequence[str | Path], output: str | Path, *, recipe: str
     return header
 
 
+def average_weights(paths: Sequence[str | Path], shares: Sequence[float], output: str | Path) -> None:
+    """Write the weighted mean of weights, with the header of the first of them.
+
+    It pays where one of them was trained from another: between their weights lie networks that are good where either
+    is ("model soups", arXiv 2203.05482).
+
+    Args:
+        paths: checkpoints of one and the same network, at least two.
+        shares: of each in the mean, all above 0; their sum need not be 1.
+        output: file to write, which appears whole or not at all.
+
+    Raises:
+        InputError: a file cannot be read, is of another network, or shares do not fit.
+    """
+    if len(paths) < 2:
+        raise InputError(f"{len(paths)} file of weights to average; expected at least two.")
+    if len(shares) != len(paths) or not all(0 < share < math.inf for share in shares):
+        given = " ".join(f"{share:g}" for share in shares)
+        raise InputError(f"shares are {given}; expected {len(paths)} numbers above 0, one for each file.")
+    states = [_state_of(path) for path in paths]
+    shapes = [{name: tuple(tensor.shape) for name, tensor in state.items()} for state in states]
+    for path, other in zip(paths, shapes):
+        if other != shapes[0]:
+            raise InputError(f"{path} holds other tensors than {paths[0]}; expected weights of the same network.")
+    mean = {
+        name: sum(share * state[name].float() for share, state in zip(shares, states)) / sum(shares)
+        for name in shapes[0]
+    }
+    with replacing(Path(output)) as unfinished:
+        torch.save({"network": mean, HEADER: read_header(paths[0])}, unfinished)
+
+
+def _state_of(path: str | Path) -> dict[str, Tensor]:
+    """Tensors of a checkpoint by the names of the network, also where a training averaged them."""
+    state = read_state(path, origin="best.pt or average.pt of a training run")
+    return {name.removeprefix("module."): tensor for name, tensor in state.items() if name != "n_averaged"}
+
+
 def _encoder_of(path: str | Path) -> dict[str, Tensor]:
     """Tensors of the one pyramid of a checkpoint."""
-    state = read_state(path, origin="best.pt or average.pt of a training run")
-    # As averaged weights are named.
-    state = {name.removeprefix("module."): tensor for name, tensor in state.items() if name != "n_averaged"}
+    state = _state_of(path)
     stems = [name for name in state if _PYRAMID.fullmatch(name)]
     others = [name for name in state if not name.startswith("encoder.")]
     if stems != ["encoder.stem.weight"] or others:
