@@ -6,6 +6,7 @@ import torch
 from shades_of_grey import LABELS, SIZE, arguments, network, scan
 
 from protoseg.engine.clicks.click import Click
+from protoseg.engine.clicks.correction import NEW_REACH, REACH
 from protoseg.engine.clicks.scribbles import BACKGROUND_SCRIBBLE, segment_from_scribbles
 from protoseg.engine.clicks.segmentation import ClickSegmentation, segment_from_clicks
 from protoseg.engine.clicks.simulation import next_click
@@ -149,6 +150,46 @@ def test_another_slice_segmenter_can_make_the_masks():
         (5, [(40, 40)], [(24, 24)], (3.0, 3.0), False),  # far away: a part of its own
     ]
     assert found.sum() == 81 - 1 + 1, "negative clicks are left out and positive ones held, whatever it says"
+
+
+def insatiable(slices, index, positive, negative, *, spacing, prior):
+    """A slice segmenter to which a correction is all or nothing, and a first mask a square."""
+    mask = np.zeros(slices.shape[-2:], bool)
+    mask[18:27, 16:25] = True
+    if len(positive) + len(negative) > 1 or not mask[positive[0]]:
+        mask[:] = not negative
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("click", "reach"),  # slices are 4 mm apart, pixels 3 mm wide
+    [
+        (Click(5, 20, 20, "ball", False), REACH * 9),
+        (Click(5, 22, 19, "ball", False), REACH * 12),
+        (Click(5, 28, 20, "ball"), REACH * 6),
+        (Click(5, 22, 32, "ball"), 27),  # far away: a part no larger than the label
+    ],
+)
+def test_a_correction_changes_nothing_beyond_its_reach(click, reach):
+    volume, _ = scan()
+    session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments(slice_segmenter=insatiable))
+    before = session.segment([Click(5, 22, 20, "ball")]).label_map
+    changed = before != session.segment([Click(5, 22, 20, "ball"), click]).label_map
+    slices, rows, columns = np.nonzero(changed)
+    distance = np.linalg.norm([4 * (slices - 5), 3 * (rows - click.row), 3 * (columns - click.column)], axis=0)
+    assert distance.max() <= reach
+    assert distance[slices == 5].max() > reach - 3, "as far as that the segmenter has its way"
+
+
+def test_a_click_on_a_slice_without_the_label_adds_a_part_of_it():
+    volume, _ = scan()
+    session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments(slice_segmenter=insatiable))
+    before = session.segment([Click(5, 22, 20, "ball")]).label_map
+    assert not before[0].any()
+    after = session.segment([Click(5, 22, 20, "ball"), Click(0, 40, 40, "ball")]).label_map
+    rows, columns = np.nonzero(after[0])
+    reach = NEW_REACH * 3 * math.sqrt(max(np.count_nonzero(one) for one in before))
+    assert 0.7 * reach < 3 * np.hypot(rows - 40, columns - 40).max() <= reach
 
 
 @pytest.mark.parametrize(

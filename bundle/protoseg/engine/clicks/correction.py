@@ -2,7 +2,8 @@
 
 A click complains about one place. What is missing (or too much) there is marked on its slice, and is then followed to
 the slices beside it as a structure of its own. So a positive click only adds and a negative one only removes, all that
-changes is connected to the click, and slices that the user has clicked on before are left as they are.
+changes is connected to the click and within its reach, and slices that the user has clicked on before are left as they
+are. A click is seldom at the rim of what is wrong, so its reach is little more than the way to the label's border.
 
 How the constants were found stands in docs/clicks.md.
 """
@@ -28,8 +29,8 @@ LabelMap = NDArray[np.uint8]
 
 SURE = 0.9  # share of the way from a click to the label's border that is as wrong as the click itself
 LARGEST_DISC = 15.0, 0.3  # mm, and widths of the label: where the border is farther, nothing is sure
-SPREAD = 3.0  # times the way from a click to the label's border: how far a correction reaches on its slice
-LEAST_SPREAD = 3.0  # mm
+REACH = 1.5  # times the way from a click to the label's border: how far around it a correction reaches
+NEW_REACH = 0.5  # widths of the label, on a slice that has nothing of it
 DEPTH, NEW_DEPTH = 1.0, 0.5  # times its width: how far it reaches through slices that have the label, or have nothing
 STEEPEST = 0.7  # mm that the border of a correction moves from slice to slice, for each mm between them
 SLOPE, MARGIN = 0.5, 3.0  # the same for a label's end, and mm
@@ -73,19 +74,39 @@ class Corrector:
         """
         index, positive = complaint.slice_index, complaint.positive
         mask = label_map[index] == complaint.label
-        here = self._on_slice(label_map, mask, complaint)
-        known = {index: here | mask if positive else here}
+        reaches = self._reaches(label_map, mask, complaint)
+        alike = self._on_slice(label_map, mask, complaint, reaches)
+        here = _held(alike & self._within(index, complaint, reaches), complaint.points)
+        known = {index: alike | mask if positive else alike}
         if not positive:  # what was clicked on as the label looks otherwise
-            known |= {other: np.zeros_like(here) for other in kept if (label_map[other] == complaint.label).any()}
-        depth = DEPTH if mask.any() else NEW_DEPTH
+            known |= {other: np.zeros_like(alike) for other in kept if (label_map[other] == complaint.label).any()}
+        depth = min(max(reaches), (DEPTH if mask.any() else NEW_DEPTH) * self._width(alike))
         changed = {index: here}
         for way in (-1, 1):
-            places = list(self._slices_beside(label_map, complaint, kept, way, depth * self._width(here)))
-            domain = {place: self._domain(label_map[place], complaint) for place in places}
+            places = list(self._slices_beside(label_map, complaint, kept, way, depth))
+            domain = {
+                place: self._domain(label_map[place], complaint) & self._within(place, complaint, reaches)
+                for place in places
+            }
             label = {place: label_map[place] == complaint.label for place in places} if positive else {}
             step = STEEPEST * self.spacing[0]
             changed |= self.tracker.spread(here, known, places, domain, label, step=step)
         return changed
+
+    def _reaches(self, label_map: LabelMap, mask: Mask, complaint: Complaint) -> list[float]:
+        """How far in mm around each click something may change; the label's mask on its slice is given."""
+        size = self._largest_width(label_map, complaint)
+        if not mask.any():
+            return [NEW_REACH * size] * len(complaint.points)
+        way = distance_transform_edt(mask != complaint.positive, sampling=self.spacing[1:])
+        return [min(REACH * float(way[point]), max(SMALLEST_PART, size)) for point in complaint.points]
+
+    def _within(self, index: int, complaint: Complaint, reaches: Sequence[float]) -> Mask:
+        """Pixels of a slice that are within reach of the clicks."""
+        away = (index - complaint.slice_index) * self.spacing[0]
+        shape, spacing = self.slices.shape[-2:], self.spacing[1:]
+        distances = [np.hypot(_distance(shape, point, spacing), away) for point in complaint.points]
+        return np.any([distance <= reach for distance, reach in zip(distances, reaches)], axis=0)
 
     def _slices_beside(
         self, label_map: LabelMap, complaint: Complaint, kept: Collection[int], way: int, reach: float
@@ -101,23 +122,27 @@ class Corrector:
         """Pixels of a slice that may change."""
         return complaint.free[labels] if complaint.positive else labels == complaint.label
 
-    def _on_slice(self, label_map: LabelMap, mask: Mask, complaint: Complaint) -> Mask:
-        """Pixels that change on the slice that was clicked on; the label's mask there is given."""
+    def _on_slice(self, label_map: LabelMap, mask: Mask, complaint: Complaint, reaches: Sequence[float]) -> Mask:
+        """Pixels of the slice that was clicked on that are wrong as the clicks are; the label's mask there is given.
+
+        Parts are whole, also beyond the clicks' reach: what is cut off would tell the slices beside a wrong look.
+        """
         domain = self._domain(label_map[complaint.slice_index], complaint)
+        size = max(SMALLEST_PART, self._largest_width(label_map, complaint))
         if not mask.any():
-            place = self._likely_place(label_map == complaint.label, complaint)
+            place = self._likely_place(label_map == complaint.label, complaint, size)
             return _held(self._part(complaint, complaint.points) & place & domain, complaint.points)
         spacing = self.spacing[1:]
         depth = distance_transform_edt(mask != complaint.positive, sampling=spacing)
         largest = max(LARGEST_DISC[0], LARGEST_DISC[1] * self._width(mask))
         marked = np.zeros_like(mask)
-        for point in complaint.points:
+        for point, reach in zip(complaint.points, reaches):
+            sure = SURE * depth[point]
             distance = _distance(mask.shape, point, spacing)
-            if SURE * depth[point] > largest:
-                part = self._part(complaint, [point]) & (distance <= self._part_size(label_map, complaint))
+            if sure > largest:
+                part = self._part(complaint, [point]) & (distance <= size)
             else:
-                near = distance <= max(SPREAD * depth[point], LEAST_SPREAD)
-                part = (self._wrong(mask, complaint) & near) | (distance < SURE * depth[point])
+                part = (self._wrong(mask, complaint) & (distance <= reach)) | (distance < sure)
             marked |= _held(part & domain, [point])
         return marked
 
@@ -141,10 +166,10 @@ class Corrector:
             self.slices, complaint.slice_index, points, others, spacing=self.spacing[1:], prior=nothing
         )
 
-    def _likely_place(self, mask: Mask, complaint: Complaint) -> Mask:
+    def _likely_place(self, mask: Mask, complaint: Complaint, size: float) -> Mask:
         """Where a label (S, H, W) may be on a slice that has nothing of it: below or above the nearest slice that has.
 
-        Clicks that are not there are about another part.
+        Clicks that are not there are about another part, of `size` mm at most.
         """
         there = np.flatnonzero([one.any() for one in mask])
         nearest = int(there[np.abs(there - complaint.slice_index).argmin()])
@@ -152,13 +177,11 @@ class Corrector:
         footprint = distance_transform_edt(~mask[nearest], sampling=self.spacing[1:]) <= SLOPE * away + MARGIN
         if all(footprint[point] for point in complaint.points):
             return footprint
-        size = max(SMALLEST_PART, max(self._width(one) for one in mask))
-        near = [_distance(footprint.shape, point, self.spacing[1:]) <= size for point in complaint.points]
-        return np.any(near, axis=0)
+        return self._within(complaint.slice_index, complaint, [size] * len(complaint.points))
 
-    def _part_size(self, label_map: LabelMap, complaint: Complaint) -> float:
-        """How large in mm a part may be that a click adds or removes: as large as what is known of the label."""
-        return max(SMALLEST_PART, max(self._width(one == complaint.label) for one in label_map))
+    def _largest_width(self, label_map: LabelMap, complaint: Complaint) -> float:
+        """Width in mm of the label on the slice where it is widest."""
+        return max(self._width(one == complaint.label) for one in label_map)
 
     def _width(self, mask: Mask) -> float:
         """Edge in mm of a square of the same area."""
