@@ -79,6 +79,30 @@ def test_clicks_add_to_what_was_labelled_before(start, label, ground_truth, labe
     assert volumes[0] == volumes[1], "without clicks it is auto-segmentation"
 
 
+def test_clicks_correct_what_was_accepted(start, label, ground_truth, label_map):
+    client, (liver, lungs) = start(), (ground_truth(1, name) for name in ("liver", "lungs"))
+    client.submit("person1", *label(1, ["liver", "spleen"]))
+    version = client.http.get("/sessions/submits?image=person1").json()["versions"][0]
+    asked = {"label": "liver", "corrects": version["version"]}
+
+    def ask(**points):
+        return label_map(client.infer("oneshot_click_one", "person1", output="image", **asked, **points)) == 1
+
+    assert np.array_equal(ask(background=[middle(lungs)]), liver), "a click beside it changes nothing"
+    wrong = middle(liver)
+    less = ask(background=[wrong])
+    assert not less[tuple(wrong)] and less.any() and not (less & ~liver).any()
+    assert np.array_equal(ask(background=[middle(lungs)]), liver), "taken back"
+    assert (ask(foreground=[middle(lungs)]) | ~liver).all(), "a click only adds"
+    for params, message in (
+        ({"corrects": "0" * 16}, "corrects is '0000000000000000', expected a version of the label of person1."),
+        ({"corrects": [version]}, "corrects is {"),
+        ({"label": "lungs"}, f"The version {version['version']} of the label of person1 has no 'lungs' to correct."),
+    ):
+        refused = client.infer("oneshot_click_one", "person1", **{**asked, **params})
+        assert (refused.status_code, refused.json()["detail"][: len(message)]) == (400, message)
+
+
 def test_two_clients_click_on_their_own_organs(start, ground_truth, label_map):
     client = start()
     clicks = {name: middle(ground_truth(1, name)) for name in ("liver", "lungs")}

@@ -60,6 +60,8 @@ class ClickSegmentation:
         settings: how to segment the volume by the support.
         refiner: brings the borders of what was found by the support to the image's edges.
         slice_segmenter: what makes masks from clicks; by the network's features when left out.
+        accepted: (S, H, W), positions of labels that somebody accepted before: clicks correct these, and the support
+            serves for nothing. None where there is nothing of the kind.
     """
 
     def __init__(
@@ -73,7 +75,9 @@ class ClickSegmentation:
         settings: OneShotSettings | None = None,
         refiner: Refiner | None = None,
         slice_segmenter: SliceSegmenter | None = None,
+        accepted: LabelMap | None = None,
     ) -> None:
+        support = support if accepted is None else None
         others = {} if support is None else support.labels
         self.labels = LabelSet({**labels, **others, **labels})
         self.volume, self.encoder, self.scan = volume, encoder, scan
@@ -81,6 +85,7 @@ class ClickSegmentation:
         self.slice_segmenter = slice_segmenter or FeatureSliceSegmenter(encoder)
         self.slices = axial_slices(volume).contiguous()  # each is read for itself, at every click
         self.spacing = slice_spacing(volume)
+        self.accepted = accepted
         self._clicks = ClickRecord()
         self._steps: list[_Step] = []
         self._confidence: dict[str, float] = {}  # by label that was first found by a click
@@ -120,10 +125,11 @@ class ClickSegmentation:
         Raises:
             InputError: as `segment`.
         """
-        if self.support is None and not self._clicks.slices():
+        if self.support is None and self.accepted is None and not self._clicks.slices():
             raise InputError("Nothing is clicked on yet: set a positive click on each structure to be segmented.")
         findings = {} if self._matched is None else dict(self._matched.findings)
-        for label in self.labels.only(self._clicks.slices()):
+        given = set() if self.accepted is None else {self.labels.name_at(p) for p in np.unique(self.accepted) if p}
+        for label in self.labels.only({*self._clicks.slices(), *given}):
             findings.setdefault(label, LabelFinding(self._confidence.get(label, 1.0), None, None))
         found = {label: self._finding(label, finding) for label, finding in findings.items()}
         return Prediction(self.labels.to_values(self._found), found)
@@ -154,6 +160,8 @@ class ClickSegmentation:
     @cached_property
     def _found(self) -> LabelMap:
         """Positions of labels (S, H, W) by the clicks so far."""
+        if self.accepted is not None:
+            return self.accepted.copy()
         if self._matched is None:
             return np.zeros((len(self.slices), *self.slices.shape[-2:]), np.uint8)
         return self.labels.to_positions(self._matched.label_map)
@@ -238,7 +246,7 @@ class ClickSegmentation:
         areas = np.array([np.count_nonzero(one == position) for one in self._found])
         if not areas.any():
             return LabelFinding(0.0, None, None, finding.note)
-        if finding.support_slice is not None:
+        if finding.support_slice is not None or label not in self._clicks.slices():
             return finding
         largest = int(areas.argmax())
         nearest = min(self._clicks.slices()[label], key=lambda index: abs(index - largest))
