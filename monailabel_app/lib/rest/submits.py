@@ -5,16 +5,27 @@ from __future__ import annotations
 import gzip
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from monailabel.config import RBAC_ANNOTATOR, RBAC_USER, settings
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from lib.server.label_versions import LabelVersion, read_version
 
-__all__ = ["submits_router"]
+__all__ = [
+    "BINARY",
+    "EXAMPLE",
+    "SubmitsAnswer",
+    "VersionAnswer",
+    "known_image",
+    "submits_of",
+    "submits_router",
+    "voxels_answer",
+]
 
 Reader = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))]
 Annotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
@@ -119,7 +130,7 @@ def list_submits(image: Image, user: Reader) -> SubmitsAnswer:
     answered 409 if someone else submitted one since; `"force": true` takes its place all the same. Without `drawn_on`
     the last label counts; the answer tells in `replaced` which one it took the place of. Nothing is lost either way.
     """
-    return _answer(_known(image))
+    return submits_of(known_image(image))
 
 
 @submits_router.get(
@@ -130,7 +141,7 @@ def list_submits(image: Image, user: Reader) -> SubmitsAnswer:
 )
 def get_version(version: str, image: Image, user: Reader) -> FileResponse:
     """Send the file as it was submitted; on a DICOM server, as NIfTI."""
-    label = _find(_known(image), version)
+    label = _find(known_image(image), version)
     return FileResponse(label.file, media_type=OCTETS, filename=f"{label.version}{label.ext}")
 
 
@@ -142,7 +153,12 @@ def get_version(version: str, image: Image, user: Reader) -> FileResponse:
 )
 def get_voxels(version: str, image: Image, request: Request, user: Reader) -> Response:
     """Send the label map as one byte a voxel without a header, x running fastest; `values` tells the labels' names."""
-    content = read_version(_find(_known(image), version)).tobytes(order="F")
+    return voxels_answer(read_version(_find(known_image(image), version)), request)
+
+
+def voxels_answer(voxels: NDArray[np.uint8], request: Request) -> Response:
+    """Send voxels (X, Y, Z) as a viewer holds them, compressed if the client can read that."""
+    content = voxels.tobytes(order="F")
     if "gzip" not in request.headers.get("accept-encoding", ""):
         return Response(content, media_type=OCTETS)
     return Response(gzip.compress(content, 1), media_type=OCTETS, headers={"Content-Encoding": "gzip"})
@@ -156,7 +172,7 @@ def undo_submit(image: Image, user: Annotator, version: Present = None) -> Respo
 
     On a DICOM server a new DICOM SEG is written; the first label of a study can only be deleted in the library there.
     """
-    return _moved("undo submit", image, user, app_instance().submits.undo(_known(image), version))
+    return _moved("undo submit", image, user, app_instance().submits.undo(known_image(image), version))
 
 
 @submits_router.post(
@@ -167,7 +183,7 @@ def undo_submit(image: Image, user: Annotator, version: Present = None) -> Respo
 )
 def redo_submit(image: Image, user: Annotator, version: Present = None) -> Response | SubmitsAnswer:
     """Put a label that was undone in its place again, as long as no other was submitted since."""
-    return _moved("redo submit", image, user, app_instance().submits.redo(_known(image), version))
+    return _moved("redo submit", image, user, app_instance().submits.redo(known_image(image), version))
 
 
 @submits_router.post(
@@ -175,9 +191,9 @@ def redo_submit(image: Image, user: Annotator, version: Present = None) -> Respo
 )
 def restore_version(version: str, image: Image, user: Annotator) -> Response | SubmitsAnswer:
     """Submit a version once more, a refused one, too; it keeps its author, and the label that is there is kept."""
-    label = _find(_known(image), version)
+    label = _find(known_image(image), version)
     if label.state == "current":
-        return _answer(image)
+        return submits_of(image)
     return _moved("restore label", image, user, app_instance().submits.restore(label, user.username))
 
 
@@ -189,16 +205,18 @@ def _moved(what: str, image: str, user: User, moved: bool | dict[str, Any]) -> R
     if moved:
         app.audit.write(user.username, what, image, 200)
         app.on_library_change()
-    return _answer(image)
+    return submits_of(image)
 
 
-def _answer(image: str) -> SubmitsAnswer:
+def submits_of(image: str) -> SubmitsAnswer:
+    """Tell of all versions of the label of an image."""
     submits = app_instance().submits
     versions = [VersionAnswer(**submits.describe(label)) for label in submits.versions(image)]
     return SubmitsAnswer(versions=versions, undo=submits.can_undo(image), redo=submits.can_redo(image))
 
 
-def _known(image: str) -> str:
+def known_image(image: str) -> str:
+    """Give an image's name back; `ImageNotFoundException` if there is no such image."""
     app_instance().datastore().get_image_uri(image)  # raises where there is none
     return image
 
