@@ -11,7 +11,6 @@ from monailabel.interfaces.utils.app import app_instance
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "monailabel_app"))
 
 from lib.server.series_tags import SeriesPlace, place_of_series
-
 from protoseg.data.io.dicom_export import write_series
 
 PLACES = {

@@ -194,7 +194,12 @@ def test_the_first_page_is_ours_and_takes_nothing_from_elsewhere(start):
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    for name, kind in (("page.css", "text/css"), ("page.js", "text/javascript"), ("icon.svg", "image/svg")):
+    for name, kind in (
+        ("page.css", "text/css"),
+        ("page.js", "text/javascript"),
+        ("elements.js", "text/javascript"),
+        ("icon.svg", "image/svg"),
+    ):
         part = client.get(f"/page/{name}")
         assert (part.status_code, part.headers["content-type"].startswith(kind)) == (200, True)
         assert "//" not in part.text.replace("http://www.w3.org/2000/svg", "").replace("// ", ""), name
@@ -207,5 +212,5 @@ def test_the_first_page_is_ours_and_takes_nothing_from_elsewhere(start):
     assert {"/library/", "/library/import", "/library/export", "/library/examples/{example_id}"} <= described[
         "paths"
     ].keys()
-    for name in ("ExampleAnswer", "RemovalAnswer", "ChangeRequest", "ImportAnswer", "StatusAnswer"):
+    for name in ("ExampleAnswer", "RemovalAnswer", "ChangeRequest", "ImportAnswer", "StatusAnswer", "SourcesAnswer"):
         assert "example" in described["components"]["schemas"][name], name

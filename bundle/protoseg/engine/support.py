@@ -162,10 +162,6 @@ class SupportSet:
             weights=None if self.weights is None else self.weights[indices],
         )
 
-    def weighted(self, weight: float) -> SupportSet:
-        """Give all slices a weight."""
-        return replace(self, weights=None if weight == 1 else torch.full((len(self.images),), weight))
-
     def _all_weights(self) -> Tensor:
         return torch.ones(len(self.images)) if self.weights is None else self.weights
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from lib.accepted import accepted_label
 from lib.answers import Latencies
 from lib.click_sessions import ClickSessions
-from lib.clicks import Point, all_points, points_of
+from lib.clicks import Point, all_points, boxes_of, points_of
 from lib.context import Context
 from lib.engine import Scan
 from lib.infers.task import SegmentationTask, image_of, option
 from protoseg.data.support.library import LibraryState
+from protoseg.engine.clicks.box import Box
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.prediction import Prediction
 from protoseg.errors import InputError
@@ -49,6 +50,7 @@ class _ClickTask(SegmentationTask):
         labelled: LibraryState,
         clicks: list[Click],
         accepted: NDArray[np.uint8] | None = None,
+        boxes: Sequence[Box] = (),
     ) -> Prediction:
         """Segment a scan by clicks on these labels, or correct what was accepted of them."""
         client, image = str(request.get("client_id")), image_of(request)
@@ -57,7 +59,7 @@ class _ClickTask(SegmentationTask):
         with self.sessions.session(
             client, image, scan, labels=labels, labelled=labelled, settings=settings, accepted=accepted
         ) as session:
-            return session.segment(clicks)
+            return session.segment(clicks, boxes)
 
 
 class AllLabelsClick(_ClickTask):
@@ -109,12 +111,13 @@ class OneLabelClick(_ClickTask):
         points = {positive: points_of(request, key, scan.grid) for key, positive in SIGNS.items()}
         corrects = option(request, "corrects")
         accepted = accepted_label(self.context, image_of(request), corrects, name, scan.grid) if corrects else None
-        if not points[True] and name not in labelled.labels and accepted is None:
+        boxes = boxes_of(request, name, scan.grid)
+        if not points[True] and not boxes and name not in labelled.labels and accepted is None:
             raise InputError(f"There is no click on '{name}' yet. Click on it, and beside it where it is too large.")
         label = label_of(name, labelled)
         clicks = [Click(*point, name, positive) for positive in points for point in points[positive]]
         with latencies.stage("engine"):
-            prediction = self.predict(scan, request, label, labelled, clicks, accepted)
+            prediction = self.predict(scan, request, label, labelled, clicks, accepted, boxes)
         return one_label(prediction, label)
 
 

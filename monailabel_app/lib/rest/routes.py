@@ -20,6 +20,7 @@ from lib.library.archive import write_archive
 from lib.library.examples import Example
 from lib.library.importing import import_archive
 from lib.library.thumbnails import render
+from lib.rest.carrying import carrying_router
 from lib.rest.models import (
     ChangeRequest,
     ExampleAnswer,
@@ -30,7 +31,6 @@ from lib.rest.models import (
     describe_removal,
 )
 from lib.rest.page import page_router, replace_first_page
-from lib.rest.carrying import carrying_router
 from lib.rest.sessions import clicks_router
 from lib.rest.status import status_router
 from lib.rest.submits import submits_router

@@ -11,6 +11,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import torch
+
 from protoseg.data.preprocessing.steps import transform_key
 from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.loading import load_support, preprocessing_key, read_support, save_support
@@ -196,7 +198,7 @@ class SupportLibrary:
         supports, kinds, problems = [], [], {}
         for scan, file in scans:
             try:
-                supports.append(self._of_scan(scan, file, encoder).weighted(scan.weight))
+                supports.append(_weighted(self._of_scan(scan, file, encoder), scan.weight))
                 kinds.append(scan.kind)
             except InputError as error:
                 logger.warning("The labels of %s are not used. %s", scan.scan, error)
@@ -254,6 +256,10 @@ class SupportLibrary:
 
 def _only(support: SupportSet, labels: Collection[str]) -> SupportSet:
     return reduce(SupportSet.without_label, (name for name in support.labels if name not in labels), support)
+
+
+def _weighted(support: SupportSet, weight: float) -> SupportSet:
+    return replace(support, weights=None if weight == 1 else torch.full((len(support.images),), weight))
 
 
 def _by_plane(supports: Sequence[SupportSet]) -> list[list[SupportSet]]:

@@ -4,7 +4,7 @@ import { element, labelChip, show, slicesOf, when } from './elements.js';
 const STATUS_EVERY = 4000; // ms
 const LIBRARY_EVERY = 10000;
 const byId = id => document.getElementById(id);
-let library = { examples: [], removed: [] };
+let library = null; // until it is known
 let lastStatus = null;
 let manages = false; // whether the user may change the library
 
@@ -148,6 +148,7 @@ function matches(example, words) {
 }
 
 function showLibrary() {
+  if (!library) return;
   const words = byId('filter').value.toLowerCase().split(/\s+/).filter(Boolean);
   const shown = library.examples.filter(example => matches(example, words));
   const on = library.examples.filter(example => example.enabled && !example.problem).length;
@@ -259,7 +260,6 @@ byId('archive').onchange = () => { if (byId('archive').files.length) importArchi
 byId('filter').oninput = showLibrary;
 byId('message-close').onclick = () => { byId('message').hidden = true; };
 document.addEventListener('visibilitychange', () => { if (!document.hidden) { refreshStatus(); refreshLibrary(); } });
-refreshStatus();
-refreshLibrary();
+refreshStatus().finally(refreshLibrary); // what the user may do decides how examples are shown
 whenVisible(refreshStatus, STATUS_EVERY);
 whenVisible(refreshLibrary, LIBRARY_EVERY);

@@ -11,6 +11,7 @@ export async function store(session) {
   try {
     const { warning, version } = await submit(session.series, voxels, names, session.drawnOn, session.insists);
     session.begin(version);
+    session.unchanged = !session.range; // else more is shown than was stored
     // What no prompt stands for is corrected as it was accepted, and not found anew.
     for (const structure of session.structures) if (!structure.prompts.length) structure.base = voxels.includes(structure.index) ? version : '';
     session.say(warning ? `Stored. ${warning}` : `Stored: ${names.map(({ name }) => name).join(', ')}`, warning ? 'bad' : 'good');

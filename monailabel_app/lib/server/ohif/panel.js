@@ -69,9 +69,21 @@ class Work {
     session.present = label;
     if (fits) labelMap.write(saved.voxels);
     session.offer(labels);
-    if (!fits && label) await load(session, label, true);
+    const told = fits ? 'Your work on this series is here again.' : await this.begin(session, label);
+    if (!this.isOpen) return;
     this.show(session);
-    say(this.status, fits ? 'Your work on this series is here again.' : label ? `This is the label by ${whose(label)}. Click where it is wrong.` : 'Choose a structure and click on it.', 'info');
+    say(this.status, told, 'info');
+  }
+
+  // Begins with the label that is stored, if there is one; tells what to do next.
+  async begin(session, label) {
+    if (!label) return 'Choose a structure and click on it.';
+    try {
+      await load(session, label, true);
+      return `This is the label by ${whose(label)}. Click where it is wrong.`;
+    } catch (error) {
+      return `The label by ${whose(label)} is not shown: ${error.message}`;
+    }
   }
 
   // What the server knows: labels, the user's roles, and the label of the series that is stored.
@@ -93,6 +105,7 @@ class Work {
     const carrying = new CarryView(session);
     const structures = new StructuresView(session);
     const tools = new ToolsView(session, this.services, this.commandsManager);
+    tools.accept.hidden = !this.roles.includes('annotate');
     const range = new RangeView(session);
     const library = new LibraryView(session, this.roles.includes('manage'));
     const keys = shortcuts(session, tools);
