@@ -173,7 +173,8 @@ class _Places:
         within, beside = _spread(inside), [point for point in _spread(here) if not inside[point]]
         points = [*within, *beside]
         self.count = len(within)
-        to_pixels = BilinearUpsampler((features.shape[-2], features.shape[-1]), *inside.shape, features.device)
+        height, width = inside.shape
+        to_pixels = BilinearUpsampler((features.shape[-2], features.shape[-1]), height, width, features.device)
         patches = unit(features.float(), dim=0)
         rows, columns = torch.tensor(points, device=features.device).unbind(1)
         vectors = torch.einsum("ph,pw,dhw->pd", to_pixels.rows[rows], to_pixels.columns[columns], patches)
