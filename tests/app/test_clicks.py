@@ -103,6 +103,8 @@ def test_clicks_correct_what_was_accepted(start, label, ground_truth, label_map)
         return label_map(client.infer("oneshot_click_one", "person1", output="image", **asked, **points)) == 1
 
     assert np.array_equal(ask(background=[middle(lungs)]), liver), "a click beside it changes nothing"
+    told = client.infer("oneshot_click_one", "person1", background=[middle(lungs)], **asked).json()
+    assert (told["label_names"], told["warnings"]) == ({"liver": 1}, [])
     wrong = middle(liver)
     less = ask(background=[wrong])
     assert not less[tuple(wrong)] and less.any() and not (less & ~liver).any()

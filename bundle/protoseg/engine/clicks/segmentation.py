@@ -271,10 +271,11 @@ class ClickSegmentation:
         areas = np.array([np.count_nonzero(one == position) for one in self._found])
         if not areas.any():
             return LabelFinding(0.0, None, None, finding.note)
-        if finding.support_slice is not None or label not in self._clicks.slices():
+        if finding.support_slice is not None:
             return finding
         largest = int(areas.argmax())
-        nearest = min(self._clicks.slices()[label], key=lambda index: abs(index - largest))
+        clicked = self._clicks.slices().get(label, [largest])  # what was accepted may have no positive click
+        nearest = min(clicked, key=lambda index: abs(index - largest))
         return replace(finding, support_slice=SliceOrigin(self.scan, nearest))
 
 
