@@ -106,6 +106,9 @@ def test_answers_and_accepted_labels_keep_to_a_range_of_slices(chain, panel, lab
 def test_what_others_accept_is_shown_and_never_in_the_place_of_ones_own_work(chain, panel, labelled):
     image, organs = labelled
     theirs = {"liver": organs["liver"], "gall <b>bladder": organs["spleen"]}
+    panel.button("Load it").click()  # what was stored of the range, and nothing else
+    expect(panel.status).to_contain_text("This is the label by")
+    panel.keep()
     submit(chain, image, "bob", **theirs)
     panel.reload()
     expect(panel.accepted).to_contain_text("Accepted by bob")
@@ -124,7 +127,8 @@ def test_what_others_accept_is_shown_and_never_in_the_place_of_ones_own_work(cha
 
 
 def test_a_label_is_carried_from_another_series_of_the_study(chain, panel, labelled):
-    _, organs = labelled
+    image, organs = labelled
+    submit(chain, image, "carol", **organs)
     second = write_second_series(chain, "test_000")
     panel.open("test_000")
     panel.page.locator("[data-cy=study-browser-thumbnail]", has_text="Second").dblclick()
