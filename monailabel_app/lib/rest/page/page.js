@@ -3,6 +3,7 @@ import { element, labelChip, show, slicesOf, when } from './elements.js';
 
 const STATUS_EVERY = 4000; // ms
 const LIBRARY_EVERY = 10000;
+const SETTLED = 600; // ms after the last step of a slider
 const byId = id => document.getElementById(id);
 let library = null; // until it is known
 let lastStatus = null;
@@ -84,9 +85,13 @@ function controlsOf(example) {
   weight.setAttribute('aria-label', `Weight of ${example.study}`);
   const shown = element('output', {}, String(example.weight));
   weight.oninput = () => { shown.textContent = weight.value; };
-  weight.onchange = () => change(weight, `library/examples/${example.id}`, {
-    method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ weight: Number(weight.value) }),
-  }, `${example.study} weighs ${weight.value} from now on.`);
+  let timer; // keys change it step by step, and what is sent makes the card anew
+  weight.onchange = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => change(weight, `library/examples/${example.id}`, {
+      method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ weight: Number(weight.value) }),
+    }, `${example.study} weighs ${weight.value} from now on.`), SETTLED);
+  };
   return element('div', { className: 'controls' },
     element('label', { className: 'switch' }, box, example.enabled ? 'On' : 'Off'),
     element('label', { className: 'weight' }, 'Weight', weight, shown), remove);

@@ -2,6 +2,8 @@
 import { button, element, hex } from './dom.js';
 import { askJson } from './server.js';
 
+const SETTLED = 600; // ms after the last step of a slider
+
 export class LibraryView {
   // manages: whether the user may change the library.
   constructor(session, manages) {
@@ -56,13 +58,17 @@ export class LibraryView {
   }
 
   weight(example, name) {
+    let timer; // keys change it step by step, and what is sent makes the card anew
     const shown = element('output', {}, String(example.weight));
     const slider = element('input', {
       type: 'range', min: 0, max: 1, step: 0.05, value: example.weight, title: 'How much its votes count', 'aria-label': `Weight of ${name}`,
       oninput: () => { shown.textContent = slider.value; },
-      onchange: () => this.change(`/library/examples/${example.id}`, {
-        method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ weight: Number(slider.value) }),
-      }, `${name} weighs ${slider.value} from now on`),
+      onchange: () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => this.change(`/library/examples/${example.id}`, {
+          method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ weight: Number(slider.value) }),
+        }, `${name} weighs ${slider.value} from now on`), SETTLED);
+      },
     });
     return element('label', { className: 'weight' }, 'weight', slider, shown);
   }
