@@ -33,6 +33,7 @@ from lib.server import patch_server
 from lib.server.folder_datastore import FolderDatastore
 from lib.server.keys import read_keys
 from lib.server.roles import Access
+from lib.sessions.carrying import Carrying
 from lib.sessions.store import PromptSessions
 from lib.sessions.submits import Submits
 from lib.strategies import ByScore
@@ -89,6 +90,7 @@ class ProtosegApp(MONAILabelApp):
         self.prompts = PromptSessions(folder / "sessions")
         assert isinstance(datastore, FolderDatastore)
         self.submits = Submits(datastore, self.options.label_names)
+        self.carrying = Carrying(datastore)
         self.folder = folder
         return datastore
 

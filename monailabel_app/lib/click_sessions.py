@@ -6,13 +6,16 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
+import numpy as np
 from cachetools import LRUCache
+from numpy.typing import NDArray
 
 from lib.engine import Engine, Scan
 from protoseg.data.support.library import LibraryState
 from protoseg.engine.clicks.segmentation import ClickSegmentation
 from protoseg.engine.one_shot import OneShotSettings
 from protoseg.labels import LabelSet
+from protoseg.ops.hashing import fingerprint
 
 __all__ = ["ClickSessions"]
 
@@ -44,6 +47,7 @@ class ClickSessions:
         labels: LabelSet,
         labelled: LibraryState,
         settings: OneShotSettings,
+        accepted: NDArray[np.uint8] | None = None,
     ) -> Iterator[ClickSegmentation]:
         """Hold the segmentation of an image against all other requests.
 
@@ -54,9 +58,20 @@ class ClickSessions:
             labels: what may be clicked on.
             labelled: what was labelled before; perhaps nothing.
             settings: how to segment.
+            accepted: what the clicks correct, see `ClickSegmentation`; None for nothing.
         """
         encoder = self.engine.encoder()
-        key = (client, image, scan.key, tuple(labels.items()), labelled.key, settings, encoder.fingerprint())
+        key: tuple[Hashable, ...] = (
+            client,
+            image,
+            scan.key,
+            tuple(labels.items()),
+            labelled.key,
+            settings,
+            encoder.fingerprint(),
+        )
+        if accepted is not None:
+            key = (*key, fingerprint("accepted", accepted))
         with self._lock:
             if key not in self._sessions:
                 segmentation = ClickSegmentation(
@@ -68,6 +83,7 @@ class ClickSessions:
                     settings=settings,
                     refiner=self.engine.refiner,
                     slice_segmenter=self.engine.slice_segmenter,
+                    accepted=accepted,
                 )
                 self._sessions[key] = segmentation, Lock()
             session, lock = self._sessions[key]

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from protoseg.data.io.source_grid import SourceGrid
+from protoseg.engine.clicks.box import Box
 from protoseg.errors import InputError
 
-__all__ = ["Point", "all_points", "points_of"]
+__all__ = ["Point", "all_points", "boxes_of", "points_of"]
+
+MOST_BOXES = 32  # of a request; each one takes as long as a click
 
 Point = tuple[int, int, int]  # slice, row and column of the prepared volume
 
@@ -23,6 +26,27 @@ def points_of(request: Mapping[str, Any], key: str, grid: SourceGrid) -> list[Po
     if not is_points(points):
         raise InputError(f"The clicks of '{key}' are {points!r}; expected a list of voxels such as [[120, 80, 14]].")
     return [_place(point, key, grid) for point in points]
+
+
+def boxes_of(request: Mapping[str, Any], label: str, grid: SourceGrid) -> list[Box]:
+    """Read the boxes around a label, each two opposite corners [[i, j, k], [i, j, k]] in voxels of the image file.
+
+    Raises:
+        InputError: it is no such list, a corner lies outside the image, or a box is not on one slice.
+    """
+    boxes = request.get("boxes") or []
+    if not isinstance(boxes, list) or not all(is_points(box) and len(box) == 2 for box in boxes):
+        raise InputError(f"boxes is {boxes!r}; expected a list of corners such as [[[100, 60, 14], [150, 110, 14]]].")
+    if len(boxes) > MOST_BOXES:
+        raise InputError(f"There are {len(boxes)} boxes, expected at most {MOST_BOXES}.")
+    return [_box([_place(corner, "boxes", grid) for corner in box], label) for box in boxes]
+
+
+def _box(corners: list[Point], label: str) -> Box:
+    (first, top, left), (last, bottom, right) = (tuple(map(which, zip(*corners))) for which in (min, max))
+    if first != last:
+        raise InputError(f"A box runs from slice {first} to {last}. Draw it on one slice.")
+    return Box(first, top, left, bottom, right, label)
 
 
 def is_points(value: Any) -> bool:

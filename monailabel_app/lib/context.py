@@ -36,7 +36,7 @@ class Context:
 
     def scans(self) -> list[LabelledScan]:
         """List the scans with a final label that serve."""
-        return [label.scan for label in self.final_labels() if label.scan.enabled]
+        return [label.scan for label in self.final_labels() if label.scan.enabled and label.scan.weight]
 
     def imported(self, record: Record) -> list[SavedSupport]:
         """List the supports that came from elsewhere, in the record's order."""
@@ -47,6 +47,7 @@ class Context:
                 folder / f"{one.id}.safetensors",
                 record.is_enabled(one.id, one.id),
                 one.provenance.get("series", ""),
+                record.weight(one.id, one.id),
             )
             for one in record.imported
         ]

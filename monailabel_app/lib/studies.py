@@ -62,7 +62,8 @@ def final_labels(
         if record.is_passed_over(example, version):
             continue
         enabled, kind = record.is_enabled(example, version), series_kind_of(datastore, image)
-        scan = LabelledScan(image, path, label, legend_of(info) or label_names, enabled, kind)
+        weight = record.weight(example, version)
+        scan = LabelledScan(image, path, label, legend_of(info) or label_names, enabled, kind, weight)
         found.append(FinalLabel(example, version, scan, info))
     return found
 

@@ -79,6 +79,46 @@ def test_clicks_add_to_what_was_labelled_before(start, label, ground_truth, labe
     assert volumes[0] == volumes[1], "without clicks it is auto-segmentation"
 
 
+def test_a_box_around_an_organ_finds_it(start, ground_truth, label_map):
+    client, liver = start(), ground_truth(0, "liver")
+    k = int(liver.sum((0, 1)).argmax())
+    i, j = liver[..., k].nonzero()
+    corners = [[int(i.max()) + 1, int(j.min()) - 1, k], [int(i.min()) - 1, int(j.max()) + 1, k]]
+    asked = {"output": "image", "label": "liver", "boxes": [corners]}
+    found = label_map(client.infer("oneshot_click_one", "person0", **asked)) == 1
+    assert dice(found[..., k], liver[..., k]) > 0.7
+    assert dice(found, liver) > 0.5
+    outside = np.ones_like(found[..., k])
+    outside[i.min() - 1 : i.max() + 2, j.min() - 1 : j.max() + 2] = False
+    assert not found[..., k][outside].any()
+
+
+def test_clicks_correct_what_was_accepted(start, label, ground_truth, label_map):
+    client, (liver, lungs) = start(), (ground_truth(1, name) for name in ("liver", "lungs"))
+    client.submit("person1", *label(1, ["liver", "spleen"]))
+    version = client.http.get("/sessions/submits?image=person1").json()["versions"][0]
+    asked = {"label": "liver", "corrects": version["version"]}
+
+    def ask(**points):
+        return label_map(client.infer("oneshot_click_one", "person1", output="image", **asked, **points)) == 1
+
+    assert np.array_equal(ask(background=[middle(lungs)]), liver), "a click beside it changes nothing"
+    told = client.infer("oneshot_click_one", "person1", background=[middle(lungs)], **asked).json()
+    assert (told["label_names"], told["warnings"]) == ({"liver": 1}, [])
+    wrong = middle(liver)
+    less = ask(background=[wrong])
+    assert not less[tuple(wrong)] and less.any() and not (less & ~liver).any()
+    assert np.array_equal(ask(background=[middle(lungs)]), liver), "taken back"
+    assert (ask(foreground=[middle(lungs)]) | ~liver).all(), "a click only adds"
+    for params, message in (
+        ({"corrects": "0" * 16}, "corrects is '0000000000000000', expected a version of the label of person1."),
+        ({"corrects": [version]}, "corrects is {"),
+        ({"label": "lungs"}, f"The version {version['version']} of the label of person1 has no 'lungs' to correct."),
+    ):
+        refused = client.infer("oneshot_click_one", "person1", **{**asked, **params})
+        assert (refused.status_code, refused.json()["detail"][: len(message)]) == (400, message)
+
+
 def test_two_clients_click_on_their_own_organs(start, ground_truth, label_map):
     client = start()
     clicks = {name: middle(ground_truth(1, name)) for name in ("liver", "lungs")}
@@ -122,6 +162,11 @@ CLICK_MISTAKES = [
         "The click [96, 0, 0] of 'foreground' lies outside the image, which has 96 x 96 x 12",
     ),
     ({"foreground": [[1, 2]]}, "The clicks of 'foreground' are [[1, 2]]; expected a list of voxels"),
+    ({"boxes": [[[1, 2, 3]]]}, "boxes is [[[1, 2, 3]]]; expected a list of corners"),
+    ({"boxes": "all"}, "boxes is 'all'; expected a list of corners"),
+    ({"boxes": [[[10, 10, 5], [20, 96, 5]]]}, "The click [20, 96, 5] of 'boxes' lies outside the image"),
+    ({"boxes": [[[10, 10, 5], [20, 20, 7]]]}, "A box runs from slice "),
+    ({"boxes": [[[10, 10, 5], [20, 20, 5]]] * 33}, "There are 33 boxes, expected at most 32."),
     ({"foreground": "here"}, "The clicks of 'foreground' are 'here'; expected"),
     ({"label": "liver", "background": [[50, 50, 5]]}, "There is no click on 'liver' yet."),
     (

@@ -2,9 +2,10 @@
 
 import io
 import json
+import zipfile
 
 import numpy as np
-from library_requests import ANNA, example_of, found_by, library, submit, switch
+from library_requests import ANNA, example_of, export, found_by, library, submit, switch, take_in
 from monailabel.interfaces.utils.app import app_instance
 from PIL import Image
 
@@ -86,6 +87,58 @@ def test_a_library_is_seen_switched_removed_and_restored(start, label, studies):
     assert all(entry["study"].startswith("person") and entry["when"].endswith("Z") for entry in entries)
 
 
+def test_an_example_weighs_what_users_say(start, label, studies):
+    client = start()
+    for number in range(2):
+        submit(client, f"person{number}", label(number, ["liver"]))
+    address = f"/library/examples/{example_of(client, 'person0')['id']}"
+
+    def weigh(weight):
+        return client.http.patch(address, json={"weight": weight}, headers=ANNA)
+
+    def volume():
+        return client.infer("oneshot", "person3").json()["labels"]["liver"]["volume_ml"]
+
+    both = volume()
+    assert (weigh(0.25).json()["weight"], weigh(0.25).json()["enabled"]) == (0.25, True)
+    assert volume() != both
+    client = start()  # another server over the same folder
+    assert example_of(client, "person0")["weight"] == 0.25
+    with zipfile.ZipFile(io.BytesIO(export(client))) as zipped:
+        listed = json.loads(zipped.read("library.json"))["examples"]
+    assert [one.get("weight") for one in listed] == [0.25, None]
+    for wrong in (1.5, -0.1, "1", None, True):
+        assert weigh(wrong).status_code == (200 if wrong is None else 422), wrong
+    assert weigh(0).json()["serving_slices"] == []
+    light = volume()
+    switch(client, "person0", False)
+    assert volume() == light, "no weight is as good as off"
+    switch(client, "person0", True)
+    submit(client, "person0", label(0, ["liver"]))
+    assert (example_of(client, "person0")["weight"], volume()) == (1, both), "what is labelled anew weighs as others"
+    assert [one["weight"] for one in audit(studies) if one["what"] == "weigh example"] == ["0.25", "0.25", "0"]
+
+
+def test_an_imported_example_has_the_weight_that_it_came_with(start, label):
+    client = start()
+    submit(client, "person0", label(0, ["liver"]))
+    address = f"/library/examples/{example_of(client, 'person0')['id']}"
+    assert client.http.patch(address, json={"weight": 0.5}).status_code == 200
+    archive = export(client)
+    client.http.delete(address)
+    assert take_in(client, archive).status_code == 200
+    (back,) = library(client)["examples"]
+    assert (back["provenance"]["kind"], back["weight"]) == ("import", 0.5)
+    with zipfile.ZipFile(io.BytesIO(archive)) as zipped:
+        content = {name: zipped.read(name) for name in zipped.namelist()}
+    content["library.json"] = content["library.json"].replace(b'"weight": 0.5', b'"weight": 2')
+    heavier = io.BytesIO()
+    with zipfile.ZipFile(heavier, "w") as zipped:
+        for name, data in content.items():
+            zipped.writestr(name, data)
+    assert "holds a weight of 2, expected 0 to 1" in take_in(client, heavier.getvalue()).json()["detail"]
+
+
 def test_the_app_has_an_audit_log_that_never_stops_a_request(start, label, studies, caplog):
     client = start(user_header="X-User")
     (studies / ".protoseg").mkdir(exist_ok=True)
@@ -141,7 +194,12 @@ def test_the_first_page_is_ours_and_takes_nothing_from_elsewhere(start):
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    for name, kind in (("page.css", "text/css"), ("page.js", "text/javascript"), ("icon.svg", "image/svg")):
+    for name, kind in (
+        ("page.css", "text/css"),
+        ("page.js", "text/javascript"),
+        ("elements.js", "text/javascript"),
+        ("icon.svg", "image/svg"),
+    ):
         part = client.get(f"/page/{name}")
         assert (part.status_code, part.headers["content-type"].startswith(kind)) == (200, True)
         assert "//" not in part.text.replace("http://www.w3.org/2000/svg", "").replace("// ", ""), name
@@ -154,5 +212,5 @@ def test_the_first_page_is_ours_and_takes_nothing_from_elsewhere(start):
     assert {"/library/", "/library/import", "/library/export", "/library/examples/{example_id}"} <= described[
         "paths"
     ].keys()
-    for name in ("ExampleAnswer", "RemovalAnswer", "SwitchRequest", "ImportAnswer", "StatusAnswer"):
+    for name in ("ExampleAnswer", "RemovalAnswer", "ChangeRequest", "ImportAnswer", "StatusAnswer", "SourcesAnswer"):
         assert "example" in described["components"]["schemas"][name], name

@@ -93,6 +93,24 @@ def test_the_later_of_two_people_sees_what_changed_and_nothing_is_lost(start, dr
     assert not list((studies / ".protoseg" / "versions").glob("*/*")), "a patient who is removed is"
 
 
+def test_a_version_is_shown_by_its_voxels_and_its_names(start, draw, studies):
+    client = start()
+    assert submit(client, draw(100, 2), "anna").status_code == 200
+    assert submit(client, draw(40), "bob").status_code == 200
+    (current, replaced) = versions(client)["versions"]
+    assert [(one["by"], one["values"]) for one in (current, replaced)] == [
+        ("bob", {"liver": 1}),
+        ("anna", {"spleen": 2}),
+    ]
+    for version, file in ((current, draw(40)), (replaced, draw(100, 2))):
+        address = f"/sessions/submits/{version['version']}/voxels?image=person0"
+        plain, small = (client.http.get(address, headers={"Accept-Encoding": how}) for how in ("identity", "gzip"))
+        expected = np.asarray(nibabel.load(file).dataobj).tobytes(order="F")
+        assert plain.content == small.content == expected
+        assert (plain.headers.get("content-encoding"), small.headers["content-encoding"]) == (None, "gzip")
+    assert client.http.get("/sessions/submits/0/voxels?image=person0").status_code == 404
+
+
 def test_submits_are_undone_and_redone(start, draw):
     client = start()
     old = [submit(client, draw(size), by) for size, by in ((100, "anna"), (140, "bob"), (180, "bob"))]

@@ -1,18 +1,19 @@
 """The app's own panel in OHIF, used as a user uses it."""
 
 import base64
+import json
 from typing import Any
 
 import numpy as np
 from playwright.sync_api import Locator, Page, Response
 from viewer import PATIENCE, SHOW, Viewer
 
-__all__ = ["Panel"]
+__all__ = ["Panel", "sent"]
 
 READY = "() => document.querySelector('.protoseg .structures') !== null"
 LABEL_MAP = """() => {
-  const { segmentationService: service } = services;
-  const ours = service.getSegmentations().find(one => one.segmentationId.startsWith('protoseg-'));
+  const { segmentationService: service, viewportGridService: grid } = services;
+  const ours = service.getActiveSegmentation(grid.getActiveViewportId());
   const { segmentationId: id, segments } = ours;
   const voxels = Uint8Array.from(service.getLabelmapVolume(id).voxelManager.getCompleteScalarDataArray());
   let text = '';
@@ -35,6 +36,7 @@ class Panel:
         self.page: Page = viewer.page
         self.root = self.page.locator(".protoseg")
         self.status = self.root.locator(".status")
+        self.accepted = self.root.locator(".accepted")
 
     def open(self, patient: str) -> None:
         """Open a patient's study from the study list."""
@@ -117,3 +119,9 @@ class Panel:
     def keep(self) -> None:
         """Wait until the work is kept in the browser."""
         self.page.wait_for_function(KEPT, timeout=PATIENCE)
+
+
+def sent(response: Response) -> dict[str, Any]:
+    """Return the options that the panel sent with a request."""
+    body = response.request.post_data_buffer.decode("latin-1")
+    return json.loads(body[body.index("{") : body.index("\r\n", body.index("{"))])

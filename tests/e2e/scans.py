@@ -6,13 +6,22 @@ import numpy as np
 import pydicom
 import requests
 from monai.transforms import Orientation
+from pydicom.uid import generate_uid
 from scipy import ndimage
 
 from protoseg.data.io.volumes import LPS_TO_RAS, read_labels
 from protoseg.data.preprocessing.meta_tensors import meta_tensor
 from protoseg.synthesis.anatomy import ABDOMEN_LABELS
 
-__all__ = ["LABELLED", "dice", "ground_truth", "middle", "newest_segmentation", "series_of"]
+__all__ = [
+    "LABELLED",
+    "dice",
+    "ground_truth",
+    "middle",
+    "newest_segmentation",
+    "series_of",
+    "write_second_series",
+]
 
 LABELLED = ("liver", "spleen", "right_kidney", "left_kidney")  # in the scan that scripts/serve submits
 
@@ -44,3 +53,19 @@ def newest_segmentation(chain, patient):
     segmentations = [s for s in series_of(chain, patient) if s["MainDicomTags"]["Modality"] == "SEG"]
     instance = max(segmentations, key=lambda s: s["LastUpdate"])["Instances"][0]
     return pydicom.dcmread(io.BytesIO(requests.get(f"{chain.orthanc}/instances/{instance}/file").content))
+
+
+def write_second_series(chain, patient):
+    """Add every other slice of a patient's scan to the study, from the third, as another series; give its name."""
+    series = generate_uid(entropy_srcs=["second", patient])
+    for number, file in enumerate(sorted((chain.folder / "dicom" / patient).glob("*.dcm"))[2::2], start=1):
+        dataset = pydicom.dcmread(file)
+        dataset.SOPInstanceUID = generate_uid(entropy_srcs=[series, str(number)])
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        dataset.SeriesInstanceUID, dataset.SeriesNumber, dataset.SeriesDescription = series, 2, "Second"
+        dataset.InstanceNumber = number
+        dataset.SliceThickness = dataset.SpacingBetweenSlices = 2 * dataset.SliceThickness
+        content = io.BytesIO()
+        dataset.save_as(content)
+        requests.post(f"{chain.orthanc}/instances", data=content.getvalue(), timeout=60).raise_for_status()
+    return series

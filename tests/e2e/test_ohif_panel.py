@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import requests
-from panel import Panel
+from panel import Panel, sent
 from playwright.sync_api import expect
 from scans import LABELLED, dice, ground_truth, middle, newest_segmentation, series_of
 
@@ -39,12 +39,6 @@ def library(chain):
     return requests.get(f"{chain.app}/library/", timeout=60).json()
 
 
-def sent(response):
-    """The options that the panel sent with a request."""
-    body = response.request.post_data_buffer.decode("latin-1")
-    return json.loads(body[body.index("{") : body.index("\r\n", body.index("{"))])
-
-
 def voxels_of(response, shape):
     """Label values (Z, Y, X) of an answer that holds an NRRD file among other things."""
     body = response.body()
@@ -56,6 +50,7 @@ def test_the_panel_offers_what_is_labelled_in_other_studies(panel):
     assert set(panel.structures()) == set(LABELLED)
     assert not any(mask.any() for mask in panel.label_map().values())
     assert panel.root.locator(".keys dt").count() > 10
+    panel.viewer.take_picture("ohif_panel_new")
 
 
 def test_a_point_is_answered_at_once(panel, spleen):
@@ -82,6 +77,7 @@ def test_prompts_are_undone_and_redone_by_the_keyboard(panel, spleen):
     assert [len(sent(response)[sign]) for sign in ("foreground", "background")] == [1, 1]
     two = panel.label_map()["spleen"]
     assert (two != one).any()
+    panel.viewer.take_picture("ohif_panel_correction")
     for key, expected in (("z", one), ("z", np.zeros_like(one)), ("y", one), ("y", two), ("z", one)):
         panel.page.keyboard.press(f"Control+{key}")
         np.testing.assert_array_equal(panel.label_map()["spleen"], expected)
@@ -106,7 +102,9 @@ def test_a_box_around_a_structure_of_ones_own_finds_it(panel, chain):
     response = panel.answered(lambda: panel.drag(*corners(mask, affine)))
     assert response.status == 200, response.text()
     options = sent(response)
-    assert options["label"] == OWN and len(options["foreground"]) == 1 and len(options["background"]) > 3
+    assert options["label"] == OWN and not options["foreground"] and not options["background"]
+    ((first, last),) = options["boxes"]
+    assert first[2] == last[2] and first[0] < last[0] and first[1] < last[1]
     assert dice(panel.label_map()[OWN].reshape(mask.shape), mask) > 0.5
     panel.viewer.take_picture("ohif_panel_box")
 
@@ -214,6 +212,7 @@ def test_a_label_of_someone_else_is_not_replaced_unasked(chain, panel):
     label = {"label": ("theirs.nii.gz", file)}
     requests.put(f"{chain.app}/datastore/label", params=image, data=said, files=label, timeout=60).raise_for_status()
     assert panel.accept().status == 409
+    expect(panel.accepted).to_contain_text("Newer than your work: accepted by an unnamed user")
     expect(panel.status).to_contain_text("Accept once more to put yours in its place.")
     assert panel.accept().status == 200
     expect(panel.status).to_contain_text("Stored:")
@@ -236,6 +235,11 @@ def test_the_library_shows_what_was_accepted_and_can_be_switched_and_emptied(cha
     picture.evaluate("picture => picture.scrollIntoView()")  # the list may be made anew meanwhile, in its place
     expect(picture).to_have_js_property("naturalWidth", 128)
     panel.viewer.take_picture("ohif_panel_library")
+    weight = example.get_by_role("slider")
+    weight.fill("0.5")
+    expect(panel.status).to_contain_text("weighs 0.5 from now on")
+    assert [e["weight"] for e in library(chain)["examples"] if e["patient"] == PATIENT] == [0.5]
+    example = panel.root.locator(".example", has_text="this study")
     example.get_by_role("checkbox").click()
     expect(panel.root.locator(".library summary")).to_have_text("Library: 2 examples, 1 in use")
     assert [e["enabled"] for e in library(chain)["examples"] if e["patient"] == PATIENT] == [False]

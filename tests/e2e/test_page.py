@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -143,9 +144,31 @@ def test_the_library_is_managed_by_the_keyboard_alone(address: str, page: Page, 
     expect(cards).to_have_count(3)
     page.locator("#filter").fill("肝")
     expect(cards).to_have_count(2)
+    weight = page.get_by_role("slider", name=f"Weight of {NAMES[1]}", exact=True).first
+    weight.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowLeft")
+    expect(page.locator("#message-text")).to_contain_text("weighs 0.5 from now on")
+    assert 0.5 in [example["weight"] for example in requests.get(f"{address}/library/", timeout=60).json()["examples"]]
     if os.environ.get("PROTOSEG_SCREENSHOTS"):
         page.screenshot(path=Path(os.environ["PROTOSEG_SCREENSHOTS"]) / "page.png", full_page=True)
     assert page.title() == "protoseg", "no name became a program"
     refused = [text for text in strange if "400" not in text]
     assert not refused, "the archive that is none is the only thing that the browser complains of"
     assert not foreign
+
+
+def test_who_may_not_manage_sees_no_buttons_for_it(address: str, page: Page) -> None:
+    page.route("**/status/", lambda route: route.fulfill(json={**route.fetch().json(), "roles": ["annotate"]}))
+    page.goto(address)
+    expect(page.locator(".card").first).to_be_visible(timeout=60000)
+    expect(page.locator("#looks")).to_be_visible()
+    controls = page.locator(".card input, .card button, #import, #removals button")
+    assert not any(control.is_visible() for control in controls.all())
+    expect(page.locator(".card .controls").first).to_have_text(re.compile("^On"))
+    if os.environ.get("PROTOSEG_SCREENSHOTS"):
+        page.screenshot(path=Path(os.environ["PROTOSEG_SCREENSHOTS"]) / "page_without_manage.png", full_page=True)
+    page.unroute("**/status/")
+    page.reload()
+    expect(page.get_by_role("switch").first).to_be_visible(timeout=60000)
+    expect(page.get_by_role("button", name="Import")).to_be_visible()

@@ -51,6 +51,30 @@ def test_slices_that_leave_a_label_out_say_nothing_against_it(prototypes):
     torch.testing.assert_close(against[:, :, 1], background[:, :, 2].float())
 
 
+@pytest.mark.parametrize("scores", [[1, 0.5, 1, 0.2], [0.1, 0.2, 0.3, 0.1], [1, 1, 1, 1]])
+def test_a_weight_multiplies_the_votes_of_its_slice(prototypes, scores):
+    matching, query = KernelMatching(scale=10), torch.randn(2, 3, 5, 6, 6)
+    weights = torch.tensor([scores, scores[::-1]], dtype=torch.float32)
+    weighted = replace(prototypes, weights=weights)
+    votes = (plain_votes(query, prototypes, scale=10, slice_scale=0) * weights[:, None, None, :, None]).sum(3)
+    against = votes[:, :, :1].expand(-1, -1, 2, -1) / weights.sum(1).clamp(min=1)[:, None, None, None]
+    shown = (prototypes.present * weights[:, None]).sum(2).clamp(min=1)[:, None, :, None]
+    evidence = matching.evidence(query, weighted)
+    torch.testing.assert_close(evidence.flatten(-2), torch.cat([against, votes[:, :, 1:] / shown], 2).float())
+    if min(scores) == 1:
+        assert torch.equal(evidence, matching.evidence(query, prototypes)), "to the bit, as without weights"
+    few = torch.tensor([1, 3])
+    assert torch.equal(matching.match(query, weighted.serve(few)), matching.match(query, weighted.select(few)))
+
+
+def test_a_slice_of_next_to_no_weight_is_as_good_as_not_there(prototypes):
+    matching, query = KernelMatching(scale=10, rejection_threshold=0.5), torch.randn(2, 3, 5, 6, 6)
+    light = replace(prototypes, weights=torch.tensor([1, 1, 1, 1e-7]).expand(2, -1))
+    without = prototypes.select(torch.tensor([0, 1, 2]))
+    assert without.present.any(2).all(), "no label is on the light slice alone"
+    torch.testing.assert_close(matching.match(query, light), matching.match(query, without), atol=1e-5, rtol=1e-4)
+
+
 def test_patches_that_are_like_nothing_leave_the_decision_to_the_rejection_vote(prototypes):
     matching = KernelMatching(scale=60, selectivity=4, rejection_threshold=0.8)
     opposite = -prototypes.patches[:, :1, :1].transpose(-1, -2).unflatten(-1, (1, 1))

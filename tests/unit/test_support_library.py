@@ -10,7 +10,7 @@ import torch
 from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed, Preprocessing
 from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.library import LabelledScan, SavedSupport, SupportLibrary
-from protoseg.data.support.loading import save_support
+from protoseg.data.support.loading import read_support, save_support
 from protoseg.engine.one_shot import OneShotSettings
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.errors import InputError
@@ -128,6 +128,20 @@ def test_a_scan_that_is_switched_off_serves_no_longer_and_is_kept_ready(tmp_path
     library.transform = None  # nothing is read again
     assert len(library.support_of(replace(b, enabled=False), SliceEncoder(NETWORK, 8)).images) == 2
     assert update(library, replace(a, enabled=False)).support is None
+
+
+def test_the_slices_of_a_scan_have_its_weight(tmp_path, library):
+    a = write(tmp_path, "a", {1: [0, 1]}, {"1": "liver"})
+    b = replace(write(tmp_path, "b", {1: [2]}, {"1": "liver"}), weight=0.25)
+    state = update(library, a, b)
+    assert state.support.weights.tolist() == [1, 1, 0.25]
+    assert state.support.take([2, 0]).weights.tolist() == [0.25, 1]
+    save_support(tmp_path / "saved", state.support)
+    assert torch.equal(read_support(tmp_path / "saved").weights, state.support.weights)
+    plain = update(library, a, replace(b, weight=1.0))
+    assert (plain.support.weights, plain.key != state.key) == (None, True)
+    none = update(library, a, replace(b, weight=0.0))
+    assert [origin.scan for origin in none.support.origins] == ["a", "a"]
 
 
 def test_a_support_from_elsewhere_serves_if_it_was_made_alike(tmp_path, library):

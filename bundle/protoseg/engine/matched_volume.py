@@ -49,7 +49,9 @@ class MatchedVolume:
         self.support_features = encoder.encode(support.images, settings.batch_size)
         masks = support.one_hot().to(self.support_features.device)
         known = None if support.known is None else support.known.T[None].to(self.support_features.device)
-        self.prototypes = encoder.matching.build(self.support_features[None], masks[None], known)
+        weights = None if support.weights is None else support.weights[None].to(self.support_features.device)
+        prototypes = encoder.matching.build(self.support_features[None], masks[None], known)
+        self.prototypes = replace(prototypes, weights=weights)
         self.descriptors = slice_descriptors(self.support_features)
         patches = (self.support_features.shape[-2], self.support_features.shape[-1])
         height, width = self.slices.shape[-2:]

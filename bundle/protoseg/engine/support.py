@@ -48,6 +48,7 @@ class SupportSet:
     slice_axes: SliceAxes | None = None  # directions of the slices, which those of a query follow; None for any
     # N x L, whether the label was labelled on the slice: where it was not, it may be there and is not drawn. None: all.
     known: Tensor | None = None
+    weights: Tensor | None = None  # N, 0 to 1, by which the votes of each slice are multiplied. None: 1
 
     def check_encoder(self, fingerprint: str) -> None:
         """Refuse an encoder, by its fingerprint, other than the one that the support is meant for.
@@ -95,6 +96,7 @@ class SupportSet:
                 knows |= self._known_of(labels)[older]
         alone = self.take([k for k, origin in enumerate(self.origins) if origin not in other.origins])
         known = torch.cat([alone._known_of(labels), known])
+        weights = torch.cat([alone._all_weights(), other._all_weights()])
         return replace(
             self,
             labels=labels,
@@ -104,6 +106,7 @@ class SupportSet:
             origins=alone.origins + other.origins,
             slice_axes=self.slice_axes or other.slice_axes,
             known=None if known.all() else known,
+            weights=None if (weights == 1).all() else weights,
         )
 
     def with_all_known(self, origins: Collection[SliceOrigin]) -> SupportSet:
@@ -156,7 +159,11 @@ class SupportSet:
             masks=self.masks[indices],
             origins=tuple(self.origins[index] for index in indices),
             known=None if self.known is None else self.known[indices],
+            weights=None if self.weights is None else self.weights[indices],
         )
+
+    def _all_weights(self) -> Tensor:
+        return torch.ones(len(self.images)) if self.weights is None else self.weights
 
     def _resized(self, size: int) -> SupportSet:
         if self.images.shape[-1] == size:

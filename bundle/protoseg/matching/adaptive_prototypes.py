@@ -33,7 +33,8 @@ ABSENT = -SCALE  # the score of a class without any prototype: the lowest a cosi
 class AdaptivePrototypes(Matching):
     """The published matching: local prototypes of label and background, and a global one of each label.
 
-    It has one background for all labels: all that is not drawn, whether it was labelled or not.
+    It has one background for all labels: all that is not drawn, whether it was labelled or not. Weights of slices
+    count for nothing: the best slice decides, and none votes.
 
     Args:
         grid: local prototypes along each side of the feature map in training: the pooling window is h / grid.

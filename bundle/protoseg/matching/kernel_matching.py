@@ -11,6 +11,8 @@ some, and its probabilities stay as soft as those of ``exp(scale * cosine)``.
 
 The votes of a class are averaged over the slices that show it: more support adds patches that are more alike, and
 neither outvotes a label that few slices show nor the bound below. Slices that look like the query's count for more.
+Slices may have weights below 1: their votes are multiplied by these, and count as so many slices in the average; fewer
+than one are divided by one, so that little weight is little evidence.
 
 A slice that was labelled for some labels only says nothing against the others: each label is held against the
 background of those slices alone on which it would be drawn. The odds of all labels then share one normalization; where
@@ -149,10 +151,10 @@ class KernelMatching(Matching):
                 against = against + prototypes.known[:, :, index, None] * by_slice[:, :1]
         background, labels = votes[:, :1], votes[:, 1:]
         if prototypes.known is None:
-            against = background.expand_as(labels) / len(serving)
+            against = background.expand_as(labels) / _weight_of(prototypes, torch.ones_like(prototypes.present))
         else:
-            against = against / prototypes.known[:, :, serving].sum(2).clamp(min=1)[..., None]
-        labels = labels / prototypes.present[:, :, serving].sum(2).clamp(min=1)[..., None]
+            against = against / _weight_of(prototypes, prototypes.known)
+        labels = labels / _weight_of(prototypes, prototypes.present)
         return torch.cat([against, labels], dim=1).unflatten(-1, shape).transpose(1, 2)
 
     def _offsets(self, prototypes: Prototypes) -> Tensor:
@@ -161,6 +163,8 @@ class KernelMatching(Matching):
         offsets = prototypes.patches.new_full(
             (prototypes.patches.shape[0], len(serving)), -self.scale * self.selectivity
         )
+        if prototypes.weights is not None:
+            offsets = offsets + prototypes.weights[:, serving].log()
         if prototypes.likeness is None:
             return offsets
         likeness = prototypes.likeness[:, serving]
@@ -193,3 +197,12 @@ class KernelMatching(Matching):
     def _root(self, votes: Tensor) -> Tensor:
         # A root has no gradient at 0, where exp underflows.
         return votes.clamp(min=torch.finfo(votes.dtype).tiny) ** (1 / self.selectivity)
+
+
+def _weight_of(prototypes: Prototypes, which: Tensor) -> Tensor:
+    """Weight of those of the serving slices that are True in `which` (E, L, S), at least 1: (E, L, 1)."""
+    serving = list(prototypes.serving)
+    slices = which[:, :, serving]
+    if prototypes.weights is not None:
+        slices = slices * prototypes.weights[:, None, serving]
+    return slices.sum(2).clamp(min=1)[..., None]

@@ -24,6 +24,7 @@ class Prototypes:
     present: Tensor  # E x L x S, True where the label is drawn on the slice
     likeness: Tensor | None = None  # E x S, cosine of each slice to the query's; None: not known
     known: Tensor | None = None  # E x L x S, False where the label was left out, there or not; None: all True
+    weights: Tensor | None = None  # E x S, 0 to 1, by which the votes of each slice are multiplied; None: 1
     chosen: tuple[int, ...] | None = None  # support slices that serve; None: all
 
     @property
@@ -46,6 +47,7 @@ class Prototypes:
             present=self.present[:, :, slices],
             likeness=None if self.likeness is None else self.likeness[:, slices],
             known=None if self.known is None else self.known[:, :, slices],
+            weights=None if self.weights is None else self.weights[:, slices],
             chosen=None,
         )
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from monailabel.interfaces.tasks.infer_v2 import InferType
+from numpy.typing import NDArray
 
+from lib.accepted import accepted_label
 from lib.answers import Latencies
 from lib.click_sessions import ClickSessions
-from lib.clicks import Point, all_points, points_of
+from lib.clicks import Point, all_points, boxes_of, points_of
 from lib.context import Context
 from lib.engine import Scan
 from lib.infers.task import SegmentationTask, image_of, option
 from protoseg.data.support.library import LibraryState
+from protoseg.engine.clicks.box import Box
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.prediction import Prediction
 from protoseg.errors import InputError
@@ -46,13 +49,17 @@ class _ClickTask(SegmentationTask):
         labels: LabelSet,
         labelled: LibraryState,
         clicks: list[Click],
+        accepted: NDArray[np.uint8] | None = None,
+        boxes: Sequence[Box] = (),
     ) -> Prediction:
-        """Segment a scan by clicks on these labels."""
+        """Segment a scan by clicks on these labels, or correct what was accepted of them."""
         client, image = str(request.get("client_id")), image_of(request)
         # The user sees at once how good it is, and waits: an estimate would take as long again.
         settings = replace(self.settings(request), estimate_quality=False)
-        with self.sessions.session(client, image, scan, labels=labels, labelled=labelled, settings=settings) as session:
-            return session.segment(clicks)
+        with self.sessions.session(
+            client, image, scan, labels=labels, labelled=labelled, settings=settings, accepted=accepted
+        ) as session:
+            return session.segment(clicks, boxes)
 
 
 class AllLabelsClick(_ClickTask):
@@ -99,15 +106,18 @@ class OneLabelClick(_ClickTask):
     def segment(
         self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
     ) -> tuple[Prediction, LabelSet]:
-        """Segment the label that was clicked on."""
+        """Segment the label that was clicked on; or, where `corrects` names a version, correct it as it is there."""
         name = _clicked_on(request)
         points = {positive: points_of(request, key, scan.grid) for key, positive in SIGNS.items()}
-        if not points[True] and name not in labelled.labels:
+        corrects = option(request, "corrects")
+        accepted = accepted_label(self.context, image_of(request), corrects, name, scan.grid) if corrects else None
+        boxes = boxes_of(request, name, scan.grid)
+        if not points[True] and not boxes and name not in labelled.labels and accepted is None:
             raise InputError(f"There is no click on '{name}' yet. Click on it, and beside it where it is too large.")
         label = label_of(name, labelled)
         clicks = [Click(*point, name, positive) for positive in points for point in points[positive]]
         with latencies.stage("engine"):
-            prediction = self.predict(scan, request, label, labelled, clicks)
+            prediction = self.predict(scan, request, label, labelled, clicks, accepted, boxes)
         return one_label(prediction, label)
 
 

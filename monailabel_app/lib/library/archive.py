@@ -78,7 +78,8 @@ def _about(example: Example, exported: Mapping[str, str]) -> dict[str, Any]:
     provenance = {**example.provenance, **exported, **come_with}
     provenance.pop("kind", None)
     provenance = {key: printable(text) for key, text in provenance.items()}
-    about = {"study": printable(example.study), "enabled": example.enabled}
+    about: dict[str, Any] = {"study": printable(example.study), "enabled": example.enabled}
+    about |= {} if example.weight == 1 else {"weight": example.weight}
     return {**about, "by": printable(example.by), "at": example.at, "provenance": provenance}
 
 

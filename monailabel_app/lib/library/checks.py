@@ -37,6 +37,7 @@ class Listed(NamedTuple):
     by: str
     at: str
     provenance: dict[str, str]
+    weight: float = 1.0  # where an archive says nothing of it
 
 
 def check_directory(archive: Path) -> None:
@@ -83,7 +84,7 @@ def read_list(text: bytes) -> list[Listed]:
 
 
 def _listed(entry: Any) -> Listed:
-    if not isinstance(entry, dict) or entry.keys() != set(Listed._fields):
+    if not isinstance(entry, dict) or {"weight", *entry} != set(Listed._fields):
         raise InputError(f"{LIST} holds an example without just {', '.join(Listed._fields)}.")
     _match(entry, "file", MEMBER)
     _match(entry, "sha256", SHA256)
@@ -97,7 +98,10 @@ def _listed(entry: Any) -> Listed:
         raise InputError(f"{LIST} holds a provenance that is no object of short texts.")
     if not isinstance(entry["enabled"], bool):
         raise InputError(f"{LIST} holds an 'enabled' that is neither true nor false.")
-    return Listed(**entry)
+    weight = entry.get("weight", 1.0)
+    if type(weight) not in (int, float) or not 0 <= weight <= 1:
+        raise InputError(f"{LIST} holds a weight of {str(weight)[:80]}, expected 0 to 1.")
+    return Listed(**{**entry, "weight": float(weight)})
 
 
 def _match(entry: Mapping[str, Any], key: str, pattern: re.Pattern[str]) -> None:

@@ -47,6 +47,11 @@ class Example:
         """Whether it is switched on."""
         return self.source.enabled
 
+    @property
+    def weight(self) -> float:
+        """By which its votes are multiplied, 0 to 1."""
+        return self.source.weight
+
 
 class Examples:
     """All examples of the server. Safe between threads.
@@ -92,6 +97,10 @@ class Examples:
     def switch(self, example: Example, *, enabled: bool) -> None:
         """Let an example serve, or no longer."""
         self.context.record.change(lambda record: record.switched(example.id, example.version, enabled=enabled))
+
+    def weigh(self, example: Example, weight: float) -> None:
+        """Give an example a weight, 0 to 1, by which its votes are multiplied."""
+        self.context.record.change(lambda record: record.weighted(example.id, example.version, weight))
 
     def remove(self, example: Example, by: str) -> Removal:
         """Take an example out of the library, such that it can be restored.
@@ -159,7 +168,7 @@ class Examples:
             return replace(bare, problem=problem)
         origins = (origin for support in library.state.supports for origin in support.origins)
         serving = tuple(origin.slice_index for origin in origins if origin.scan == source.scan)
-        return replace(bare, sketch=sketch, serving=serving if bare.enabled else ())
+        return replace(bare, sketch=sketch, serving=serving if bare.enabled and source.weight else ())
 
 
 def _files(source: LabelledScan | SavedSupport) -> tuple[str | Path, ...]:

@@ -171,4 +171,5 @@ def _with(record: Record, new: dict[str, Listed], provenance: dict[str, str]) ->
     record = replace(record, imported=(*record.imported, *added))
     for one in added:
         record = record.switched(one.id, one.id, enabled=new[one.id].enabled)
+        record = record.weighted(one.id, one.id, new[one.id].weight)
     return record

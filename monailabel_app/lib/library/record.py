@@ -1,4 +1,6 @@
-"""What users decided about examples: which are switched off, were removed, or came from elsewhere."""
+"""What users decided about examples: which are switched off, have what weight, were removed, or came from
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +61,17 @@ class Record:
     disabled: Mapping[str, str] = field(default_factory=dict)  # example -> version of its label
     removed: tuple[Removal, ...] = ()
     imported: tuple[Imported, ...] = ()
+    weights: Mapping[str, tuple[str, float]] = field(default_factory=dict)  # example -> version of its label, weight
+
+    def weight(self, example: str, version: str) -> float:
+        """Tell the weight of an example; of one whose label was submitted anew since it was given, 1."""
+        of, weight = self.weights.get(example, (version, 1.0))
+        return weight if of == version else 1.0
+
+    def weighted(self, example: str, version: str, weight: float) -> Record:
+        """Give an example a weight."""
+        others = {key: value for key, value in self.weights.items() if key != example}
+        return replace(self, weights=others if weight == 1 else {**others, example: (version, weight)})
 
     def is_enabled(self, example: str, version: str) -> bool:
         """Tell whether an example serves; one whose label was submitted anew since it was switched off does."""
@@ -115,4 +128,5 @@ def _record(content: Mapping[str, Any]) -> Record:
         for one in content["removed"]
     )
     imported = (Imported(**one) for one in content["imported"])
-    return Record(dict(content["disabled"]), tuple(removed), tuple(imported))
+    weights = {key: (str(version), float(weight)) for key, (version, weight) in content.get("weights", {}).items()}
+    return Record(dict(content["disabled"]), tuple(removed), tuple(imported), weights)

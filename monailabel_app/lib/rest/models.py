@@ -12,12 +12,12 @@ from lib.library.record import Removal
 from protoseg.data.io.anatomy_codes import label_color
 
 __all__ = [
+    "ChangeRequest",
     "ExampleAnswer",
     "ImportAnswer",
     "LabelAnswer",
     "LibraryAnswer",
     "RemovalAnswer",
-    "SwitchRequest",
     "describe",
     "describe_removal",
 ]
@@ -42,6 +42,7 @@ class ExampleAnswer(BaseModel):
                 "study": "patient_07",
                 "patient": "",
                 "enabled": True,
+                "weight": 1.0,
                 "labels": [{"name": "liver", "value": 1, "color": [221, 130, 101], "slices": [11, 12, 13]}],
                 "slices": [11, 12, 13],
                 "serving_slices": [12],
@@ -60,6 +61,7 @@ class ExampleAnswer(BaseModel):
     study: str = Field(description="name of the image, or SeriesInstanceUID on a DICOM server")
     patient: str = Field(description="PatientID on a DICOM server; empty otherwise")
     enabled: bool = Field(description="whether other studies are segmented by it")
+    weight: float = Field(description="by which its votes are multiplied, 0 to 1; with 0 it does not serve")
     labels: list[LabelAnswer]
     slices: list[int] = Field(
         description="counted from the feet; coronal ones from the front, sagittal ones from the right"
@@ -105,12 +107,13 @@ class LibraryAnswer(BaseModel):
     removed: list[RemovalAnswer]
 
 
-class SwitchRequest(BaseModel):
-    """A change of an example."""
+class ChangeRequest(BaseModel):
+    """A change of an example; what is not given stays."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"enabled": False}}, extra="forbid")
+    model_config = ConfigDict(json_schema_extra={"example": {"weight": 0.5}}, extra="forbid")
 
-    enabled: bool = Field(description="whether it serves", strict=True)
+    enabled: bool | None = Field(None, description="whether it serves", strict=True)
+    weight: float | None = Field(None, description="by which its votes are multiplied", strict=True, ge=0, le=1)
 
 
 class ImportAnswer(BaseModel):
@@ -142,6 +145,7 @@ def describe(example: Example, values: Mapping[str, int]) -> ExampleAnswer:
         study=example.study,
         patient=example.patient,
         enabled=example.enabled,
+        weight=example.weight,
         labels=labels,
         slices=list(sketch.slices) if sketch else [],
         serving_slices=sorted(example.serving),

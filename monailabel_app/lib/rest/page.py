@@ -15,7 +15,12 @@ from fastapi.routing import APIRoute
 __all__ = ["page_router", "replace_first_page"]
 
 FOLDER = Path(__file__).with_name("page")
-FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+FILES = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "elements.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 HEADERS = {
     # No program, picture or style from anywhere else, nor written into the page, whatever a study is called.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "

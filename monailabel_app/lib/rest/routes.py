@@ -20,12 +20,13 @@ from lib.library.archive import write_archive
 from lib.library.examples import Example
 from lib.library.importing import import_archive
 from lib.library.thumbnails import render
+from lib.rest.carrying import carrying_router
 from lib.rest.models import (
+    ChangeRequest,
     ExampleAnswer,
     ImportAnswer,
     LibraryAnswer,
     RemovalAnswer,
-    SwitchRequest,
     describe,
     describe_removal,
 )
@@ -98,12 +99,19 @@ def get_thumbnail(
     return Response(picture, media_type="image/png", headers=headers)
 
 
-@library_router.patch("/examples/{example_id}", summary=f"{RBAC_ADMIN}Switch an example on or off")
-def switch_example(example_id: str, change: SwitchRequest, user: Manager) -> ExampleAnswer:
-    """Let an example serve, or no longer; it stays so when the server restarts, until its study is labelled anew."""
+@library_router.patch("/examples/{example_id}", summary=f"{RBAC_ADMIN}Switch an example on or off, or weigh it")
+def change_example(example_id: str, change: ChangeRequest, user: Manager) -> ExampleAnswer:
+    """Let an example serve, no longer, or for less: a weight of 0.5 halves its votes about what other studies show.
+
+    It stays so when the server restarts, until its study is labelled anew.
+    """
     example = _find(example_id)
-    app_instance().examples.switch(example, enabled=change.enabled)
-    _note(user, "enable example" if change.enabled else "disable example", example.study)
+    if change.enabled is not None:
+        app_instance().examples.switch(example, enabled=change.enabled)
+        _note(user, "enable example" if change.enabled else "disable example", example.study)
+    if change.weight is not None:
+        app_instance().examples.weigh(example, change.weight)
+        _note(user, "weigh example", example.study, weight=f"{change.weight:g}")
     return _described(_find(example_id))
 
 
@@ -180,7 +188,7 @@ def serve_library() -> None:
     """Add all this to the server, once; there is none in the processes that train and score."""
     server = sys.modules.get("monailabel.app")
     if server is not None and replace_first_page(server.app):
-        for router in (page_router, status_router, clicks_router, submits_router, library_router):
+        for router in (page_router, status_router, clicks_router, submits_router, carrying_router, library_router):
             server.app.include_router(router)
         server.app.openapi_schema = None  # is made anew when it is asked for
 

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Response
+import numpy as np
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from monailabel.config import RBAC_ANNOTATOR, RBAC_USER, settings
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from lib.server.label_versions import LabelVersion
+from lib.server.label_versions import LabelVersion, read_version
 
-__all__ = ["submits_router"]
+__all__ = [
+    "BINARY",
+    "EXAMPLE",
+    "SubmitsAnswer",
+    "VersionAnswer",
+    "known_image",
+    "submits_of",
+    "submits_router",
+    "voxels_answer",
+]
 
 Reader = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))]
 Annotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
@@ -22,8 +34,9 @@ Present = Annotated[
     str | None,
     Query(description="version that the client believes to be the present one; another is answered with 409"),
 ]
+OCTETS = "application/octet-stream"
 BINARY: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+    200: {"content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}}}
 }
 
 EXAMPLE: dict[str, Any] = {
@@ -32,10 +45,18 @@ EXAMPLE: dict[str, Any] = {
     "by": "anna",
     "at": "2026-03-01T09:30:00Z",
     "labels": {"liver": 148210, "spleen": 20144},
+    "values": {"liver": 1, "spleen": 2},
     "replaces": "0a1b2c3d4e5f6071",
     "restored_from": "",
 }
-REFUSED = {**EXAMPLE, "version": "77aa01c2d3e4f506", "state": "refused", "by": "bob", "labels": {"liver": 151002}}
+REFUSED = {
+    **EXAMPLE,
+    "version": "77aa01c2d3e4f506",
+    "state": "refused",
+    "by": "bob",
+    "labels": {"liver": 151002},
+    "values": {"liver": 1},
+}
 
 submits_router = APIRouter(
     prefix="/sessions/submits", tags=["Sessions"], responses={404: {"description": "There is no such image or version"}}
@@ -52,6 +73,7 @@ class VersionAnswer(BaseModel):
     by: str = Field(description="who submitted it; 'unknown' where no proxy named the user")
     at: str = Field(description="when, UTC; empty where nobody knows")
     labels: dict[str, int] = Field(description="voxels by label name; empty where the file cannot be read")
+    values: dict[str, int] = Field(description="of the same labels in the label map")
     replaces: str = Field(description="the version before it; empty where there was none or nobody knows")
     restored_from: str = Field(description="the version that it is a copy of; empty where it was submitted")
 
@@ -108,7 +130,7 @@ def list_submits(image: Image, user: Reader) -> SubmitsAnswer:
     answered 409 if someone else submitted one since; `"force": true` takes its place all the same. Without `drawn_on`
     the last label counts; the answer tells in `replaced` which one it took the place of. Nothing is lost either way.
     """
-    return _answer(_known(image))
+    return submits_of(known_image(image))
 
 
 @submits_router.get(
@@ -119,8 +141,27 @@ def list_submits(image: Image, user: Reader) -> SubmitsAnswer:
 )
 def get_version(version: str, image: Image, user: Reader) -> FileResponse:
     """Send the file as it was submitted; on a DICOM server, as NIfTI."""
-    label = _find(_known(image), version)
-    return FileResponse(label.file, media_type="application/octet-stream", filename=f"{label.version}{label.ext}")
+    label = _find(known_image(image), version)
+    return FileResponse(label.file, media_type=OCTETS, filename=f"{label.version}{label.ext}")
+
+
+@submits_router.get(
+    "/{version}/voxels",
+    summary=f"{RBAC_USER}Voxels of a version as a viewer holds them",
+    response_class=Response,
+    responses=BINARY,
+)
+def get_voxels(version: str, image: Image, request: Request, user: Reader) -> Response:
+    """Send the label map as one byte a voxel without a header, x running fastest; `values` tells the labels' names."""
+    return voxels_answer(read_version(_find(known_image(image), version)), request)
+
+
+def voxels_answer(voxels: NDArray[np.uint8], request: Request) -> Response:
+    """Send voxels (X, Y, Z) as a viewer holds them, compressed if the client can read that."""
+    content = voxels.tobytes(order="F")
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return Response(content, media_type=OCTETS)
+    return Response(gzip.compress(content, 1), media_type=OCTETS, headers={"Content-Encoding": "gzip"})
 
 
 @submits_router.post(
@@ -131,7 +172,7 @@ def undo_submit(image: Image, user: Annotator, version: Present = None) -> Respo
 
     On a DICOM server a new DICOM SEG is written; the first label of a study can only be deleted in the library there.
     """
-    return _moved("undo submit", image, user, app_instance().submits.undo(_known(image), version))
+    return _moved("undo submit", image, user, app_instance().submits.undo(known_image(image), version))
 
 
 @submits_router.post(
@@ -142,7 +183,7 @@ def undo_submit(image: Image, user: Annotator, version: Present = None) -> Respo
 )
 def redo_submit(image: Image, user: Annotator, version: Present = None) -> Response | SubmitsAnswer:
     """Put a label that was undone in its place again, as long as no other was submitted since."""
-    return _moved("redo submit", image, user, app_instance().submits.redo(_known(image), version))
+    return _moved("redo submit", image, user, app_instance().submits.redo(known_image(image), version))
 
 
 @submits_router.post(
@@ -150,9 +191,9 @@ def redo_submit(image: Image, user: Annotator, version: Present = None) -> Respo
 )
 def restore_version(version: str, image: Image, user: Annotator) -> Response | SubmitsAnswer:
     """Submit a version once more, a refused one, too; it keeps its author, and the label that is there is kept."""
-    label = _find(_known(image), version)
+    label = _find(known_image(image), version)
     if label.state == "current":
-        return _answer(image)
+        return submits_of(image)
     return _moved("restore label", image, user, app_instance().submits.restore(label, user.username))
 
 
@@ -164,16 +205,18 @@ def _moved(what: str, image: str, user: User, moved: bool | dict[str, Any]) -> R
     if moved:
         app.audit.write(user.username, what, image, 200)
         app.on_library_change()
-    return _answer(image)
+    return submits_of(image)
 
 
-def _answer(image: str) -> SubmitsAnswer:
+def submits_of(image: str) -> SubmitsAnswer:
+    """Tell of all versions of the label of an image."""
     submits = app_instance().submits
     versions = [VersionAnswer(**submits.describe(label)) for label in submits.versions(image)]
     return SubmitsAnswer(versions=versions, undo=submits.can_undo(image), redo=submits.can_redo(image))
 
 
-def _known(image: str) -> str:
+def known_image(image: str) -> str:
+    """Give an image's name back; `ImageNotFoundException` if there is no such image."""
     app_instance().datastore().get_image_uri(image)  # raises where there is none
     return image
 

@@ -31,7 +31,7 @@ from lib.server.dicom_server import DicomServer
 from lib.server.folder_datastore import FolderDatastore
 from lib.server.patching import patch, patch_class
 from lib.server.segmentation_objects import read_segmentation, write_segmentation
-from lib.server.series_tags import kind_of_series
+from lib.server.series_tags import SeriesPlace, kind_of_series, place_of_series
 from lib.server.uploads import check_label_map
 from protoseg.data.io.volumes import read_image, write_label_map
 from protoseg.errors import InputError
@@ -120,6 +120,15 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
         if image_id not in self._kinds:
             self._kinds[image_id] = kind_of_series(self._series_folder(image_id))
         return self._kinds[image_id]
+
+    def series_place(self, image_id: str) -> SeriesPlace:
+        """Tell where a series belongs, which is fetched when it is not here yet.
+
+        Raises:
+            ImageNotFoundException: the DICOM server has no such series.
+        """
+        self.get_image_uri(image_id)
+        return place_of_series(self._series_folder(image_id))
 
     def get_label_uri(self, label_id: str, label_tag: str, image_id: str = "") -> str:
         """Return the path of an image's label as NIfTI, "" if it has none; a label is named like its image."""

@@ -20,6 +20,7 @@ from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoun
 from lib.server.indexed_folder import IndexedFolder
 from lib.server.label_versions import LabelVersion, LabelVersions
 from lib.server.patching import patch_class
+from lib.server.series_tags import SeriesPlace
 from lib.server.submissions import StaleLabelError, Submission, new_version
 from lib.server.uploads import check_image, check_label_map, check_name
 from lib.times import utc
@@ -106,6 +107,10 @@ class FolderDatastore(IndexedFolder):
     def series_kind(self, image_id: str) -> str:
         """Tell the kind of an image's series, see `series_kind`; empty, since files without DICOM tags tell none."""
         return ""
+
+    def series_place(self, image_id: str) -> SeriesPlace:
+        """Tell where an image's series belongs; nothing, since files without DICOM tags tell nothing."""
+        return SeriesPlace("", "", "")
 
     def label_version(self, image_id: str, version: str = "") -> LabelVersion | None:
         """Give one version of an image's final label, or the one that counts now; None where there is none."""

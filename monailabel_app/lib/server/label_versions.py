@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lib.library.record import study_id
 from protoseg.data.io.volumes import read_labels
 from protoseg.errors import InputError
 from protoseg.files import remove_unfinished, replacing, write_json
 
-__all__ = ["MOST_VERSIONS", "LabelVersion", "LabelVersions", "count_voxels"]
+__all__ = ["MOST_VERSIONS", "LabelVersion", "LabelVersions", "count_voxels", "read_version"]
 
 MOST_VERSIONS = 100  # of an image; then the oldest goes
 VERSION = re.compile(r"[0-9a-f]{16}")
@@ -99,15 +100,25 @@ class LabelVersions:
         return self.folder / study_id(image)
 
 
+def read_version(label: LabelVersion) -> NDArray[np.uint8]:
+    """Read the label map (X, Y, Z) of a version, on the voxels of its image's file.
+
+    Raises:
+        InputError: its file cannot be read.
+        OSError: it is gone.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / f"label{label.ext}"  # a name that tells the format
+        shutil.copy(label.file, copy)
+        return read_labels(copy)[0].numpy().astype(np.uint8)
+
+
 def count_voxels(label: LabelVersion) -> dict[str, int]:
     """Count the voxels of each value that is there, background aside; of none where the file cannot be read."""
     if label.voxels is not None:
         return dict(label.voxels)
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / f"label{label.ext}"  # a name that tells the format
-            shutil.copy(label.file, copy)
-            values, counts = np.unique(read_labels(copy).numpy(), return_counts=True)
+        values, counts = np.unique(read_version(label), return_counts=True)
     except (InputError, OSError) as error:
         logger.warning("The voxels of the label %s of %r are not counted: %s", label.version, label.image, error)
         return {}

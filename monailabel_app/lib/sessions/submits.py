@@ -56,6 +56,7 @@ class Submits:
             "by": str(info.get("user") or UNKNOWN),
             "at": utc(at) if isinstance(at, int) else "",
             "labels": self._voxels(label),
+            "values": {name: int(value) for value, name in self._names(label).items()},
             "replaces": label.replaces or "",
             "restored_from": str(info.get("restored_from") or ""),
         }
@@ -166,5 +167,10 @@ class Submits:
 
     def _voxels(self, label: LabelVersion) -> dict[str, int]:
         """Voxels by label name."""
+        names = self._names(label)
+        return {names[value]: count for value, count in count_voxels(label).items()}
+
+    def _names(self, label: LabelVersion) -> dict[str, str]:
+        """Names by value, of the values that are there."""
         names = legend_of(label.info) or self.label_names or {}
-        return {names.get(value, f"label_{value}"): count for value, count in count_voxels(label).items()}
+        return {value: names.get(value, f"label_{value}") for value in count_voxels(label)}

@@ -31,6 +31,7 @@ def support_defect(support: SupportSet) -> str | None:
         checks["components"] and checks["labels"] and {*labels} <= {*support.components}
     )
     checks["known"] = checks["labels"] and known_size in (None, (torch.bool, (count, len(labels))))
+    checks["weights"] = support.weights is None or _are_weights(support.weights, count)
     return next((name for name, right in checks.items() if not right), None)
 
 
@@ -42,6 +43,11 @@ def _are_numbers(values: object, least: int, most: int) -> bool:
     return isinstance(values, dict) and all(
         isinstance(name, str) and _is_whole(value) and least <= value <= most for name, value in values.items()
     )
+
+
+def _are_weights(weights: torch.Tensor, count: int) -> bool:
+    fitting = weights.dtype == torch.float32 and tuple(weights.shape) == (count,)
+    return fitting and bool(((weights >= 0) & (weights <= 1)).all())
 
 
 def _is_finite(support: SupportSet) -> bool:

@@ -11,6 +11,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import torch
+
 from protoseg.data.preprocessing.steps import transform_key
 from protoseg.data.support.label_registry import LabelRegistry
 from protoseg.data.support.loading import load_support, preprocessing_key, read_support, save_support
@@ -41,6 +43,7 @@ class LabelledScan:
     legend: Mapping[str, str] | None = None  # value in the label map -> name; None names them label_<value>
     enabled: bool = True  # whether it serves; what is made of one that does not is kept all the same
     kind: str = ""  # of its series, see `series_kind`; empty where it is not known
+    weight: float = 1.0  # 0 to 1, of its slices, see `SupportSet`; with 0 it does not serve
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class SavedSupport:
     file: Path  # named by its content
     enabled: bool = True
     kind: str = ""
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -140,9 +144,10 @@ class SupportLibrary:
             kind: of the series that is to be segmented, see `labels_that_serve`; empty where it is not known.
         """
         files = [self.support_file(scan) for scan in scans]
-        key = (encoder.fingerprint(), *((file.name, scan.enabled, scan.kind) for scan, file in zip(scans, files)))
+        decided = ((file.name, scan.enabled, scan.kind, scan.weight) for scan, file in zip(scans, files))
+        key = (encoder.fingerprint(), *decided)
         with self._lock:
-            serving = [pair for pair in zip(scans, files) if pair[0].enabled]
+            serving = [pair for pair in zip(scans, files) if pair[0].enabled and pair[0].weight]
             if key != self._key:
                 self._state = self._make(serving, encoder)
                 self._of_kind = {}
@@ -193,7 +198,7 @@ class SupportLibrary:
         supports, kinds, problems = [], [], {}
         for scan, file in scans:
             try:
-                supports.append(self._of_scan(scan, file, encoder))
+                supports.append(_weighted(self._of_scan(scan, file, encoder), scan.weight))
                 kinds.append(scan.kind)
             except InputError as error:
                 logger.warning("The labels of %s are not used. %s", scan.scan, error)
@@ -211,7 +216,8 @@ class SupportLibrary:
 
         joined = (reduce(join, group) for group in _by_plane(named))
         supports = sorted(joined, key=lambda support: -len(support.origins))
-        key = fingerprint(encoder.fingerprint(), *(file.name for _, file in scans), *([kind] if kind else []))
+        weights = [scan.weight for scan, _ in scans]
+        key = fingerprint(encoder.fingerprint(), *(file.name for _, file in scans), weights, *([kind] if kind else []))
         return LibraryState(tuple(supports), problems, key)
 
     def _of_scan(self, scan: LabelledScan | SavedSupport, file: Path, encoder: SliceEncoder) -> SupportSet:
@@ -250,6 +256,10 @@ class SupportLibrary:
 
 def _only(support: SupportSet, labels: Collection[str]) -> SupportSet:
     return reduce(SupportSet.without_label, (name for name in support.labels if name not in labels), support)
+
+
+def _weighted(support: SupportSet, weight: float) -> SupportSet:
+    return replace(support, weights=None if weight == 1 else torch.full((len(support.images),), weight))
 
 
 def _by_plane(supports: Sequence[SupportSet]) -> list[list[SupportSet]]:

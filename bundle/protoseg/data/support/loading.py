@@ -33,7 +33,7 @@ __all__ = ["load_support", "preprocessing_key", "read_support", "save_support"]
 logger = logging.getLogger(__name__)
 
 TENSORS = ("images", "masks")
-OPTIONAL_TENSORS = ("known",)
+OPTIONAL_TENSORS = ("known", "weights")
 DETAILS = ("labels", "components", "origins", "preprocessing", "encoder", "slice_axes")
 
 

@@ -7,7 +7,7 @@ nothing else (see `correction`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from protoseg.engine.clicks.box import Box, BoxMask, box_mask, check_boxes
 from protoseg.engine.clicks.click import Click, check_clicks
 from protoseg.engine.clicks.correction import Complaint, Corrector
 from protoseg.engine.clicks.mask_propagation import MaskPropagator
@@ -60,6 +61,8 @@ class ClickSegmentation:
         settings: how to segment the volume by the support.
         refiner: brings the borders of what was found by the support to the image's edges.
         slice_segmenter: what makes masks from clicks; by the network's features when left out.
+        accepted: (S, H, W), positions of labels that somebody accepted before: clicks correct these, and the support
+            serves for nothing. None where there is nothing of the kind.
     """
 
     def __init__(
@@ -73,7 +76,9 @@ class ClickSegmentation:
         settings: OneShotSettings | None = None,
         refiner: Refiner | None = None,
         slice_segmenter: SliceSegmenter | None = None,
+        accepted: LabelMap | None = None,
     ) -> None:
+        support = support if accepted is None else None
         others = {} if support is None else support.labels
         self.labels = LabelSet({**labels, **others, **labels})
         self.volume, self.encoder, self.scan = volume, encoder, scan
@@ -81,29 +86,43 @@ class ClickSegmentation:
         self.slice_segmenter = slice_segmenter or FeatureSliceSegmenter(encoder)
         self.slices = axial_slices(volume).contiguous()  # each is read for itself, at every click
         self.spacing = slice_spacing(volume)
+        self.accepted = accepted
         self._clicks = ClickRecord()
         self._steps: list[_Step] = []
+        self._boxes: dict[Box, BoxMask] = {}
         self._confidence: dict[str, float] = {}  # by label that was first found by a click
 
-    def segment(self, clicks: Sequence[Click]) -> Prediction:
-        """Segment the volume by all clicks so far, in the order in which they were set.
+    def segment(self, clicks: Sequence[Click], boxes: Sequence[Box] = ()) -> Prediction:
+        """Segment the volume by all clicks so far, in the order in which they were set, and by boxes.
 
-        Every positive click lies in its label in the result, and no negative one does; where two contradict each
-        other, the later one counts.
+        A box around a label that is nowhere yet begins it; one around another corrects it, as clicks on the structure
+        in the box. Of what is new, boxes come first. Every positive click lies in its label in the result, and no
+        negative one does; where two contradict each other, the later one counts.
 
         Raises:
-            InputError: a click lies outside the volume or is of an unknown label, there is no positive click and no
-                support, or the support does not fit to labels or network.
+            InputError: a click or box lies outside the volume or is of an unknown label, there is no positive click and
+                no support, or the support does not fit to labels or network.
         """
-        check_clicks(clicks, (len(self.slices), *self.slices.shape[-2:]), self.labels)
-        undone = self._take_back(set(clicks))
+        shape = (len(self.slices), *self.slices.shape[-2:])
+        check_clicks(clicks, shape, self.labels)
+        check_boxes(boxes, shape, self.labels)
+        boxed = {box: self._in_box(box) for box in boxes}
+        undone = self._take_back({*clicks, *(click for one in boxed.values() for click in one.clicks)})
+        for box, one in boxed.items():
+            if not self._clicks.seen.issuperset(one.clicks):
+                self.add(one.clicks, {box.slice_index: one.mask})
         for click in dict.fromkeys([*undone, *clicks]):
             if click not in self._clicks.seen:
                 self.add([click])
         return self.predict()
 
-    def add(self, clicks: Sequence[Click]) -> None:
-        """Work in clicks that were set at once: none of them corrects what came of the others."""
+    def add(self, clicks: Sequence[Click], masks: Mapping[int, Mask] | None = None) -> None:
+        """Work in clicks that were set at once: none of them corrects what came of the others.
+
+        Args:
+            clicks: to work in.
+            masks: by slice, of a label that they may begin; what the clicks tell where left out.
+        """
         self._steps.append(_Step(tuple(clicks), {}))
         self._clicks.add(clicks)
         for label in dict.fromkeys(click.label for click in clicks):
@@ -111,7 +130,7 @@ class ClickSegmentation:
             if (self._found == self.labels.position(label)).any():
                 self._correct(label, mine)
             elif any(click.positive for click in mine):
-                self._begin(label, mine)
+                self._begin(label, mine, masks or {})
         self._obey()
 
     def predict(self) -> Prediction:
@@ -120,10 +139,11 @@ class ClickSegmentation:
         Raises:
             InputError: as `segment`.
         """
-        if self.support is None and not self._clicks.slices():
+        if self.support is None and self.accepted is None and not self._clicks.slices():
             raise InputError("Nothing is clicked on yet: set a positive click on each structure to be segmented.")
         findings = {} if self._matched is None else dict(self._matched.findings)
-        for label in self.labels.only(self._clicks.slices()):
+        given = set() if self.accepted is None else {self.labels.name_at(p) for p in np.unique(self.accepted) if p}
+        for label in self.labels.only({*self._clicks.slices(), *given}):
             findings.setdefault(label, LabelFinding(self._confidence.get(label, 1.0), None, None))
         found = {label: self._finding(label, finding) for label, finding in findings.items()}
         return Prediction(self.labels.to_values(self._found), found)
@@ -154,6 +174,8 @@ class ClickSegmentation:
     @cached_property
     def _found(self) -> LabelMap:
         """Positions of labels (S, H, W) by the clicks so far."""
+        if self.accepted is not None:
+            return self.accepted.copy()
         if self._matched is None:
             return np.zeros((len(self.slices), *self.slices.shape[-2:]), np.uint8)
         return self.labels.to_positions(self._matched.label_map)
@@ -171,13 +193,16 @@ class ClickSegmentation:
         """Features (S, D, h, w) of all slices."""
         return self.encoder.encode_slices(self.slices, range(len(self.slices)), self.settings.batch_size)
 
-    def _begin(self, label: str, clicks: Sequence[Click]) -> None:
+    def _begin(self, label: str, clicks: Sequence[Click], given: Mapping[int, Mask]) -> None:
         """Find a label that is not there yet by its first clicks."""
         empty = np.zeros(self._found.shape[1:], bool)
         masks = {}
         for index in sorted({click.slice_index for click in clicks if click.positive}):
-            masks[index] = self.slice_segmenter(
-                self.slices, index, *self._clicks.points(index, label), spacing=self.spacing[1:], prior=empty
+            points = self._clicks.points(index, label)
+            masks[index] = (
+                given[index].copy()
+                if index in given
+                else self.slice_segmenter(self.slices, index, *points, spacing=self.spacing[1:], prior=empty)
             )
             for click in clicks:
                 if click.slice_index == index:
@@ -190,6 +215,14 @@ class ClickSegmentation:
         for index in np.flatnonzero(mask.any((1, 2))).tolist():
             self._write(index, mask[index] & free[self._found[index]], self.labels.position(label))
         self._confidence[label] = float(tracked.certainty[mask].mean()) / 255 if mask.any() else 0.0
+
+    @torch.no_grad()
+    def _in_box(self, box: Box) -> BoxMask:
+        """Find the structure in a box; what was found before is kept."""
+        if box not in self._boxes:
+            features = self.encoder.encode_slices(self.slices, [box.slice_index])[0]
+            self._boxes[box] = box_mask(self.slices, box, features, self.slice_segmenter, spacing=self.spacing[1:])
+        return self._boxes[box]
 
     def _correct(self, label: str, clicks: Sequence[Click]) -> None:
         """Change a label by further clicks on it."""
@@ -241,7 +274,8 @@ class ClickSegmentation:
         if finding.support_slice is not None:
             return finding
         largest = int(areas.argmax())
-        nearest = min(self._clicks.slices()[label], key=lambda index: abs(index - largest))
+        clicked = self._clicks.slices().get(label, [largest])  # what was accepted may have no positive click
+        nearest = min(clicked, key=lambda index: abs(index - largest))
         return replace(finding, support_slice=SliceOrigin(self.scan, nearest))
 
 

@@ -1,21 +1,13 @@
-// The server's page. Names of studies, labels and users are put in as text alone, never as HTML.
-'use strict';
+// The server's page.
+import { element, labelChip, show, slicesOf, when } from './elements.js';
 
 const STATUS_EVERY = 4000; // ms
 const LIBRARY_EVERY = 10000;
+const SETTLED = 600; // ms after the last step of a slider
 const byId = id => document.getElementById(id);
-let library = { examples: [], removed: [] };
+let library = null; // until it is known
 let lastStatus = null;
-
-function element(tag, properties = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in made) made[name] = value;
-    else made.setAttribute(name, value);
-  }
-  made.append(...children.filter(child => child !== null));
-  return made;
-}
+let manages = false; // whether the user may change the library
 
 async function ask(path, options = {}) {
   const response = await fetch(path, options);
@@ -32,47 +24,6 @@ function say(text, bad = false) {
   byId('message').hidden = false;
   clearTimeout(say.timer);
   if (!bad) say.timer = setTimeout(() => { byId('message').hidden = true; }, 6000);
-}
-
-function when(text) {
-  if (!text) return '';
-  const time = new Date(text);
-  return Number.isNaN(time.getTime()) ? text : time.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
-}
-
-function slicesOf(count) {
-  return count === 1 ? '1 slice' : `${count} slices`;
-}
-
-function labelChip(label, note = '') {
-  const swatch = element('i');
-  swatch.style.backgroundColor = `rgb(${label.color.map(Number).join(',')})`;
-  return element('span', { className: 'label' }, swatch, label.name, note ? element('small', {}, note) : null);
-}
-
-// Puts new items in the place of old ones, but leaves alone what has not changed, so that focus and pictures stay.
-function show(list, items, make) {
-  const old = new Map([...list.children].map(child => [child.dataset.key, child]));
-  const focused = document.activeElement;
-  const place = focused && list.contains(focused)
-    ? [focused.closest('[data-key]').dataset.key, focused.dataset.action] : null;
-  const children = items.map(item => {
-    const content = JSON.stringify(item);
-    const kept = old.get(item.id);
-    if (kept && kept.dataset.content === content) return kept;
-    const made = make(item);
-    made.dataset.key = item.id;
-    made.dataset.content = content;
-    return made;
-  });
-  if (children.length !== list.children.length || children.some((child, i) => child !== list.children[i])) {
-    list.replaceChildren(...children);
-    if (place) {
-      const again = children.find(child => child.dataset.key === place[0]);
-      const control = again && [...again.querySelectorAll('[data-action]')].find(c => c.dataset.action === place[1]);
-      if (control) control.focus();
-    }
-  }
 }
 
 function exampleCard(example) {
@@ -110,6 +61,15 @@ function exampleCard(example) {
     about.append(element('p', {}, `imported ${when(example.provenance.imported_at)}`));
   }
 
+  return element('li', { className: example.enabled ? 'card' : 'card off' }, picture, about,
+    manages ? controlsOf(example) : element('p', { className: 'controls muted' }, stateOf(example)));
+}
+
+function stateOf(example) {
+  return example.enabled ? `On${example.weight === 1 ? '' : `, weight ${example.weight}`}` : 'Off';
+}
+
+function controlsOf(example) {
   const box = element('input', { type: 'checkbox', role: 'switch', checked: example.enabled });
   box.dataset.action = 'switch';
   box.setAttribute('aria-label', `Use ${example.study}`);
@@ -120,9 +80,21 @@ function exampleCard(example) {
   remove.dataset.action = 'delete';
   remove.setAttribute('aria-label', `Delete ${example.study}`);
   remove.onclick = () => confirmRemoval(example);
-  const controls = element('div', { className: 'controls' },
-    element('label', { className: 'switch' }, box, example.enabled ? 'On' : 'Off'), remove);
-  return element('li', { className: example.enabled ? 'card' : 'card off' }, picture, about, controls);
+  const weight = element('input', { type: 'range', min: 0, max: 1, step: 0.05, value: example.weight, title: 'How much its votes count' });
+  weight.dataset.action = 'weight';
+  weight.setAttribute('aria-label', `Weight of ${example.study}`);
+  const shown = element('output', {}, String(example.weight));
+  weight.oninput = () => { shown.textContent = weight.value; };
+  let timer; // keys change it step by step, and what is sent makes the card anew
+  weight.onchange = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => change(weight, `library/examples/${example.id}`, {
+      method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ weight: Number(weight.value) }),
+    }, `${example.study} weighs ${weight.value} from now on.`), SETTLED);
+  };
+  return element('div', { className: 'controls' },
+    element('label', { className: 'switch' }, box, example.enabled ? 'On' : 'Off'),
+    element('label', { className: 'weight' }, 'Weight', weight, shown), remove);
 }
 
 function removalRow(removal) {
@@ -132,6 +104,7 @@ function removalRow(removal) {
   restore.onclick = () => change(restore, `library/removed/${removal.id}/restore`, { method: 'POST' },
     `${removal.study} is restored.`);
   const by = removal.by === 'unknown' ? '' : ` by ${removal.by}`;
+  restore.hidden = !manages;
   return element('li', {}, element('div', {},
     element('strong', {}, removal.study), ` ${removal.labels.join(', ')}`,
     element('p', { className: 'muted' }, `Deleted ${when(removal.at)}${by}. ${removal.kept}`)), restore);
@@ -180,11 +153,12 @@ function matches(example, words) {
 }
 
 function showLibrary() {
+  if (!library) return;
   const words = byId('filter').value.toLowerCase().split(/\s+/).filter(Boolean);
   const shown = library.examples.filter(example => matches(example, words));
   const on = library.examples.filter(example => example.enabled && !example.problem).length;
-  show(byId('examples'), shown, exampleCard);
-  show(byId('removals'), library.removed, removalRow);
+  show(byId('examples'), shown.map(example => ({ ...example, manages })), exampleCard); // made anew when that changes
+  show(byId('removals'), library.removed.map(removal => ({ ...removal, manages })), removalRow);
   byId('count').textContent = library.examples.length ? `${library.examples.length} examples, ${on} in use` : '';
   byId('empty').hidden = library.examples.length > 0;
   byId('removed').hidden = library.removed.length === 0;
@@ -226,6 +200,10 @@ function showStatus(status) {
     fact('Version', status.version));
   byId('facts').querySelectorAll('dd')[1].title = status.weights;
   byId('labels').replaceChildren(...status.labels.map(label => labelChip(label)));
+  manages = status.roles.includes('manage');
+  byId('import').hidden = !manages;
+  byId('looks').hidden = manages;
+  showLibrary();
   const jobs = status.jobs.map((job, i) => ({ ...job, id: `${i}` }));
   show(byId('jobs'), jobs.length ? jobs : [{ id: 'none' }],
     job => (job.kind ? jobRow(job) : element('li', { className: 'muted' }, 'No training or batch inference yet.')));
@@ -287,7 +265,6 @@ byId('archive').onchange = () => { if (byId('archive').files.length) importArchi
 byId('filter').oninput = showLibrary;
 byId('message-close').onclick = () => { byId('message').hidden = true; };
 document.addEventListener('visibilitychange', () => { if (!document.hidden) { refreshStatus(); refreshLibrary(); } });
-refreshStatus();
-refreshLibrary();
+refreshStatus().finally(refreshLibrary); // what the user may do decides how examples are shown
 whenVisible(refreshStatus, STATUS_EVERY);
 whenVisible(refreshLibrary, LIBRARY_EVERY);

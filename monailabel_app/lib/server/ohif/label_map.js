@@ -1,6 +1,7 @@
 // The label map that the viewer shows over a series, and its segments.
 import { difference } from './changes.js';
 
+const FORWARD = [1, -1, -1]; // along x, y and z (LPS), the way in which the viewer counts slices
 const SETTLED = 250; // ms after the last stroke of a brush
 
 export function sleep(ms) {
@@ -77,6 +78,21 @@ export class LabelMap {
   geometry() {
     const { imageData, spacing, dimensions } = this.image();
     return { toIndex: point => [...imageData.worldToIndex(point)], spacing, shape: dimensions };
+  }
+
+  // The number that the viewer shows for a slice: it counts from the head, the front or the right.
+  number(slice) {
+    const along = [...this.image().imageData.getDirection()].slice(6);
+    const axis = along.reduce((most, part, at) => (Math.abs(part) > Math.abs(along[most]) ? at : most), 0);
+    const count = this.geometry().shape[2];
+    return along[axis] * FORWARD[axis] < 0 ? count - slice : slice + 1;
+  }
+
+  // The slice that the active viewport is at.
+  shownSlice() {
+    const { viewportGridService, cornerstoneViewportService } = this.services;
+    const viewport = cornerstoneViewportService.getCornerstoneViewport(viewportGridService.getActiveViewportId());
+    return Math.round(this.geometry().toIndex(viewport.getCamera().focalPoint)[2]);
   }
 
   read() {

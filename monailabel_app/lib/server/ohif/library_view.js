@@ -2,9 +2,12 @@
 import { button, element, hex } from './dom.js';
 import { askJson } from './server.js';
 
+const SETTLED = 600; // ms after the last step of a slider
+
 export class LibraryView {
-  constructor(session) {
-    this.session = session;
+  // manages: whether the user may change the library.
+  constructor(session, manages) {
+    Object.assign(this, { session, manages });
     this.summary = element('summary', {}, 'Library');
     this.list = element('ul', { className: 'examples', 'aria-label': 'Examples' });
     const link = element('a', { href: '/', target: '_blank', rel: 'noopener' }, 'Open the page of the library ↗');
@@ -47,10 +50,27 @@ export class LibraryView {
         element('strong', { title: example.study }, name),
         element('p', { className: 'labels' }, ...labels),
         example.problem ? element('p', { className: 'warning' }, example.problem) : null,
+        this.manages ? this.weight(example, name) : null,
         element('div', { className: 'in-use' },
-          element('label', {}, on, example.enabled ? 'in use' : 'off'),
-          button('Remove', `Take ${name} out of the library; it can be restored on the page of the library`, () => this.change(
+          this.manages ? element('label', {}, on, example.enabled ? 'in use' : 'off') : `${example.enabled ? 'in use' : 'off'}, weight ${example.weight}`,
+          !this.manages ? null : button('Remove', `Take ${name} out of the library; it can be restored on the page of the library`, () => this.change(
             `/library/examples/${example.id}`, { method: 'DELETE' }, `${name} is removed; the page of the library restores it`), { className: 'text' }))));
+  }
+
+  weight(example, name) {
+    let timer; // keys change it step by step, and what is sent makes the card anew
+    const shown = element('output', {}, String(example.weight));
+    const slider = element('input', {
+      type: 'range', min: 0, max: 1, step: 0.05, value: example.weight, title: 'How much its votes count', 'aria-label': `Weight of ${name}`,
+      oninput: () => { shown.textContent = slider.value; },
+      onchange: () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => this.change(`/library/examples/${example.id}`, {
+          method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ weight: Number(slider.value) }),
+        }, `${name} weighs ${slider.value} from now on`), SETTLED);
+      },
+    });
+    return element('label', { className: 'weight' }, 'weight', slider, shown);
   }
 
   async change(path, options, done) {

@@ -1,9 +1,13 @@
 // The panel in the viewer: opens the series of the active viewport, and shows the work on it.
+import { AcceptedView, whose } from './accepted_view.js';
+import { load } from './accepting.js';
+import { CarryView } from './carry_view.js';
 import { element } from './dom.js';
 import { LabelMap, activeDisplaySet, sleep } from './label_map.js';
 import { LibraryView } from './library_view.js';
+import { RangeView } from './range_view.js';
 import { prompting } from './prompt_tool.js';
-import { Unreachable, knownLabels, presentVersion } from './server.js';
+import { Unreachable, presentVersion, serverState } from './server.js';
 import { Session } from './session.js';
 import { listedShortcuts, listen, shortcuts } from './shortcuts.js';
 import { keep, kept } from './storage.js';
@@ -52,44 +56,65 @@ class Work {
   async open() {
     const series = this.displaySet.SeriesInstanceUID;
     const saved = await kept(series).catch(() => null); // a browser may refuse to keep anything
-    const [labels, version] = await this.known(series);
+    const [{ labels, roles }, label] = await this.known(series);
     if (!this.isOpen) return;
     const labelMap = new LabelMap(this.services, this.displaySet);
     this.ends.push(() => labelMap.close());
     await labelMap.open(saved?.structures ?? []);
     if (!this.isOpen) return;
-    const fits = saved?.voxels.length === labelMap.voxels.length;
-    const session = new Session(series, labelMap, fits ? saved : { drawnOn: version });
-    this.session = session;
+    const outdated = saved?.unchanged && label && label.version !== saved.drawnOn;
+    const fits = saved?.voxels.length === labelMap.voxels.length && !outdated;
+    const session = new Session(series, labelMap, fits ? saved : {});
+    Object.assign(this, { session, roles });
+    session.present = label;
     if (fits) labelMap.write(saved.voxels);
     session.offer(labels);
+    const told = fits ? 'Your work on this series is here again.' : await this.begin(session, label);
+    if (!this.isOpen) return;
     this.show(session);
-    say(this.status, fits ? 'Your work on this series is here again.' : 'Choose a structure and click on it.', 'info');
+    say(this.status, told, 'info');
   }
 
-  // What the server knows: labels, and the version of the series' label that is there.
+  // Begins with the label that is stored, if there is one; tells what to do next.
+  async begin(session, label) {
+    if (!label) return 'Choose a structure and click on it.';
+    try {
+      await load(session, label, true);
+      return `This is the label by ${whose(label)}. Click where it is wrong.`;
+    } catch (error) {
+      return `The label by ${whose(label)} is not shown: ${error.message}`;
+    }
+  }
+
+  // What the server knows: labels, the user's roles, and the label of the series that is stored.
   async known(series) {
     while (this.isOpen) {
       try {
-        return await Promise.all([knownLabels(), presentVersion(series)]);
+        return await Promise.all([serverState(), presentVersion(series)]);
       } catch (error) {
         if (!(error instanceof Unreachable)) throw error;
         say(this.status, `${error.message} It is asked again.`, 'bad');
         await sleep(2000);
       }
     }
-    return [[], ''];
+    return [{ labels: [], roles: [] }, null];
   }
 
   show(session) {
+    const accepted = new AcceptedView(session);
+    const carrying = new CarryView(session);
     const structures = new StructuresView(session);
     const tools = new ToolsView(session, this.services, this.commandsManager);
-    const library = new LibraryView(session);
+    tools.accept.hidden = !this.roles.includes('annotate');
+    const range = new RangeView(session);
+    const library = new LibraryView(session, this.roles.includes('manage'));
     const keys = shortcuts(session, tools);
-    this.body.replaceChildren(structures.root, tools.root, library.root, listedShortcuts(keys));
+    this.body.replaceChildren(accepted.root, carrying.root, structures.root, tools.root, range.root, library.root, listedShortcuts(keys));
     prompting.shown = () => session.structure()?.prompts ?? [];
     prompting.finished = prompt => session.prompt(prompt);
     session.addEventListener('change', () => {
+      accepted.show();
+      range.show();
       structures.show();
       tools.show();
       this.status.classList.toggle('busy', Boolean(session.busy));

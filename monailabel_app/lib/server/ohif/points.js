@@ -3,9 +3,10 @@ const AROUND = 8; // points beside an outline
 const ALONG = 6; // points of a scribble
 const GRID = 24; // steps in which the inside of an outline is searched
 
-// Points of prompts as { foreground, background }, each [[i, j, k], ...].
+// Points of prompts as { foreground, background }, each [[i, j, k], ...], and boxes, each two corners on one slice.
 export function pointsOf(prompts, { toIndex, spacing, shape }) {
   const points = { foreground: [], background: [] };
+  const boxes = [];
   for (const prompt of prompts) {
     const corners = prompt.points.map(toIndex);
     const here = prompt.positive ? points.foreground : points.background;
@@ -15,6 +16,10 @@ export function pointsOf(prompts, { toIndex, spacing, shape }) {
       here.push(...spread(corners, ALONG));
     } else {
       const plane = planeOf(corners, spacing);
+      if (prompt.shape === 'box' && prompt.positive && plane.across === 2) {
+        boxes.push([corners[0], corners[2]].map(corner => corner.map((place, axis) => Math.min(Math.max(Math.round(place), 0), shape[axis] - 1))));
+        continue;
+      }
       const outline = corners.map(plane.flat);
       here.push(plane.lift(deepest(outline)));
       if (prompt.positive) points.background.push(...beside(outline).map(plane.lift));
@@ -24,7 +29,7 @@ export function pointsOf(prompts, { toIndex, spacing, shape }) {
     const whole = points[sign].map(point => point.map(Math.round));
     points[sign] = whole.filter(point => point.every((place, axis) => place >= 0 && place < shape[axis]));
   }
-  return points;
+  return { ...points, boxes };
 }
 
 // The plane of a slice, in mm: the axis along which the corners differ least is left out.
@@ -36,6 +41,7 @@ function planeOf(corners, spacing) {
   const across = extent.indexOf(Math.min(...extent));
   const [u, v] = [0, 1, 2].filter(axis => axis !== across);
   return {
+    across,
     flat: point => [point[u] * spacing[u], point[v] * spacing[v]],
     lift: ([x, y]) => {
       const point = [0, 0, 0];

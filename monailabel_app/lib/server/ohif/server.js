@@ -49,10 +49,27 @@ function headerLength(file) {
   throw new Error('The answer is no NRRD file.');
 }
 
-// The version of a series' label that is there, '' for none.
+// The label of a series that is stored, { version, by, at, labels, values }, or null.
 export async function presentVersion(series) {
   const { versions } = await askJson(`/sessions/submits?image=${encodeURIComponent(series)}`);
-  return versions.find(({ state }) => state === 'current')?.version ?? '';
+  return versions.find(({ state }) => state === 'current') ?? null;
+}
+
+// The voxels of a stored label.
+export async function versionVoxels(series, version) {
+  const response = await ask(`/sessions/submits/${version}/voxels?image=${encodeURIComponent(series)}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+// Series whose labels can be carried to a series, [{ source, description, kind, label }, ...].
+export async function carrySources(series) {
+  return (await askJson(`/sessions/carried?image=${encodeURIComponent(series)}`)).sources;
+}
+
+// The voxels of another series' label on those of a series.
+export async function carriedVoxels(series, source) {
+  const response = await ask(`/sessions/carried/voxels?image=${encodeURIComponent(series)}&source=${encodeURIComponent(source)}`);
+  return new Uint8Array(await response.arrayBuffer());
 }
 
 // Stores a label map that was drawn on a version; by force, also where another came between.
@@ -63,11 +80,11 @@ export async function submit(series, voxels, names, drawnOn, force) {
   return askJson(`/datastore/label?image=${encodeURIComponent(series)}`, { method: 'PUT', body: form });
 }
 
-// Names that can be clicked on, with their colours where the server knows them.
-export async function knownLabels() {
+// Names that can be clicked on, with their colours where the server knows them, and what the user may do.
+export async function serverState() {
   const [info, status] = await Promise.all([askJson('/info/'), askJson('/status/')]);
   const colors = Object.fromEntries(status.labels.map(label => [label.name, label.color]));
   const clickable = Object.keys(info.models.oneshot_click.labels);
   const named = status.labels.length > 0 || clickable.join() !== 'structure'; // else that is but a stand-in
-  return (named ? clickable : []).map(name => ({ name, color: colors[name] }));
+  return { labels: (named ? clickable : []).map(name => ({ name, color: colors[name] })), roles: status.roles };
 }

@@ -1,12 +1,13 @@
 // The work on one series: its structures, the prompts for each, and how they become a label map.
+import { whose } from './accepted_view.js';
+import { carry, load, store } from './accepting.js';
+import { Asking } from './asking.js';
 import { NO_CHANGE, difference } from './changes.js';
 import { History } from './history.js';
-import { sleep } from './label_map.js';
 import { pointsOf } from './points.js';
-import { Outrun, Unreachable, infer, submit } from './server.js';
+import { infer } from './server.js';
+import { inRange } from './slice_range.js';
 import { newStructure, objectionTo } from './structures.js';
-
-const AGAIN = 2000; // ms between tries to reach a server that is away
 
 export class Session extends EventTarget {
   // saved: what `state` told before, or as much of it as is known.
@@ -19,18 +20,25 @@ export class Session extends EventTarget {
     this.live = saved.live ?? true;
     this.hidden = new Set(saved.hidden ?? []);
     this.drawnOn = saved.drawnOn ?? ''; // version of the label that was there when the work began
+    this.unchanged = saved.unchanged ?? false; // whether the work is that label as it is
+    this.present = null; // the label that is stored, as far as is known
+    this.range = saved.range ?? null; // slices that the work is about, see slice_range.js
     this.insists = false; // on its label in the place of one that came between
     this.history = new History(saved);
     this.waiting = []; // steps that the server is to answer
-    this.queue = Promise.resolve();
-    this.busy = '';
+    this.asking = new Asking((...said) => this.say(...said), () => this.dispatchEvent(new Event('change')));
     labelMap.onStroke = change => this.stroke(change);
   }
 
   state() {
-    const { structures, chosen, live, hidden, drawnOn, history } = this;
+    const { structures, chosen, live, hidden, drawnOn, unchanged, range, history } = this;
     const { done, undone } = history;
-    return structuredClone({ structures, chosen, live, hidden: [...hidden], drawnOn, done, undone, voxels: this.labelMap.voxels });
+    const { voxels } = this.labelMap;
+    return structuredClone({ structures, chosen, live, hidden: [...hidden], drawnOn, unchanged, range, done, undone, voxels });
+  }
+
+  get busy() {
+    return this.asking.busy;
   }
 
   changed() {
@@ -56,6 +64,7 @@ export class Session extends EventTarget {
 
   // Notes a step whose effect on the structures is there already.
   record(before, change = NO_CHANGE) {
+    this.unchanged = false;
     const step = this.history.add(before, this.snapshot(), change);
     this.changed();
     return step;
@@ -114,7 +123,7 @@ export class Session extends EventTarget {
   // Removes all prompts and voxels; the structures stay.
   clear() {
     const before = this.snapshot();
-    for (const structure of this.structures) Object.assign(structure, { prompts: [], finding: null });
+    for (const structure of this.structures) Object.assign(structure, { prompts: [], finding: null, base: '' });
     this.replace(before, new Uint8Array(this.labelMap.voxels.length));
   }
 
@@ -160,26 +169,21 @@ export class Session extends EventTarget {
   // Of several prompts for a structure that wait for the server, the last has all of them.
   answer(step, { index }) {
     this.waiting = [...this.waiting.filter(other => other.index !== index), { step, index }];
-    return this.enqueue(() => this.answerNext());
-  }
-
-  // Lets the server do one thing at a time.
-  enqueue(work) {
-    this.queue = this.queue.then(work).catch(error => this.say(error.message, 'bad'));
-    return this.queue;
+    return this.asking.enqueue(() => this.answerNext());
   }
 
   async answerNext() {
     if (!this.waiting.length) return;
     const { step, index } = this.waiting.shift();
-    const { name, prompts } = step.after.find(structure => structure.index === index);
-    const points = pointsOf(prompts, this.labelMap.geometry());
-    const answer = await this.ask(`Segmenting ${name} …`, 'oneshot_click_one', { label: name, ...points });
+    const { name, prompts, base } = step.after.find(structure => structure.index === index);
+    const params = { label: name, ...pointsOf(prompts, this.labelMap.geometry()), ...(base && { corrects: base }) };
+    const answer = await this.ask(`Segmenting ${name} …`, 'oneshot_click_one', params);
     if (!answer || !this.history.done.includes(step)) return; // was undone in the meantime
     const current = this.structure(index);
     if (!current) return;
     const mine = answer.voxels;
-    const voxels = this.labelMap.voxels.map((value, i) => (mine[i] ? index : value === index ? 0 : value));
+    const within = this.within();
+    const voxels = this.labelMap.voxels.map((value, i) => (!within(i) ? value : mine[i] ? index : value === index ? 0 : value));
     const change = difference(this.labelMap.voxels, voxels);
     this.forget(change);
     current.finding = answer.labels[name];
@@ -188,9 +192,18 @@ export class Session extends EventTarget {
     this.changed();
   }
 
-  // Segments what is labelled in other studies; structures with prompts of the user stay as they are.
+  ask(what, model, params) {
+    return this.asking.answer(what, signal => infer(model, this.series, params, signal));
+  }
+
+  // Tells of a voxel's place whether answers may change it.
+  within() {
+    return inRange(this.range, this.labelMap.geometry().shape);
+  }
+
+  // Segments what is labelled in other studies; structures that were prompted for or accepted stay as they are.
   segmentKnown() {
-    return this.busy ? null : this.enqueue(() => this.findKnown());
+    return this.busy ? null : this.asking.enqueue(() => this.findKnown());
   }
 
   async findKnown() {
@@ -201,47 +214,14 @@ export class Session extends EventTarget {
     const target = new Uint8Array(256); // value of the answer -> segment
     for (const [name, finding] of Object.entries(answer.labels)) {
       const structure = this.named(name) ?? this.make(name);
-      if (structure.prompts.length) continue;
+      if (structure.prompts.length || structure.base) continue;
       structure.finding = finding;
       target[finding.value] = structure.index;
     }
     const free = new Set(target); // 0 is in it, too
-    const voxels = this.labelMap.voxels.map((value, i) => (free.has(value) ? target[answer.voxels[i]] : value));
+    const within = this.within();
+    const voxels = this.labelMap.voxels.map((value, i) => (within(i) && free.has(value) ? target[answer.voxels[i]] : value));
     this.replace(before, voxels);
-  }
-
-  // Asks the server until it answers, since it may be starting again; null where it refuses or the work is undone.
-  async ask(what, model, params) {
-    const start = performance.now();
-    this.asking = new AbortController();
-    this.busy = what;
-    this.say(what);
-    this.dispatchEvent(new Event('change'));
-    try {
-      const answer = await this.persist(() => infer(model, this.series, params, this.asking.signal));
-      this.say(`Answered in ${((performance.now() - start) / 1000).toFixed(1)} s`, 'good');
-      return answer;
-    } catch (error) {
-      if (error.name === 'AbortError') this.say('Taken back');
-      else this.say(error.message, 'bad');
-      return null;
-    } finally {
-      this.busy = '';
-      this.dispatchEvent(new Event('change'));
-    }
-  }
-
-  async persist(request) {
-    for (;;) {
-      try {
-        return await request();
-      } catch (error) {
-        if (!(error instanceof Unreachable)) throw error;
-        this.say(`${error.message} Nothing is lost; it is asked again.`, 'bad');
-        await sleep(AGAIN);
-        this.asking.signal.throwIfAborted();
-      }
-    }
   }
 
   undo() {
@@ -254,46 +234,55 @@ export class Session extends EventTarget {
 
   settled() {
     this.labelMap.settle();
-    this.asking?.abort();
+    this.asking.abort();
     this.waiting = [];
     return this.labelMap.voxels;
   }
 
   travel(place) {
     if (!place) return;
+    this.unchanged = false;
     this.structures = structuredClone(place.structures);
     if (!this.structure()) this.chosen = this.structures[0]?.index ?? null;
     this.labelMap.write(place.voxels);
     this.changed();
   }
 
-  // Sends the label map, with what was drawn by hand, to be stored and learned from.
-  accept() {
-    return this.busy ? null : this.enqueue(() => this.store());
+  // Notes which stored label the work is the same as, or was drawn on, from now on.
+  begin(version) {
+    this.drawnOn = version;
+    this.insists = false;
+    this.unchanged = true;
   }
 
-  async store() {
+  // Sends the label map, with what was drawn by hand, to be stored and learned from.
+  accept() {
+    return this.busy ? null : this.asking.enqueue(() => this.asking.during('Storing …', () => store(this)));
+  }
+
+  // Shows the label that is stored.
+  load() {
+    if (this.busy || !this.present) return null;
     this.labelMap.settle();
-    const { voxels } = this.labelMap;
-    const used = new Set(voxels);
-    const names = this.structures.filter(({ index }) => used.has(index)).map(({ name, index }) => ({ name, idx: index }));
-    if (!names.length) return this.say('There is nothing to accept yet.', 'bad');
-    this.busy = 'Storing …';
-    this.say(this.busy);
-    this.dispatchEvent(new Event('change'));
-    try {
-      const { warning, version } = await submit(this.series, voxels, names, this.drawnOn, this.insists);
-      this.drawnOn = version;
-      this.insists = false;
-      this.say(warning ? `Stored. ${warning}` : `Stored: ${names.map(({ name }) => name).join(', ')}`, warning ? 'bad' : 'good');
-      this.dispatchEvent(new Event('accepted'));
-    } catch (error) {
-      this.insists = error instanceof Outrun;
-      this.say(this.insists ? `${error.message} Accept once more to put yours in its place.` : error.message, 'bad');
-    } finally {
-      this.busy = '';
-      this.dispatchEvent(new Event('change'));
-    }
-    return null;
+    return this.asking.enqueue(() => this.asking.during('Loading …', async () => {
+      await load(this, this.present);
+      this.say(`This is the label by ${whose(this.present)}. Undo brings yours back.`, 'good');
+    }));
+  }
+
+  // Shows the label of another series of the study.
+  carry(source, name) {
+    if (this.busy) return null;
+    this.labelMap.settle();
+    return this.asking.enqueue(() => this.asking.during('Carrying …', async () => {
+      await carry(this, source);
+      this.say(`Carried from ${name}. Look at it, then accept it.`, 'good');
+    }));
+  }
+
+  // Limits answers and what is accepted to slices.
+  limit(range) {
+    this.range = range;
+    this.changed();
   }
 }

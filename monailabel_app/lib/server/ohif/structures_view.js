@@ -51,7 +51,7 @@ export class StructuresView {
         this.renamed === structure.index ? this.nameField(structure)
           : button(structure.name, `Choose ${structure.name}`, () => session.choose(structure.index), { className: 'name', 'aria-pressed': String(chosen) }),
         element('span', { className: 'volume' }, size), tools),
-      ...quality(structure.finding));
+      ...quality(structure));
   }
 
   rename(event, structure) {
@@ -84,9 +84,9 @@ export class StructuresView {
   }
 }
 
-// The estimate with its interval, and the warning.
-function quality(finding) {
-  if (!finding) return [];
+// The estimate with its interval, and the warning; or where it comes from.
+function quality({ finding, base, prompts }) {
+  if (!finding) return base && !prompts.length ? [element('p', { className: 'estimate' }, 'From the accepted label')] : [];
   const lines = [];
   if (finding.estimated_dice !== null) {
     const [low, high] = finding.estimated_dice_interval.map(end => end.toFixed(2));
