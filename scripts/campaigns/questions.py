@@ -35,6 +35,7 @@ class Http:
     def __init__(self, address: str, session: requests.Session | None = None) -> None:
         self.address = address
         self.session = session or requests.Session()
+        self.session.headers["Connection"] = "close"  # the server closes those that were idle, at any moment
 
     def __enter__(self) -> Http:
         return self
