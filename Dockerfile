@@ -5,7 +5,7 @@
 #   docker compose up     the server, OHIF and a DICOM server: compose.yaml
 #
 # --build-arg PIP_EXTRA_INDEX_URL=ADDRESS, with the address of PyTorch's own index of CPU builds, makes the image
-# several gigabytes smaller.
+# several gigabytes smaller. torch and torchvision have to come from the same index.
 FROM python:3.11-slim-bookworm AS wheel
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./

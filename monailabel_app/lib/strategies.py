@@ -40,7 +40,7 @@ class ByScore(Strategy):
         def rank(image: str) -> tuple[float, float]:
             known = information[image]
             given = known.get("strategy", {}).get(request["strategy"], {}).get("ts", 0)
-            recently = given if now - given < FORGOTTEN_AFTER else 0
+            recently = given if 0 <= now - given < FORGOTTEN_AFTER else 0  # in the future: the clock was set back
             return recently, self.sign * known[self.key] if self.key in known else float("inf")
 
         chosen = min(images, key=rank)

@@ -16,7 +16,7 @@ from PIL import Image
 from protoseg.synthesis.anatomy import SyntheticScan, synthesise
 from protoseg.synthesis.anatomy.regions import REGIONS
 
-__all__ = ["CASES", "Case", "Files", "label_names", "write_case"]
+__all__ = ["CASES", "Case", "Files", "label_names", "write_case", "write_more"]
 
 EXTENT = (384.0, 384.0, 240.0)  # mm along x, y and z: an abdomen
 COARSE = 2.4  # mm, the finest voxels that people are painted with; finer ones are interpolated, which takes seconds
@@ -70,6 +70,14 @@ def write_case(folder: Path, name: str) -> Files:
     )
     _write_scan(files.image, None, case, PERSON)
     _write_scan(files.support_image, files.support_labels, labelled, PERSON + 1)
+    return files
+
+
+def write_more(folder: Path, name: str, count: int) -> list[Path]:
+    """Write scans of a kind of so many other people."""
+    files = [folder / f"person{number}{CASES[name].suffix}" for number in range(count)]
+    for number, file in enumerate(files):
+        _write_scan(file, None, CASES[name], PERSON + 2 + number)
     return files
 
 

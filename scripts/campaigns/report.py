@@ -1,7 +1,8 @@
-"""What a campaign found, as a page of the documentation."""
+"""What a campaign found, as parts of a page of the documentation."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +12,7 @@ from campaigns.fuzz import Tally
 from campaigns.kills import KillTally
 from protoseg import __version__
 
-__all__ = ["MARK", "tables", "write_page"]
-
-MARK = "<!-- What follows is written by scripts/campaign --report. -->\n"  # in the page; what stands before it stays
+__all__ = ["head", "list_findings", "tables", "write_part"]
 
 
 def tables(
@@ -24,7 +23,7 @@ def tables(
 ) -> str:
     """Make the tables of a run: what was tried, and each finding."""
     found: Counter[str] = Counter()
-    lines = ["", "## The last run", "", "```", command, "```", "", f"protoseg {__version__}.", ""]
+    lines = head(command)
     if files:
         lines += ["| damaged files | tried | read | refused | findings |", "|---|---:|---:|---:|---:|"]
         lines += [
@@ -43,16 +42,28 @@ def tables(
         lines += [f"| {name} | {one.tried} | {one.refused} | {one.findings.total()} |" for name, one in disks.items()]
         total = [sum(getattr(one, name) for one in disks.values()) for name in ("tried", "refused")]
         lines += [f"| all | {' | '.join(map(str, total))} | {_findings(disks, found)} |", ""]
-    lines += [f"- {what}: {count}" for what, count in found.most_common()] or ["No finding."]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *list_findings(found)]) + "\n"
 
 
-def write_page(page: Path, text: str) -> None:
-    """Write the tables below the mark of a page; ValueError where it has none."""
-    before, mark, _ = page.read_text(encoding="utf-8").partition(MARK)
-    if not mark:
-        raise ValueError(f"{page} has no line {MARK.strip()}")
-    page.write_text(before + MARK + text, encoding="utf-8")
+def head(command: str) -> list[str]:
+    """Make the lines that tell what was run."""
+    return ["", "```", command, "```", "", f"protoseg {__version__}.", ""]
+
+
+def list_findings(findings: Counter[str]) -> list[str]:
+    """Make a line for each kind of finding."""
+    return [f"- {what}: {count}" for what, count in findings.most_common()] or ["No finding."]
+
+
+def write_part(page: Path, name: str, text: str) -> None:
+    """Write a part of a page between its two marks; ValueError where it has none."""
+    before = page.read_text(encoding="utf-8")
+    marks = tuple(f"<!-- {name}: {what} of what scripts/campaign --report writes -->\n" for what in ("begin", "end"))
+    pattern = f"({re.escape(marks[0])}).*({re.escape(marks[1])})"
+    after, count = re.subn(pattern, lambda found: f"{found[1]}{text}{found[2]}", before, flags=re.DOTALL)
+    if not count:
+        raise ValueError(f"{page} has no lines {marks[0].strip()} and {marks[1].strip()}")
+    page.write_text(after, encoding="utf-8")
 
 
 def _findings(tallies: Mapping[str, Tally] | Mapping[str, KillTally] | Mapping[str, DiskTally], all_: Counter) -> int:

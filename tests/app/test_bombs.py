@@ -11,6 +11,8 @@ import nibabel
 import numpy as np
 import pytest
 
+from lib.server.unpacked_sizes import check_unpacked_archive
+
 MEGABYTES = 3  # that the uploads unpack to, with a limit of one
 
 
@@ -65,6 +67,26 @@ def test_an_archive_that_names_files_elsewhere(client, tmp_path):
         answer = client.put("/session/?uncompress=true", files={"files": (name, pack({"../../evil.dcm": b"x"}))})
         assert answer.status_code == 400
     assert not list(tmp_path.rglob("evil*"))
+
+
+def test_an_archive_is_contained_by_a_python_without_filters(start, tmp_path, monkeypatch):
+    """Debian 12 has Python 3.11.2; `tarfile.data_filter` came with 3.11.4."""
+    monkeypatch.delattr(tarfile, "data_filter")
+    monkeypatch.setattr(tarfile.TarFile, "extraction_filter", None, raising=False)
+    http = start().http
+    answer = http.put("/session/?uncompress=true", files={"files": ("a.tar.gz", tarred({"../../evil.dcm": b"x"}))})
+    assert answer.status_code == 400
+    assert not list(tmp_path.rglob("evil*"))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("../a", tarfile.REGTYPE), ("/a", tarfile.REGTYPE), ("a", tarfile.SYMTYPE)])
+def test_members_that_lead_elsewhere(tmp_path, name, kind):
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, "/etc"
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.addfile(member)
+    with pytest.raises(ValueError, match="leads elsewhere"):
+        check_unpacked_archive(tmp_path / "a.tar")
 
 
 def kept(studies: Path) -> list[Path]:

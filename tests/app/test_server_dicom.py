@@ -1,6 +1,7 @@
 """Label maps as DICOM SEG: names, codes, colours, and back again."""
 
 import shutil
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -136,7 +137,11 @@ class Archive:
         return [self.uid] if filters["Modality"] == "CT" else []
 
     def newest_segmentations(self):
-        return {self.uid: self.stored[-1][0]} if self.stored else {}
+        return {self.uid: max(self.stored, key=lambda one: one[2])[0]} if self.stored else {}
+
+    def newest_time(self, image):
+        assert image == self.uid
+        return max((made for *_, made in self.stored), default="")
 
     def download(self, series, folder):
         assert series == self.uid
@@ -144,11 +149,12 @@ class Archive:
 
     def upload(self, file):
         dataset = pydicom.dcmread(file)
-        self.stored.append((str(dataset.SeriesInstanceUID), [str(s.SegmentLabel) for s in dataset.SegmentSequence]))
+        labels = [str(s.SegmentLabel) for s in dataset.SegmentSequence]
+        self.stored.append((str(dataset.SeriesInstanceUID), labels, f"{dataset.ContentDate} {dataset.ContentTime}"))
         return self.stored[-1][0]
 
 
-def test_submits_to_a_dicom_server_are_versions_too(dicom, series, tmp_path):
+def test_submits_to_a_dicom_server_are_versions_too(dicom, series, tmp_path, monkeypatch):
     from lib.server.dicom_datastore import DicomDatastore
     from lib.server.submissions import StaleLabelError
     from lib.sessions.submits import Submits
@@ -170,7 +176,7 @@ def test_submits_to_a_dicom_server_are_versions_too(dicom, series, tmp_path):
     second = save("spleen", drawn_on=first)
     with pytest.raises(StaleLabelError, match="was labelled by anna") as refused:
         save("lesion", drawn_on=first)
-    assert [labels for _, labels in archive.stored] == [["liver"], ["spleen"]], "what is refused is not sent"
+    assert [labels for _, labels, _ in archive.stored] == [["liver"], ["spleen"]], "what is refused is not sent"
     assert submits.conflict(uid, refused.value)["changes"] == [
         {"label": "lesion", "drawn_on": 0, "current": 0, "yours": 1500},
         {"label": "liver", "drawn_on": 1500, "current": 0, "yours": 0},
@@ -188,3 +194,8 @@ def test_submits_to_a_dicom_server_are_versions_too(dicom, series, tmp_path):
     datastore.sync()
     assert submits.versions(uid)[0].version not in (first, second), "what was stored here is not fetched again"
     assert datastore.series_kind(uid).startswith("CT")
+    with monkeypatch.context() as set_back:
+        set_back.setattr(dicom, "datetime", type("Clock", (datetime,), {"now": lambda: datetime(2001, 1, 1)}))
+        last = save("stomach")
+    datastore.sync()
+    assert datastore.label_version(uid).version == last, "though its clock says that it is older than the others"

@@ -240,7 +240,8 @@ def test_the_dashboard_is_bound_to_this_machine_alone(monkeypatch: pytest.Monkey
 def test_what_a_cohort_costs_is_reckoned_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[2] / "scripts"), *sys.path])
     figures = {"core_seconds_a_scan": 36.0, "read_mib_a_scan": 20.0, "written_mib_a_scan": 1.0}
-    found = import_module("benchmarks.cohort").reckon({**figures, "shared_mib_a_worker": 16.0}, 1000, 10, 18)
+    cohort = import_module("benchmarks.cohort")
+    found = cohort.reckon({**figures, "shared_mib_a_worker": 16.0}, 1000, 10, 18)
     assert {name: round(value, 6) for name, value in found.items()} == {
         "core_hours_of_the_cohort": 10.0,
         "minutes_on_the_cluster": round(10 / 180 * 60, 6),
@@ -250,3 +251,7 @@ def test_what_a_cohort_costs_is_reckoned_by_hand(monkeypatch: pytest.MonkeyPatch
         "tib_read": round(20_000 / 2**20, 6),
         "sent_to_workers_gib": 2.8125,
     }
+    told = cohort.cost_table({**figures, **found, "peak_memory_gib": 1.5}, "CT", 1000, 180)
+    assert "| 1000 scans, core-hours | scans x core-seconds / 3600 | 10 |" in told
+    assert "| MiB/s written, and files/s | x MiB written, three files | 5, 15 |" in told
+    assert "<!-- Written by scripts/benchmark cohort --report. -->" in cohort.CLUSTERS.read_text(encoding="utf-8")

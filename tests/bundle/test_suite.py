@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from distributed import LocalCluster
 from two_organs import ct, grey, nifti, organs, picture
 
 from protoseg.data.io.volumes import read_labels
@@ -134,6 +135,23 @@ def test_a_run_goes_on_where_it_was_stopped(suite, segmented, tmp_path):
     assert not segmented
     comparison = json.loads((tmp_path / "run" / "comparison.json").read_text(encoding="utf-8"))
     assert comparison["all"]["difference"] == 0 and comparison["settings"] == {}
+
+
+def test_the_processes_of_a_cluster_share_the_pairs(suite, segmented):
+    def told(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+    alone = told(suite("--only", "scans"))
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
+    ) as cluster:
+        shared = ("--only", "scans", "--scheduler", cluster.scheduler_address)
+        segmented.clear()
+        assert told(suite(*shared, folder="shared")) == alone
+        assert len(segmented) == 3
+        segmented.clear()
+        assert told(suite(*shared, folder="shared")) == alone
+        assert not segmented, "what is done is not done again"
 
 
 def test_results_of_other_settings_are_refused(suite):

@@ -15,7 +15,7 @@ from campaigns.disks import DiskTally, fill_disks
 from campaigns.fuzz import Tally, fuzz
 from campaigns.kills import KillTally, kill_again_and_again
 from campaigns.mutations import mutate_bytes, mutate_gzip, mutate_json, mutate_safetensors
-from campaigns.report import MARK, tables, write_page
+from campaigns.report import tables, write_part
 from campaigns.targets import TARGETS, Target
 from campaigns.works import WORKS, Work
 
@@ -135,18 +135,17 @@ def test_work_that_writes_carelessly_is_found_out(monkeypatch: pytest.MonkeyPatc
 
 def test_the_page_keeps_what_stands_before_the_tables(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"# Mine\n{MARK}old\n", encoding="utf-8")
+    begin, end = (f"<!-- files: {what} of what scripts/campaign --report writes -->\n" for what in ("begin", "end"))
+    page.write_text(f"# Mine\n{begin}old\n{end}## Also mine\n", encoding="utf-8")
     files = {"NIfTI": Tally(3, 1, 1, Counter({"hang": 1}), {"hang": 2})}
     text = tables("scripts/campaign", files, {"training": KillTally(2, 2)}, {"training": DiskTally(4, 3)})
-    write_page(page, text)
+    write_part(page, "files", text)
     written = page.read_text(encoding="utf-8")
-    assert written.startswith(f"# Mine\n{MARK}\n## The last run\n")
-    assert "old" not in written
+    assert written == f"# Mine\n{begin}{text}{end}## Also mine\n"
     assert "| NIfTI | 3 | 1 | 1 | 1 |" in written
     assert "- NIfTI: hang: 1" in written
-    page.write_text("# Mine\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="has no line"):
-        write_page(page, text)
+    with pytest.raises(ValueError, match="has no lines"):
+        write_part(page, "server", text)
 
 
 def test_a_run_that_fails_undisturbed_is_no_finding(tmp_path: Path) -> None:

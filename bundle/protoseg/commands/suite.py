@@ -2,7 +2,8 @@
 
 Segments the query of every pair from its support by bundle/configs/inference.yaml, without knowing the query's labels,
 and writes rows.csv, summary.json, summary.csv and report.html. Give the same command again to go on where it was
-stopped, or beside it to share the work. Any entry of the config is one `--id value` away, as in the bundle:
+stopped; --workers shares the work among processes, --scheduler among machines. Any entry of the config is one
+`--id value` away, as in the bundle:
 
     protoseg suite INDEX.json --output_dir runs/suite
     protoseg suite INDEX.json --output_dir runs/suite_all --slices thirds --support_selection all --against runs/suite
@@ -18,6 +19,7 @@ from typing import Any
 from fire.parser import DefaultParseValue
 
 from protoseg.errors import InputError
+from protoseg.workflows.cluster import open_cluster
 from protoseg.workflows.errors import report_input_errors
 from protoseg.workflows.suite.run import run_suite
 
@@ -34,20 +36,24 @@ def main() -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="pairs of each set, spread over its list")
     parser.add_argument("--slices", help="support slices: largest (as shipped), thirds, all, 12 or [12,15]")
     parser.add_argument("--configs", nargs="+", default=[], help="laid over inference.yaml: refiners/guided.yaml")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes on this machine that share it")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="cluster of Dask that does it: tcp://10.0.0.1:8786")
     arguments, others = parser.parse_known_args()
     report_input_errors()
     overrides = read_overrides(others)
     if arguments.slices is not None:
         overrides["support_slices"] = DefaultParseValue(arguments.slices)
-    run_suite(
-        arguments.index,
-        arguments.output_dir,
-        against=arguments.against,
-        only=arguments.only,
-        limit=arguments.limit,
-        overlays=arguments.configs,
-        overrides=overrides,
-    )
+    with open_cluster(arguments.workers, arguments.scheduler) as client:
+        run_suite(
+            arguments.index,
+            arguments.output_dir,
+            against=arguments.against,
+            only=arguments.only,
+            limit=arguments.limit,
+            overlays=arguments.configs,
+            overrides=overrides,
+            client=client,
+        )
 
 
 def read_overrides(words: Sequence[str]) -> dict[str, Any]:

@@ -166,8 +166,8 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
             return FolderDatastore.save_label(self, image_id, str(label_map), label_tag, label_info)
 
     def _upload_label(self, image_id: str, label_map: Path, label_info: dict[str, Any]) -> str:
-        names = label_info.get("label_info")
-        segmentation = Path(write_segmentation(self._series_folder(image_id), label_map, names))
+        names, newest = label_info.get("label_info"), self._server.newest_time(image_id)
+        segmentation = Path(write_segmentation(self._series_folder(image_id), label_map, names, after=newest))
         try:
             return self._server.upload(segmentation)
         finally:

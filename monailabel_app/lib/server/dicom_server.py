@@ -47,6 +47,12 @@ class DicomServer:
             made = sorted((*self._describe(series), series) for series in self.list_series(Modality="SEG"))
             return {image: series for _, image, series in made if image}
 
+    def newest_time(self, image: str) -> str:
+        """Tell when the newest SEG of an image was made, as "YYYYMMDD hhmmss.ffffff"; empty where there is none."""
+        with self._lock:
+            made = (self._describe(series) for series in self.list_series(Modality="SEG"))
+            return max((when for when, of in made if of == image), default="")
+
     def _describe(self, series: str) -> tuple[str, str]:
         if series not in self._segmentations:
             study = Dataset.from_json(self._client.search_for_series(search_filters={"SeriesInstanceUID": series})[0])

@@ -64,7 +64,9 @@ class LabelVersions:
         with replacing(place / "label") as unfinished:
             shutil.copy(label.file, unfinished)
         info = json.loads(json.dumps(label.info, default=str))
-        about = {"image": label.image, "state": state, "ext": label.ext, "info": info, "kept": time.time_ns()}
+        # After those before it, also where the clock was set back: the last one is undone first, and kept longest.
+        kept = max([time.time_ns(), *(other.kept + 1 for other in self.of(label.image))])
+        about = {"image": label.image, "state": state, "ext": label.ext, "info": info, "kept": kept}
         write_json(place / "label.json", {**about, "voxels": count_voxels(label)})
         for old in self.of(label.image)[:-MOST_VERSIONS]:
             shutil.rmtree(old.file.parent, ignore_errors=True)

@@ -10,7 +10,7 @@ import logging
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +63,13 @@ def legend_of(info: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def write_segmentation(
-    series: PathLike, label_map: PathLike, label_info: list[dict[str, Any]] | None, *_: Any, **__: Any
+    series: PathLike, label_map: PathLike, label_info: list[dict[str, Any]] | None, *_: Any, after: str = "", **__: Any
 ) -> str:
     """Write a label map on the grid of a folder's DICOM series as DICOM SEG; return the path of a temporary file.
 
     A value that `label_info` does not name becomes "label_<value>". It may give `color` and `segmentAttribute`
-    (dcmqi's) beside a name. Other arguments, which MONAI Label's own function has, are ignored.
+    (dcmqi's) beside a name. It is dated now, or just after the moment `after` ("YYYYMMDD hhmmss.ffffff") where
+    the clock is behind that. Other arguments, which MONAI Label's own function has, are ignored.
 
     Raises:
         InputError: the label map is empty, `label_info` is malformed, or dcmqi refuses the two.
@@ -96,10 +97,23 @@ def write_segmentation(
         dataset = pydicom.dcmread(written)
     for value, segment in zip(values, dataset.SegmentSequence):  # dcmqi's order is that of the values
         keep_label_value(segment, value)
-    dataset.ContentTime = datetime.now().strftime("%H%M%S.%f")  # tells the newest of several; dcmqi's has no fraction
+    # Both tell the newest of several; dcmqi's time has no fraction.
+    dataset.ContentDate, dataset.ContentTime = _later_than(after).strftime("%Y%m%d %H%M%S.%f").split()
     with tempfile.NamedTemporaryFile(suffix=".dcm", delete=False) as file:
         dataset.save_as(file)
     return file.name
+
+
+def _later_than(moment: str) -> datetime:
+    """Give the time now, or just after a moment: clocks are set back, each autumn for one."""
+    now = datetime.now()
+    date, _, time = moment.partition(" ")
+    whole, _, fraction = time.partition(".")
+    try:
+        then = datetime.strptime(f"{date}{whole:0<6}{fraction:0<6}", "%Y%m%d%H%M%S%f")
+    except ValueError:  # there is none, or it is that of a writer who dates otherwise
+        return now
+    return max(now, then + timedelta(microseconds=1))
 
 
 def _segment(value: int, entry: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import monailabel.interfaces.app
 from monailabel.utils.sessions import SessionInfo, Sessions
 
-from lib.server.patching import PatchError, patch_class
+from lib.server.patching import patch_class
 from lib.server.unpacked_sizes import check_unpacked_archive
 from lib.server.uploads import check_image
 from protoseg.errors import InputError
@@ -71,8 +71,6 @@ def patch_sessions() -> None:
         ContainedSessions,
         defect="a session's name may be a path out of the folder of sessions, and a file that is no image one",
     )
-    if not hasattr(tarfile, "data_filter"):
-        raise PatchError(
-            "This Python lacks tarfile.data_filter, without which an uploaded archive is unpacked anywhere."
-        )
-    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    # Python 3.11.2, which Debian 12 has, knows no filters; what they refuse, `check_unpacked_archive` did before.
+    if hasattr(tarfile, "data_filter"):
+        tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)

@@ -6,7 +6,7 @@ A kilobyte may unpack to a megabyte, hence an upload of the largest size to tera
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from monailabel.config import settings
 
@@ -20,11 +20,11 @@ MOST_FILES = 100_000  # in an archive
 
 
 def check_unpacked_archive(path: Path) -> None:
-    """Refuse an archive that unpacks to more than `--conf upload_limit_mb`, or to very many files.
+    """Refuse an archive that unpacks to more than `--conf upload_limit_mb`, to very many files, or elsewhere.
 
     Raises:
-        InputError: so it does.
-        ValueError, tarfile.TarError: it cannot be read.
+        InputError: it is too large.
+        ValueError, tarfile.TarError: it cannot be read, or a member of a tar file leads elsewhere or is a link.
     """
     total = 0
     for number, size in enumerate(_member_sizes(path)):
@@ -51,9 +51,17 @@ def _member_sizes(path: Path) -> Iterator[int]:
                 yield from (member.file_size for member in archive.infolist())
         else:
             with tarfile.open(path) as archive:
-                yield from (member.size for member in archive)
+                yield from (_contained(member).size for member in archive)
     except (zipfile.BadZipFile, EOFError, OSError) as error:
         raise ValueError(str(error)) from error
+
+
+def _contained(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Give a member back that stays in the folder where it is unpacked; zipfile sees to that by itself."""
+    place = PurePath(member.name)
+    if not (member.isreg() or member.isdir()) or place.is_absolute() or ".." in place.parts:
+        raise ValueError(f"{member.name} leads elsewhere")
+    return member
 
 
 def _check(size: int, path: Path) -> None:

@@ -127,8 +127,7 @@ class CompetingRefiner(Refiner):
 def _enter(claim: _Claim, position: int, box: Box, label_map: NDArray[np.uint8], best: NDArray[np.float16]) -> None:
     """Give a label the voxels of its claim that no label before has a better score for, slice by slice."""
     for index, (mask, scores) in enumerate(zip(claim.mask, claim.scores), start=box[0].start):
-        here = (index, *box[1:])
-        taken, highest = label_map[here], best[here]  # views
+        taken, highest = label_map[index][box[1:]], best[index][box[1:]]  # views
         won = (taken[mask] == 0) | (scores > highest[mask])
         mask[mask] = won
         taken[mask] = position

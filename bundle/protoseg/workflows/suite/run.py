@@ -6,10 +6,12 @@ import json
 import shlex
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tqdm import tqdm
@@ -17,9 +19,9 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from protoseg.data.io.results import read_report
 from protoseg.errors import InputError
-from protoseg.files import remove_unfinished, replacing, write_json
+from protoseg.files import WriteError, remove_unfinished, replacing, write_json
+from protoseg.workflows.cluster import share
 from protoseg.workflows.same_run import check_same_run
-from protoseg.workflows.shared_work import SharedWork
 from protoseg.workflows.suite.comparison import read_run
 from protoseg.workflows.suite.index import ScanPair, ScanSet, read_index
 from protoseg.workflows.suite.pictures import save_pictures
@@ -27,6 +29,9 @@ from protoseg.workflows.suite.report import SuiteReport, write_report
 from protoseg.workflows.suite.rows import measured_rows
 from protoseg.workflows.suite.segmenter import PairSegmenter
 from protoseg.workflows.versions import library_versions
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["run_suite"]
 
@@ -40,11 +45,12 @@ def run_suite(
     limit: int | None = None,
     overlays: Sequence[str] = (),
     overrides: Mapping[str, Any] | None = None,
+    client: Client | None = None,
 ) -> None:
     """Segment and measure every pair of an index by the bundle's inference config, and report.
 
-    What is done is kept pair by pair: a run that was stopped goes on, and processes of the same command share it. A
-    pair that cannot be segmented is told about and left out.
+    What is done is kept pair by pair, so that a run that was stopped goes on. A pair that cannot be segmented is told
+    about and left out.
 
     Args:
         index: see `read_index`.
@@ -54,74 +60,54 @@ def run_suite(
         limit: see `read_index`.
         overlays: see `PairSegmenter`.
         overrides: see `PairSegmenter`.
+        client: of a cluster, whose processes share the pairs; this process alone when left out.
 
     Raises:
         InputError: the index or a setting cannot be used, or the folder holds results of other settings; at the end,
             a line for each pair that could not be segmented.
     """
     earlier = None if against is None else read_run(Path(against))  # now: a wrong folder should not show after hours
-    sets = read_index(index, only=only, limit=limit)
-    run = _Run([(one, pair) for one in sets for pair in one.pairs], Path(output_dir), overlays, overrides or {})
-    run.segment()
-    done = [json.loads(run.file(pair).read_text(encoding="utf-8")) for _, pair in run.pairs if run.file(pair).is_file()]
-    description = _describe(index, run.segmenter.settings(), overlays, overrides or {})
+    pairs = [(one, pair) for one in read_index(index, only=only, limit=limit) for pair in one.pairs]
+    segmenter = PairSegmenter(overlays, overrides)
+    run = _SharedRun(Path(output_dir), overlays, overrides or {}, segmenter.settings())
+    vars(run)["segmenter"] = segmenter  # this process has it already
+    failures = _segment_all(run, pairs, client)
+    done = [json.loads(run.file(pair).read_text(encoding="utf-8")) for _, pair in pairs if run.file(pair).is_file()]
     report = SuiteReport(
         rows=[row for content in done for row in content["rows"]],
-        run=description,
-        pairs=[pair for _, pair in run.pairs],
-        failures=list(run.failures.values()),
+        run=_describe(index, run, done),
+        pairs=[pair for _, pair in pairs],
+        failures=[str(failure) for failure in failures.values()],
     )
     write_report(report, Path(output_dir), earlier)
-    if run.failures:
-        lines = "".join(f"\n  {line}" for line in run.failures.values())
-        raise InputError(f"{len(run.failures)} of {len(run.pairs)} pairs could not be segmented:{lines}")
+    if failures:
+        lines = "".join(f"\n  {line}" for line in failures.values())
+        raise InputError(f"{len(failures)} of {len(pairs)} pairs could not be segmented:{lines}")
 
 
-class _Run:
-    """Pairs to segment, and what is known of them."""
+@dataclass(frozen=True)
+class _SharedRun:
+    """What processes need to segment pairs, each with a network of its own, made once."""
 
-    def __init__(
-        self,
-        pairs: Sequence[tuple[ScanSet, ScanPair]],
-        output_dir: Path,
-        overlays: Sequence[str],
-        overrides: Mapping[str, Any],
-    ) -> None:
-        self.pairs = pairs
-        self.output_dir = output_dir
-        self.segmenter = PairSegmenter(overlays, overrides)
-        self.settings = self.segmenter.settings()
-        self.failures: dict[int, str] = {}  # a line for each pair, by its place
+    output_dir: Path
+    overlays: Sequence[str]
+    overrides: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+    @cached_property
+    def segmenter(self) -> PairSegmenter:
+        """That of this process."""
+        return PairSegmenter(self.overlays, self.overrides)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "segmenter"}
 
     def file(self, pair: ScanPair) -> Path:
         """Where the rows of a pair are kept: what is written last about it."""
         return self.output_dir / "pairs" / pair.file.with_name(f"{pair.file.name}.json")
 
-    def segment(self) -> None:
-        """Segment the pairs that are not done."""
-        names = [str(pair.file) for _, pair in self.pairs]
-        work = SharedWork(names, self.output_dir, is_done=self._is_done, prepare=self._prepare)
-        done = len(work) - len(work.not_done(range(len(work))))
-        with logging_redirect_tqdm(), tqdm(desc="Suite", unit="pair", total=len(work), initial=done) as bar:
-            for index in work:
-                one, pair = self.pairs[index]
-                bar.set_postfix_str(one.name)
-                try:
-                    self._measure(one, pair)
-                except Exception as error:  # one pair of many; whatever is wrong with it, the others go on
-                    self.failures[index] = self._failure(pair, error)
-                    tqdm.write(f"Left out: {self.failures[index]}", file=sys.stderr)
-                    work.give_up()
-                bar.update()
-
-    def _measure(self, one: ScanSet, pair: ScanPair) -> None:
-        segmented = self.segmenter.segment(pair)
-        rows = measured_rows(one, pair, segmented)
-        save_pictures(self.output_dir, pair, segmented)
-        write_json(self.file(pair), {"pair": _identity(pair), "settings": self.settings, "rows": rows})
-
-    def _is_done(self, index: int) -> bool:
-        _, pair = self.pairs[index]
+    def is_done(self, pair: ScanPair) -> bool:
+        """Tell whether a pair has rows, which have to be of these settings."""
         content = read_report(self.file(pair))
         if content is None:
             return False
@@ -129,14 +115,13 @@ class _Run:
         check_same_run(self.file(pair), found, {"pair": _identity(pair), **self.settings})
         return True
 
-    def _prepare(self, index: int) -> None:
+    def remove_unfinished(self, pair: ScanPair) -> None:
         """Remove what a killed process was writing about a pair."""
-        _, pair = self.pairs[index]
         remove_unfinished(self.file(pair).parent, {self.file(pair).name})
         folder = self.output_dir / "cases" / pair.file.parent
         remove_unfinished(folder, {f"{pair.file.name}_{value}.jpg" for value in pair.labels.values()})
 
-    def _failure(self, pair: ScanPair, error: Exception) -> str:
+    def failure(self, pair: ScanPair, error: Exception) -> str:
         """What is wrong with a pair, in a line; of an error that nobody foresaw, a file tells more."""
         if isinstance(error, InputError):
             return f"{pair}: {error}"
@@ -147,6 +132,46 @@ class _Run:
         return f"{pair}: {type(error).__name__}: {first} (more in {file})"
 
 
+def _segment_all(
+    run: _SharedRun, pairs: Sequence[tuple[ScanSet, ScanPair]], client: Client | None
+) -> dict[str, str | InputError]:
+    """Segment the pairs that are not done; give what was wrong with each that could not be, by its file."""
+    left = {str(pair.file): (one, pair) for one, pair in pairs if not run.is_done(pair)}
+    outcomes: Iterable[tuple[str, str | InputError | None]]
+    outcomes = share(client, _measure, left, run) if client else ((name, _measure(run, left[name])) for name in left)
+    failures: dict[str, str | InputError] = {}
+    with (
+        logging_redirect_tqdm(),
+        tqdm(desc="Suite", unit="pair", total=len(pairs), initial=len(pairs) - len(left)) as bar,
+    ):
+        for name, failure in outcomes:
+            if failure is not None:
+                failures[name] = failure
+                tqdm.write(f"Left out: {failure}", file=sys.stderr)
+            bar.update()
+    return {name: failures[name] for name in left if name in failures}
+
+
+def _measure(run: _SharedRun, item: tuple[ScanSet, ScanPair]) -> str | None:
+    """Segment and measure a pair, unless it is done, and keep what came of it; give a line of what was wrong."""
+    one, pair = item
+    segmenter = run.segmenter
+    run.remove_unfinished(pair)
+    if run.is_done(pair):  # by a process that died before it could tell
+        return None
+    try:
+        segmented = segmenter.segment(pair)
+        rows = measured_rows(one, pair, segmented)
+        save_pictures(run.output_dir, pair, segmented)
+        kept = {"pair": _identity(pair), "settings": run.settings, "threads": torch.get_num_threads()}
+        write_json(run.file(pair), {**kept, "rows": rows})
+    except WriteError:
+        raise
+    except Exception as error:  # one pair of many; whatever is wrong with it, the others go on
+        return run.failure(pair, error)
+    return None
+
+
 def _identity(pair: ScanPair) -> dict[str, Any]:
     return {
         "supports": [[scan.name, str(scan.label.name), scan.read_as] for scan in pair.supports],
@@ -155,15 +180,15 @@ def _identity(pair: ScanPair) -> dict[str, Any]:
     }
 
 
-def _describe(
-    index: str | Path, settings: Mapping[str, Any], overlays: Sequence[str], overrides: Mapping[str, Any]
-) -> dict[str, Any]:
+def _describe(index: str | Path, run: _SharedRun, done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    threads = sorted({content.get("threads", torch.get_num_threads()) for content in done})
     return {
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join(sys.argv),
         "index": str(index),
-        "overlays": list(overlays),
-        "overrides": dict(overrides),
-        "settings": {**settings, "threads": torch.get_num_threads()},  # sums in another order differ in the last digit
+        "overlays": list(run.overlays),
+        "overrides": dict(run.overrides),
+        # Sums in another order, as of another number of threads, differ in the last digit.
+        "settings": {**run.settings, "threads": threads[0] if len(threads) == 1 else threads},
         "versions": library_versions(),
     }
