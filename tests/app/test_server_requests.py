@@ -1,6 +1,7 @@
 """Requests that no client should send: each gets a clear answer, and the server lives on."""
 
 import json
+import tempfile
 import threading
 import time
 
@@ -81,7 +82,10 @@ def test_uploads_that_cannot_be_used_are_refused_and_nothing_is_kept(client, stu
     assert sorted(path for path in studies.rglob("*") if path.name not in ALWAYS) == before
 
 
-def test_sessions_hold_images_that_can_be_read(client, studies):
+def test_sessions_hold_images_that_can_be_read(client, studies, tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     image = (studies / "person0.nii.gz").read_bytes()
     kept = client.put("/session/", files={"files": ("scan.nii.gz", image)})
     assert kept.status_code == 200
@@ -92,6 +96,7 @@ def test_sessions_hold_images_that_can_be_read(client, studies):
         assert "/tmp" not in response.json()["detail"]
     response = client.put("/session/?uncompress=true", files={"files": ("scan.zip", image)})
     assert (response.status_code, response.json()["detail"][:29]) == (400, "scan.zip cannot be unpacked. ")
+    assert not list(temporary.iterdir()), "what is refused is not kept"
 
 
 def test_what_is_too_large_is_refused(start):

@@ -1,14 +1,15 @@
 """Sessions, images that a client uploads for itself, kept inside their folder.
 
 Defects of MONAI Label 0.8.5: a session's name is joined to a path as it comes, so that `../..` is a session too; an
-uploaded archive is unpacked wherever its members' names point; a file that is no image becomes a session; and nothing
-bounds their number, so that uploads fill the disk.
+uploaded archive is unpacked wherever its members' names point; a file that is no image becomes a session; what is
+refused stays in the folder of temporary files; and nothing bounds their number, so that uploads fill the disk.
 """
 
 import logging
 import re
 import shutil
 import tarfile
+import tempfile
 from pathlib import Path
 
 import monailabel.interfaces.app
@@ -43,24 +44,48 @@ class ContainedSessions(Sessions):
             InputError: the archive cannot be unpacked or is too large then, the image cannot be read, or there are too
                 many sessions.
         """
+        received = Path(data_file)
+        try:
+            with tempfile.TemporaryDirectory() as scratch:
+                self._check_number()
+                image = _unpacked(received, Path(scratch)) if uncompress and received.is_file() else received
+                session_id, session = super().add_session(str(image), expiry, False, session_id)
+                try:
+                    check_image(session.image)
+                except InputError:
+                    self.remove_session(session_id)
+                    raise
+        except BaseException:
+            _discard(received)
+            raise
+        return session_id, session
+
+    def _check_number(self) -> None:
         folder = Path(self.store_path)
         if folder.is_dir() and sum(place.is_dir() for place in folder.iterdir()) >= MOST_SESSIONS:
             logger.warning("A session was refused: there are %d.", MOST_SESSIONS)
             raise InputError(f"There are {MOST_SESSIONS} sessions. Delete those that you need not, or wait an hour.")
-        try:
-            if uncompress and not Path(data_file).is_dir():
-                check_unpacked_archive(Path(data_file))
-            session_id, session = super().add_session(data_file, expiry, uncompress, session_id)
-        except InputError:
-            raise
-        except (shutil.ReadError, tarfile.TarError, ValueError) as error:
-            raise InputError(f"{Path(data_file).name} cannot be unpacked. Send a .zip or .tar.gz archive.") from error
-        try:
-            check_image(session.image)
-        except InputError:
-            self.remove_session(session_id)
-            raise
-        return session_id, session
+
+
+def _unpacked(archive: Path, scratch: Path) -> Path:
+    """Unpack an archive into a new folder of a folder."""
+    unpacked = scratch / "unpacked"
+    unpacked.mkdir()  # nothing may come of it
+    try:
+        check_unpacked_archive(archive)
+        shutil.unpack_archive(archive, unpacked)
+    except InputError:
+        raise
+    except (shutil.ReadError, tarfile.TarError, ValueError) as error:
+        raise InputError(f"{archive.name} cannot be unpacked. Send a .zip or .tar.gz archive.") from error
+    return unpacked
+
+
+def _discard(received: Path) -> None:
+    """Remove the folder of temporary files that an upload was received in; nothing elsewhere."""
+    folder = received.resolve() if received.is_dir() else received.resolve().parent
+    if received.is_absolute() and folder.parent == Path(tempfile.gettempdir()).resolve():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def patch_sessions() -> None:
