@@ -126,7 +126,20 @@ def test_info_as_json(protoseg):
 
 @pytest.mark.parametrize(
     "command",
-    "demo prepare suite calibrate study join average export fetch synthesize features to-dicom".split(),
+    [
+        "demo",
+        "prepare",
+        "suite",
+        "calibrate",
+        "study",
+        "join",
+        "average",
+        "export",
+        "fetch",
+        "synthesize",
+        "features",
+        "to-dicom",
+    ],
 )
 def test_sub_commands_with_arguments_of_their_own_tell_them(protoseg, command):
     status, printed, _ = protoseg(command, "--help")

@@ -29,6 +29,4 @@ class SectionedGroup(click.Group):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write where to go on."""
         formatter.write_paragraph()
-        formatter.write_text(
-            "Begin with protoseg demo --quick. protoseg COMMAND --help tells the options of a command."
-        )
+        formatter.write_text("Begin with protoseg demo --quick. protoseg COMMAND --help tells options.")
