@@ -26,9 +26,12 @@ from monailabel.interfaces.utils.app import app_instance, clear_cache
 
 from protoseg.data.preparation.synthetic import write_dataset
 
-sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does not
-
 APP = Path(__file__).parents[2] / "monailabel_app"
+sys.path[:0] = [
+    str(Path(__file__).parent),
+    str(APP),
+]  # pytest's importlib mode does not
+
 ORGANS = {"spleen": 1, "liver": 4, "lungs": 12}
 CONF = {"image_size": "128"}  # four times as fast as 256
 

@@ -1,14 +1,9 @@
 """Labels that are carried from one series of a study to another: by the frame of reference, or not at all."""
 
-import sys
-from pathlib import Path
-
 import nibabel
 import numpy as np
 import pytest
 from monailabel.interfaces.utils.app import app_instance
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "monailabel_app"))
 
 from lib.server.series_tags import SeriesPlace, place_of_series
 from protoseg.data.io.dicom_export import write_series

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Self
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lib.library.examples import Example
 from lib.library.record import Removal
@@ -114,6 +115,12 @@ class ChangeRequest(BaseModel):
 
     enabled: bool | None = Field(None, description="whether it serves", strict=True)
     weight: float | None = Field(None, description="by which its votes are multiplied", strict=True, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.enabled is None and self.weight is None:
+            raise ValueError("nothing to change; give enabled, weight or both")
+        return self
 
 
 class ImportAnswer(BaseModel):
