@@ -52,6 +52,7 @@ class MatchedVolume:
         weights = None if support.weights is None else support.weights[None].to(self.support_features.device)
         prototypes = encoder.matching.build(self.support_features[None], masks[None], known)
         self.prototypes = replace(prototypes, weights=weights)
+        self.reduced = encoder.matching.reduce(self.prototypes)  # for the many slices that are matched
         self.descriptors = slice_descriptors(self.support_features)
         patches = (self.support_features.shape[-2], self.support_features.shape[-1])
         height, width = self.slices.shape[-2:]
@@ -83,7 +84,7 @@ class MatchedVolume:
         encoded = self._encode_seen(batch)
         found = []
         for index, features, similarity in zip(batch, encoded, self._similarity(encoded)):
-            prototypes, self.serving[index], self.likeness[index] = self._choose(similarity)
+            prototypes, self.serving[index], self.likeness[index] = self._choose(similarity, self.reduced)
             found.append(self.encoder.matching.evidence(features[None, None], prototypes)[0, 0])
         self.evidence.update(zip(batch, torch.stack(found).cpu()))
 
@@ -163,15 +164,19 @@ class MatchedVolume:
         return torch.rot90(self._encode(self.seen, indices), -self.turns, (-2, -1))
 
     def _serving(self, features: Tensor) -> Prototypes:
-        return self._choose(self._similarity(features[None])[0])[0]
+        return self._choose(self._similarity(features[None])[0], self.prototypes)[0]
 
     def _similarity(self, features: Tensor) -> Tensor:
         """Cosines (B, N) of some slices, by features (B, C, h, w), to the slices of the support."""
         # One by one: a product with several sums in another order.
         return torch.stack([self.descriptors @ slice_descriptors(one[None])[0] for one in features]).cpu()
 
-    def _choose(self, similarity: Tensor) -> tuple[Prototypes, NDArray[np.int64], Tensor]:
-        """Prototypes for one query slice, the support slice nearest to it for every label, and the highest cosine."""
+    def _choose(self, similarity: Tensor, prototypes: Prototypes) -> tuple[Prototypes, NDArray[np.int64], Tensor]:
+        """Let those prototypes serve that suit a query slice.
+
+        Returns:
+            Them, the support slice that is nearest for every label, and the highest cosine of all support slices.
+        """
         by_label = similarity.expand(len(self.present), -1).masked_fill(~self.present, -torch.inf)
         nearest = by_label.argmax(1)
         chosen = nearest[self.present.any(1)]
@@ -181,7 +186,7 @@ class MatchedVolume:
             likest = by_label.topk(min(SIMILAR_OF_LABEL, len(similarity)))
             chosen = likest.indices[likest.values.isfinite()]
             chosen = torch.cat([chosen, similarity.topk(min(SIMILAR, len(similarity))).indices])
-        prototypes = replace(self.prototypes, likeness=similarity[None].to(self.support_features.device))
+        prototypes = replace(prototypes, likeness=similarity[None].to(self.support_features.device))
         return prototypes.serve(chosen.unique()), nearest.numpy(), similarity.max()
 
     def _cues(self, label_map: NDArray[np.uint8], found: Mapping[str, tuple[float, int]]) -> dict[str, Cues]:
