@@ -14,6 +14,7 @@ from torch import Tensor
 from protoseg.engine.component_filter import keep_components
 from protoseg.engine.contrast import is_inverted
 from protoseg.engine.cues import Cues, gather_cues, segment_by_halves
+from protoseg.engine.layout import by_layout, layouts_of
 from protoseg.engine.orientation import quarter_turns
 from protoseg.engine.prediction import LabelFinding, Prediction, label_finding
 from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation
@@ -26,6 +27,7 @@ from protoseg.matching.matching import Prototypes
 from protoseg.ops.components import Box
 from protoseg.ops.slices import axial_slices, fit_slices
 from protoseg.ops.upsampling import BilinearUpsampler, Window, upsampled_argmax
+from protoseg.ops.volume import Placed, spacing_of
 
 __all__ = ["MatchedVolume"]
 
@@ -96,8 +98,11 @@ class MatchedVolume:
         unlikeness = self.likeness.max() - self.likeness
         for index, distance in enumerate(unlikeness):
             logits = self.encoder.matching.decide(self.evidence.pop(index)[None, None], distance[None, None])
-            scores = logits[0, 0].log_softmax(0)
-            self.log_probability[index] = scores
+            self.log_probability[index] = logits[0, 0].log_softmax(0)
+        if self.settings.layout == "auto":
+            layouts = layouts_of(self.support, (self.log_probability.shape[-2], self.log_probability.shape[-1]))
+            self.log_probability = by_layout(self.log_probability, layouts, self._slice_step())
+        for index, scores in enumerate(self.log_probability.float()):
             best = upsampled_argmax(scores, self.to_pixels)
             self.winner[index] = best.label
             self.certainty[index] = torch.from_numpy(best.score).exp_().mul_(255).round_().numpy()
@@ -155,6 +160,14 @@ class MatchedVolume:
 
     def _encode(self, slices: Tensor, indices: Sequence[int]) -> Tensor:
         return self.encoder.encode_slices(slices, indices, self.settings.batch_size)
+
+    def _slice_step(self) -> float:
+        """Distance of two slices in patches."""
+        if not isinstance(self.volume, Placed):
+            return 1.0
+        x, y, z = spacing_of(self.volume.affine).tolist()
+        height, width = self.slices.shape[-2:]
+        return float(z * max(self.log_probability.shape[-2:]) / max(x * width, y * height))
 
     def _turned(self) -> str:
         return f"found in the picture turned by {(90, 180, -90)[self.turns - 1]} degrees" if self.turns else ""

@@ -27,20 +27,23 @@ class OneShotSettings:
         contrast: "auto" negates the grey values where the support explains the volume better then; "as_is" never does.
         orientation: "auto" turns a picture by quarter turns where the support explains it better then; "as_is" never
             does. A volume says itself how it lies.
+        layout: "auto" takes probability from labels that lie elsewhere among the others than on the support; "as_is"
+            never does.
         component_filter: which 3D components of a label to keep: "support" (as many as the support has, and more that
             are as large and sure), "one" or "none" (no filter).
         estimate_quality: segment the support in reverse to estimate each label's Dice.
         progress: show a progress bar over the slices.
 
     Raises:
-        InputError: for an unknown support selection, contrast, orientation or component filter, or a batch size below
-            1.
+        InputError: for an unknown support selection, contrast, orientation, layout or component filter, or a batch size
+            below 1.
     """
 
     batch_size: int = 8
     support_selection: SupportSelection = "similar"
     contrast: Literal["auto", "as_is"] = "auto"
     orientation: Literal["auto", "as_is"] = "auto"
+    layout: Literal["auto", "as_is"] = "auto"
     component_filter: ComponentFilter = "support"
     estimate_quality: bool = True
     progress: bool = False
@@ -52,7 +55,7 @@ class OneShotSettings:
                 "published choice by parts of an organ's extent needs the query's own label map: it exists in the "
                 "legacy evaluation protocol alone.)"
             )
-        for name in ("contrast", "orientation"):
+        for name in ("contrast", "orientation", "layout"):
             if getattr(self, name) not in ("auto", "as_is"):
                 raise InputError(f"{name} is '{getattr(self, name)}'; choose 'auto' or 'as_is'.")
         if self.component_filter not in ("none", "one", "support"):
