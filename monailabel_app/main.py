@@ -106,7 +106,7 @@ class ProtosegApp(MONAILabelApp):
 
     def init_trainers(self) -> dict[str, TrainTask]:
         """Make what can be trained."""
-        return {"adapt": Adapt(self.context, self.folder / "training")}
+        return {"adapt": Adapt(self.context, self.folder / "training")} if self.options.adapt else {}
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Ways to choose the next image."""
