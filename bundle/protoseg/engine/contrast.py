@@ -22,12 +22,12 @@ MARGIN = 0.015
 def is_inverted(
     slices: Tensor, encode: Callable[[Tensor, list[int]], Tensor], prototypes: Callable[[Tensor], Prototypes]
 ) -> bool:
-    """Tell whether the support explains a volume better when its grey values are negated.
+    """Tell whether the support explains a volume better when its gray values are negated.
 
     A slice is explained as well as its patches are like the most alike patches of the support, on average.
 
     Args:
-        slices: (S, C, H, W), normalised; in color nothing is inverted.
+        slices: (S, C, H, W), normalized; in color nothing is inverted.
         encode: features (B, C, h, w) of slices at some indices.
         prototypes: of the support that serve a slice, from its features (C, h, w).
     """

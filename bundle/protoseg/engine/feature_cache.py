@@ -117,7 +117,7 @@ class FeatureCache:
 
         def make(positions: list[int]) -> Tensor:
             wanted = [indices[position] for position in positions]
-            if adjacent:  # of the whole volume: at its ends neighbours repeat
+            if adjacent:  # of the whole volume: at its ends neighbors repeat
                 return network_input(slices, wanted, size=size, adjacent=True)
             return network_input(gathered, [needed.index(index) for index in wanted], size=size, adjacent=False)
 

@@ -62,7 +62,7 @@ class OneShotInferer(Inferer):
         """Segment one volume.
 
         Args:
-            inputs: (1, C, X, Y, Z), normalised, slices along Z; a `MetaTensor` keeps its metadata.
+            inputs: (1, C, X, Y, Z), normalized, slices along Z; a `MetaTensor` keeps its metadata.
             network: the `ALPNet`, or a `SliceEncoder` of it.
             *args: not used; MONAI's interface.
             **kwargs: not used; MONAI's interface.

@@ -130,7 +130,7 @@ class LegacyInferer(Inferer):
         """Segment the organ slices of one volume.
 
         Args:
-            inputs: (1, C, X, Y, Z), normalised, slices along Z; a `MetaTensor` keeps its metadata.
+            inputs: (1, C, X, Y, Z), normalized, slices along Z; a `MetaTensor` keeps its metadata.
             network: the `ALPNet`, in evaluation mode.
             *args: not used; MONAI's interface.
             query_label: the **true** label map of the volume, (1, 1, X, Y, Z).

@@ -61,7 +61,7 @@ def segment(
     """Segment every slice of a volume.
 
     Args:
-        volume: (C, X, Y, Z), normalised as the support was, slices along Z; a `Placed` one tells the spacing in mm.
+        volume: (C, X, Y, Z), normalized as the support was, slices along Z; a `Placed` one tells the spacing in mm.
         support: what to look for.
         encoder: what to look with, at the size of the support's images.
         settings: how; the defaults of `OneShotSettings` when left out.

@@ -26,7 +26,7 @@ def quarter_turns(
     Mirrored ones are not told from others: most of what is photographed looks the same in a mirror.
 
     Args:
-        picture: (1, C, H, W), normalised.
+        picture: (1, C, H, W), normalized.
         encode: features (1, C, h, w) of a turned picture.
         prototypes: of the support that serve it, from its features (C, h, w).
     """

@@ -17,7 +17,7 @@ def scan_descriptors(volume: Tensor, encoder: SliceEncoder, *, slices: int = 16)
     """Descriptors (up to `slices`, D) of slices at equal distances, see `slice_descriptors`.
 
     Args:
-        volume: (C, X, Y, Z), normalised, slices along Z.
+        volume: (C, X, Y, Z), normalized, slices along Z.
         encoder: of slices.
         slices: how many to look at.
     """

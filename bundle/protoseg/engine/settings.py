@@ -24,7 +24,7 @@ class OneShotSettings:
         support_selection: which support slices serve a query slice, decided from the images alone: "nearest", for every
             label the slice that looks most like the query's; "similar", for every label five of them, and the sixteen
             of all that look most like it; "all".
-        contrast: "auto" negates the grey values where the support explains the volume better then; "as_is" never does.
+        contrast: "auto" negates the gray values where the support explains the volume better then; "as_is" never does.
         orientation: "auto" turns a picture by quarter turns where the support explains it better then; "as_is" never
             does. A volume says itself how it lies.
         component_filter: which 3D components of a label to keep: "support" (as many as the support has, and more that

@@ -42,7 +42,7 @@ class SliceEncoder:
 
     @property
     def adjacent_slices(self) -> bool:
-        """Whether the three channels of the input are a slice and its neighbours, not one slice three times."""
+        """Whether the three channels of the input are a slice and its neighbors, not one slice three times."""
         return self.network.slice_adapter is not None
 
     def fingerprint(self) -> str:

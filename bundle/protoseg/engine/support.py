@@ -39,7 +39,7 @@ class SupportSet:
     """
 
     labels: LabelSet  # with their values in the label maps that come out
-    images: Tensor  # N x 3 x size x size, normalised network input
+    images: Tensor  # N x 3 x size x size, normalized network input
     masks: Tensor  # N x size x size uint8, 0 = background, k = k-th of `labels`
     components: dict[str, int]  # connected components of each label where it was drawn
     origins: tuple[SliceOrigin, ...]
@@ -214,13 +214,13 @@ def support_from_scan(
     """Build a support from one labelled scan.
 
     Args:
-        image: (C, X, Y, Z), normalised; slices along Z. A `Placed` one tells their directions.
+        image: (C, X, Y, Z), normalized; slices along Z. A `Placed` one tells their directions.
         label_map: (1, X, Y, Z) on the same grid.
         labels: name -> value in `label_map`; other values count as background.
         image_size: edge of the network's input in pixels, without magnification.
         scan: what to know the scan by; a slice is one scan's and one index's.
         slices: see `choose_slices`.
-        adjacent_slices: the network's three channels are a slice and its neighbours.
+        adjacent_slices: the network's three channels are a slice and its neighbors.
         magnification: how far slices are enlarged beyond that.
         preprocessing: what made `image`, for the provenance.
         encoder: fingerprint of the weights that the support is meant for; empty for any.

@@ -20,7 +20,7 @@ class Encoder(nn.Module, ABC):
 
     A subclass sets `channels` and `stride` and implements `encode`.
     While `base_frozen` is set, `train()` leaves the encoder in evaluation mode, so that neither dropout nor
-    the running statistics of batch normalisation change features that are not being trained.
+    the running statistics of batch normalization change features that are not being trained.
     """
 
     channels: int

@@ -26,7 +26,7 @@ POSITION_SIZES = 8  # grids whose positions a frozen encoder keeps: pictures of 
 class TimmEncoder(Encoder):
     """Any timm model that has a feature map, by its timm name.
 
-    A vision transformer (DINOv2, DINOv3, DINO, MAE, CLIP, ...) gives the normalised patch tokens of its last
+    A vision transformer (DINOv2, DINOv3, DINO, MAE, CLIP, ...) gives the normalized patch tokens of its last
     block; a hierarchical model gives the feature map whose stride is closest to `closest_stride`.
 
     `weights` is a local checkpoint in timm's layout or the official DINOv2 one; `pretrained` fetches timm's.

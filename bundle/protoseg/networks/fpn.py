@@ -101,7 +101,7 @@ def fpn_encoder(members: Sequence[Mapping[str, Any]] | None = None) -> FPNEncode
 
 
 class ResidualBlock(nn.Module):
-    """Two normalised 3 x 3 convolutions with a shortcut; `stride` belongs to the first."""
+    """Two normalized 3 x 3 convolutions with a shortcut; `stride` belongs to the first."""
 
     def __init__(self, before: int, after: int, stride: int = 1) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What belongs to weights and travels in their file: encoder, input size, how to match, recipe, licence."""
+"""What belongs to weights and travels in their file: encoder, input size, how to match, recipe, license."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read_header(path: str | Path | None) -> dict[str, Any]:
         "recipe" and "licence".
 
     Raises:
-        InputError: one of them, recipe and licence aside, is of no use.
+        InputError: one of them, recipe and license aside, is of no use.
     """
     if path is None or not Path(path).is_file():
         return {}
@@ -88,7 +88,7 @@ def make_header(network: ALPNet, *, image_size: int, origin: Mapping[str, Any] |
     Args:
         network: as it is used.
         image_size: edge of its input in pixels.
-        origin: header of the weights that it began with, of which recipe and licence are handed on.
+        origin: header of the weights that it began with, of which recipe and license are handed on.
     """
     sizes = [{"channels": one.channels, "widths": one.widths} for one in _pyramids(network.encoder)]
     members = {"members": sizes} if sizes else {}

@@ -8,7 +8,7 @@ What the plain forward pass under autocast spends on other things, and what is d
 - Weights are cast, and brought into the processor's order, in every call of a layer. Here that is done once a batch;
   a frozen encoder does it once (`packed_blocks`).
 
-The residual stream and the normalisations stay float32, as under autocast.
+The residual stream and the normalizations stay float32, as under autocast.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class PackedBlock:
     """A transformer block as it is now, with packed weights.
 
     Args:
-        block: timm's, with the parts that `_is_plain` asks for; normalisations and layer scales are taken over.
+        block: timm's, with the parts that `_is_plain` asks for; normalizations and layer scales are taken over.
     """
 
     def __init__(self, block: Any) -> None:

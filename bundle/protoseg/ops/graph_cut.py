@@ -1,7 +1,7 @@
 """Graph cut: the cheapest border between a label and the rest, where a border is cheap along the image's edges.
 
 The energy is Boykov and Jolly's (ICCV 2001): each pixel pays the negative logarithm of the probability of the side that
-it is put on, and two neighbours on different sides pay the less the more their intensities differ. The minimum cut
+it is put on, and two neighbors on different sides pay the less the more their intensities differ. The minimum cut
 (Boykov and Kolmogorov, PAMI 2004) is its exact optimum.
 """
 
@@ -24,9 +24,9 @@ Mask = NDArray[np.bool_]
 UNSURE = 1e-3  # a probability nearer to 0 or 1 than this is taken for this, unless it is a seed
 SEED_PRICE = -float(np.log(np.finfo(np.float32).eps))  # what numpymaxflow charges for putting a seed on the other side
 LARGEST_GRAPH = 2**21  # voxels; a graph takes some 100 bytes a voxel
-OVERLAP = 2  # slices that neighbouring graphs of a large volume share
+OVERLAP = 2  # slices that neighboring graphs of a large volume share
 THINNEST = 12  # slices of a slab; where slices are too large for it, they are cut in stripes
-BESIDE = 8  # rows or columns that neighbouring stripes share
+BESIDE = 8  # rows or columns that neighboring stripes share
 REACH = 2  # voxels around the probable ones that a cut begins with; it gets as many as it turns out to need
 
 
@@ -63,7 +63,7 @@ def slabs(shape: Sequence[int]) -> Iterator[tuple[slice, slice]]:
 
 
 def contrast_of(parts: Iterable[Image]) -> float:
-    """Measure the root mean square difference of in-plane neighbours: GrabCut's (Rother et al. 2004) choice.
+    """Measure the root mean square difference of in-plane neighbors: GrabCut's (Rother et al. 2004) choice.
 
     Args:
         parts: of the image (C, *space), cut along the first axis of space alone.
@@ -117,7 +117,7 @@ def _cut_graph(image: Image, probability: Image, spacing: Sequence[float], smoot
 def _cut_box(image: Image, probability: Image, spacing: Sequence[float], smoothness: float, contrast: float) -> Mask:
     neighbours = 2 * probability.ndim
     price = smoothness / min(spacing)
-    # All terms are scaled down alike, which leaves the best cut the best, until a seed outweighs all its neighbours.
+    # All terms are scaled down alike, which leaves the best cut the best, until a seed outweighs all its neighbors.
     scale = min(1.0, 0.9 * SEED_PRICE / (neighbours * price))
     log_odds = scale * logit(probability.clip(UNSURE, 1 - UNSURE).astype(np.float32))
     log_odds[probability <= 0] = -np.inf

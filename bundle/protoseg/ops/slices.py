@@ -34,7 +34,7 @@ def volume_from_slices(slices: Tensor) -> Tensor:
 
 
 def fit_slices(slices: Tensor, size: int, mode: Interpolation = "bilinear") -> Tensor:
-    """Pad slices in-plane to a centred square and resize that to the network's size.
+    """Pad slices in-plane to a centered square and resize that to the network's size.
 
     Args:
         slices: (S, C, H, W).
@@ -55,7 +55,7 @@ def fit_slices(slices: Tensor, size: int, mode: Interpolation = "bilinear") -> T
 
 
 def unfit_slices(maps: Tensor, height: int, width: int, mode: Interpolation = "bilinear") -> Tensor:
-    """Undo `fit_slices`: resize back to the square and crop the slice out of its centre.
+    """Undo `fit_slices`: resize back to the square and crop the slice out of its center.
 
     Args:
         maps: (S, C, size, size), logits ("bilinear") or labels ("nearest").
@@ -73,7 +73,7 @@ def unfit_slices(maps: Tensor, height: int, width: int, mode: Interpolation = "b
 
 
 def neighbour_indices(index: int, total: int, count: int = 3) -> list[int]:
-    """Indices of `count` slices centred on `index`; beyond the first and last of `total` these repeat."""
+    """Indices of `count` slices centered on `index`; beyond the first and last of `total` these repeat."""
     first = index - count // 2
     return [min(max(neighbour, 0), total - 1) for neighbour in range(first, first + count)]
 
@@ -85,7 +85,7 @@ def network_input(slices: Tensor, indices: Sequence[int], *, size: int, adjacent
         slices: the whole volume, (S, C, H, W), C = 1 or 3.
         indices: of the slices wanted.
         size: edge of the network's input in pixels.
-        adjacent: the three channels are a slice and its neighbours, in place of one slice three times.
+        adjacent: the three channels are a slice and its neighbors, in place of one slice three times.
 
     Raises:
         InputError: the number of channels is not one of those.
@@ -107,7 +107,7 @@ def neighbours(slices: Tensor, index: int, count: int = 3) -> Tensor:
 
 
 def three_channels(slices: Tensor) -> Tensor:
-    """Repeat grey slices for an encoder's three channels: (..., 1 or 3, H, W) -> (..., 3, H, W).
+    """Repeat gray slices for an encoder's three channels: (..., 1 or 3, H, W) -> (..., 3, H, W).
 
     Raises:
         InputError: the slices have neither one channel nor three.
@@ -124,6 +124,6 @@ def _resize(square: Tensor, size: int, mode: Interpolation, antialias: bool = Tr
         return square
     if mode == "bilinear":
         return F.interpolate(square, size=(size, size), mode="bilinear", align_corners=False, antialias=antialias)
-    # Pixel centres, as in the bilinear case; by index, because interpolate() refuses integer types.
+    # Pixel centers, as in the bilinear case; by index, because interpolate() refuses integer types.
     source = ((torch.arange(size, device=square.device) + 0.5) * (side / size)).long()
     return square[..., source[:, None], source]

@@ -45,7 +45,7 @@ class BilinearUpsampler:
     def window(self, patches: Tensor) -> Window | None:
         """Box all pixels that some patches (h, w), boolean, have a part in; None without pixels.
 
-        It is the smallest, but for a pixel on each side if pixels lie on the centres of patches.
+        It is the smallest, but for a pixel on each side if pixels lie on the centers of patches.
         """
         return self.windows(~_held_by_all(~patches.cpu().numpy())[None])[0]
 

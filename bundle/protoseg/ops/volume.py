@@ -72,5 +72,5 @@ def spacing_of(affine: Tensor) -> Tensor:
 
 
 def volume_ml(mask: Tensor, affine: Tensor) -> float:
-    """Volume in millilitres of a mask on a grid whose affine is in mm."""
+    """Volume in milliliters of a mask on a grid whose affine is in mm."""
     return float(mask.sum()) * abs(float(torch.linalg.det(affine[:3, :3].double()))) / 1000

@@ -78,7 +78,7 @@ class FastMaskDecoder(nn.Module):
         nothing = torch.zeros_like(encoder.not_a_point_embed.weight)
         rows = [*(embedding.weight for embedding in encoder.point_embeddings), encoder.not_a_point_embed.weight]
         learned = torch.cat([*rows, nothing])[kinds]
-        placed = encoder.pe_layer.forward_with_coords(coordinates + 0.5, encoder.input_image_size)  # pixel centres
+        placed = encoder.pe_layer.forward_with_coords(coordinates + 0.5, encoder.input_image_size)  # pixel centers
         return learned + placed * (kinds < TokenKind.NO_BOX)[..., None]
 
     def _embed_masks(self, masks: Sequence[Tensor | None]) -> Tensor:

@@ -10,7 +10,7 @@ What the stock forward pass spends on other things, and what is done here instea
 - It looks up relative positions in every pass, casts all weights under autocast, and brings them into the processor's
   order. Here that is done once.
 
-In bfloat16 the operands of the matrix products are bfloat16; the residual stream and the normalisations stay float32.
+In bfloat16 the operands of the matrix products are bfloat16; the residual stream and the normalizations stay float32.
 
 Source: SAM (arXiv 2304.02643); decomposed relative positions: MViTv2 (arXiv 2112.01526).
 """
@@ -59,7 +59,7 @@ class FastImageEncoder(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Embed images (B, 3, S, S), normalised and padded to S = image_size: (B, 256, S / 16, S / 16) float32.
+        """Embed images (B, 3, S, S), normalized and padded to S = image_size: (B, 256, S / 16, S / 16) float32.
 
         One by one: an image keeps the processor busy, and so comes out the same bit for bit in any batch.
         """

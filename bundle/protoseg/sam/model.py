@@ -120,7 +120,7 @@ class Sam(nn.Module):
 
 
 class SamImageEncoder(nn.Module):
-    """Slices as they are to embeddings: resizing, normalising and padding included, as `FeatureCache` takes it."""
+    """Slices as they are to embeddings: resizing, normalizing and padding included, as `FeatureCache` takes it."""
 
     pixel_mean: Tensor
     pixel_std: Tensor

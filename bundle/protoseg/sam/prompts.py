@@ -38,7 +38,7 @@ NO_POINTS = np.zeros((0, 2))
 
 @dataclass(frozen=True)
 class Prompt:
-    """What SAM is asked for on one slice. Points are (x, y) in pixels of the slice, (0, 0) its first pixel's centre."""
+    """What SAM is asked for on one slice. Points are (x, y) in pixels of the slice, (0, 0) its first pixel's center."""
 
     box: NDArray[Any] | None = None  # x and y of the first, then of the last pixel inside
     positive: NDArray[Any] = field(default_factory=lambda: NO_POINTS)  # N x 2
@@ -127,7 +127,7 @@ def spread_points(region: NDArray[np.bool_], confidence: NDArray[Any], count: in
 def mask_prompt(logits: Tensor, component: Tensor) -> Tensor:
     """Logits (h, w) for SAM's mask input from the coarse logits of a label.
 
-    z-normalised; what is above the mean and inside the component, eroded by a pixel (3 x 3), keeps its value, all else
+    z-normalized; what is above the mean and inside the component, eroded by a pixel (3 x 3), keeps its value, all else
     becomes -2. A component that erosion would remove is not eroded.
 
     Args:

@@ -86,7 +86,7 @@ def find_places(volume: NDArray[np.uint8], voxel: float, *, least: int = 40) -> 
     """Find where structures and body are in a volume of maps (X, Y, Z, 4): a table for `Places`.
 
     Its rows are, by value of `STRUCTURES`, 1 where the structure has at least `least` voxels, else 0, and x, y and z
-    of its centre of mass in mm; then those of the body's two corners.
+    of its center of mass in mm; then those of the body's two corners.
     """
     structure, shape = volume[..., 3], volume.shape[:3]
     count = 1 + len(STRUCTURES)

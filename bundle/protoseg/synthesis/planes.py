@@ -67,7 +67,7 @@ def cut(volume: NDArray[np.uint8], plane: Plane, voxel: float) -> NDArray[np.uin
 def _with_neighbour(
     volume: NDArray[np.uint8], nearest: NDArray[np.intp], where: NDArray[np.float32], last: NDArray[np.intp]
 ) -> NDArray[np.uint8]:
-    """Maps (P, 4) at points `where` (3, P), whose voxels are `nearest`; of unlike neighbours the closest counts."""
+    """Maps (P, 4) at points `where` (3, P), whose voxels are `nearest`; of unlike neighbors the closest counts."""
     aside = where - nearest  # -0.5 to 0.5
     maps = volume[tuple(nearest)]
     tissue = maps[:, 0].copy()

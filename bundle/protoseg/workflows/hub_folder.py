@@ -41,7 +41,7 @@ LINK = re.compile(r"\]\((?!https?:|#)")
 
 
 def write_hub_folder(folder: PathLike) -> Path:
-    """Write the bundle as a repository of the hub: the card, licence, configs, weights that ship, pages and code.
+    """Write the bundle as a repository of the hub: the card, license, configs, weights that ship, pages and code.
 
     The code is there as in the bundle's folder, so that `python -m monai.bundle run` works in a copy of it.
 

@@ -91,7 +91,7 @@ def data_parallel(network: nn.Module, device: torch.device | str) -> nn.Module:
     """Wrap a network to train it on the episodes of all processes; as it is for a single process.
 
     The parameters stay those of the network, under whose own names checkpoints are written. On GPUs its batch
-    normalisation becomes one over all processes; on the CPU, PyTorch has none.
+    normalization becomes one over all processes; on the CPU, PyTorch has none.
     """
     if idist.get_world_size() == 1:
         return network

@@ -44,7 +44,7 @@ class Carrying:
         return [(other, label) for other, label in found if label is not None]
 
     def label_map(self, image: str, source: str) -> tuple[NDArray[np.uint8], LabelVersion]:
-        """Resample the label of another series on the voxels (X, Y, Z) of an image, by nearest neighbour; give both.
+        """Resample the label of another series on the voxels (X, Y, Z) of an image, by nearest neighbor; give both.
 
         Raises:
             InputError: the two series do not compare, the other one has no label, or nothing of it is in the image.

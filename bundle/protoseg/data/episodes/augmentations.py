@@ -22,7 +22,7 @@ def episode_augmentation(
     Image and mask move together, both bilinearly: cut the mask at 0.5 afterwards. All defaults and the two
     rounds of interpolation are those published (SSL-ALPNet, arXiv 2007.09886). Two things differ:
 
-    - Beyond the edge the edge pixel is repeated (published: 0, which is mid-grey in a z-scored image).
+    - Beyond the edge the edge pixel is repeated (published: 0, which is mid-gray in a z-scored image).
     - The published elastic field is uniform noise in [-1, 1] per pixel, blurred by a Gaussian of
       `elastic_sigma` pixels that is cut off at 2 sigma, times `elastic_alpha`. MONAI interpolates normal
       noise between control points. Points 2.4 sigma apart with a standard deviation of 0.21 alpha / sigma

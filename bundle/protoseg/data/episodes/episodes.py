@@ -36,7 +36,7 @@ class SuperpixelEpisodes(Dataset[dict[str, Tensor]]):
 
     Args:
         data: {"image": path, optionally "label": path} per scan.
-        transform: loads, orients (slices along Z) and normalises a scan: {"image": path} ->
+        transform: loads, orients (slices along Z) and normalizes a scan: {"image": path} ->
             {"image": (C, X, Y, Z)}, C = 1 or 3; and "label" on the same grid if labels are excluded.
         image_size: edge of the network's input in pixels.
         augmentation: MONAI transforms of {"image": (C, H, W), "mask": (1, H, W)}, see `episode_augmentation`.
@@ -44,7 +44,7 @@ class SuperpixelEpisodes(Dataset[dict[str, Tensor]]):
         cache_bytes: bound of the slices kept in memory, in every process.
         seed: of everything random.
         shots: support slices per episode, all of the same superpixel, augmented differently.
-        adjacent_slices: the three channels are the slice and its two neighbours, not one slice three times.
+        adjacent_slices: the three channels are the slice and its two neighbors, not one slice three times.
         exclude_labels: slices that show one of these label values, in any channel, are never drawn (the published
             setting 2).
         threshold: of the body, see `ScanPreparation`.
@@ -150,7 +150,7 @@ class SuperpixelEpisodes(Dataset[dict[str, Tensor]]):
         return views
 
     def _image(self, scan: PreparedScan, index: int) -> Tensor:
-        """Read one slice (C, size, size), or with its two neighbours (3, size, size), as float32."""
+        """Read one slice (C, size, size), or with its two neighbors (3, size, size), as float32."""
         if not self.adjacent_slices:
             return self._slice(scan, index)
         total = len(scan.areas)

@@ -53,7 +53,7 @@ class ScanPreparation:
 
     Args:
         transform: turns {"image": path, ...} into {"image": (C, X, Y, Z) tensor, ...}
-            with slices along Z and normalised intensities.
+            with slices along Z and normalized intensities.
         folder: where the files are kept. A change of source file, transform or argument makes new ones.
         image_size: edge of the slices in pixels.
         threshold: of the body on the scale 0..255 (CT: `CT_THRESHOLD`); None finds it in each scan (MR).
@@ -88,7 +88,7 @@ class ScanPreparation:
         """Prepare one scan, {"image": path} and where needed "label": path.
 
         Raises:
-            InputError: the label is missing or of another grid, or the image holds NaN or is not normalised.
+            InputError: the label is missing or of another grid, or the image holds NaN or is not normalized.
         """
         keys = self._keys(entry)
         load = cache(lambda: self.transform(dict(entry)))

@@ -16,7 +16,7 @@ class EpisodeSampler(Sampler[int]):
 
     Args:
         first: number of the first episode over all processes.
-        rank: of this process; taken from torch.distributed where that is initialised, else 0.
+        rank: of this process; taken from torch.distributed where that is initialized, else 0.
         world_size: number of processes; likewise, else 1.
     """
 

@@ -19,7 +19,7 @@ def superpixel_intensity(scan: np.ndarray) -> np.ndarray:
     """Map a whole scan linearly from its minimum..maximum to 0..255.
 
     A CT that was windowed touches both ends of its window (air and bone), so that this undoes any later
-    linear normalisation (z-score, 0..1) and gives back the published scale, whatever the window was.
+    linear normalization (z-score, 0..1) and gives back the published scale, whatever the window was.
 
     Args:
         scan: any shape and scale. All slices together: single slices would each get a scale of their own.

@@ -18,7 +18,7 @@ from protoseg.files import PathLike, replacing
 __all__ = ["write_series"]
 
 STORAGE = {"CT": CTImageStorage, "MR": MRImageStorage}
-WINDOWS = {"CT": (40, 400), "MR": (500, 1000)}  # centre and width that a viewer opens with; HU for CT
+WINDOWS = {"CT": (40, 400), "MR": (500, 1000)}  # center and width that a viewer opens with; HU for CT
 DATE = "20000101"  # a drawn person has no date of examination, and DICOM wants one
 SKEW_TOLERANCE = 1e-3  # cosine between two axes
 
@@ -31,7 +31,7 @@ def write_series(folder: PathLike, image: PathLike, *, patient: str, modality: s
     exported twice is one series.
 
     Raises:
-        InputError: the image cannot be read, is a colour picture, is sheared, has voxels beyond int16, or the
+        InputError: the image cannot be read, is a color picture, is sheared, has voxels beyond int16, or the
             modality is neither CT nor MR.
     """
     if modality not in STORAGE:

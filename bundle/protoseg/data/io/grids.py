@@ -65,7 +65,7 @@ def align_labels(labels: Volume, image: Volume, label_grid: LabelGrid = "affine"
         to_label_index,
         output_shape=size,
         order=0,
-        # "constant" would drop the outermost voxels when rounding puts their centres at -1e-16.
+        # "constant" would drop the outermost voxels when rounding puts their centers at -1e-16.
         mode="grid-constant",
     )
     return _on_grid(torch.as_tensor(aligned)[None].to(labels.device), labels, image)

@@ -33,7 +33,7 @@ FIELDS = (
     *("qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"),
 )
 SPATIAL_UNIT = 0b111  # bits of xyzt_units
-MILLIMETRES = {1: 1000.0, 3: 0.001}  # in a metre and a micron; other units, and none, count as mm
+MILLIMETRES = {1: 1000.0, 3: 0.001}  # in a meter and a micron; other units, and none, count as mm
 
 RIGHT_ANGLE = 1e-3  # of a voxel; the header's float32 quaternion is good to a third of that
 

@@ -53,7 +53,7 @@ class SourceGrid:
         return tuple(int(axis) for axis in np.abs(self._to_volume[:3, :3]).argmax(1))
 
     def label_map(self, slices: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Label map on the file's voxels, from one (S, H, W) on the preprocessed volume's, by nearest neighbour.
+        """Label map on the file's voxels, from one (S, H, W) on the preprocessed volume's, by nearest neighbor.
 
         Voxels that the preprocessing cut away are background.
         """
@@ -67,7 +67,7 @@ class SourceGrid:
         return whole
 
     def slices(self, label_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Slices (S, H, W) of the preprocessed volume, from a label map on the file's voxels, by nearest neighbour."""
+        """Slices (S, H, W) of the preprocessed volume, from a label map on the file's voxels, by nearest neighbor."""
         taken = []
         for axis, size in enumerate(self.volume_shape):
             step, offset = self._along(axis)
@@ -97,7 +97,7 @@ class SourceGrid:
 
 
 def _round(place: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Nearest index; rounding errors must not decide about a centre that falls between two voxels."""
+    """Nearest index; rounding errors must not decide about a center that falls between two voxels."""
     return np.floor(place + 0.5 + 1e-6).astype(int)
 
 

@@ -60,7 +60,7 @@ class Grid(NamedTuple):
 def read_image(path: PathLike | Volume, *, integers: bool = False) -> Volume:
     """Read a volume, a DICOM series (a folder) or a picture: float32 (C, X, Y, Z), intensities as stored.
 
-    C is 1, or 3 for a colour picture, whose axes are (3, W, H, 1) with pixels of 1 mm. What was read before comes back.
+    C is 1, or 3 for a color picture, whose axes are (3, W, H, 1) with pixels of 1 mm. What was read before comes back.
 
     Args:
         path: a file or a folder.
@@ -118,7 +118,7 @@ def read_labels(path: PathLike | Volume, image: Volume | PathLike | None = None)
     """Read labels as one label map: int16 (1, X, Y, Z), 0 is background.
 
     A label map, a mask a channel (4D), a folder with a mask a structure, a DICOM SEG or RTSTRUCT. Label pictures keep
-    their grey values or palette indices; a black-and-white mask becomes 0 and 1. `meta["label_names"]` is name -> value
+    their gray values or palette indices; a black-and-white mask becomes 0 and 1. `meta["label_names"]` is name -> value
     where the file names its labels, `meta["label_values"]` lists the values there are. What was read before comes back.
 
     Args:
@@ -127,7 +127,7 @@ def read_labels(path: PathLike | Volume, image: Volume | PathLike | None = None)
 
     Raises:
         InputError: as `read_image` for files and formats; a value is further than 0.001 from an integer in 0..32767;
-            the picture is in colour or a JPEG.
+            the picture is in color or a JPEG.
     """
     if isinstance(path, Placed):
         return Volume.of(path)

@@ -33,7 +33,7 @@ def find_polyps(source: Path) -> DataSet:
     """Find the pictures of all sets in a folder, each with the section that it belongs to.
 
     The section is that of `split.txt`, or of TrainDataset and TestDataset. Without these, CVC-300, CVC-ColonDB and
-    ETIS are for tests, and so is the last tenth of any other set: neighbouring frames of a video show the same polyp,
+    ETIS are for tests, and so is the last tenth of any other set: neighboring frames of a video show the same polyp,
     so that a random tenth would not be new.
 
     Raises:

@@ -112,7 +112,7 @@ def _write_labels(path: Path, labels: Volume) -> None:
 
 
 def _write_picture(path: Path, image: Volume) -> None:
-    """Write pixels (C, W, H, 1) as PNG, 8 bits a channel, or 16 for grey values that need them."""
+    """Write pixels (C, W, H, 1) as PNG, 8 bits a channel, or 16 for gray values that need them."""
     pixels = image.numpy()[..., 0].transpose(2, 1, 0)  # H x W x C
     kind = np.uint8 if pixels.max() <= 255 else np.uint16
     whole = pixels.astype(kind)

@@ -99,7 +99,7 @@ def check_names(scans: Sequence[SourceScan], source: Path) -> None:
 
 
 def grey_picture(path: Path) -> np.ndarray:
-    """Read the grey values of a picture: float32 (W, H), the mean of the channels where it is in colour.
+    """Read the gray values of a picture: float32 (W, H), the mean of the channels where it is in color.
 
     For masks as data sets distribute them, JPEG among them, whose values are told by what they are near to.
 

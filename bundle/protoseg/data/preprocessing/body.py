@@ -62,7 +62,7 @@ def _body_mask(image: Volume, modality: Modality, pooling: np.ndarray, pixel: np
     if modality == "picture":
         return np.zeros((1, 1, 1), dtype=bool)
     slices = image.as_tensor()[0].permute(2, 0, 1)[:, None]  # Z x 1 x X x Y
-    # Averages over a few millimetres wipe out noise and the thin shell of the table.
+    # Averages over a few millimeters wipe out noise and the thin shell of the table.
     few = (F.avg_pool2d(part.float(), tuple(pooling.tolist()), ceil_mode=True) for part in slices.split(SLICES_AT_ONCE))
     pooled = torch.cat(list(few))
     coarse = pooled[:, 0].permute(1, 2, 0).cpu().numpy()

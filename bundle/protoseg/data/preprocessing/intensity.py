@@ -40,7 +40,7 @@ class NormalizeByModality(Transform):
         self.divisor = divisor
 
     def __call__(self, image: MetaTensor) -> MetaTensor:
-        """Return the normalised image; the given one is not changed."""
+        """Return the normalized image; the given one is not changed."""
         normalized = normalize(Volume.of(image), self.modality, self.subtrahend, self.divisor)
         return meta_tensor(normalized, traced=image)
 
@@ -61,7 +61,7 @@ class NormalizeByModalityd(MapTransform):
         self.normalise = NormalizeByModality(modality, subtrahend, divisor)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Normalise the image of each key."""
+        """Normalize the image of each key."""
         return {**data, **{key: self.normalise(data[key]) for key in self.key_iterator(data)}}
 
 

@@ -18,7 +18,7 @@ SQUARE = 1.01  # ratio of the two spacings up to which pixels count as square
 LARGEST_EDGE = 2**15  # pixels of a slice; a header that is damaged would make more of a few
 
 Mode = Literal["bilinear", "nearest"]
-# torch's "nearest" takes the corner of a pixel, not its centre: labels would move by half a pixel.
+# torch's "nearest" takes the corner of a pixel, not its center: labels would move by half a pixel.
 TORCH_MODES = {"bilinear": "trilinear", "nearest": "nearest-exact"}
 
 
@@ -55,5 +55,5 @@ def resample(image: Volume, size: Sequence[int], mode: Mode) -> Volume:
         return Volume.at(image.as_tensor().to(dtype, copy=True), image.affine, image.meta)
     voxels = F.interpolate(image.as_tensor().float()[None], size=after, mode=TORCH_MODES[mode])[0].to(dtype)
     scale = np.diag([*(old / new for old, new in zip(before, after)), 1.0])
-    scale[:3, 3] = (np.diag(scale)[:3] - 1) / 2  # centres stay where they are
+    scale[:3, 3] = (np.diag(scale)[:3] - 1) / 2  # centers stay where they are
     return Volume.at(voxels, np.asarray(image.affine, float) @ scale, image.meta)

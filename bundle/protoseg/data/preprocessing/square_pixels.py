@@ -20,7 +20,7 @@ class SquarePixels(InvertibleTransform):
     """Resample X and Y of an image (C, X, Y, Z) to the smaller of their two spacings; Z stays. Invertible.
 
     An image whose two spacings agree within 1 % keeps its voxels as they are. A label map comes back exactly:
-    every pixel of the coarser grid has its centre in one of the finer.
+    every pixel of the coarser grid has its center in one of the finer.
 
     Args:
         mode: "bilinear" for images, "nearest" for label maps.

@@ -163,7 +163,7 @@ class CropBody(Step):
 class SquarePixels(Step):
     """Resample each key's image to square pixels by the spacing of that of `source_key`; a mode for all, or for each.
 
-    A label map comes back exactly: every pixel of the coarser grid has its centre in one of the finer.
+    A label map comes back exactly: every pixel of the coarser grid has its center in one of the finer.
     """
 
     mode: Mode | Sequence[Mode] = "bilinear"

@@ -1,4 +1,4 @@
-"""Random maps of grey values: what another scanner, window or stain makes of the same tissues.
+"""Random maps of gray values: what another scanner, window or stain makes of the same tissues.
 
 A curve maps brightness to brightness, monotone or not, rising or falling; a filter changes texture and edges (random
 convolutions, Xu et al., arXiv 2007.13003). Labels stay what they are, so features have to.
@@ -24,7 +24,7 @@ FILTERED = 0.15
 
 
 class Tone(NamedTuple):
-    """What becomes of grey values."""
+    """What becomes of gray values."""
 
     curve: NDArray[np.float32]
     """(KNOTS,): brightness, 0 to 1, that replaces brightness k / (KNOTS - 1)."""

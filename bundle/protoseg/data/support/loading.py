@@ -58,7 +58,7 @@ def load_support(
         image_size: edge of the network's input in pixels, without magnification.
         label_names: see `parse_label_names`.
         slices: see `choose_slices`.
-        adjacent_slices: the network's three channels are a slice and its neighbours.
+        adjacent_slices: the network's three channels are a slice and its neighbors.
         magnification: see `support_from_scan`.
         slice_axes: directions that its slices are to follow, such as another support's; None for those of its plane.
 

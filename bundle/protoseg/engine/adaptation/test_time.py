@@ -141,7 +141,7 @@ def _match_adapted_slices(matched: MatchedVolume, adaptation: Adaptation) -> Coa
     held = np.flatnonzero(label_map.any((1, 2))).tolist()
     for index in tqdm(held, "Adapting", unit="slice", disable=not matched.settings.progress, leave=None):
         adapted = adaptation.to_slices(encoder.network, _labelled(slices, coarse, [index], encoder))
-        first = max(index - 1, 0)  # its neighbours come along for the slice adapter
+        first = max(index - 1, 0)  # its neighbors come along for the slice adapter
         around = volume_from_slices(slices[first : index + 2])
         again = match(around, support, encoder.of_network(adapted, FeatureCache(0)), settings).coarse
         label_map[index] = again.label_map[index - first]

@@ -32,8 +32,8 @@ class ShortTraining:
     """How to train.
 
     Args:
-        steps: optimiser steps, one episode each.
-        optimizer: makes an optimiser of parameters.
+        steps: optimizer steps, one episode each.
+        optimizer: makes an optimizer of parameters.
         tuning: what is trained of the encoder, "lora" or "full", see `protoseg.networks.lora.adapt`.
         rank: of LoRA.
         seconds: of training; a step that would end later, if it took as long as the slowest so far, is not begun.
@@ -80,7 +80,7 @@ class ShortTraining:
         return adapted.requires_grad_(False).eval()
 
     def _trainable_copy(self, network: ALPNet) -> ALPNet:
-        adapted = copy.deepcopy(network).eval()  # statistics of two slices are no good for normalisation
+        adapted = copy.deepcopy(network).eval()  # statistics of two slices are no good for normalization
         adapted.encoder = lora.adapt(lora.merge(cast(Encoder, adapted.encoder)), tuning=self.tuning, rank=self.rank)
         if adapted.slice_adapter is not None:
             adapted.slice_adapter.requires_grad_(self.tuning == "full")

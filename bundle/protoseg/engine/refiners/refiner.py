@@ -64,7 +64,7 @@ class Refiner(ABC):
         """Refine all labels of a volume.
 
         Args:
-            slices: (S, C, H, W), normalised image, axes from the feet, from the front, from the patient's right.
+            slices: (S, C, H, W), normalized image, axes from the feet, from the front, from the patient's right.
             coarse: what the matching found.
             spacing: of slices, rows and columns in mm.
             clicks: of the user; a refined label holds its positive clicks and leaves out its negative ones.

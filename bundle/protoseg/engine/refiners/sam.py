@@ -115,7 +115,7 @@ class SamRefiner(Refiner):
 
 
 def _as_bytes(image: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """A normalised slice (C, H, W) as SAM was trained on pictures: (3, H, W) uint8."""
+    """A normalized slice (C, H, W) as SAM was trained on pictures: (3, H, W) uint8."""
     scaled = (image - low[:, None, None]) / (high - low).clamp(min=1e-6)[:, None, None]
     return three_channels((scaled * 255).round().byte())
 

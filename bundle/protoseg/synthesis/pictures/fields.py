@@ -42,7 +42,7 @@ def ramp(values: Field, start: float, end: float) -> Field:
 
 
 def blend(colours: Field, colour: Sequence[float] | Field, share: Field) -> Field:
-    """Lay a colour over a picture (3, size, size) as far as `share` (size, size) says."""
+    """Lay a color over a picture (3, size, size) as far as `share` (size, size) says."""
     return np.asarray(colours + share * (np.asarray(colour, np.float32)[:, None, None] - colours), np.float32)
 
 

@@ -24,7 +24,7 @@ class SurfaceMetrics(TypedDict):
 def surface_metrics(predicted: Tensor, true: Tensor, spacing: Sequence[float], *, diagonal: float) -> SurfaceMetrics:
     """Compare the surfaces of two masks, which are not both empty.
 
-    A surface is the voxels of a mask with a face neighbour outside of it. The distances are taken once for all
+    A surface is the voxels of a mask with a face neighbor outside of it. The distances are taken once for all
     measures; MONAI's functions for single measures give the same numbers in four times the time.
 
     Args:

@@ -49,7 +49,7 @@ class TrainingCheckpoint:
     Args:
         output_dir: folder of the two files.
         network: to be trained.
-        optimizer: its optimiser.
+        optimizer: its optimizer.
         lr_scheduler: its learning-rate schedule.
         loss: with what it keeps from step to step.
         sampler: numbers the episodes; told where to go on.
@@ -57,7 +57,7 @@ class TrainingCheckpoint:
         evaluator: whose key metric decides about `best.pt`, higher being better.
         average: of the weights over the steps; it is kept in `last.pt`, and by itself in `average.pt`.
         header: of `best.pt` and `average.pt`, see `make_header`.
-        interval: iterations between two writings of `last.pt` within an epoch; a whole number of optimiser steps.
+        interval: iterations between two writings of `last.pt` within an epoch; a whole number of optimizer steps.
             It is written at the end of every epoch as well.
     """
 
@@ -101,7 +101,7 @@ class TrainingCheckpoint:
         """Train, from where `last.pt` was written if there is one; a finished run is left as it is.
 
         Raises:
-            InputError: the file is damaged, is no `last.pt`, or belongs to another network or optimiser.
+            InputError: the file is damaged, is no `last.pt`, or belongs to another network or optimizer.
         """
         path = self.output_dir / LAST
         if is_first():

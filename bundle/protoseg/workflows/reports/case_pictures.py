@@ -82,7 +82,7 @@ def draw_case(image: NDArray[Any], predicted: NDArray[np.bool_], true: NDArray[n
     A volume of one slice, a picture, is drawn whole without the label first, then with it, and then its surroundings.
 
     Args:
-        image: S x H x W or, in colour, S x H x W x 3; square pixels.
+        image: S x H x W or, in color, S x H x W x 3; square pixels.
         predicted: S x H x W.
         true: S x H x W; not both are empty.
     """
@@ -113,7 +113,7 @@ def draw_support(support: SupportSet, positions: Sequence[int]) -> list[tuple[st
 
 
 def _views(mask: NDArray[np.bool_]) -> list[tuple[int, tuple[int, int], int, bool]]:
-    """Slice, centre and side of the square to show, and whether with the label, of each of three tiles."""
+    """Slice, center and side of the square to show, and whether with the label, of each of three tiles."""
     _, rows, columns = find_objects(mask.astype(np.uint8))[0]
     centre = ((rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2)
     extent = max(rows.stop - rows.start, columns.stop - columns.start)
@@ -127,7 +127,7 @@ def _views(mask: NDArray[np.bool_]) -> list[tuple[int, tuple[int, int], int, boo
 
 
 def _square(slice_: NDArray[Any], centre: tuple[int, int], side: int, padding: float) -> NDArray[Any]:
-    """Cut a square of `side` pixels around a centre out of a slice; what lies outside of it is padding."""
+    """Cut a square of `side` pixels around a center out of a slice; what lies outside of it is padding."""
     half = side // 2
     widths = [(half, side - half)] * 2 + [(0, 0)] * (slice_.ndim - 2)
     padded = np.pad(slice_, widths, constant_values=padding)
@@ -140,10 +140,10 @@ def draw_slice(
     colours: Sequence[tuple[float, float, float]],
     outlined: NDArray[np.bool_] | None = None,
 ) -> Image.Image:
-    """Draw one square slice, grey or in colour from 0 to 1, with labels 1, 2, ... filled and a mask outlined."""
+    """Draw one square slice, gray or in color from 0 to 1, with labels 1, 2, ... filled and a mask outlined."""
     grey = Image.fromarray((255 * shown).astype(np.uint8)).convert("RGB").resize((EDGE, EDGE), Image.Resampling.BICUBIC)
     labels = np.asarray(Image.fromarray(filled).resize((EDGE, EDGE), Image.Resampling.NEAREST))
-    present = [colours[value - 1] for value in np.unique(labels) if value]  # label2rgb gives colours in this order
+    present = [colours[value - 1] for value in np.unique(labels) if value]  # label2rgb gives colors in this order
     painted = label2rgb(labels, np.asarray(grey), colors=present or None, alpha=0.4, bg_label=0, saturation=1)
     if outlined is not None:
         mask = np.asarray(Image.fromarray(outlined).resize((EDGE, EDGE), Image.Resampling.NEAREST))

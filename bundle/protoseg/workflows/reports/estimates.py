@@ -21,7 +21,7 @@ def estimate_correlation(estimated: Sequence[float], true: Sequence[float]) -> f
 
 
 def draw_estimates(estimated: Sequence[float], true: Sequence[float], labels: Sequence[str]) -> Figure:
-    """Scatter plot of estimated against true Dice, a point per scan and label, coloured by label."""
+    """Scatter plot of estimated against true Dice, a point per scan and label, colored by label."""
     figure = Figure(figsize=(6.5, 4.5), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()

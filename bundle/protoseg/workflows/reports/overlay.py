@@ -52,7 +52,7 @@ def draw_overlay(
     """Draw slices spread over the labelled extent: the image above, the labels drawn into it below.
 
     Args:
-        image: S x H x W or, in colour, S x H x W x 3.
+        image: S x H x W or, in color, S x H x W x 3.
         predicted: S x H x W, drawn as filled areas.
         ground_truth: S x H x W, drawn as white contours.
         labels: name -> value.
@@ -104,12 +104,12 @@ def _spread(label_map: NDArray[Any], count: int) -> list[int]:
 
 
 def as_slices(volume: Any) -> NDArray[Any]:
-    """(C, X, Y, Z) -> S x H x W, or S x H x W x 3 in colour."""
+    """(C, X, Y, Z) -> S x H x W, or S x H x W x 3 in color."""
     array = np.asarray(volume).transpose(3, 2, 1, 0)
     return array if array.shape[-1] == 3 else array[..., 0]
 
 
 def label_colour(position: int) -> tuple[float, float, float]:
-    """Colour (red, green, blue) of the label that is listed in this place."""
-    # The map's colours come in pairs of a strong and a pale one: all the strong ones first.
+    """Color (red, green, blue) of the label that is listed in this place."""
+    # The map's colors come in pairs of a strong and a pale one: all the strong ones first.
     return colormaps["tab20"](2 * position % 20 + position // 10 % 2)[:3]

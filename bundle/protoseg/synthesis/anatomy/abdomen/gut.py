@@ -1,4 +1,4 @@
-"""The hollow organs from oesophagus to colon: walls, and what they hold."""
+"""The hollow organs from esophagus to colon: walls, and what they hold."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ __all__ = ["paint_colon", "paint_small_bowel", "paint_stomach"]
 
 
 def paint_stomach(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None:
-    """Oesophagus, stomach and duodenum."""
+    """Esophagus, stomach and duodenum."""
     oesophagus = [by_spine(-10, 26, 190), by_spine(-14, 38, 130), (-30, -8, 106)]
     box, distance = canvas.tube(oesophagus, [7, 7, 8])
     canvas.paint(box, distance, Tissue.GUT_WALL, over=CAVITY | {Tissue.LUNG})

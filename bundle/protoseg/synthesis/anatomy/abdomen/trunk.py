@@ -25,12 +25,12 @@ class Trunk:
 
 
 def spine_y(z: Array | float) -> Array:
-    """Tell where the vertebral bodies' centres lie: lumbar lordosis, thoracic kyphosis."""
+    """Tell where the vertebral bodies' centers lie: lumbar lordosis, thoracic kyphosis."""
     return np.float32(-31) - np.float32(22) * ((np.asarray(z, dtype=np.float32) + 50) / 200) ** 2
 
 
 def by_spine(x: float, forwards: float, z: float) -> Point:
-    """Place a point `forwards` mm in front of the vertebral bodies' centres."""
+    """Place a point `forwards` mm in front of the vertebral bodies' centers."""
     return x, float(spine_y(z)) + forwards, z
 
 

@@ -1,4 +1,4 @@
-"""The tubes of neck and chest: trachea and bronchi, oesophagus, and the thyroid on the trachea."""
+"""The tubes of neck and chest: trachea and bronchi, esophagus, and the thyroid on the trachea."""
 
 from collections.abc import Sequence
 

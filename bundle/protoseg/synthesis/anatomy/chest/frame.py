@@ -11,13 +11,13 @@ __all__ = ["by_spine", "in_abdominal_coordinates", "spine_y"]
 
 
 def spine_y(z: Array | float) -> Array:
-    """Tell where the vertebral bodies' centres lie: thoracic kyphosis, then straight on up the neck."""
+    """Tell where the vertebral bodies' centers lie: thoracic kyphosis, then straight on up the neck."""
     level = (np.asarray(z, dtype=np.float32) + np.float32(60)) / np.float32(135)
     return np.float32(-62) + np.float32(22) * np.where(level < 1, level * level, 2 * level - 1)
 
 
 def by_spine(x: float, forwards: float, z: float) -> Point:
-    """Place a point `forwards` mm in front of the vertebral bodies' centres."""
+    """Place a point `forwards` mm in front of the vertebral bodies' centers."""
     return x, float(spine_y(z)) + forwards, z
 
 

@@ -38,12 +38,12 @@ class Head:
 
 
 def spine_y(z: Array | float) -> Array:
-    """Tell where the cervical vertebral bodies' centres lie."""
+    """Tell where the cervical vertebral bodies' centers lie."""
     return np.float32(-9) - np.float32(26) * ((np.asarray(z, dtype=np.float32) + 45) / 110) ** 2
 
 
 def by_spine(x: float, forwards: float, z: float) -> Point:
-    """Place a point `forwards` mm in front of the vertebral bodies' centres."""
+    """Place a point `forwards` mm in front of the vertebral bodies' centers."""
     return x, float(spine_y(z)) + forwards, z
 
 

@@ -1,4 +1,4 @@
-"""What may be wrong in a brain: a tumour with oedema, an infarct, small lesions of the white matter."""
+"""What may be wrong in a brain: a tumor with edema, an infarct, small lesions of the white matter."""
 
 import numpy as np
 

@@ -51,7 +51,7 @@ def paint_neck_muscles(canvas: Canvas, head: Head, rng: np.random.Generator, *, 
 
 
 def paint_airway(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Pharynx, larynx and trachea with their walls and cartilages, the hyoid, and the oesophagus behind."""
+    """Pharynx, larynx and trachea with their walls and cartilages, the hyoid, and the esophagus behind."""
     label = HEAD_LABELS["airway"]
     wide = rng.uniform(0.8, 1.1)
     box, hyoid = paired_tube(canvas, [(0, 36, -80), (12, 30, -79), (20, 14, -74)], [3, 2.6, 2.0], step=6)

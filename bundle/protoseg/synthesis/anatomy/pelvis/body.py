@@ -52,7 +52,7 @@ def profile(positions: Array, levels: Sequence[float] | Array, values: Sequence[
 
 
 def spine_y(z: Array | float) -> Array:
-    """Tell where the lower lumbar vertebrae's centres lie, from the sacrum's endplate (z = 93) up."""
+    """Tell where the lower lumbar vertebrae's centers lie, from the sacrum's endplate (z = 93) up."""
     return np.float32(-18) - np.float32(17) * ((np.asarray(z, dtype=np.float32) - 158) / 65) ** 2
 
 

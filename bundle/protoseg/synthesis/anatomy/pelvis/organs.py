@@ -50,7 +50,7 @@ def plan_bladder(rng: np.random.Generator, *, woman: bool) -> Bladder:
 
 
 def paint_bladder(canvas: Canvas, body: PelvicBody, bladder: Bladder, rng: np.random.Generator) -> None:
-    """Paint a bag moulded by what surrounds it."""
+    """Paint a bag molded by what surrounds it."""
     box = canvas.around(bladder.centre, bladder.radii)
     bag = ellipsoid(*canvas.coordinates(box), centre=bladder.centre, radii=bladder.radii)
     bag += 2.2 * canvas.noise(SmoothNoise(rng, 30.0), box)
