@@ -34,7 +34,7 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, image: Tensor) -> Tensor:
-        """Encode (B, 3, H, W), whose sizes are multiples of the stride."""
+        """Encode (B, 3, H, W), with H and W multiples of the stride."""
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training mode, unless the encoder is frozen."""
@@ -44,13 +44,13 @@ class Encoder(nn.Module, ABC):
         """Make a copy for inference, which does not follow later changes of the weights.
 
         Args:
-            dtype: number format of the matrix products, for what is made of the weights in advance.
+            dtype: number format of the matrix products, for which weights are prepared in advance.
         """
         return copy.deepcopy(self).requires_grad_(False).eval()
 
     @property
     def lora_targets(self) -> list[str]:
-        """Names of the layers that LoRA adapts.
+        """List the names of the layers that LoRA adapts.
 
         The attention projections where there are any (as in arXiv 2106.09685), otherwise every linear layer
         and every ungrouped convolution.
