@@ -25,7 +25,7 @@ def keep_most_useful(
 ) -> SupportSet:
     """Reduce a support to the slices that cover, for every label, the appearance of all slices that show it.
 
-    Each label ranks its slices: first the one where it is largest, then, one by one, the one that looks least like those
+    Labels rank their slices: first the one where it is largest, then, one by one, the one that looks least like those
     before it. The labels take turns; a slice serves all labels on it. Every label keeps at least one slice, so the
     result may exceed a limit that is below the number of labels.
 

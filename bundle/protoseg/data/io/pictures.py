@@ -70,7 +70,7 @@ def write_label_picture(path: str | Path, labels: np.ndarray) -> None:
 
 
 def _upright(path: Path) -> Image.Image:
-    # By handle: given a path, Pillow 13 maps an uncompressed TIFF into memory and scrambles one that is to be turned.
+    # By handle: given a path, Pillow 13 maps an uncompressed TIFF into memory and scrambles one that is to be rotated.
     with path.open("rb") as content, Image.open(content) as file:
         pages = getattr(file, "n_frames", 1)
         if pages > 1:
