@@ -58,17 +58,17 @@ class Places:
 
     @classmethod
     def of_table(cls, table: NDArray[np.float32]) -> Places:
-        """Read what `find_places` gives."""
+        """Read a table of `find_places`."""
         centres = {value: table[value, 1:].astype(float) for value in np.flatnonzero(table[:-CORNERS, 0])}
         return cls(centres, table[-2, 1:].astype(float), table[-1, 1:].astype(float))
 
 
 def paint_volume(kind: str, seed: int) -> NDArray[np.uint8]:
-    """Paint a person's volume of maps (X, Y, Z, 4) in the order of `Subject.slice`; x grows to the right, y forwards.
+    """Paint a person's volume of maps (X, Y, Z, 4) in the order of `Subject.slice`; x grows to the right, y forward.
 
     Args:
-        kind: one of `BLOCKS`.
-        seed: of the person and of the block's exact place.
+        kind: kind of volume, one of `BLOCKS`.
+        seed: seed of the person and of the block's exact place.
     """
     block = BLOCKS[kind]
     person, place = np.random.SeedSequence(seed).spawn(2)

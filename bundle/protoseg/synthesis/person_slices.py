@@ -38,10 +38,10 @@ class Side(NamedTuple):
 
 
 class PersonSlices:
-    """Draws pairs of slices of the people that are in a stream at an episode.
+    """Draws pairs of slices of the people in a stream at an episode.
 
     Args:
-        pool: of people.
+        pool: stream of people.
         episode: number of the pair.
         planes: share of each of `ORIENTATIONS`.
         close: share of the pairs of people who are seen whole that show one structure close by.

@@ -20,7 +20,7 @@ CAVITY = {Tissue.VISCERAL_FAT}
 
 @dataclass(frozen=True)
 class Chest(Trunk):
-    """Distances (mm) on the whole grid that the chest's organs lean on."""
+    """Distances (mm) on the whole grid that the chest's organs are fitted to."""
 
     cage: Array  # negative inside the ribs' outer surface
 
