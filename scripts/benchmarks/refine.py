@@ -78,7 +78,7 @@ def main(argv: Sequence[str]) -> None:
 
 @torch.no_grad()
 def measure(precision: str, device: torch.device, repeats: int) -> dict[str, float]:
-    """All figures of one number format; segment-anything runs under autocast in the same."""
+    """Measure all figures of one number format; segment-anything runs under autocast in the same."""
     sam = Sam(_random_sam(device), precision=precision)
     figures = {**_refinement(sam, repeats), "peak_memory_gib": peak_memory_gib(device)}
     stock = _random_sam(device)

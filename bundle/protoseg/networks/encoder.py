@@ -50,7 +50,7 @@ class Encoder(nn.Module, ABC):
 
     @property
     def lora_targets(self) -> list[str]:
-        """List the names of the layers that LoRA adapts.
+        """Names of the layers that LoRA adapts.
 
         The attention projections where there are any (as in arXiv 2106.09685), otherwise every linear layer
         and every ungrouped convolution.
