@@ -40,8 +40,8 @@ def write_archive(archive: Path, examples: Examples, chosen: Iterable[Example], 
 
     Args:
         archive: file to write, in a folder of its own.
-        examples: the library.
-        chosen: examples of it.
+        examples: library.
+        chosen: examples of the library.
         by: name of the user who asked for it.
 
     Raises:

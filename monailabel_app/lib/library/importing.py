@@ -44,8 +44,8 @@ def import_archive(archive: Path, examples: Examples, by: str) -> Outcome:
     """Take the examples of an archive into the library; those that are there already, with equal slices, are not.
 
     Args:
-        archive: as `write_archive` writes it.
-        examples: the library.
+        archive: path of an archive of `write_archive`.
+        examples: library.
         by: name of the user.
 
     Raises:
