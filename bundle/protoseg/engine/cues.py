@@ -36,7 +36,7 @@ def gather_cues(
         query_features: (Q, C, h, w) features of the query slices on which labels are largest.
         query_masks: (Q, size, size) predicted labels, 0 = background, k = k-th of `support.labels`.
         halves: (Q, 2, size, size) results of `segment_by_halves`.
-        largest: for each label found, by name, the index among these of the slice on which it is largest.
+        largest: index among these of the slice on which a label is largest, by name of each label found.
         confidence: confidence of each label found, by name.
         support_features: (N, C, h, w) features of the support.
         support: support, with the ground truth.

@@ -46,7 +46,7 @@ class SliceEncoder:
         return self.network.slice_adapter is not None
 
     def fingerprint(self) -> str:
-        """Digits that stand for everything features depend on, except slices, number format and device."""
+        """Give the digits that stand for everything features depend on, except slices, number format and device."""
         return self.frozen.encoding_fingerprint()
 
     def network_input(self, slices: Tensor, indices: Sequence[int]) -> Tensor:

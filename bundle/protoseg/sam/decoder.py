@@ -59,7 +59,7 @@ class FastMaskDecoder(nn.Module):
             embedding: (C, h, w) embedding of the image.
             coordinates: (N, T, 2) coordinates, x and y in pixels of the encoder's input.
             kinds: (N, T) kinds of the tokens, see `TokenKind`.
-            masks: for each prompt the logits (4 h, 4 w) that it refines, or None.
+            masks: logits (4 h, 4 w) that each prompt refines, or None.
 
         Returns:
             Logits (N, M, 4 h, 4 w) of M masks, the first for an unambiguous prompt, the others for the whole, a part

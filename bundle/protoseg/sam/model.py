@@ -147,7 +147,7 @@ class SamImageEncoder(nn.Module):
         return torch.stack([self._embed(image) for image in slices])
 
     def encoding_fingerprint(self) -> str:
-        """Digits that stand for all that `encode_alike` depends on, number format and device aside."""
+        """Give the digits that stand for everything `encode_alike` depends on, except number format and device."""
         return self._fingerprint
 
     def _embed(self, image: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ class InvertLabelMapd(Invertd):
     Args:
         keys: keys of label maps.
         transform: preprocessing to undo.
-        orig_keys: for each label map, the key whose transforms are undone.
+        orig_keys: key whose transforms are undone, for each label map.
     """
 
     def __init__(self, keys: KeysCollection, transform: InvertibleTransform, orig_keys: KeysCollection) -> None:

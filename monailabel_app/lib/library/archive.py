@@ -84,5 +84,5 @@ def _about(example: Example, exported: Mapping[str, str]) -> dict[str, Any]:
 
 
 def printable(text: str) -> str:
-    """Text as an archive may hold it; a file's name may hold anything."""
+    """Replace characters that an archive may not hold; a file's name may have any."""
     return "".join(c if c.isprintable() else "?" for c in text)[:LONGEST_TEXT].strip() or "?"

@@ -144,7 +144,7 @@ def _support(zipped: zipfile.ZipFile, entry: Listed, scratch: Path, examples: Ex
 
 
 def _key(support: SupportSet, study: str) -> str:
-    """Digits of what a support holds, wherever it was drawn."""
+    """Compute the digits of a support's content, wherever it was drawn."""
     packed = pack(support, study)
     places = [origin.slice_index for origin in packed.origins]
     drawn = [packed.labels, packed.components, places, packed.preprocessing, packed.slice_axes]

@@ -110,7 +110,7 @@ def outline(
         rng: random generator.
         y: rows of the points.
         x: columns of the points.
-        center: row and column of the middle.
+        centre: row and column of the middle.
         radius: mean radius.
         roughness: unevenness: 0 makes an ellipse, 0.1 a nodule, 0.4 a star.
         longer: ratio of length to width.

@@ -104,7 +104,7 @@ def _spread(label_map: NDArray[Any], count: int) -> list[int]:
 
 
 def as_slices(volume: Any) -> NDArray[Any]:
-    """(C, X, Y, Z) -> S x H x W, or S x H x W x 3 in color."""
+    """Turn a volume (C, X, Y, Z) into slices: S x H x W, or S x H x W x 3 in color."""
     array = np.asarray(volume).transpose(3, 2, 1, 0)
     return array if array.shape[-1] == 3 else array[..., 0]
 
