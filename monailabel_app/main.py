@@ -51,7 +51,7 @@ serve_library()
 
 
 class ProtosegApp(MONAILabelApp):
-    """One-shot segmentation: what is labelled in one image is found in the others."""
+    """One-shot segmentation: structures labelled in one image are found in the others."""
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         self.options = read_options(conf)
@@ -67,7 +67,7 @@ class ProtosegApp(MONAILabelApp):
         self._background = Background(self._score, self.context.traffic)
 
     def init_datastore(self) -> Datastore:
-        """Open the studies, and what was learned from them."""
+        """Open the studies, and the state kept about them."""
         datastore = super().init_datastore()
         folder = state_folder(datastore)
         engine = Engine(self.options, folder)
@@ -105,11 +105,11 @@ class ProtosegApp(MONAILabelApp):
         }
 
     def init_trainers(self) -> dict[str, TrainTask]:
-        """Make what can be trained."""
+        """Make the trainings."""
         return {"adapt": Adapt(self.context, self.folder / "training")} if self.options.adapt else {}
 
     def init_strategies(self) -> dict[str, Strategy]:
-        """Ways to choose the next image."""
+        """Make the strategies that choose the next image."""
         return {
             "least_certain": ByScore(
                 "estimated_dice", highest=False, description="The image that is probably segmented worst"
@@ -120,19 +120,19 @@ class ProtosegApp(MONAILabelApp):
         }
 
     def init_scoring_methods(self) -> dict[str, ScoringMethod]:
-        """Make the scores that the strategies go by."""
+        """Make the scores that the strategies use."""
         return {"estimated_dice": Certainty(self.context), "novelty": Novelty(self.context)}
 
     def init_batch_infer(self) -> Callable:
-        """Inference over many images."""
+        """Make the inference over many images."""
         return PatientBatchInfer()
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
-        """Segment an image, which the model is also told the name of."""
+        """Segment an image, with its name passed to the model."""
         return super().infer({**request, "image_id": request["image"]}, datastore)
 
     def on_init_complete(self) -> None:
-        """Learn what was labelled before the server started."""
+        """Learn the labels from before the server started."""
         remove_incoming(self.folder)
         try:
             self.context.labelled()
@@ -141,7 +141,8 @@ class ProtosegApp(MONAILabelApp):
         super().on_init_complete()
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
-        """Learn a label that was submitted; say what can be segmented now, and why if this label is of no use."""
+        """Learn a label that was submitted; tell the labels that can be segmented now, and why this one is unusable, if
+        so."""
         state = self.context.labelled()
         if self._auto_update_scoring:
             self.async_scoring(None)
@@ -151,7 +152,7 @@ class ProtosegApp(MONAILabelApp):
         return answer
 
     def on_library_change(self) -> None:
-        """Follow what was changed about the examples."""
+        """Follow changes of the examples."""
         self.context.labelled()
         if self._auto_update_scoring:
             self.async_scoring(None)
@@ -163,7 +164,7 @@ class ProtosegApp(MONAILabelApp):
         return {}
 
     def close(self) -> None:
-        """End what runs in the background."""
+        """End the background work."""
         self._background.close()
 
     def _score(self) -> None:

@@ -152,14 +152,14 @@ def _argparse_rows(where: str, parser: argparse.ArgumentParser) -> Iterator[Row]
 
 
 def _comments(text: str) -> dict[str, str]:
-    """Return what a config's comments say of its entries: behind an entry, or in the lines before it."""
+    """Return the comments on a config's entries: behind an entry, or in the lines before it."""
     above = re.findall(r"(?m)((?:^# .*\n)+)^(\w+):", text.partition("imports:")[2])
     behind = re.findall(r"(?m)^(\w+):.*? # (.*)$", text)
     return {key: lines.replace("# ", "") for lines, key in above} | dict(behind)
 
 
 def _is_step(value: Any) -> bool:
-    """Whether an entry is what a workflow does, or is computed of other entries, and no setting."""
+    """Tell whether an entry is a step of a workflow, or computed from other entries, and thus no setting."""
     steps = value if isinstance(value, list) else [value]
     return any(isinstance(step, dict) or (isinstance(step, str) and re.match(r"[%@]|\$(import|@\w+\.)", step))
                for step in steps)  # fmt: skip

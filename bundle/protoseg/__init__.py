@@ -2,7 +2,7 @@
 
 Rooms, from the inside out; an import only ever points inwards:
 
-- `ops`: tensors and arrays in and out; knows no network.
+- `ops`: tensors and arrays in and out; knows nothing of networks.
 - `matching`, `networks`, `losses`, `sam`: kernel matching and prototypes, encoders and ALPNet, what training minimizes.
 - `engine`: a support and a volume in, a label map with confidences out.
 - `synthesis`: synthetic people, pictures and patterns.
@@ -30,14 +30,15 @@ follow_old_names()
 
 
 def bundle_root() -> str:
-    """Folder of the bundle that this package belongs to, with `configs/` and `models/`: a checkout's, or a wheel's."""
+    """Give the folder of the bundle that this package belongs to, with `configs/` and `models/`, in a checkout or
+    wheel."""
     package = Path(__file__).resolve().parent
     installed = package / "_bundle"
     return str(installed if installed.is_dir() else package.parent)
 
 
 def __getattr__(name: str) -> Any:
-    """Import the way in when it is asked for: it takes seconds, which `protoseg.__version__` should not."""
+    """Import the API when it is first asked for: that takes seconds, and `protoseg.__version__` should not."""
     if name in ("Segmentation", "Segmenter", "Session"):
         from protoseg import api
 

@@ -1,4 +1,4 @@
-"""The way in from Python: label one scan, get the rest.
+"""The entry point from Python: label one scan, get the rest.
 
 Example::
 
@@ -44,9 +44,8 @@ class Segmenter:
     as DICOM SEG, RTSTRUCT or a folder of masks) or objects of nibabel, SimpleITK, Pillow or MONAI.
 
     Args:
-        parts: network, preprocessing, and how to segment.
-        feature_cache_mb: bound of the features that are kept in memory; a scan that was seen before is not encoded
-            again.
+        parts: network, preprocessing, and settings of the segmentation.
+        feature_cache_mb: bound in MB of the features kept in memory; a scan that was seen before is not encoded again.
     """
 
     def __init__(self, parts: EngineParts, *, feature_cache_mb: int = 1024) -> None:
@@ -64,15 +63,15 @@ class Segmenter:
         progress: bool = False,
         **options: Any,
     ) -> Segmenter:
-        """Make a segmenter of the weights that ship, or of others.
+        """Make a segmenter with the weights that ship, or with others.
 
         Args:
-            weights: checkpoint of the whole network; the one that ships when left out.
+            weights: checkpoint of the whole network; by default the one that ships.
             configs: files to lay over the inference config, by path or by name in the bundle, such as
                 "refiners/guided.yaml".
-            feature_cache_mb: bound of the features that are kept in memory.
-            progress: show a progress bar over the slices.
-            **options: of the inference config, such as device="cuda", encoder="dinov2_vits14", modality="mr",
+            feature_cache_mb: bound in MB of the features kept in memory.
+            progress: True to show a progress bar over the slices.
+            **options: options of the inference config, such as device="cuda", encoder="dinov2_vits14", modality="mr",
                 plane="sagittal" or support_selection="all".
 
         Raises:
@@ -84,7 +83,7 @@ class Segmenter:
 
     @property
     def labels(self) -> LabelSet:
-        """What is looked for: name -> value in the label maps."""
+        """Labels that are searched for: name -> value in the label maps."""
         return self.support.labels if self.support else LabelSet()
 
     def add_support(
@@ -96,20 +95,20 @@ class Segmenter:
         slices: SliceSelection | int | Sequence[int] = "largest",
         name: str | None = None,
     ) -> Segmenter:
-        """Add a labelled scan to what serves; a scan that was added before is labelled anew.
+        """Add a labelled scan to the support; one that was added before is replaced.
 
         A label of a new name whose value is taken gets the lowest free one: see `labels`.
 
         Args:
-            image: a scan.
-            labels: its label map, on the image's grid or on one that can be brought to it.
-            names: {"liver": 6}, or ["liver"] where the labels came with names; all labels when left out.
-            slices: which slices serve: "largest", for every label the one where it is largest; "thirds"; "all"; or
+            image: scan, as a path or an object.
+            labels: label map, on the image's grid or on one that can be resampled to it.
+            names: labels to use: {"liver": 6}, or ["liver"] where the labels came with names; by default all.
+            slices: slices that serve: "largest", for every label the one where it is largest; "thirds"; "all"; or
                 indices, counted from the feet.
-            name: of the scan, in what is said of the results; the path when left out.
+            name: name of the scan in reports and messages; by default its path.
 
         Returns:
-            The segmenter.
+            This segmenter.
 
         Raises:
             InputError: image or labels cannot be read, or do not fit together.
@@ -131,7 +130,7 @@ class Segmenter:
         return self
 
     def save_support(self, path: PathLike) -> None:
-        """Write all that serves into one file, which `load_support` reads.
+        """Write the whole support into one file, which `load_support` reads.
 
         Raises:
             InputError: there is nothing to write.
@@ -139,7 +138,7 @@ class Segmenter:
         save_support(Path(path), self._served())
 
     def load_support(self, path: PathLike) -> Segmenter:
-        """Take what `save_support` wrote in place of what served so far; returns the segmenter.
+        """Replace the support by one that `save_support` wrote; returns this segmenter.
 
         Raises:
             InputError: the file is missing, damaged, or was made for another encoder or preprocessing.
@@ -156,11 +155,11 @@ class Segmenter:
         """Segment a scan or picture.
 
         Args:
-            image: to be segmented.
-            name: of the image, in messages; the path when left out.
+            image: scan or picture, as a path or an object.
+            name: name of the image in messages; by default its path.
 
         Raises:
-            InputError: the image cannot be read, or nothing serves yet.
+            InputError: the image cannot be read, or there is no support yet.
         """
         support = self._served()
         scan = self._prepare(image, name)
@@ -175,12 +174,12 @@ class Segmenter:
         return Segmentation.of(prediction, scan, support.labels, self.encoder.fingerprint())
 
     def session(self, image: Source, *, labels: Sequence[str] = (), name: str | None = None) -> Session:
-        """Begin to click on a scan; what serves is found in it, too.
+        """Begin to click on a scan; the labels of the support are found in it, too.
 
         Args:
-            image: to be clicked on.
-            labels: names that may be clicked on, beside those that serve.
-            name: of the image, in messages; the path when left out.
+            image: scan to click on, as a path or an object.
+            labels: names that may be clicked on, beside those of the support.
+            name: name of the image in messages; by default its path.
 
         Raises:
             InputError: the image cannot be read, or there are no labels.

@@ -1,6 +1,6 @@
 """The command `protoseg`: label one scan, get the rest.
 
-Nothing heavy is imported before a sub-command needs it.
+Heavy modules are imported only when a sub-command needs them.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def click_on(image: str, at: tuple[str, ...], outside: tuple[str, ...], output: 
 def evaluate(**chosen: Any) -> None:
     """Measure Dice and surfaces on scans whose labels are known."""
     shipped = str(Path(bundle_root()) / "models" / "model.pt")
-    usual = shipped if chosen["encoder"] in (None, "fpn") else "$None"  # that encoder's own
+    usual = shipped if chosen["encoder"] in (None, "fpn") else "$None"  # None: that encoder's own weights
     _run("evaluating", {**chosen, "weights": chosen["weights"] or usual})
 
 
@@ -262,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; bad input ends it with one sentence and the status 2.
 
     Args:
-        arguments: of the command line; the process's own when left out.
+        arguments: words of the command line; by default those of the process.
     """
     try:
         with input_errors_unwrapped():
@@ -288,11 +288,11 @@ def _run(job: Any, chosen: Mapping[str, Any]) -> None:
 
 
 def _common(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Overrides of what all jobs share."""
+    """Give the overrides that all jobs share."""
     from protoseg.ops.device import best_device
 
     given = {name: chosen[name] for name in ("weights", "encoder") if chosen[name]}
-    if chosen["device"] != "auto":  # which every process finds for itself
-        # As text: MONAI's parser takes it for a value, and the report can hold it.
+    if chosen["device"] != "auto":  # "auto" is resolved by every process for itself
+        # As text, which MONAI's parser takes for a value and the report can hold.
         given["device"] = str(best_device(chosen["device"]))
     return {**given, **parse_options(chosen["options"])}

@@ -8,10 +8,10 @@ __all__ = ["InputError", "config_errors", "input_errors_unwrapped"]
 
 logger = logging.getLogger(__name__)
 
-# What a wrong name or value in a config makes Python raise; what else comes of making an entry is no mistake of it.
+# Exceptions that a wrong name or value in a config causes; others are not the config's fault.
 MISTAKES = (TypeError, ValueError, AttributeError, LookupError, ImportError, NameError, SyntaxError, ArithmeticError)
 
-# What comes with the extra `encoders`, by the name that is imported.
+# Packages of the extra `encoders`, by the name that is imported.
 OPTIONAL = ("peft", "segment_anything", "timm", "torchvision")
 
 
@@ -24,7 +24,7 @@ class InputError(ValueError):
 
 @contextmanager
 def input_errors_unwrapped() -> Iterator[None]:
-    """Let an `InputError` leave as it was raised, whatever MONAI wrapped it in on the way."""
+    """Re-raise an `InputError` as it was raised, whatever MONAI wrapped it in on the way."""
     try:
         yield
     except Exception as error:
@@ -38,7 +38,7 @@ def input_errors_unwrapped() -> Iterator[None]:
 
 @contextmanager
 def config_errors(entry: str) -> Iterator[None]:
-    """Say in one sentence of which entry of a config nothing can be made; the log keeps the traceback.
+    """Report in one sentence which entry of a config cannot be built; the log keeps the traceback.
 
     Raises:
         InputError: naming the entry, or as it was raised.
@@ -62,9 +62,9 @@ def config_errors(entry: str) -> Iterator[None]:
 
 
 def _missing_package(error: BaseException | None) -> str | None:
-    """Find which of `OPTIONAL` an error, or one that it came from, says is not installed."""
+    """Find which of `OPTIONAL` an error, or one of its causes, says is not installed."""
     seen: list[BaseException] = []
-    while error is not None and error not in seen:  # a chain may come back to its beginning
+    while error is not None and error not in seen:  # a chain may be circular
         seen.append(error)
         name = (error.name or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
         if name in OPTIONAL:

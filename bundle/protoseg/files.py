@@ -1,4 +1,4 @@
-"""Paths as users give them, and writing files so that a reader never sees half of one."""
+"""Paths as users give them, and files written so that a reader never sees half of one."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ __all__ = [
 
 PathLike = str | os.PathLike  # as users give paths
 
-# What torch, safetensors and ITK say, in exceptions of their own, when the operating system does not let them write.
+# Messages of torch, safetensors and ITK, in exceptions of their own, when the operating system does not let them write.
 REFUSED = ("unexpected pos", "PytorchStreamWriter failed", "I/O error", "IoError", "Error writing", "No space left")
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what reading a file never ends with
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # errors that reading a file never raises
 UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.(.+)")  # the names that `unfinished_path` gives
 
 
@@ -40,11 +40,11 @@ class WriteError(OSError, InputError):
 
 
 def to_path(path: str | os.PathLike[str] | int, name: str) -> Path:
-    """Make a path of an argument; one that looks like a whole number arrives from the command line as a number.
+    """Make a path of an argument; a name that looks like a whole number arrives from the command line as a number.
 
     Args:
-        path: as it was given.
-        name: of the argument, for messages.
+        path: argument as it was given.
+        name: name of the argument, for messages.
 
     Raises:
         InputError: it is no text and no whole number.
@@ -55,7 +55,7 @@ def to_path(path: str | os.PathLike[str] | int, name: str) -> Path:
 
 
 def is_there(path: Path) -> bool:
-    """Tell whether a path exists; one that the file system cannot have, such as a name that is too long, does not."""
+    """Tell whether a path exists; one that the file system refuses, such as a name that is too long, does not."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -63,7 +63,7 @@ def is_there(path: Path) -> bool:
 
 
 def check_output_dir(path: str | os.PathLike[str] | int) -> None:
-    """Refuse a folder for results that cannot be written, before the work begins; makes nothing.
+    """Refuse a folder for results that cannot be written, before the work begins; nothing is created.
 
     Raises:
         InputError: it, or a folder that would hold it, is a file or may not be written.
@@ -104,7 +104,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def write_errors(path: Path) -> Iterator[None]:
-    """Say in one sentence why `path` could not be written; errors of reading other files pass as they are."""
+    """Say in one sentence why `path` could not be written; errors of reading other files pass unchanged."""
     try:
         yield
     except WriteError:
@@ -132,7 +132,7 @@ def write_errors(path: Path) -> Iterator[None]:
 
 
 def _wrapped_refusal(error: BaseException | None) -> OSError | None:
-    """The error of a system that did not let write, in whatever MONAI wrapped it; None where it was another."""
+    """Find the system's refusal to write in whatever MONAI wrapped it; None for another error."""
     while error is not None and not isinstance(error, InputError):
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             return error
@@ -153,9 +153,9 @@ def _reason(path: Path, error: OSError) -> str:
 
 
 def remove_unfinished(folder: Path, names: Container[str] | None = None) -> None:
-    """Remove what killed processes were writing into a folder under names that `unfinished_path` gave.
+    """Remove files that killed processes left in a folder under names of `unfinished_path`.
 
-    Nobody may be writing there: any file or, where names are given, a file of one of these names.
+    Nobody may be writing there: no file at all or, where names are given, no file of these names.
     """
     for path in folder.glob(".*"):
         unfinished = UNFINISHED.fullmatch(path.name)
@@ -164,6 +164,6 @@ def remove_unfinished(folder: Path, names: Container[str] | None = None) -> None
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write JSON, indented, atomically; ValueError for NaN, which JSON does not have."""
+    """Write indented JSON atomically; raises ValueError for NaN, which JSON does not have."""
     with replacing(path) as unfinished:
         unfinished.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -16,17 +16,17 @@ LARGEST_VALUE = 255  # results are stored in 8 bits
 
 
 class LabelSet(Mapping[str, int]):
-    """Some labels in an order that stays.
+    """Labels in a fixed order.
 
     A label has a name, which users say; a value from 1 to 255, which label maps hold; and a position among the labels,
-    from 1, which masks hold. 0 is the background in both. As a mapping it leads from names to values, and equals every
-    mapping that does so alike.
+    from 1, which masks hold. 0 is the background in both. As a mapping it goes from names to values, and equals every
+    mapping with the same items.
 
     Args:
         values: value of each label by its name.
 
     Raises:
-        InputError: a value is no integer from 1 to 255, or that of two labels.
+        InputError: a value is not an integer from 1 to 255, or belongs to two labels.
     """
 
     __slots__ = ("_names", "_positions", "_values")
@@ -49,12 +49,12 @@ class LabelSet(Mapping[str, int]):
         """Read `{name: value}` or `{value: name}`, as JSON holds them; background (0) is left out.
 
         Args:
-            names: what was read.
-            source: where it was read, for messages.
+            names: names and values as they were read.
+            source: source of the names, for messages.
 
         Raises:
-            InputError: it is no such mapping, a value is not an integer in 0..255 or is a region of several (nnU-Net),
-                or two labels share a name or a value.
+            InputError: the names are no such mapping, a value is not an integer in 0..255 or is a region of several
+                (nnU-Net), or two labels share a name or a value.
         """
         if not isinstance(names, Mapping) or not names:
             raise InputError(f'{source}: found {names!r}, expected a mapping like {{"liver": 1, "spleen": 2}}.')
@@ -103,7 +103,7 @@ class LabelSet(Mapping[str, int]):
         return {str(value): name for name, value in self._values.items()}
 
     def only(self, names: Collection[str]) -> LabelSet:
-        """Keep the labels of some names, in their order; names that are not there are passed over."""
+        """Keep the labels of some names, in their order; unknown names are ignored."""
         return LabelSet({name: value for name, value in self._values.items() if name in names})
 
     def without(self, name: str) -> LabelSet:
@@ -111,7 +111,7 @@ class LabelSet(Mapping[str, int]):
         return self.only(self._values.keys() - {name})
 
     def with_values(self, values: Mapping[str, int]) -> LabelSet:
-        """Give every label another value, by its name."""
+        """Give the same labels with other values, by name."""
         return LabelSet({name: values[name] for name in self._values})
 
     def with_names(self, names: Iterable[str]) -> LabelSet:
@@ -127,9 +127,9 @@ class LabelSet(Mapping[str, int]):
         return LabelSet(values)
 
     def beside(self, others: LabelSet) -> LabelSet:
-        """Change values so that both agree: a common name has its value among the others, and no value is used twice.
+        """Change values so that both agree: a common name takes its value among the others, and no value is used twice.
 
-        A label keeps its own value where it can, and gets the lowest free one where another has that.
+        A label keeps its own value where it can, and gets the lowest free one where that is taken.
 
         Raises:
             InputError: no value is left.
@@ -142,7 +142,7 @@ class LabelSet(Mapping[str, int]):
         return self.with_values(values)
 
     def merge(self, other: LabelSet) -> LabelSet:
-        """Add labels of another set after these.
+        """Append the labels of another set.
 
         Raises:
             InputError: a name stands for two values, or a value for two names.
@@ -153,21 +153,21 @@ class LabelSet(Mapping[str, int]):
         return LabelSet(merged)
 
     def positions_in(self, others: LabelSet, *, only: Collection[str] | None = None) -> NDArray[np.uint8]:
-        """Tell position by position, the background's first, where these labels are among others.
+        """Map each position, the background's first, to the position of the same label among others.
 
         Args:
-            others: labels; what is not among them becomes background.
-            only: names of labels that do not become background; all when left out.
+            others: labels to look up; labels missing among them become background.
+            only: names of labels to keep; by default all, the others become background.
 
         Returns:
-            A table (1 + labels,): masks of these positions are its indices.
+            Table (1 + labels,), to be indexed by masks of these positions.
         """
         kept = (name in others and (only is None or name in only) for name in self._values)
         found = [others.position(name) if keep else 0 for name, keep in zip(self._values, kept)]
         return np.array([0, *found], np.uint8)
 
     def to_positions(self, label_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Turn a label map of values into one of positions; values of no label become background."""
+        """Turn a label map of values into one of positions; values without a label become background."""
         table = np.zeros(1 + LARGEST_VALUE, np.uint8)
         table[list(self._values.values())] = range(1, 1 + len(self))
         return table[label_map]
@@ -182,7 +182,7 @@ class LabelSet(Mapping[str, int]):
 
 
 def is_legend(names: Mapping[Any, Any]) -> bool:
-    """Tell whether a mapping goes from values to names, as `{"1": "liver"}`, and not from names to values."""
+    """Tell whether a mapping goes from values to names, as `{"1": "liver"}`, rather than from names to values."""
     return all(whole_number(key) is not None for key in names)
 
 
@@ -198,7 +198,7 @@ def whole_number(value: Any) -> int | None:
 
 
 def _checked_value(name: Any, value: Any, source: str) -> int:
-    """The value of a label as it was read, 0 for the background."""
+    """Check the value of a label as it was read, 0 for the background."""
     if isinstance(value, list | tuple):
         raise InputError(
             f"{source}: {name!r} is a region, the labels {value}, expected one value. Labels cannot overlap: "

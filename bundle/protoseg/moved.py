@@ -1,4 +1,4 @@
-"""Names of version 0.1, which keep working for one version with a warning that tells the new one."""
+"""Names of version 0.1, which keep working for one version, with a warning that tells the new name."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _moved() -> dict[str, str]:
 
 
 MOVED = _moved()  # old module -> new module
-GONE = "protoseg.maths"  # a room of which nothing is left
+GONE = "protoseg.maths"  # a package that is gone
 
 # New module -> old name in it -> new name, with its module where that is another.
 NAMES = {
@@ -118,7 +118,7 @@ NAMES = {
     "protoseg.workflows.resumable_sampler": {"WorkList": "ResumableSampler"},
 }
 
-# Ids of config entries, which are options of the command, of the API and of the app, too, and keys of reports.
+# Ids of config entries, which are also options of the command, the API and the app, and keys of reports.
 CONFIG_IDS = {
     "choice": "support_selection",
     "components": "component_filter",
@@ -126,19 +126,19 @@ CONFIG_IDS = {
     "readable": "skip_unreadable",
     "work_list": "sampler",
 }
-UNSET = "unset"  # what the configs have under an old id, so that MONAI's own command takes it
-# Entries within others that have another place now.
+UNSET = "unset"  # value of an old id in the configs, so that MONAI's own command accepts it
+# Entries within others that have moved.
 PLACES = {
     "encoder#encoder": "encoder_def",
     "preprocessing#transforms#3#margin": "preprocessing#margin",
     "train#handlers#3": "train#checkpoint",
 }
 ENCODER_FILE = re.compile(r"(?:.*configs/)?encoders/(\w+)\.yaml")  # there was one for each encoder
-ENCODERS = {"pyramid": "fpn"}  # with another name
+ENCODERS = {"pyramid": "fpn"}  # old name -> new name
 
 
 class RenamedWarning(FutureWarning):
-    """Something was asked for by its name of the version before."""
+    """Something was asked for by its name in the previous version."""
 
 
 Called = TypeVar("Called", bound=Callable[..., Any])
@@ -147,8 +147,8 @@ Called = TypeVar("Called", bound=Callable[..., Any])
 def renamed_ids(options: Mapping[str, Any]) -> dict[str, Any]:
     """Give options by id under the new ids, with a warning for each that had an old one.
 
-    An old id also counts as the root of a longer one, such as `readable#loader`. What the configs have under old ids
-    for MONAI's own command says nothing and is left out.
+    An old id also counts as the root of a longer one, such as `readable#loader`. Values that the configs have under old
+    ids only for MONAI's own command are left out.
     """
     found = {}
     for name, value in _replaced(options).items():
@@ -163,9 +163,9 @@ def renamed_ids(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def renamed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the settings that a report was written with under the new names of keys and classes, without a warning.
+    """Give the settings of a report under the new names of keys and classes, without a warning.
 
-    What the configs have under old ids for MONAI's own command is left out.
+    Values that the configs have under old ids only for MONAI's own command are left out.
     """
     classes = {old: new for names in NAMES.values() for old, new in names.items()}
     return {
@@ -187,7 +187,7 @@ def _replaced(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def encoder_of_file(file: str) -> str | None:
-    """Give the encoder that a file of the bundle's configs chose, with a warning; None for a file that is there."""
+    """Give the encoder that a file of the bundle's configs chose, with a warning; None for a file that exists."""
     match = ENCODER_FILE.fullmatch(Path(file).as_posix())
     if match is None or Path(file).is_file():
         return None
@@ -206,10 +206,10 @@ def renamed_encoder(name: str) -> str:
 def renamed_arguments(**names: str) -> Callable[[Called], Called]:
     """Decorate a function or a class that takes arguments under their old names, too, with a warning.
 
-    An old one counts even if its new one comes, too, as the configs hand on both, but not if it is `UNSET`.
+    An old name wins even if the new one is given, too, as the configs pass both, unless it is `UNSET`.
 
     Args:
-        **names: old name -> new name.
+        **names: new name of each old one.
     """
 
     def decorate(called: Called) -> Called:
@@ -233,7 +233,7 @@ def renamed_arguments(**names: str) -> Callable[[Called], Called]:
 
 
 class _OldNames(MetaPathFinder, Loader):
-    """Finds old modules, and hands modules with old names in them to a loader that knows these."""
+    """Finds old modules, and gives modules that have old names in them a loader that knows these."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -255,7 +255,7 @@ class _OldNames(MetaPathFinder, Loader):
 
 
 class _WithOldNames(SourceFileLoader):
-    """Loads a module so that its old names are looked up when they are asked for."""
+    """Loads a module whose old names are looked up when they are asked for."""
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
@@ -263,7 +263,7 @@ class _WithOldNames(SourceFileLoader):
 
 
 def _renamed(module: str, name: str) -> Any:
-    """Give what an old name of a module stands for now."""
+    """Give the object that an old name of a module stands for now."""
     new = NAMES[module].get(name)
     if new is None:
         raise AttributeError(f"module '{module}' has no attribute '{name}'")
@@ -277,11 +277,11 @@ def _warn(old: str, new: str, *, stacklevel: int = 3) -> None:
 
 
 def _root_length(name: str) -> int:
-    """Length of the first part of an id, whose parts `#` or `::` keep apart."""
+    """Count the characters of the first part of an id, whose parts are separated by `#` or `::`."""
     return min((place for place in (name.find("#"), name.find("::")) if place >= 0), default=len(name))
 
 
 def follow_old_names() -> None:
-    """Let imports of old names find the modules under their new ones, from now on."""
+    """Let imports of old names find the modules under their new names from now on."""
     if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OldNames())

@@ -1,4 +1,4 @@
-"""What comes back to the user: a label map on the image's own voxels, and what is known about each label."""
+"""The result for the user: a label map on the image's own voxels, and the findings about each label."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ __all__ = ["Segmentation"]
 class Segmentation:
     """A segmented scan."""
 
-    label_map: NDArray[np.uint8]  # X x Y x Z, as the file's own voxels lie; 0 is background
+    label_map: NDArray[np.uint8]  # X x Y x Z, in the order of the file's own voxels; 0 is background
     labels: LabelSet  # with their values in the label map
     findings: Mapping[str, LabelFinding]  # by name
-    source: Volume  # of no voxels: affine and metadata of the image, as it was read
-    weights: str = ""  # fingerprint of the network's, see `weights_fingerprint`
+    source: Volume  # without voxels: affine and metadata of the image as read
+    weights: str = ""  # fingerprint of the network's weights, see `weights_fingerprint`
 
     @classmethod
     def of(cls, prediction: Prediction, scan: PreparedScan, labels: LabelSet, weights: str = "") -> Segmentation:
-        """Bring what the engine predicted for a scan back to the scan's own voxels."""
+        """Resample the engine's prediction for a scan on the scan's own voxels."""
         label_map = scan.grid.label_map(prediction.label_map)
         return cls(label_map, labels, dict(prediction.findings), scan.source, weights)
 
@@ -47,7 +47,7 @@ class Segmentation:
         return np.asarray(self.source.affine, float)
 
     def mask(self, name: str) -> NDArray[np.bool_]:
-        """Voxels (X, Y, Z) of a label.
+        """Mask the voxels (X, Y, Z) of a label.
 
         Raises:
             InputError: there is no such label.
@@ -58,13 +58,13 @@ class Segmentation:
         return mask
 
     def volume_ml(self, name: str) -> float:
-        """Volume of a label in ml; errors as of `mask`."""
+        """Compute the volume of a label in ml; errors as of `mask`."""
         return volume_ml(torch.from_numpy(self.mask(name)), torch.as_tensor(self.affine))
 
     def report(self) -> dict[str, dict[str, Any]]:
         """Tell what is known about each label, as `<query>_seg.json` of an inference run has it.
 
-        A label of a session that was not clicked on yet, and that no support has, is left out.
+        A label that was not clicked on in a session, and that no support has, is left out.
         """
         return {
             name: describe_label(self.findings[name], value, self.volume_ml(name))
@@ -76,7 +76,7 @@ class Segmentation:
         """Measure each label: size, place, shape, and the intensities of the image within it.
 
         Args:
-            image: that was segmented, as `Segmenter.segment` takes it.
+            image: image that was segmented, as `Segmenter.segment` takes it.
 
         Raises:
             InputError: the image cannot be read, or has another size.
@@ -91,11 +91,11 @@ class Segmentation:
         as DICOM RTSTRUCT (.rtstruct.dcm), with the names, SNOMED codes and colors of the labels that have a voxel.
 
         Returns:
-            The path.
+            Path of the file.
 
         Raises:
-            InputError: the name has another ending, the file cannot be written, or an image that is no DICOM series,
-                or on which nothing was found, is to be written as DICOM.
+            InputError: the name has another ending, the file cannot be written, or DICOM is asked for and the image is
+                no DICOM series or nothing was found in it.
         """
         write_labels(Path(path), self.label_map, self.source, labels=self.labels, weights=self.weights)
         return Path(path)

@@ -1,4 +1,4 @@
-"""Clicks on one scan, each answered with a segmentation, each of which can be taken back."""
+"""Clicks on one scan, each answered with a segmentation; each can be undone."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Session:
     """A scan that is clicked on. Not safe between threads.
 
     Args:
-        parts: network, and how to segment.
-        scan: to be clicked on.
-        encoder: of slices.
-        support: what serves from other scans; its labels are found, too.
-        labels: names that may be clicked on beside those of the support.
-        slice_segmenter: what makes masks from clicks; by the network's features when left out.
+        parts: network, and settings of the segmentation.
+        scan: scan to be clicked on.
+        encoder: encoder of slices.
+        support: support from other scans; its labels are found, too.
+        labels: names that may be clicked on, beside those of the support.
+        slice_segmenter: segmenter that makes masks from clicks; by default the one that uses the network's features.
 
     Raises:
         InputError: there is neither a support nor a label.
@@ -73,13 +73,13 @@ class Session:
     def click(
         self, at: Place, label: str | None = None, *, positive: bool = True, millimeters: bool = False
     ) -> Segmentation:
-        """Say that a place belongs to a label, or that it does not, and segment the scan anew.
+        """Mark a place as inside or outside a label, and segment the scan again.
 
         Args:
-            at: voxel index (x, y, z) of the image's file; or RAS+ mm.
-            label: name; may be left out where there is one alone.
-            positive: whether the place belongs to it.
-            millimeters: `at` is in mm.
+            at: voxel index (x, y, z) of the image's file; or, with `millimeters`, RAS+ mm.
+            label: name of the label; needed if there are several.
+            positive: True if the place belongs to the label.
+            millimeters: True if `at` is in mm.
 
         Raises:
             InputError: the place lies outside the image, or the label is unknown.
@@ -92,7 +92,7 @@ class Session:
             raise
 
     def undo(self) -> Segmentation | None:
-        """Take the last click back and give what was found before it; None where that was nothing.
+        """Undo the last click and give the segmentation before it; None where there was none.
 
         Raises:
             InputError: there is no click.
@@ -103,7 +103,7 @@ class Session:
         return self.segment() if self._clicks or self._segmentation.support else None
 
     def segment(self) -> Segmentation:
-        """Segment the scan by the clicks so far.
+        """Segment the scan with the clicks so far.
 
         Raises:
             InputError: there is neither a click on a label nor a support.

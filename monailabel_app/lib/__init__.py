@@ -1,1 +1,1 @@
-"""The MONAI Label app: requests in, answers out; what is computed is computed by protoseg."""
+"""The MONAI Label app: requests in, answers out; protoseg does the computing."""

@@ -1,4 +1,4 @@
-"""Labels of an image that somebody accepted, as what further clicks correct."""
+"""Labels of an image that somebody accepted, which further clicks correct."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def accepted_label(context: Context, image: str, version: object, name: str, gri
     """Read one label of a version of an image's label map.
 
     Args:
-        context: of the app.
-        image: that is clicked on.
-        version: as a client names it, see `/sessions/submits`.
-        name: of the label.
-        grid: of the image.
+        context: context of the app.
+        image: name of the image that is clicked on.
+        version: version as named by a client, see `/sessions/submits`.
+        name: name of the label.
+        grid: grid of the image.
 
     Returns:
-        (S, H, W) on the slices that are clicked on, 1 inside.
+        (S, H, W) mask on the slices that are clicked on, 1 inside.
 
     Raises:
         InputError: the image has no such version, or that one has no such label.

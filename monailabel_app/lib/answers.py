@@ -1,4 +1,4 @@
-"""What goes back to a client: a label map on the image's own voxels, and what is known about each label."""
+"""Answers to clients: a label map on the image's own voxels, and the findings about each label."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Latencies", "describe", "write_answer"]
 
 
 class Latencies:
-    """Seconds that the stages of a request took."""
+    """The seconds taken by the stages of a request."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
@@ -47,13 +47,13 @@ class Latencies:
 def describe(
     prediction: Prediction, label_map: NDArray[np.uint8], scan: Scan, values: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Say what goes beside the label map.
+    """Describe the label map for a client.
 
     Args:
-        prediction: of the engine.
-        label_map: on the image's own voxels.
-        scan: that was segmented.
-        values: name -> value of the labels that were asked for.
+        prediction: prediction of the engine.
+        label_map: label map on the image's own voxels.
+        scan: scan that was segmented.
+        values: value of each label asked for, by name.
     """
     affine = torch.as_tensor(scan.grid.affine)
     voxels = np.bincount(label_map.ravel(), minlength=256)
@@ -64,7 +64,7 @@ def describe(
         labels[name] = describe_label(prediction.findings[name], value, volume)
     present = {name: value for name, value in values.items() if voxels[value]}
     return {
-        # Slicer names what it gets by position among the values in the label map: only these may be listed.
+        # Slicer names labels by position among the values in the label map: only these may be listed.
         "label_names": present,
         "label_info": [_label_info(name, value) for name, value in present.items()],
         "labels": labels,
@@ -83,12 +83,12 @@ def _label_info(name: str, value: int) -> dict[str, Any]:
 
 
 def write_answer(label_map: NDArray[np.uint8], source: Volume, suffix: str) -> Path:
-    """Write a label map to a temporary file in the format of a suffix, uncompressed where the format allows.
+    """Write a label map to a temporary file in the format of a suffix, uncompressed if the format allows.
 
     Args:
-        label_map: on the image's own voxels.
-        source: the image as it was read.
-        suffix: of the format, see `write_labels`.
+        label_map: label map on the image's own voxels.
+        source: image as it was read.
+        suffix: suffix of the format, see `write_labels`.
     """
     with tempfile.NamedTemporaryFile(suffix=suffix, delete=False) as file:
         path = Path(file.name)

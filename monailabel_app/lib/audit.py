@@ -1,4 +1,4 @@
-"""Who did what, when, on which study and by which weights: JSON lines in one file."""
+"""Who did what, when, on which study and with which weights: JSON lines in one file."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ __all__ = ["AuditLog"]
 
 logger = logging.getLogger(__name__)
 
-MOST_BYTES = 8 * 2**20  # of a file; then the next one begins
-KEPT_FILES = 8  # beside the one that is written; the oldest goes
+MOST_BYTES = 8 * 2**20  # size of a file at which the next one begins
+KEPT_FILES = 8  # files kept beside the present one; older ones are removed
 LONGEST_TEXT = 256  # characters of a value
 
 
 class AuditLog:
     """Appends entries, each by one write, so that those of several threads or processes never mix.
 
-    An entry that cannot be written is warned of and passed over: a full disk is no reason to refuse a patient.
+    An entry that cannot be written is dropped with a warning: a full disk is no reason to refuse a patient.
 
     Args:
-        file: audit.jsonl; older entries are in audit.1.jsonl and so on.
-        weights: tells the fingerprint of the weights that are in use.
+        file: path of audit.jsonl; older entries are in audit.1.jsonl and so on.
+        weights: function that tells the fingerprint of the weights in use.
     """
 
     def __init__(self, file: Path, weights: Callable[[], str]) -> None:
@@ -43,10 +43,10 @@ class AuditLog:
 
         Args:
             who: name of the user.
-            what: was done, such as "infer".
-            study: that it was done with; empty where it is about none.
-            status: of the answer; 400 and above where it was refused.
-            **details: what else is worth knowing, such as the model.
+            what: action, such as "infer".
+            study: study that the action is about; empty if none.
+            status: HTTP status of the answer; 400 and above if it was refused.
+            **details: further details, such as the model.
         """
         try:
             texts = {"who": who, "what": what, "study": study, "weights": self._weights(), **details}
@@ -55,7 +55,7 @@ class AuditLog:
             with self._lock:
                 self._append(line.encode("ascii"))
             self._failed = False
-        except Exception as error:  # whatever it is, the request is served
+        except Exception as error:  # whatever its error, the request is served
             if not self._failed:
                 logger.warning("What happens is not written to the audit log %s now: %s", self.file, error)
             self._failed = True
@@ -67,7 +67,7 @@ class AuditLog:
             size = file.seek(0, os.SEEK_END)
             if size:
                 file.seek(size - 1)
-                if file.read(1) != b"\n":  # a line that a full disk or a kill cut off
+                if file.read(1) != b"\n":  # a line cut off by a full disk or a kill
                     line = b"\n" + line
             if file.write(line) < len(line):
                 raise OSError("the disk is full")
@@ -84,7 +84,7 @@ class AuditLog:
                     if older.exists():
                         older.replace(self._numbered(number + 1))
                 self.file.replace(self._numbered(1))
-        except Timeout:  # another process is at it
+        except Timeout:  # another process is doing it
             pass
 
     def _numbered(self, number: int) -> Path:

@@ -1,4 +1,4 @@
-"""Work that nobody waits for, done when nobody waits for anything else."""
+"""Background work, done while no client waits for anything else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Closing(Exception):  # noqa: N818 - no error, but the end of the work
 
 
 class Traffic:
-    """Whether clients wait for answers."""
+    """The clients that wait for answers."""
 
     def __init__(self) -> None:
         self._changed = Condition()
@@ -27,7 +27,7 @@ class Traffic:
 
     @contextmanager
     def client(self) -> Iterator[None]:
-        """Hold back what runs in the background while a client waits."""
+        """Hold back the background work while a client waits."""
         with self._changed:
             self._waiting += 1
         try:
@@ -49,21 +49,21 @@ class Traffic:
                 raise Closing
 
     def close(self) -> None:
-        """Let nobody wait here any more."""
+        """End all waiting here."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
 
 
 class Background:
-    """Does one thing again and again, in a thread of its own, whenever it was asked for since the last time.
+    """Does one piece of work in a thread of its own, again whenever it was requested since the last time.
 
-    MONAI Label would start a process for each scoring after each sample; it takes 11 s to import what is in memory
-    here already.
+    MONAI Label would start a process for each scoring after each sample, which takes 11 s to import modules that are in
+    memory here already.
 
     Args:
-        work: what to do; it calls `traffic.wait_until_none` between steps of some seconds.
-        traffic: of the server.
+        work: function that does the work; it calls `traffic.wait_until_none` between steps of some seconds.
+        traffic: traffic of the server.
     """
 
     def __init__(self, work: Callable[[], object], traffic: Traffic) -> None:
@@ -71,11 +71,11 @@ class Background:
         self._traffic = traffic
         self._wanted = Event()
         self._thread = Thread(target=self._run, name="background", daemon=True)
-        # A thread that computes while Python ends would take the process down with it.
+        # A thread that computes while Python ends would crash the process.
         atexit.register(self.close)
 
     def request(self) -> None:
-        """Ask for it to be done, or done once more."""
+        """Ask for the work to be done, or done once more."""
         self._wanted.set()
         if not self._thread.is_alive():
             self._thread.start()

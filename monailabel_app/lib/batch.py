@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class PatientBatchInfer(BatchInferTask):
-    """MONAI Label's batch inference, which an image that cannot be segmented does not end.
+    """MONAI Label's batch inference, except that an image that cannot be segmented does not end it.
 
     It also works without a GPU: MONAI Label divides the images among zero GPUs there.
     """
@@ -26,7 +26,7 @@ class PatientBatchInfer(BatchInferTask):
         """Segment the images that `request["images"]` names: "all", "labeled", "unlabeled" or a list.
 
         Returns:
-            What the model says, by image; an "error" for images that cannot be segmented.
+            Answers of the model by image; an "error" for images that cannot be segmented.
         """
 
         def infer_patiently(one: dict[str, Any], store: LocalDatastore) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Images that somebody clicks on, kept from one click to the next."""
+"""Click segmentations of images, kept from one click to the next."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MOST_SESSIONS = 8
 
 
 class ClickSessions:
-    """Click segmentations by client, image, and what they are made from. Safe between threads.
+    """Click segmentations by client, image, and settings. Safe between threads.
 
-    Both viewers send all clicks each time, so that a click which is taken back is gone; what is kept here only saves
-    time.
+    Both viewers send all clicks each time, so that a click which is taken back is gone; keeping segmentations only
+    saves time.
 
     Args:
-        engine: of the server.
+        engine: engine of the server.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -49,16 +49,16 @@ class ClickSessions:
         settings: OneShotSettings,
         accepted: NDArray[np.uint8] | None = None,
     ) -> Iterator[ClickSegmentation]:
-        """Hold the segmentation of an image against all other requests.
+        """Reserve the segmentation of an image for one request.
 
         Args:
-            client: whose clicks they are.
-            image: what the image is known by.
-            scan: the image.
-            labels: what may be clicked on.
-            labelled: what was labelled before; perhaps nothing.
-            settings: how to segment.
-            accepted: what the clicks correct, see `ClickSegmentation`; None for nothing.
+            client: name of the client whose clicks they are.
+            image: name of the image.
+            scan: prepared image.
+            labels: labels that may be clicked on.
+            labelled: library of what was labelled before, possibly empty.
+            settings: settings of the segmentation.
+            accepted: labels that the clicks correct, see `ClickSegmentation`; None for nothing.
         """
         encoder = self.engine.encoder()
         key: tuple[Hashable, ...] = (

@@ -11,7 +11,7 @@ from protoseg.errors import InputError
 
 __all__ = ["Point", "all_points", "boxes_of", "points_of"]
 
-MOST_BOXES = 32  # of a request; each one takes as long as a click
+MOST_BOXES = 32  # boxes of a request; each one takes as long as a click
 
 Point = tuple[int, int, int]  # slice, row and column of the prepared volume
 
@@ -58,7 +58,7 @@ def is_points(value: Any) -> bool:
 
 
 def all_points(request: Mapping[str, Any], names: Iterable[str], grid: SourceGrid) -> dict[str, list[Point]]:
-    """Points by label name, as deepedit's clients send them, and those under "background".
+    """Read points by label name, as deepedit's clients send them, and those under "background".
 
     Raises:
         InputError: as `points_of`; or there are points under another name.

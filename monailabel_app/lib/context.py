@@ -1,4 +1,4 @@
-"""What the models, strategies and scores of the app share."""
+"""The objects that the models, strategies and scores of the app share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Context"]
 
 @dataclass(frozen=True)
 class Context:
-    """Engine, studies, and what was labelled in them."""
+    """Engine, studies, and the labels in them."""
 
     options: Options
     engine: Engine
@@ -31,7 +31,7 @@ class Context:
     traffic: Traffic
 
     def final_labels(self, record: Record | None = None) -> list[FinalLabel]:
-        """List the studies with a final label, as they are now, whether they serve or are switched off."""
+        """List the studies with a final label, as they are now, including those switched off."""
         return final_labels(self.datastore, self.options.label_names, record or self.record.read())
 
     def scans(self) -> list[LabelledScan]:
@@ -61,7 +61,7 @@ class Context:
         return self.library.update(scans, self.engine.encoder(), kind)
 
     def support(self, image: str = "") -> LibraryState:
-        """Give the same, where there has to be a support.
+        """Give the same, but require a support.
 
         Raises:
             InputError: nothing is labelled yet.

@@ -50,11 +50,11 @@ class _Segmented(NamedTuple):
 
 
 class Engine:
-    """What all requests share. Safe between threads: nothing of a request is kept here.
+    """The state that all requests share. Safe between threads: nothing of a request is kept here.
 
     Args:
-        options: what to build.
-        folder: for what outlives the server.
+        options: options of the app, from which the engine is built.
+        folder: folder for files that outlive the server.
     """
 
     def __init__(self, options: Options, folder: Path) -> None:
@@ -69,7 +69,7 @@ class Engine:
                 self.slice_segmenter = SamSliceSegmenter(self.refiner)
         self._scans = LRUCache(options.scan_cache_mb * 2**20)
         self._segmented = LRUCache(SEGMENTED_BYTES)
-        # Of the weights it started from, so that other ones of `--conf weights` begin afresh.
+        # By the weights it started from, so that others of `--conf weights` start afresh.
         self.adapted_weights = folder / "weights" / f"{self._as_configured.fingerprint()}.pt"
         self._encoder = self._as_configured
         self._loaded: Any = []
@@ -85,7 +85,7 @@ class Engine:
             return self._encoder
 
     def _adapted(self) -> SliceEncoder:
-        network = copy.deepcopy(self._as_configured.network)  # requests that are running keep the one they have
+        network = copy.deepcopy(self._as_configured.network)  # running requests keep the one they have
         try:
             load_weights(network, self.adapted_weights)
         except InputError as error:
@@ -95,20 +95,20 @@ class Engine:
         return self._as_configured.of_network(network)
 
     def scan(self, path: str | Path, axes: SliceAxes | None = None) -> Scan:
-        """Read and prepare a scan, or take the one that is still in memory.
+        """Read and prepare a scan, or give the one that is still in memory.
 
         Args:
-            path: of the file.
-            axes: directions that its slices are to follow; None for those of the plane in which it was acquired.
+            path: path of the file.
+            axes: directions that its slices must follow; None for those of the plane in which it was acquired.
 
         Raises:
-            InputError: of reading.
+            InputError: as in reading.
         """
         key = (*source_state(path), axes)
         return self._scans.get(key, lambda: self._prepare(path, key, axes))
 
     def scan_for(self, path: str | Path, labelled: LibraryState) -> tuple[Scan, LibraryState]:
-        """Read a scan and choose what serves it: what is labelled in its plane, or else slices as of what there is."""
+        """Read a scan and choose its support: the one of its plane, or else the one whose slices it must follow."""
         scan = self.scan(path)
         axes = slice_axes(scan.image)
         serving = labelled.in_plane(axes)
@@ -123,13 +123,13 @@ class Engine:
     def segment(
         self, scan: Scan, labelled: LibraryState, settings: OneShotSettings, *, refined: bool = True
     ) -> Prediction:
-        """Segment a scan, or give what was found before: another label of it, or what was scored, costs nothing.
+        """Segment a scan, or give an earlier result: another label of it, or a scan that was scored, costs nothing.
 
         Args:
-            scan: to be segmented.
-            labelled: what to look for; there has to be a support.
-            settings: how.
-            refined: let the refiner bring the borders to the edges, if there is one.
+            scan: scan to segment.
+            labelled: library whose labels are looked for; it must have a support.
+            settings: settings of the segmentation.
+            refined: True to apply the refiner, if there is one.
         """
         encoder, support = self.encoder(), labelled.support
         refiner = self.refiner if refined else None

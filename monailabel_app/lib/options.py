@@ -1,4 +1,4 @@
-"""What `--conf KEY VALUE` chooses."""
+"""The options of `--conf KEY VALUE`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Options", "read_options"]
 
 CONFIGS = Path(bundle_root()) / "configs"
 SERVER_KEYS = {"server_mode", "remote_access", "host_names", "upload_limit_mb"}  # read elsewhere
-OVERRIDE_FILES = {  # what may be a YAML file of the user, and the names that it may have instead
+OVERRIDE_FILES = {  # options that may be a YAML file of the user, and the names allowed instead
     "encoder": sorted(ENCODERS),
     "refiner": sorted(path.stem for path in (CONFIGS / "refiners").glob("*.yaml")),
 }
@@ -30,25 +30,25 @@ OVERRIDE_FILES = {  # what may be a YAML file of the user, and the names that it
 
 @dataclass(frozen=True)
 class Options:
-    """How the app works.
+    """Settings of the app.
 
     Args:
-        labels: names that can be clicked before anything is labelled.
-        label_names: value -> name, of label maps that came without names.
-        support_slices: of each labelled scan, see `choose_slices`.
-        max_support_slices: in all.
-        max_label_slices: by label name, how many slices it may choose.
-        feature_cache_mb: bound of the features kept in memory.
-        scan_cache_mb: bound of the preprocessed scans kept in memory.
+        labels: names of labels that can be clicked before anything is labelled.
+        label_names: label names by value, for label maps that came without names.
+        support_slices: slices of each labelled scan that serve, see `choose_slices`.
+        max_support_slices: largest number of support slices in all.
+        max_label_slices: largest number of slices that a label may choose, by its name.
+        feature_cache_mb: bound in MB of the features kept in memory.
+        scan_cache_mb: bound in MB of the preprocessed scans kept in memory.
         user_header: header in which a proxy with a log-in names the user, for the library and the audit log.
-        group_header: header in which that proxy lists the user's groups, with commas between; then roles are in force.
+        group_header: header in which that proxy lists the user's groups, separated by commas; then roles are in force.
         annotate_groups: groups whose members may submit labels.
         manage_groups: groups whose members may also delete, train, and change the library.
         api_keys: file of keys for programs, each a line NAME ROLE KEY; the environment PROTOSEG_API_KEYS may hold more.
-        adapt: whether self-supervised training on the studies is offered; it lowered the Dice of other people's scans by
-            the weights that ship, see docs/model_card.md.
-        files: the bundle's inference config, and override files laid over it.
-        overrides: config id -> value.
+        adapt: True to offer self-supervised training on the studies. With the weights that ship it lowered the Dice of
+            other people's scans, see docs/model_card.md.
+        files: the bundle's inference config, and the override files laid over it.
+        overrides: values of config entries by id.
     """
 
     labels: tuple[str, ...] = ()
@@ -133,7 +133,7 @@ def _limits(value: Any) -> dict[str, int]:
 
 
 def _override_files(values: dict[str, Any]) -> list[str]:
-    """Take those choices that are files out of the values: by their paths, or by their names among the bundle's."""
+    """Take the choices that are files out of the values: as paths, or as names of the bundle's."""
     files = []
     for key, names in OVERRIDE_FILES.items():
         if key not in values:

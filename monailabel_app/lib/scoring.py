@@ -1,4 +1,4 @@
-"""Scores of images that nobody labelled yet, by which the next one to label is chosen."""
+"""Scores of unlabelled images, by which the next one to label is chosen."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ DESCRIPTOR_BYTES = 2**26  # kept of scans seen before, some 130 kB each
 
 
 class _Score(ScoringMethod):
-    """Scores images one by one, waiting while a client waits; what is scored already is passed over.
+    """Scores images one by one, pausing while a client waits; images that have a score are skipped.
 
     Args:
-        context: what the app shares.
-        key: under which the datastore keeps the score.
-        description: for users.
+        context: objects that the app shares.
+        key: key of the score in the datastore.
+        description: description for users.
     """
 
     def __init__(self, context: Context, key: str, description: str) -> None:
@@ -44,10 +44,10 @@ class _Score(ScoringMethod):
         """Score the images without a final label.
 
         Returns:
-            The new scores by image.
+            New scores by image.
         """
         new = {}
-        # Only what is here: scores are no reason to fetch a whole hospital from its DICOM server.
+        # Only images that are here: scores are no reason to fetch a whole hospital from its DICOM server.
         here = set(LocalDatastore.list_images(datastore))
         for image in sorted(here.intersection(datastore.get_unlabeled_images())):
             self.context.traffic.wait_until_none()
@@ -64,7 +64,7 @@ class _Score(ScoringMethod):
 
     @abstractmethod
     def _basis(self, path: str) -> str | None:
-        """Digits that stand for what the score is made from; None when there is nothing to make it from."""
+        """Give the digits that stand for the score's inputs; None if there are none."""
 
     @abstractmethod
     def _score(self, path: str) -> float: ...
@@ -89,7 +89,7 @@ class Certainty(_Score):
 
 
 class Novelty(_Score):
-    """How little an image looks like the labelled ones: the mean distance of its slices to their nearest slices."""
+    """The unlikeness of an image to the labelled ones: the mean distance of its slices to their nearest slices."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, "novelty", "How little each image looks like those that are labelled")
@@ -100,7 +100,7 @@ class Novelty(_Score):
         return fingerprint(source_state(path), labelled, self.context.engine.encoder().fingerprint())
 
     def _covering(self) -> Iterator[str]:
-        """Labelled images; as long as there is none, all of them, so that the most typical one comes first."""
+        """Yield labelled images; while there are none, all images, so that the most typical one comes first."""
         datastore = self.context.datastore
         for image in sorted(self._labelled() or LocalDatastore.list_images(datastore)):
             yield datastore.get_image_uri(image)
@@ -116,7 +116,7 @@ class Novelty(_Score):
         return round(distance if self._labelled() else -distance, 4)
 
     def _readable(self, path: str) -> list[torch.Tensor]:
-        """Descriptors of one image; none of one that cannot be read, which is no reason to score no other."""
+        """Describe one image; give no descriptors of an unreadable one, which must not stop the scoring of others."""
         try:
             return [self._descriptors(path)]
         except InputError:

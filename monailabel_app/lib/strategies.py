@@ -1,4 +1,4 @@
-"""Which image to label next."""
+"""Strategies that choose the next image to label."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ FORGOTTEN_AFTER = 24 * 60 * 60  # seconds; an image that was given out and never
 
 
 class ByScore(Strategy):
-    """The image without a final label that has the highest or lowest score and was not given out today.
+    """Chooses the unlabelled image with the highest or lowest score that was not given out today.
 
-    When all were given out, the one that waits longest. Images without a score come last.
+    If all were given out, it is the one that waits longest. Images without a score come last.
 
     Args:
-        key: under which the datastore keeps the score.
-        highest: take the highest, not the lowest.
-        description: for users.
+        key: key of the score in the datastore.
+        highest: True to take the highest score, not the lowest.
+        description: description for users.
     """
 
     def __init__(self, key: str, *, highest: bool, description: str) -> None:
@@ -30,7 +30,7 @@ class ByScore(Strategy):
         self.sign = -1 if highest else 1
 
     def __call__(self, request: dict[str, Any], datastore: LocalDatastore) -> dict[str, Any] | None:
-        """The image's name and its score; None when every image has a final label."""
+        """Give the image's name and its score; None if every image has a final label."""
         images = sorted(datastore.get_unlabeled_images())
         if not images:
             return None
@@ -40,7 +40,7 @@ class ByScore(Strategy):
         def rank(image: str) -> tuple[float, float]:
             known = information[image]
             given = known.get("strategy", {}).get(request["strategy"], {}).get("ts", 0)
-            recently = given if 0 <= now - given < FORGOTTEN_AFTER else 0  # in the future: the clock was set back
+            recently = given if 0 <= now - given < FORGOTTEN_AFTER else 0  # in the future if the clock was set back
             return recently, self.sign * known[self.key] if self.key in known else float("inf")
 
         chosen = min(images, key=rank)

@@ -23,30 +23,30 @@ class FinalLabel:
     """The label by which a study is an example."""
 
     id: str  # of the example
-    version: str  # another one for each label that is submitted
+    version: str  # new for each submitted label
     scan: LabelledScan
-    info: Mapping[str, Any]  # what the datastore knows
+    info: Mapping[str, Any]  # info of the datastore
 
 
 def state_folder(datastore: LocalDatastore) -> Path:
-    """Tell where the app keeps what it knows about these studies; hidden, so that no file there is taken for a scan."""
+    """Give the app's folder of state about these studies, hidden, so that no file there is taken for a scan."""
     return Path(datastore._datastore_path) / ".protoseg"
 
 
 def series_kind_of(datastore: LocalDatastore, image: str) -> str:
-    """Tell the kind of an image's series, see `series_kind`; empty where it is not known."""
+    """Tell the kind of an image's series, see `series_kind`; empty if unknown."""
     return datastore.series_kind(image) if isinstance(datastore, FolderDatastore) else ""
 
 
 def final_labels(
     datastore: LocalDatastore, label_names: Mapping[str, str] | None = None, record: Record | None = None
 ) -> list[FinalLabel]:
-    """Final labels, sorted by the names of their studies.
+    """List final labels, sorted by the names of their studies.
 
     Args:
-        datastore: of the studies.
-        label_names: value -> name, of label maps that came without names.
-        record: what is switched off or removed; None for nothing.
+        datastore: datastore of the studies.
+        label_names: label names by value, for label maps that came without names.
+        record: record of what is switched off or removed; None for nothing.
     """
     record = record or Record()
     tag = DefaultLabelTag.FINAL.value
@@ -56,7 +56,7 @@ def final_labels(
         label = LocalDatastore.get_label_uri(datastore, image, tag)
         path = LocalDatastore.get_image_uri(datastore, image)
         info = datastore.get_label_info(image, tag)
-        if not label or not path:  # removed since they were listed
+        if not label or not path:  # removed since it was listed
             continue
         example, version = study_id(image), _version(info)
         if record.is_passed_over(example, version):

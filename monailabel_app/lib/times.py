@@ -8,10 +8,10 @@ __all__ = ["utc", "utc_now"]
 
 
 def utc(seconds: float) -> str:
-    """Spell out a time that is given in seconds since 1970."""
+    """Format a time given in seconds since 1970."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def utc_now() -> str:
-    """Spell out the present time."""
+    """Format the present time."""
     return utc(time.time())

@@ -1,1 +1,1 @@
-"""What `scripts/benchmark` measures."""
+"""The measurements of `scripts/benchmark`."""

@@ -20,7 +20,7 @@ from protoseg.errors import InputError
 from protoseg.files import write_json
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "bundle", "monailabel_app")  # of which a wheel is made
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "bundle", "monailabel_app")  # sources of a wheel
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 PROTOSEG = "/protoseg/bin/protoseg"  # in the Debian
 MIB = 2**20
@@ -42,10 +42,10 @@ class Debian:
     """A Debian in a folder."""
 
     root: Path
-    shared: Sequence[Path] = ()  # folders of this machine that are seen in it, under the same names, read-only
+    shared: Sequence[Path] = ()  # folders of this machine mounted in it, under the same names, read-only
 
     def make(self) -> None:
-        """Install Python and nothing else."""
+        """Install Python alone."""
         packages = "--include=python3,python3-venv,ca-certificates"
         command = ["debootstrap", "--variant=minbase", packages, "bookworm", str(self.root)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -35,7 +35,7 @@ TASKS = "scheduler_tasks_a_second"
 
 
 class Cost(NamedTuple):
-    """What was used up to now."""
+    """The resources used so far."""
 
     seconds: float
     core_seconds: float
@@ -82,7 +82,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def cost_table(figures: dict[str, float], what: str, scans: int, cores: int) -> str:
-    """Make the table of what a scan costs a worker, and a cohort a cluster."""
+    """Make the table of the costs of a scan for a worker, and of a cohort for a cluster."""
     of = figures
     return table(
         ["of", "formula", what],
@@ -114,7 +114,7 @@ def _written(figures: dict[str, float]) -> str:
 
 
 def reckon(figures: dict[str, float], scans: int, nodes: int, cores: int) -> dict[str, float]:
-    """Reckon what a cohort takes on a cluster whose workers have a core each, if nothing saturates, and what would."""
+    """Estimate the costs of a cohort on a cluster with a core per worker, if nothing saturates, and what would."""
     rate = nodes * cores / figures["core_seconds_a_scan"]  # scans a second
     return {
         "core_hours_of_the_cohort": scans * figures["core_seconds_a_scan"] / 3600,
@@ -155,7 +155,7 @@ def _measure_scans(queries: Sequence[str], image: str, labels: str) -> dict[str,
 
 
 def _measure_scheduler(tasks: int) -> float:
-    """Tasks that do nothing, a second, by two processes of this machine."""
+    """Count empty tasks per second, done by two processes of this machine."""
     items = {str(number): number for number in range(tasks)}
     with open_cluster(2) as client:
         assert client is not None

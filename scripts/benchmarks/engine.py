@@ -80,7 +80,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def measure(encoder: str, precision: str, device: torch.device, slices: int, repeats: int) -> dict[str, float]:
-    """All figures of an encoder in a precision."""
+    """Measure all figures of an encoder in a precision."""
     return Benchmark(encoder, precision, device, slices).measure(repeats)
 
 
@@ -102,7 +102,7 @@ class Benchmark:
 
     @torch.no_grad()
     def measure(self, repeats: int) -> dict[str, float]:
-        """All figures of this encoder; times are of whole passes over the volume, caches empty unless it is said.
+        """Measure all figures of this encoder; times are of whole passes over the volume, caches empty unless said.
 
         A figure is the median of ratios, each within one round, of a pass to those next to it: what else the machine
         does changes from minute to minute.
@@ -162,12 +162,12 @@ class Benchmark:
         )
 
     def _bare(self, images: torch.Tensor) -> None:
-        """The encoder over slices that are ready for it, in the engine's batches."""
+        """Encode slices that are ready, in the engine's batches."""
         for batch in images.split(BATCH):
             self.encoder.frozen.encode_alike(batch.to(self.device))
 
     def _published(self, slices: int) -> None:
-        """The published procedure over the first slices of the volume."""
+        """Run the published procedure over the first slices of the volume."""
         masks = self.support.one_hot()[:LABELS].to(self.device)
         published_procedure(self.network.encoder, axial_slices(self.volume), range(slices), self.support.images, masks)
 

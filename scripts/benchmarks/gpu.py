@@ -148,7 +148,7 @@ def _inference(network: ALPNet, size: int, batches: Sequence[int], repeats: int)
 
 
 def _compiled(network: ALPNet, size: int, batch: int, repeats: int) -> float | str:
-    """Slices a second by `torch.compile` with CUDA graphs; why not, where it cannot be compiled."""
+    """Measure slices per second by `torch.compile` with CUDA graphs; give the reason if it cannot be compiled."""
     device = next(network.parameters()).device
     frozen = network.eval().freeze()
     images = torch.randn(batch, 3, size, size, device=device)

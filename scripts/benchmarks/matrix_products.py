@@ -1,4 +1,4 @@
-"""The least that SAM's image encoder can take: its matrix products and nothing else."""
+"""The least time that SAM's image encoder can take: its matrix products and nothing else."""
 
 import math
 from functools import cache

@@ -6,7 +6,7 @@ import torch
 
 
 def peak_memory_gib(device: torch.device) -> float:
-    """Peak so far in GiB: of the GPU's allocator on CUDA, else of the process."""
+    """Give the peak so far in GiB: of the GPU's allocator on CUDA, else of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

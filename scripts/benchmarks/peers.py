@@ -113,7 +113,7 @@ def _apart(name: str, files: Files, labels: dict[str, int]) -> tuple[float, floa
 
 @torch.no_grad()
 def run_peer(name: str, files: Files, labels: dict[str, int]) -> tuple[float, float]:
-    """Seconds that a method takes for a scan, and GiB that this process held at most."""
+    """Measure the seconds that a method takes for a scan, and the most GiB that this process held."""
     torch.manual_seed(0)
     scan = _read(files, labels)
     works: dict[str, Callable[[PeerScan], float]] = {

@@ -20,11 +20,11 @@ def published_procedure(
     """Segment some slices of a volume (S, 1, H, W), in float32, one slice and label a call; the masks are let go.
 
     Args:
-        encoder: of images.
-        slices: the whole volume.
-        indices: of the slices.
-        support: (N, 3, size, size), slices of the support.
-        masks: (L, N, size, size), 0 or 1; each label has the slice on which it is largest.
+        encoder: encoder of images.
+        slices: (S, 1, H, W) slices of the whole volume.
+        indices: indices of the slices to segment.
+        support: (N, 3, size, size) slices of the support.
+        masks: (L, N, size, size) masks, 0 or 1; each label has the slice on which it is largest.
     """
     matching = AdaptivePrototypes().eval()
     network = ALPNet(encoder=encoder, matching=matching, precision="float32").eval()

@@ -78,7 +78,7 @@ def main(argv: Sequence[str]) -> None:
 
 @torch.no_grad()
 def measure(precision: str, device: torch.device, repeats: int) -> dict[str, float]:
-    """All figures of one number format; segment-anything runs under autocast in the same."""
+    """Measure all figures of one number format; segment-anything runs under autocast in the same."""
     sam = Sam(_random_sam(device), precision=precision)
     figures = {**_refinement(sam, repeats), "peak_memory_gib": peak_memory_gib(device)}
     stock = _random_sam(device)
@@ -113,7 +113,7 @@ def _refine(sam: Sam, labels: int, features: FeatureCache | None = None, clicks:
 
 
 def _encoder(sam: Sam, stock: nn.Module, precision: str, repeats: int) -> dict[str, float]:
-    """The image encoders on one normalised image."""
+    """The image encoders on one normalized image."""
     device = stock.pixel_mean.device
     image = torch.randn(1, 3, 1024, 1024, generator=torch.Generator().manual_seed(0)).to(device)
     ours, theirs = sam.encoder.network, stock.image_encoder

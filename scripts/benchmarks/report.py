@@ -23,19 +23,19 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def section(command: str, *parts: str) -> str:
-    """Put together what a run has to tell: its command, and tables and sentences."""
+    """Put the report of a run together: its command, and tables and sentences."""
     return "\n\n".join([f"```\n{command}\n```", f"protoseg {__version__}, {machine()}.", *parts])
 
 
 def machine(device: torch.device | None = None) -> str:
-    """Tell what was measured on."""
+    """Describe the machine."""
     if device is not None and device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.get_num_threads()} threads, {_processor()}"
 
 
 def write_section(name: str, text: str, page: Path = PAGE) -> None:
-    """Write a benchmark's section anew, between its two marks in a page; what stands around them stays.
+    """Write a benchmark's section anew, between its two marks in a page; the text around them is kept.
 
     Raises:
         ValueError: the page does not have the marks.

@@ -82,7 +82,7 @@ def _line(text: str) -> tuple[str, int]:
 
 
 def measure(files: Files, labels: int, codes: dict[str, Path], rounds: int) -> dict[str, float]:
-    """Figures of one line, by name."""
+    """Measure the figures of one line, by name."""
     with ExitStack() as stack:
         workers = {name: stack.enter_context(_worker(code, files, labels)) for name, code in codes.items()}
         taken: list[dict[str, float]] = []
@@ -114,7 +114,7 @@ def _table(figures: dict[str, dict[str, float]]) -> str:
 
 
 def written(folder: Path, case: str) -> Files:
-    """Write a scan in another process: what it takes is no part of the memory of those that this one starts."""
+    """Write a scan in another process: so that its memory does not count for the processes that this one starts."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         return process.submit(write_case, folder, case).result()
 
@@ -136,7 +136,7 @@ def _worker(code: Path, files: Files, labels: int) -> Iterator[subprocess.Popen[
 
 
 def _ask(worker: subprocess.Popen[str], work: str) -> dict[str, Any]:
-    """Let a worker do something, and give its answer."""
+    """Let a worker do a task, and give its answer."""
     assert worker.stdin is not None and worker.stdout is not None
     worker.stdin.write(f"{work}\n")
     worker.stdin.flush()
@@ -149,7 +149,7 @@ def _ask(worker: subprocess.Popen[str], work: str) -> dict[str, Any]:
 
 @contextmanager
 def _checked_out(commit: str) -> Iterator[Path]:
-    """A checkout of a commit, for a while."""
+    """Check a commit out, for a while."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "old"
         git = ["git", "-C", str(ROOT), "worktree"]

@@ -23,7 +23,7 @@ BATCH = 8  # slices, as the engine takes them
 
 
 class Worker:
-    """A segmenter that knows its support, whose features are there already, as for each scan but the first."""
+    """A segmenter with its support, whose features are cached, as for each scan but the first."""
 
     def __init__(self, image: str, support_image: str, support_labels: str, labels: dict[str, int]) -> None:
         self.stages = Stages()
@@ -47,7 +47,7 @@ class Worker:
         return {"seconds": seconds, "stages": stages, "peak_memory_gib": peak_memory_gib(torch.device("cpu"))}
 
     def bare(self) -> dict[str, object]:
-        """Encode the slices of the scan, which are ready for it, and do nothing else."""
+        """Encode the slices of the scan, which are ready, and do nothing else."""
         segmenter, support = self.segmenter, self.segmenter.support
         assert support is not None
         prepared = prepare_scan(self.image, segmenter.parts.preprocessing, support.slice_axes)

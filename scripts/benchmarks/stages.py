@@ -1,4 +1,4 @@
-"""Seconds of a work by stage: each function is charged for the time that it takes itself."""
+"""Seconds of a piece of work by stage: each function is charged for its own time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 __all__ = ["REST", "SEGMENTATION", "Stages"]
 
 REST = "rest"
-# Stage, and what it is spent in; a name that an older commit does not have is passed over.
+# Stage, and its functions; names missing from an older commit are passed over.
 SEGMENTATION: tuple[tuple[str, str, str], ...] = (
     ("reading", "protoseg.data.preprocessing.steps", "read_volume"),
     ("preparing", "protoseg.api", "prepare_scan"),
@@ -56,7 +56,7 @@ class Stages:
         self._since = time.perf_counter()
 
     def stop(self) -> dict[str, float]:
-        """Tell the seconds of each stage, those of none under `REST`."""
+        """Give the seconds of each stage, and the others under `REST`."""
         self._turn()
         return dict(self.seconds)
 

@@ -46,7 +46,7 @@ CASES = {
 
 
 class Files(NamedTuple):
-    """Where a scan is, and the one that is labelled."""
+    """The files of a scan, and of the one that is labelled."""
 
     image: Path
     support_image: Path
@@ -54,7 +54,7 @@ class Files(NamedTuple):
 
 
 def label_names(count: int) -> dict[str, int]:
-    """Names and values of the first `count` of the 13 organs that are labelled."""
+    """Give names and values of the first `count` of the 13 organs that are labelled."""
     return dict(list(REGIONS["abdomen"].labels.items())[:count])
 
 
@@ -74,7 +74,7 @@ def write_case(folder: Path, name: str) -> Files:
 
 
 def write_more(folder: Path, name: str, count: int) -> list[Path]:
-    """Write scans of a kind of so many other people."""
+    """Write scans of a kind, of `count` other people."""
     files = [folder / f"person{number}{CASES[name].suffix}" for number in range(count)]
     for number, file in enumerate(files):
         _write_scan(file, None, CASES[name], PERSON + 2 + number)

@@ -25,7 +25,7 @@ class UniverSeg(nn.Module):
         self.output = nn.Conv2d(FEATURES, 1, 1)
 
     def forward(self, target: Tensor, support: Tensor, masks: Tensor) -> Tensor:
-        """Logits (B, 1, H, W) of targets (B, 1, H, W), by support (B, S, 1, H, W) and masks (B, S, 1, H, W)."""
+        """Compute logits (B, 1, H, W) of targets (B, 1, H, W), by support (B, S, 1, H, W) and masks (B, S, 1, H, W)."""
         support = torch.cat([support, masks], dim=2)
         passed: list[tuple[Tensor, Tensor]] = []
         for level, block in enumerate(self.encoder):
@@ -51,7 +51,7 @@ class CrossBlock(nn.Module):
         self.support = nn.Sequential(nn.Conv2d(FEATURES, FEATURES, 3, padding=1), nn.LeakyReLU())
 
     def forward(self, target: Tensor, support: Tensor) -> tuple[Tensor, Tensor]:
-        """New target (B, C, H, W) and support (B, S, C, H, W)."""
+        """Compute the new target (B, C, H, W) and support (B, S, C, H, W)."""
         pairs = torch.cat([target[:, None].expand(-1, support.shape[1], -1, -1, -1), support], dim=2)
         crossed = _by_slice(pairs, self.cross)
         return self.target(crossed.mean(1)), _by_slice(crossed, self.support)

@@ -1,1 +1,1 @@
-"""Endurance: what the product is put through by scripts/campaign."""
+"""The endurance tests of scripts/campaign."""

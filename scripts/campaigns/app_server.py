@@ -31,18 +31,18 @@ SIZE = {"shape": (64, 64, 6), "spacing": (6.0, 6.0, 36.0)}
 
 @dataclass(frozen=True)
 class Studies:
-    """A folder of images person0, person1 ..., and where the organs truly are."""
+    """A folder of images person0, person1 ..., and the true places of the organs."""
 
     folder: Path
     labels: Path
     people: int = 4
 
     def image(self, number: int) -> Path:
-        """File of a person's image."""
+        """Give the file of a person's image."""
         return self.folder / f"person{number}.nii.gz"
 
     def mask(self, number: int, organ: str) -> np.ndarray:
-        """Mask of an organ, on the image's own voxels."""
+        """Give the mask of an organ, on the image's own voxels."""
         return np.asarray(nibabel.load(self._labels(number)).dataobj) == ABDOMEN_LABELS[organ]
 
     def draw(self, number: int, organs: dict[str, int], file: Path) -> Path:
@@ -73,8 +73,8 @@ def running_server(studies: Studies, place: Path) -> Iterator[tuple[str, psutil.
     """Start the server, wait until it answers, and give its address and process; stop it in the end.
 
     Args:
-        studies: to be served.
-        place: folder for its log, its temporary files and uploads.
+        studies: studies to serve.
+        place: folder for the server's log, temporary files and uploads.
 
     Raises:
         RuntimeError: it ends before it answers, or was gone in the end.

@@ -1,4 +1,4 @@
-"""Clients of the server: what each does again and again, and what has to come of it."""
+"""Clients of the server: their repeated actions, and the results that these must have."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NONE = "none"  # state of the library without a label of that person
 
 @dataclass(frozen=True)
 class Scene:
-    """What the clients share: studies, label maps to be submitted, questions with their right answers."""
+    """The objects that the clients share: studies, label maps to be submitted, questions with their right answers."""
 
     studies: Studies
     maps: dict[str, Path]
@@ -38,21 +38,21 @@ class Scene:
         return cls(studies, maps, answers)
 
     def _person(self, number: int) -> int:
-        """Whom a client asks about: one who is never labelled."""
+        """Choose the person that a client asks about, who is never labelled."""
         return 2 + number % (self.studies.people - 2)
 
     def questions(self, number: int) -> list[Question]:
-        """List all that a client asks of the models."""
+        """List all questions of a client to the models."""
         return [*self.automatic(number), *self.clicks(number)]
 
     def automatic(self, number: int) -> list[Question]:
-        """Auto-segmentation of a client's image: everything, and one label."""
+        """Ask for the auto-segmentation of a client's image: everything, and one label."""
         image = f"person{self._person(number)}"
         prompts: tuple[list[int], ...] = ([], [1 + number % 2])
         return [_question("oneshot", image, {"label_prompt": prompt}, of_library=True) for prompt in prompts]
 
     def clicks(self, number: int) -> list[Question]:
-        """Clicks of a client on a structure of its own, one more each time; last, clicks on what is labelled."""
+        """List clicks of a client on a structure of its own, one more each time; and, last, clicks on a known label."""
         person, organ = self._person(number), ORGANS[number % len(ORGANS)]
         mask = self.studies.mask(person, organ)
         inside = _middle(mask)
@@ -93,7 +93,7 @@ def put(scene: Scene, http: Http, state: str) -> str:
 
 
 def segment(scene: Scene, http: Http, number: int) -> None:
-    """Segment an image by what is known, then the same image uploaded."""
+    """Segment an image from the library, then the same image uploaded."""
     for question in scene.automatic(number):
         scene.answers.compare(http, question)
     question = scene.automatic(number)[0]
@@ -148,7 +148,7 @@ def look(scene: Scene, http: Http, number: int) -> None:
 
 
 def change(scene: Scene, http: Http, number: int) -> None:
-    """Label a person, label it anew, undo, redo, switch it off and on, remove and restore it."""
+    """Label a person, label it again, undo, redo, switch it off and on, remove and restore it."""
     states, image = scene.answers.states, {"image": f"person{CHANGED}"}
 
     def move(path: str, state: str) -> None:

@@ -25,7 +25,7 @@ ERRORS = (errno.ENOSPC, errno.EROFS)
 
 @dataclass
 class DiskTally:
-    """What became of the runs that could not write."""
+    """The outcomes of runs that could not write."""
 
     tried: int = 0
     refused: int = 0  # with one sentence; the others did without the file

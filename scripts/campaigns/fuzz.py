@@ -37,7 +37,7 @@ SEGMENTED = 4  # of so many scans that were read, one is segmented
 
 @dataclass
 class Tally:
-    """What became of the files of one kind."""
+    """The outcomes of the files of one kind."""
 
     tried: int = 0
     answered: int = 0
@@ -149,7 +149,7 @@ def _limit_memory() -> None:
 
 
 def _outcome(read: Callable[[], Any], check: Callable[[Any], None], names: Sequence[str]) -> str:
-    """Tell what comes of reading a file, any of whose names an error is to tell."""
+    """Tell the outcome of reading a file; an error must tell one of its names."""
     try:
         check(read())
     except InputError as error:

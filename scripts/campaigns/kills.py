@@ -21,7 +21,7 @@ __all__ = ["KillTally", "kill_again_and_again"]
 
 @dataclass
 class KillTally:
-    """What became of the runs that were killed."""
+    """The outcomes of the runs that were killed."""
 
     tried: int = 0
     killed: int = 0  # the others were done before their moment came

@@ -31,7 +31,7 @@ PAUSE = 1.0  # after what nobody foresaw, such as a server that is gone
 
 @dataclass
 class LoadTally:
-    """What became of a server that was driven."""
+    """The outcomes of a server under load."""
 
     clients: int
     training: bool
@@ -42,7 +42,7 @@ class LoadTally:
     findings: Counter[str] = field(default_factory=Counter)
 
     def judge(self) -> None:
-        """Add what was seen to grow to the findings."""
+        """Add growing measurements to the findings."""
         self.findings += Counter(f"{name}: not flat" for name, one in self.vitals.trends().items() if not one.flat)
 
 
@@ -50,9 +50,9 @@ def drive(minutes: float, clients: int, *, training: bool = False) -> LoadTally:
     """Start the app over synthetic studies, learn its answers by a single client, then let several ask for minutes.
 
     Args:
-        minutes: without the start and the single client.
-        clients: the first changes the library, the others ask for answers.
-        training: let one client more train the network all the time.
+        minutes: duration in minutes, without the start and the single client.
+        clients: number of clients; the first changes the library, the others ask for answers.
+        training: True to let one more client train the network all the time.
     """
     tally = LoadTally(clients, training)
     with tempfile.TemporaryDirectory() as folder:

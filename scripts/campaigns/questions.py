@@ -1,4 +1,4 @@
-"""What clients of the server ask, and its right answers: those that it gave when nobody else asked.
+"""Questions of the server's clients, and their right answers: those given when nobody else asked.
 
 Only one client changes the library, from one known state to another. An answer is right if it is that of a state
 which the library was in at some time while the answer was made.
@@ -60,7 +60,7 @@ class Http:
         return sha256(answer.content).hexdigest()
 
     def submit(self, image: str, file: Path, labels: Mapping[str, int], *, status: int = 200, **params: Any) -> dict:
-        """Submit a label; gives what the server says."""
+        """Submit a label; gives the server's answer."""
         info = [{"name": name, "idx": value} for name, value in labels.items()]
         with file.open("rb") as content:
             return self.send(
@@ -75,13 +75,13 @@ class Http:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a model.
+    """A question to a model.
 
     Args:
-        model: of the app.
-        image: a study.
-        content: the `params` as JSON, but for format and client.
-        of_library: the answer depends on what is labelled.
+        model: model of the app.
+        image: name of a study.
+        content: content of `params` as JSON, except format and client.
+        of_library: True if the answer depends on the library.
     """
 
     model: str
@@ -124,7 +124,7 @@ class States:
         return self.changes[-1][2]
 
     def between(self, begin: float, end: float) -> set[str]:
-        """Tell which states there may have been at some time from `begin` to `end`."""
+        """Give the possible states at some time from `begin` to `end`."""
         with self.lock:
             changes = list(self.changes)
         ends = [until for _, until, _ in changes[1:]] + [float("inf")]
@@ -133,7 +133,7 @@ class States:
 
 @dataclass
 class RightAnswers:
-    """Digests of the right answers, by question and state of the library; counts what was compared to them."""
+    """Digests of the right answers, by question and state of the library; counts the comparisons."""
 
     states: States
     digests: dict[tuple[Question, str], str] = field(default_factory=dict)

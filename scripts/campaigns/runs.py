@@ -29,7 +29,7 @@ Digests = dict[str, str]
 
 @dataclass
 class Whole:
-    """Seconds and file events of an undisturbed run, and what it wrote that is the same in every such run."""
+    """Seconds and file events of an undisturbed run, and its output that is the same in every such run."""
 
     seconds: float
     events: int
@@ -79,7 +79,7 @@ def defects_after(work: Work, source: Path, place: Path, whole: Whole) -> Counte
 
 
 def _digests(folder: Path) -> Digests:
-    """Stand for the content of the files in a folder, by their names; archives by what is in them."""
+    """Digest the content of the files in a folder, by name; archives by their members."""
     found = {}
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
         if path.is_file() and not path.name.startswith((".", "tmp", "events.")):

@@ -15,7 +15,7 @@ AFFINE = np.diag([-10.0, -10.0, 10.0, 1.0])  # 1 cm voxels: 32 cm x 32 cm x 4 cm
 
 
 def label_map() -> np.ndarray:
-    """Label map (32, 32, 4): two boxes, on slices 1 and 2."""
+    """Make a label map (32, 32, 4) of two boxes, on slices 1 and 2."""
     labels = np.zeros((32, 32, 4), np.uint8)
     labels[6:14, 8:16, 1:3] = 1
     labels[18:26, 8:16, 1:3] = 2
@@ -23,7 +23,7 @@ def label_map() -> np.ndarray:
 
 
 def scan(seed: int = 0) -> np.ndarray:
-    """HU (32, 32, 4) of a body with these organs, with noise of its own for each seed."""
+    """Make HU (32, 32, 4) of a body with these organs, with different noise for each seed."""
     image = np.full((32, 32, 4), -1000.0)
     image[4:28, 6:26] = 20
     image[label_map() == 1] = 100

@@ -41,10 +41,11 @@ class Target:
     """One kind of file.
 
     Args:
-        make: writes a good file, and what belongs to it, into an empty folder; gives the file that is to be damaged.
-        read: reads what `make` wrote, with the file damaged.
-        mutate: damages the file's content.
-        names: what an error may name in place of the file.
+        make: function that writes a good file, and what belongs to it, into an empty folder, and gives the file to
+            damage.
+        read: function that reads what `make` wrote, with the file damaged.
+        mutate: function that damages the file's content.
+        names: names that an error may tell instead of the file's.
     """
 
     make: Callable[[Path], Path]

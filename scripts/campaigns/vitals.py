@@ -18,7 +18,7 @@ from scipy.stats import theilslopes
 __all__ = ["RULE", "Trend", "Vitals", "trend_of"]
 
 EVERY = 0.5  # seconds between two looks
-MOST_LOOKS = 1000  # that a line is laid through
+MOST_LOOKS = 1000  # points of a fitted line at most
 MOST_GROWTH = 0.02
 RULE = (
     "Flat: a line through the second half of the time (Theil-Sen) rises by less than 2 % of its middle, or of what is "
@@ -28,7 +28,7 @@ RULE = (
 
 @dataclass(frozen=True)
 class Trend:
-    """Where a series was at the start (median of its first tenth), in the middle of its second half, and most."""
+    """A series at its start (median of its first tenth), in the middle of its second half, and at its maximum."""
 
     start: float
     middle: float
@@ -38,12 +38,12 @@ class Trend:
 
 
 def trend_of(times: Sequence[float], values: Sequence[float], least: float) -> Trend:
-    """Lay a line through the second half of a series.
+    """Fit a line to the second half of a series.
 
     Args:
-        times: seconds.
-        values: at these times.
-        least: growth that is not told from none.
+        times: times in seconds.
+        values: values at these times.
+        least: largest growth that counts as none.
     """
     begin = (times[0] + times[-1]) / 2
     late = [(when, value) for when, value in zip(times, values) if when >= begin]
@@ -57,7 +57,7 @@ def trend_of(times: Sequence[float], values: Sequence[float], least: float) -> T
 
 @dataclass
 class Vitals:
-    """Looks at a server: a time for each, and what was seen by name."""
+    """Measurements of a server: the time of each, and the values by name."""
 
     times: list[float] = field(default_factory=list)
     seen: dict[str, list[float]] = field(default_factory=dict)
@@ -65,13 +65,13 @@ class Vitals:
     failures: list[str] = field(default_factory=list)
 
     def watch(self, address: str, server: psutil.Process, folders: dict[str, Path], end: Event) -> None:
-        """Look again and again until the end.
+        """Measure repeatedly until the end.
 
         Args:
-            address: of the server.
-            server: its process.
-            folders: in which files are counted, by name.
-            end: is set when to end.
+            address: address of the server.
+            server: process of the server.
+            folders: folders in which files are counted, by name.
+            end: event that is set at the end.
         """
         looks: dict[str, Callable[[], float]] = {
             "memory of the server, MiB": lambda: server.memory_info().rss / 2**20,
@@ -97,14 +97,14 @@ class Vitals:
                 self.seen.setdefault(name, []).append(value)
 
     def trends(self) -> dict[str, Trend]:
-        """Lay a line through each series."""
+        """Fit a line to each series."""
         return {
             name: trend_of(self.times, values, least=1.0 if name.endswith("MiB") else 3.0)
             for name, values in self.seen.items()
         }
 
     def wait(self, percent: float) -> float:
-        """Percentile of the milliseconds that /info/ took."""
+        """Give a percentile of the milliseconds that /info/ took."""
         return 1000 * float(np.percentile(self.waits, percent))
 
 
@@ -115,5 +115,5 @@ def _memory(process: psutil.Process) -> float:
 
 
 def _files(folder: Path) -> float:
-    """Count files, but for former versions of labels: there are up to 100 of each image."""
+    """Count files, except former versions of labels: there are up to 100 of each image."""
     return float(sum(len(names) for place, _, names in os.walk(folder) if "versions" not in Path(place).parts))

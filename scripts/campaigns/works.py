@@ -34,7 +34,7 @@ NAMES = {"label_info": [{"name": "liver", "idx": 1}, {"name": "spleen", "idx": 2
 
 
 def file_digest(path: Path) -> str:
-    """Stand for what is in a file; of a checkpoint, its tensors."""
+    """Digest the content of a file; of a checkpoint, its tensors."""
     if path.suffix == ".pt":
         content: Any = torch.load(path, weights_only=True)
         hashed = hashlib.sha256()
@@ -50,10 +50,10 @@ class Work:
     """A piece of work.
 
     Args:
-        prepare: writes what it needs into a folder.
-        run: does it, from that folder into another; again, it goes on where it was stopped.
-        results: files of the other folder that have to be as those of an undisturbed run.
-        rewritten: those of them that are written more than once, so that an earlier state of theirs is whole, too.
+        prepare: function that writes the input into a folder.
+        run: function that does the work from that folder into another, and resumes it if it was stopped.
+        results: names of output files that must equal those of an undisturbed run.
+        rewritten: names of those that are written more than once, so that their earlier states are whole, too.
     """
 
     prepare: Callable[[Path], Any]

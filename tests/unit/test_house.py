@@ -1,6 +1,7 @@
-"""The house keeps its order: imports point inwards, files and functions stay short, docstrings begin with a verb."""
+"""The house keeps its order: imports point inwards, files and functions stay short, docstrings begin as they should."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,10 @@ LONGEST_FILE, LONGEST_FUNCTION = 300, 60
 # Words that no verb is, and that a docstring is tempted to begin with.
 NO_VERBS = {"a", "all", "an", "as", "both", "how", "in", "its", "no", "of", "one", "some", "the", "two", "what", "when"}
 NO_VERBS |= {"along", "behind", "between", "for", "from", "three", "up", "where", "whether", "which", "while", "who"}
+# Words that no noun phrase begins with, such as "of the image" for `width`.
+NO_NOUNS = NO_VERBS - {"a", "all", "an", "both", "its", "no", "one", "some", "the", "three", "two"}
+NO_NOUNS |= {"if", "is", "not", "on", "see", "so", "that", "to", "was", "when", "whose", "with", "without"}
+NO_NOUNS |= {"gives", "let", "makes", "tells", "try"}
 
 
 def sources(folder: Path) -> list[Path]:
@@ -134,4 +139,15 @@ def test_docstrings_do_not_begin_with_what_is_no_verb():
         for function in public_functions(ast.parse(path.read_text(encoding="utf-8")))
         if (ast.get_docstring(function) or "Do").split()[0].lower() in NO_VERBS
     }
+    assert wrong == set()
+
+
+def test_arguments_are_noun_phrases():
+    wrong = set()
+    for path in [*sources(PACKAGE), *sources(APP), *sources(SCRIPTS)]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                _, _, arguments = (ast.get_docstring(node) or "").partition("\nArgs:\n")
+                entries = re.findall(r"^ {4}([*\w, ]+): ([\w']+)", arguments.partition("\n\n")[0], re.MULTILINE)
+                wrong |= {f"{path}: {node.name}, {name}" for name, word in entries if word.lower() in NO_NOUNS}
     assert wrong == set()

@@ -72,7 +72,7 @@ def product_steps(folder: Path) -> list[Step]:
 
 
 def training_steps(folder: Path) -> list[Step]:
-    """List what trains and evaluates: an encoder without weights, the same after training, and the one that ships."""
+    """List the steps that train and evaluate: an untrained encoder, the same after training, and the one that ships."""
     data, best = ("--data", str(folder / "data")), str(folder / "training" / "best.pt")
     short = ("--set", "epochs=1", "--set", "epoch_length=60")
     untrained, trained, shipped = (("--output", str(folder / run)) for run in RUNS)
@@ -95,7 +95,7 @@ def training_steps(folder: Path) -> list[Step]:
 
 
 def run_command(words: Sequence[str]) -> None:
-    """Run a sub-command in this process, where what is imported stays so."""
+    """Run a sub-command in this process, which keeps what it has imported."""
     protoseg.main(list(words), prog_name="protoseg", standalone_mode=False)
 
 

@@ -1,6 +1,6 @@
-"""Draw what the encoder sees in scans: slices, and under them the principal components of their features as colours.
+"""Draw what the encoder sees in scans: slices, and under them the principal components of their features as colors.
 
-Patches of one colour are alike to the encoder, in whichever scan they lie. For scans of synthetic people:
+Patches of one color look alike to the encoder, whichever scan they are in. For scans of synthetic people:
 protoseg synthesize data/synthetic
 """
 

@@ -2,7 +2,7 @@
 
     protoseg join first.pt runs/cooldown/average.pt --output joined.pt
 
-Which of them is better differs from image to image; together they are better than either, and take as long as both.
+Which one is better varies from image to image; together they are better than either, and take as long as both.
 Scale and rejection threshold are those of the first file.
 """
 

@@ -12,14 +12,14 @@ SECTIONS = {
     "Train": ("train", "adapt", "join", "average"),
     "Data and weights": ("synthesize", "prepare", "to-dicom", "features", "fetch", "export"),
 }
-WHOLE = 200  # letters of a sentence, which is not cut short
+WHOLE = 200  # characters of a summary before it would be cut short
 
 
 class SectionedGroup(click.Group):
     """A command whose help lists its sub-commands in sections."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the sections; a sub-command that is in none stays untold."""
+        """Write the sections; a sub-command in none of them is not shown."""
         width = max(map(len, self.commands))
         for title, names in SECTIONS.items():
             with formatter.section(title):
@@ -27,6 +27,6 @@ class SectionedGroup(click.Group):
                 formatter.write_dl([(name.ljust(width), text) for name, text in zip(names, texts)])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write where to go on."""
+        """Say where to read on."""
         formatter.write_paragraph()
         formatter.write_text("Begin with protoseg demo --quick. protoseg COMMAND --help tells options.")

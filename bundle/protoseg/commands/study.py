@@ -62,12 +62,12 @@ def study_clicks(study: Study, arguments: dict[str, Any]) -> None:
 
 
 def figures_line(figures: dict[str, float]) -> str:
-    """Figures in one line."""
+    """Put figures on one line."""
     return "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
 
 
 def parse() -> tuple[str, dict[str, Any]]:
-    """Name the study and its arguments."""
+    """Read the name of the study and its arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -113,12 +113,12 @@ def parse() -> tuple[str, dict[str, Any]]:
 
 
 def refinement(arguments: dict[str, Any]) -> study_variants.Variants:
-    """Take the study's own arguments out; what is left is for all studies."""
+    """Take the study's own arguments out; the rest is common to all studies."""
     return study_variants.refinement_variants(**{name: arguments.pop(name) for name in ("adaptation", "slice_steps")})
 
 
 def encoders(arguments: dict[str, Any]) -> study_variants.Variants:
-    """See `refinement`; checkpoints that are not there are named."""
+    """Take the arguments of this study out, as `refinement` does; refuse checkpoints that do not exist."""
     pairs = [pair.partition("=") for pair in arguments.pop("encoder_weights")]
     variants, absent = study_variants.encoder_variants({name: file for name, _, file in pairs})
     if absent:
@@ -127,7 +127,7 @@ def encoders(arguments: dict[str, Any]) -> study_variants.Variants:
 
 
 def shots(arguments: dict[str, Any]) -> study_variants.Variants:
-    """See `refinement`; numbers of shots that are too many are named."""
+    """Take the arguments of this study out, as `refinement` does; refuse numbers of shots that are too high."""
     variants, too_many = study_variants.shot_variants(arguments["dataset_dir"], arguments["section"])
     if too_many:
         print(f"skipped, as the section '{arguments['section']}' has too few scans: {', '.join(too_many)}")
@@ -135,32 +135,32 @@ def shots(arguments: dict[str, Any]) -> study_variants.Variants:
 
 
 def components(arguments: dict[str, Any]) -> study_variants.Variants:
-    """See `refinement`."""
+    """Take the arguments of this study out, as `refinement` does."""
     return study_variants.component_variants()
 
 
 def ttt(arguments: dict[str, Any]) -> study_variants.Variants:
-    """See `refinement`."""
+    """Take the arguments of this study out, as `refinement` does."""
     return study_variants.ttt_variants(**{name: arguments.pop(name) for name in ("scopes", "steps", "label_noise")})
 
 
 def corruption(arguments: dict[str, Any]) -> study_variants.Variants:
-    """See `refinement`."""
+    """Take the arguments of this study out, as `refinement` does."""
     return study_variants.corruption_variants(learning_rate=arguments.pop("learning_rate"))
 
 
 def resolution(arguments: dict[str, Any]) -> study_variants.Variants:
-    """See `refinement`."""
+    """Take the arguments of this study out, as `refinement` does."""
     return study_variants.resolution_variants(arguments.pop("sizes"))
 
 
 def modalities(arguments: dict[str, Any]) -> study_variants.Variants:
-    """See `refinement`; the folders are part of the variants."""
+    """Take the arguments of this study out, as `refinement` does; the folders are part of the variants."""
     return study_variants.modality_variants(arguments.pop("dataset_dir"))
 
 
 def views(arguments: dict[str, Any]) -> study_variants.Variants:
-    """See `refinement`."""
+    """Take the arguments of this study out, as `refinement` does."""
     return view_variants()
 
 

@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def read_overrides(words: Sequence[str]) -> dict[str, Any]:
-    """Config entries by their ids, from `--id value` or `--id=value`, with values as the bundle reads them."""
+    """Read config entries by their ids, from `--id value` or `--id=value`, with values as the bundle reads them."""
     overrides = {}
     waiting = list(words)
     while waiting:

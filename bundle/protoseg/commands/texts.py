@@ -1,4 +1,4 @@
-"""What texts of the command line mean."""
+"""Reads the values that are written on the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def parse_options(texts: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: one has no value.
     """
-    import yaml  # takes long, as all that the help does not need
+    import yaml  # slow to import, and the help does not need it
 
     pairs = [text.partition("=") for text in texts]
     for name, sign, _ in pairs:
@@ -26,7 +26,7 @@ def parse_options(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def parse_labels(text: str | None) -> str | list[str] | dict[str, int] | None:
-    """Read a choice of labels: names, names with values, or the path of a `dataset.json`, which is given back.
+    """Read a choice of labels: names, names with values, or the path of a `dataset.json`, which is returned as it is.
 
     Raises:
         InputError: a value is no whole number.
@@ -55,10 +55,10 @@ def parse_place(text: str) -> tuple[float, float, float]:
 
 
 def parse_slices(text: str) -> str | list[int]:
-    """Read a choice of slices: a word, which is given back, or indices such as 12,15.
+    """Read a choice of slices: a word, which is returned as it is, or indices such as 12,15.
 
     Raises:
-        InputError: it begins like indices and is none.
+        InputError: it begins like indices, but is not a list of them.
     """
     if not text[:1].isdigit():
         return text

@@ -1,4 +1,4 @@
-"""A scan as the engine takes it, and the way back to its own voxels."""
+"""A scan prepared for the engine, and the way back to its own voxels."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class PreparedScan:
     """A scan, prepared for the engine."""
 
     image: Volume  # C x X x Y x Z, slices along Z
-    source: Volume  # of no voxels: affine and metadata of the file, as it was read
+    source: Volume  # without voxels: affine and metadata of the file as read
     grid: SourceGrid
 
     @property
     def nbytes(self) -> int:
-        """Memory that it takes."""
+        """Bytes of memory that it takes."""
         return self.image.nbytes
 
 
@@ -35,12 +35,12 @@ def prepare_scan(image: PathLike | Volume, preprocessing: ScanTransform, axes: S
     """Read and preprocess a scan.
 
     Args:
-        image: a volume, picture or DICOM folder; or what was read of one.
-        preprocessing: whose first transform reads.
-        axes: directions that its slices are to follow; None for those of the plane in which it was acquired.
+        image: volume, picture or DICOM folder, or a `Volume` read from one.
+        preprocessing: preprocessing, whose first transform reads the image.
+        axes: directions that its slices must follow; None for those of the plane in which it was acquired.
 
     Raises:
-        InputError: of reading.
+        InputError: as in reading.
     """
     read, *others = preprocessing.transforms
     with input_errors_unwrapped():
@@ -48,7 +48,7 @@ def prepare_scan(image: PathLike | Volume, preprocessing: ScanTransform, axes: S
         source = Volume.of(cases[0]["image"])
         shape, source = tuple(source.shape[1:]), Volume.at(source.as_tensor()[:0].clone(), source.affine, source.meta)
         for transform in others:
-            cases.append(transform(cases.pop()))  # which alone holds its case then: no scan is kept beside the next
+            cases.append(transform(cases.pop()))  # the only reference to the case: no scan is kept beside the next
     prepared = Volume.of(cases[0]["image"])
     grid = SourceGrid(
         shape=shape,

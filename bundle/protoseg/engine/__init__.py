@@ -1,1 +1,1 @@
-"""A support and a volume in, a label map with confidences out; knows no file and no server."""
+"""A support and a volume in, a label map with confidences out; knows nothing of files or servers."""

@@ -19,15 +19,15 @@ def keep_components(
     counts: Sequence[int],
     rule: ComponentFilter,
 ) -> None:
-    """Drop the components of each label that are not to be kept, in place.
+    """Drop the unwanted components of each label, in place.
 
     Args:
-        label_map: (S, H, W), 0 = background, k = k-th label.
-        certainty: (S, H, W), in proportion to the probability of what is there.
-        boxes: outside of which there is nothing of a label; None where there is nothing at all.
-        counts: how many components each label has on the support.
-        rule: "support" keeps as many as there, and those that are as large and sure; "one" the most confident;
-            "none" drops nothing.
+        label_map: (S, H, W) label map, 0 = background, k = k-th label.
+        certainty: (S, H, W) values proportional to the probability of the label of each pixel.
+        boxes: box around each label; None for a label that is nowhere.
+        counts: number of components of each label on the support.
+        rule: "support" to keep as many as there, and those that are as large and sure; "one" to keep the most
+            confident; "none" to drop nothing.
     """
     if rule == "none":
         return

@@ -11,10 +11,10 @@ from protoseg.matching.matching import Prototypes, unit
 
 __all__ = ["explained", "is_inverted"]
 
-PATCHES_A_SIDE = 32  # to judge by; of a finer feature map every second, third ...
-SLICES = 4  # to judge by, evenly spaced
-# Of the mean cosine, by which the inverted volume must be explained better. Of 123 pairs of real scans as they are, it
-# is in one; without a margin in nine. See docs/engine_defaults.md.
+PATCHES_A_SIDE = 32  # patches compared along each side; of a finer feature map every second, third ...
+SLICES = 4  # number of slices compared, evenly spaced
+# Gain of the mean cosine that the inverted volume must have. Of 123 pairs of real scans as they are, one reaches it;
+# nine have some gain. See docs/engine_defaults.md.
 MARGIN = 0.015
 
 
@@ -22,14 +22,14 @@ MARGIN = 0.015
 def is_inverted(
     slices: Tensor, encode: Callable[[Tensor, list[int]], Tensor], prototypes: Callable[[Tensor], Prototypes]
 ) -> bool:
-    """Tell whether the support explains a volume better when its grey values are negated.
+    """Tell whether the support explains a volume better with its gray values negated.
 
-    A slice is explained as well as its patches are like the most alike patches of the support, on average.
+    A slice is explained as well as its patches resemble the most similar patches of the support, on average.
 
     Args:
-        slices: (S, C, H, W), normalised; in color nothing is inverted.
-        encode: features (B, C, h, w) of slices at some indices.
-        prototypes: of the support that serve a slice, from its features (C, h, w).
+        slices: (S, C, H, W) normalized slices; color is never inverted.
+        encode: function that gives features (B, C, h, w) of slices, by their indices.
+        prototypes: function that gives the support prototypes for a slice, from its features (C, h, w).
     """
     if slices.shape[1] != 1:
         return False
@@ -45,7 +45,7 @@ def is_inverted(
 
 
 def explained(features: Tensor, prototypes: Prototypes) -> Tensor:
-    """Tell how well prototypes explain features (C, h, w): the mean cosine to what is most alike, a scalar."""
+    """Measure how well prototypes explain features (C, h, w): the mean cosine to the most similar ones, a scalar."""
     step = max(1, features.shape[-1] // PATCHES_A_SIDE)
     patches = unit(features[:, ::step, ::step].flatten(1), dim=0)  # C x patches
     best = [(part.patches[0].flatten(0, 1) @ patches).amax(0) for part in prototypes.parts()]

@@ -1,4 +1,4 @@
-"""What tells how well labels were found, without their ground truth."""
+"""Cues to how well labels were found, without their ground truth."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def gather_cues(
     """Gather cues by name of the labels that were found.
 
     Args:
-        matching: that made the prediction.
-        query_features: (Q, C, h, w), of the query slices on which labels are largest.
-        query_masks: (Q, size, size), predicted labels, 0 = background, k = k-th of `support.labels`.
-        halves: (Q, 2, size, size), of `segment_by_halves`.
-        largest: by name of a label that was found, the place among these of the slice on which it is largest.
-        confidence: by name of a label that was found.
-        support_features: (N, C, h, w).
-        support: the ground truth.
+        matching: matching that made the prediction.
+        query_features: (Q, C, h, w) features of the query slices on which labels are largest.
+        query_masks: (Q, size, size) predicted labels, 0 = background, k = k-th of `support.labels`.
+        halves: (Q, 2, size, size) results of `segment_by_halves`.
+        largest: index among these of the slice on which a label is largest, by name of each label found.
+        confidence: confidence of each label found, by name.
+        support_features: (N, C, h, w) features of the support.
+        support: support, with the ground truth.
     """
     reverse = reverse_classification_accuracy(matching, query_features, query_masks, support_features, support)
     cues = {}
@@ -53,19 +53,19 @@ def gather_cues(
 def segment_by_halves(
     matching: Matching, features: Tensor, prototypes: Prototypes, unlikeness: Tensor, size: int
 ) -> Tensor:
-    """Segment a slice twice, by one half of the channels and by the other.
+    """Segment a slice twice, by each half of the channels.
 
-    Where several encoders lie side by side, a half is one of them. What both find is seldom wrong: they err apart.
+    With two encoders side by side, each is a half. Their errors differ, so what both find is seldom wrong.
 
     Args:
-        matching: that made the prediction.
-        features: (C, h, w).
-        prototypes: that served the slice.
-        unlikeness: of the slice, see `Matching.decide`.
-        size: side of the result in pixels.
+        matching: matching that made the prediction.
+        features: (C, h, w) features of the slice.
+        prototypes: prototypes that served the slice.
+        unlikeness: unlikeness of the slice, see `Matching.decide`.
+        size: edge of the result in pixels.
 
     Returns:
-        (2, size, size), 0 = background, k = k-th label.
+        (2, size, size) labels, 0 = background, k = k-th label.
     """
     to_pixels = BilinearUpsampler((features.shape[-2], features.shape[-1]), size, size, features.device)
     middle = len(features) // 2

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 __all__ = ["CUES", "SHIPPED", "Calibration", "estimate_dice", "spread"]
 
-CUES = ("reverse", "halves", "confidence")  # that count, see `protoseg.engine.cues.Cues`
+CUES = ("reverse", "halves", "confidence")  # cues that are used, see `protoseg.engine.cues.Cues`
 SPREAD_FLOOR = 0.05
 
 
@@ -37,7 +37,7 @@ class Calibration:
 
 
 def spread(value: float) -> float:
-    """Tell how uncertain an estimate is, in proportion: the least where it is near 0 or 1."""
+    """Tell how uncertain an estimate is, up to a factor: least near 0 or 1."""
     return math.sqrt(value * (1 - value)) + SPREAD_FLOOR
 
 

@@ -1,4 +1,4 @@
-"""Features of slices that were encoded before: the second label, the next click and the next support cost nothing.
+"""Features of slices that were encoded before: another label, click or support costs no encoding.
 
 Keyed by content: the pixels that the encoder sees, the weights, and the number format, so that features of other
 weights are never served.
@@ -32,16 +32,16 @@ INPUTS_KEPT = 100_000  # digests of network input, some 200 bytes each
 
 
 class ImageEncoder(Protocol):
-    """What turns images into features, with weights that stay: a `FrozenEncoder`, or the image encoder of SAM."""
+    """An encoder of images whose weights do not change: a `FrozenEncoder`, or the image encoder of SAM."""
 
     precision: str
 
     def encode_alike(self, slices: Tensor) -> Tensor:
-        """Features (B, C, h, w) of slices (B, 3, H, W), the same bit for bit whatever the batch."""
+        """Encode slices (B, 3, H, W) to features (B, C, h, w), the same bit for bit in any batch."""
         ...
 
     def encoding_fingerprint(self) -> str:
-        """Digits that stand for all that `encode_alike` depends on, number format and device aside."""
+        """Give the digits that stand for everything `encode_alike` depends on, except number format and device."""
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -55,9 +55,9 @@ class FeatureCache:
     Safe between threads, and on disk between processes: a file appears whole or not at all.
 
     Args:
-        max_bytes: bound of the memory tier; 0 keeps nothing.
-        folder: of the disk tier, if there is to be one.
-        max_folder_bytes: bound of the disk tier; beyond it the files that were used least recently go.
+        max_bytes: bound of the memory tier in bytes; 0 keeps nothing.
+        folder: folder of the disk tier, if any.
+        max_folder_bytes: bound of the disk tier in bytes; beyond it the least recently used files are removed.
     """
 
     def __init__(
@@ -76,39 +76,40 @@ class FeatureCache:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the memory tier that are taken now."""
+        """Number of bytes in the memory tier now."""
         return int(self._items.currsize)
 
     def items(self) -> dict[str, Tensor]:
-        """Give what the memory tier holds, by its keys."""
+        """Give the content of the memory tier by key."""
         with self._lock:
             return dict(self._items)
 
     def update(self, items: Mapping[str, Tensor]) -> None:
-        """Put into the memory tier what another cache held."""
+        """Put the content of another cache into the memory tier."""
         for key, features in items.items():
             self._remember(key, features)
 
     def encode(self, network: ImageEncoder, images: Tensor) -> Tensor:
-        """Features (B, C, h, w) of network input (B, 3, H, W), on the network's device; only new ones are computed."""
+        """Encode network input (B, 3, H, W) to features (B, C, h, w) on the network's device, computing only new
+        ones."""
         return self._encode(network, [_input_digest(image) for image in images], lambda missing: images[missing])
 
     def encode_slices(
         self, network: ImageEncoder, slices: Tensor, indices: Sequence[int], *, size: int, adjacent: bool
     ) -> Tensor:
-        """Features of some slices of a volume (S, C, H, W); those seen before are not even brought to `size`.
+        """Encode some slices of a volume (S, C, H, W); those seen before are not even resized.
 
         Args:
-            network: the encoder.
-            slices: the whole volume.
-            indices: of the slices wanted.
-            size: see `network_input`.
-            adjacent: see `network_input`.
+            network: encoder.
+            slices: (S, C, H, W) slices of the whole volume.
+            indices: indices of the slices wanted.
+            size: edge of the network's input in pixels.
+            adjacent: True for channels that are a slice and its neighbors, see `network_input`.
         """
 
         around = [neighbour_indices(index, len(slices)) if adjacent else [index] for index in indices]
         needed = sorted({index for group in around for index in group})
-        # Gathered at once: in a volume's memory the slices may lie interleaved, and one by one each takes a whole pass.
+        # Gathered at once: slices may be interleaved in a volume's memory, so that each alone would take a whole pass.
         gathered = slices[needed].contiguous()
         digests = {index: tensor_digest(one).hex() for index, one in zip(needed, gathered)}
         sources = [f"{size}-" + "-".join(digests[index] for index in group) for group in around]
@@ -117,7 +118,7 @@ class FeatureCache:
 
         def make(positions: list[int]) -> Tensor:
             wanted = [indices[position] for position in positions]
-            if adjacent:  # of the whole volume: at its ends neighbours repeat
+            if adjacent:  # from the whole volume: neighbors repeat at its ends
                 return network_input(slices, wanted, size=size, adjacent=True)
             return network_input(gathered, [needed.index(index) for index in wanted], size=size, adjacent=False)
 
@@ -134,7 +135,7 @@ class FeatureCache:
         return self._encode(network, inputs, of)
 
     def _encode(self, network: ImageEncoder, digests: list[str], images: Callable[[list[int]], Tensor]) -> Tensor:
-        """Features of inputs known by their digests; `images` gives the inputs at some positions."""
+        """Encode inputs known by their digests; `images` makes the inputs at given positions."""
         device = next(network.parameters()).device
         dtype = str(resolve_precision(device, network.precision)).removeprefix("torch.")
         setting = f"{network.encoding_fingerprint()}-{dtype}"
@@ -162,8 +163,8 @@ class FeatureCache:
         file = self.folder / f"{key}.npy"
         try:
             features = torch.from_numpy(np.load(file))
-            os.utime(file)  # used just now
-        except (OSError, ValueError, EOFError):  # absent, damaged, or removed by another process meanwhile
+            os.utime(file)  # marks it as just used
+        except (OSError, ValueError, EOFError):  # absent, damaged, or meanwhile removed by another process
             return None
         self._remember(key, features)
         return features
@@ -182,7 +183,7 @@ class FeatureCache:
             logger.warning("Features are not kept in %s: %s", self.folder, error)
 
     def _remember(self, key: str, features: Tensor) -> None:
-        with self._lock, suppress(ValueError):  # they are larger than the bound
+        with self._lock, suppress(ValueError):  # larger than the bound
             self._items.setdefault(key, features)
 
     def _shrink_folder(self, folder: Path) -> None:
@@ -202,6 +203,6 @@ class FeatureCache:
 
 
 def _input_digest(image: Tensor) -> str:
-    # Of an image repeated three times, one channel tells as much.
+    # One channel is enough of an image that is repeated three times.
     repeated = bool((image[0] == image[1]).all() and (image[0] == image[2]).all())
     return tensor_digest(image[:1] if repeated else image).hex()

@@ -30,10 +30,10 @@ class OneShotInferer(Inferer):
     Also a handler of the evaluator that it serves, so that the network is frozen once a run, see `RunEncoder`.
 
     Args:
-        support: what to look for.
-        cache: of features, to share it with others; its own when left out.
-        refiner: brings the borders to the image's edges.
-        adaptation: of the network to the support or to each volume.
+        support: support, whose labels are looked for.
+        cache: cache of features, to share it with others; by default one of its own.
+        refiner: refiner of the borders.
+        adaptation: adaptation of the network to the support or to each volume.
         settings: arguments of `OneShotSettings`.
     """
 
@@ -62,14 +62,14 @@ class OneShotInferer(Inferer):
         """Segment one volume.
 
         Args:
-            inputs: (1, C, X, Y, Z), normalised, slices along Z; a `MetaTensor` keeps its metadata.
-            network: the `ALPNet`, or a `SliceEncoder` of it.
-            *args: not used; MONAI's interface.
-            **kwargs: not used; MONAI's interface.
+            inputs: (1, C, X, Y, Z) normalized volume, slices along Z; a `MetaTensor` keeps its metadata.
+            network: `ALPNet`, or a `SliceEncoder` of it.
+            *args: unused positional arguments of MONAI's interface.
+            **kwargs: unused keyword arguments of MONAI's interface.
 
         Returns:
-            (1, 1, X, Y, Z) float32 label map with the input's metadata and, under "findings", what was
-            found as JSON (`findings_from_json`).
+            (1, 1, X, Y, Z) float32 label map with the input's metadata and, under "findings", the findings as JSON
+            (`findings_from_json`).
         """
         prediction = segment(
             inputs[0],

@@ -6,7 +6,8 @@ a support scan is laid over the query, moved, and stretched across the slices, s
 those that were found; what is far out of its place there loses probability. How far is far follows from how well the
 centers agree, and is never less than a part of the frame: organs move, and differ.
 
-With one label, or two that disagree, nothing is known and little changes.
+With one label, or two that disagree, nothing is known and little changes. The frame of a picture is the photographer's:
+pictures stay as they are.
 """
 
 from __future__ import annotations
@@ -38,13 +39,8 @@ class Layout:
 
     drawn: Tensor  # L, whether the label is drawn on the scan
     centers: Tensor  # L x 3
-    before: Tensor  # L x 3, from the center to the first patch
-    after: Tensor  # L x 3, from the center to the last patch
-
-    @property
-    def radius(self) -> Tensor:
-        """Mean way (L,) from the center to the ends of the rows and columns of a label."""
-        return (self.before + self.after)[:, 1:].mean(1) / 2
+    before: Tensor  # L x 3, from the center to the first patch; infinite where its end is not shown
+    after: Tensor  # L x 3, from the center to the last patch, likewise
 
 
 def layouts_of(support: SupportSet, patches: tuple[int, int]) -> list[Layout]:
@@ -60,7 +56,8 @@ def layouts_of(support: SupportSet, patches: tuple[int, int]) -> list[Layout]:
         numbers = torch.arange(1, 1 + len(support.labels))[:, None, None, None]
         shares = F.adaptive_avg_pool2d((support.masks[slices] == numbers).float(), patches)  # L x slices x h x w
         places = _places(torch.tensor([float(support.origins[k].slice_index) for k in slices]), patches)
-        layout = _laid_out(shares, places)
+        known = torch.ones(shares.shape[:2], dtype=torch.bool) if support.known is None else support.known[slices].T
+        layout = _laid_out(shares, places, known)
         if layout.drawn.sum() >= 2:
             layouts.append(layout)
     return layouts
@@ -77,7 +74,7 @@ def by_layout(log_probability: Tensor, layouts: Sequence[Layout], slice_step: fl
     Returns:
         Log-probabilities as given, changed; the same tensor where nothing is known.
     """
-    if not layouts:
+    if not layouts or len(log_probability) == 1:
         return log_probability
     places = _places(torch.arange(float(len(log_probability))), (log_probability.shape[-2], log_probability.shape[-1]))
     changed = before = log_probability.float()
@@ -120,8 +117,6 @@ def _distance(layout: Layout, centers: Tensor, trust: Tensor, places: Tensor, sl
         if axis == 0 and not along:
             continue
         center, before, after = (stretch[axis] * way[:, axis] for way in (layout.centers, layout.before, layout.after))
-        if axis == 0:  # not every slice of it need be labelled
-            before, after = (torch.maximum(way, layout.radius / slice_step) for way in (before, after))
         away = places[axis] - (center + shift[axis])[:, None, None, None]
         beyond = (away - _by_label(after)).clamp(min=0) + (-away - _by_label(before)).clamp(min=0)
         total += (beyond / tolerance[axis]).square()
@@ -152,16 +147,24 @@ def _fit(source: Tensor, target: Tensor, trust: Tensor) -> tuple[float | None, T
     return float(stretch[0]) if known else None, shift, 1.5 * spread
 
 
-def _laid_out(shares: Tensor, places: Tensor) -> Layout:
-    """Lay out labels by their shares (L, slices, h, w) of patches at places (3, slices, h, w)."""
-    drawn = shares.flatten(1).any(1)
+def _laid_out(shares: Tensor, places: Tensor, known: Tensor) -> Layout:
+    """Lay out labels.
+
+    Args:
+        shares: (L, slices, h, w) of patches.
+        places: (3, slices, h, w).
+        known: (L, slices), whether the label was labelled on the slice.
+    """
     centers = _centers(shares, places)
-    least = shares.flatten(1).amax(1).clamp(max=DRAWN)[:, None, None, None]
-    inside = (shares >= least) & (shares > 0)
+    least = shares.flatten(1).amax(1).clamp(max=DRAWN)
+    inside = (shares >= _by_label(least)) & (shares > 0)
     far = torch.where(inside[:, None], places, -torch.inf).flatten(2).amax(2)
     near = torch.where(inside[:, None], places, torch.inf).flatten(2).amin(2)
-    after, before = (way.clamp(min=0).nan_to_num(posinf=0.0) for way in (far - centers, centers - near))
-    return Layout(drawn, centers, before, after)
+    # A label may reach to the next slice that was labelled and does not show it.
+    slices, without = places[0, :, 0, 0], known & ~shares.flatten(2).any(2)
+    far[:, 0] = torch.where(without & (slices > far[:, :1]), slices, torch.inf).amin(1)
+    near[:, 0] = torch.where(without & (slices < near[:, :1]), slices, -torch.inf).amax(1)
+    return Layout(shares.flatten(1).any(1), centers, (centers - near).clamp(min=0), (far - centers).clamp(min=0))
 
 
 def _centers(weights: Tensor, places: Tensor) -> Tensor:

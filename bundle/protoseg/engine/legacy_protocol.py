@@ -1,9 +1,9 @@
-"""The published evaluation procedure: organ by organ, third by third, told by the query's own label map where to look.
+"""The published evaluation procedure: organ by organ and third by third, located by the query's own label map.
 
-For comparison with published figures, and for nothing else. The procedure reads the **ground truth of the query**
-before it segments: on which slices an organ lies (no other slice is segmented), and in which third of the organ's
-extent each of them is (the support slice of the same third serves it). Nobody has that for a scan that is yet to be
-segmented; `protoseg.engine.one_shot` does without.
+For comparison with published figures only. The procedure reads the **ground truth of the query** before it segments:
+which slices show an organ (no others are segmented), and in which third of the organ's extent each of them is (the
+support slice of the same third serves it). Nobody has that for a scan that is yet to be segmented;
+`protoseg.engine.one_shot` does without.
 
 Sources: SSL-ALPNet (Ouyang et al., ECCV 2020, section 4.1) and the code of DINOv2-ALPNet and ProtoSAM.
 """
@@ -44,12 +44,12 @@ Components = Literal["one", "none"]
 
 
 def support_thirds(slices: Sequence[int]) -> tuple[int, ...]:
-    """Take, of the slices that hold an organ, in order, those at 1/6, 3/6 and 5/6."""
+    """Choose from the slices that hold an organ, in order, those at 1/6, 3/6 and 5/6."""
     return tuple(slices[(2 * third + 1) * len(slices) // (2 * THIRDS)] for third in range(THIRDS))
 
 
 def query_third(index: int, first: int, last: int) -> int:
-    """Tell in which third (0, 1 or 2) of an organ that reaches from slice `first` to `last` a slice lies."""
+    """Tell in which third (0, 1 or 2) of an organ from slice `first` to slice `last` a slice is."""
     return min(THIRDS * (index - first) // max(last - first, 1), THIRDS - 1)
 
 
@@ -60,17 +60,17 @@ class LegacyInferer(Inferer):
     Also a handler of the evaluator that it serves, so that the network is frozen once a run, see `RunEncoder`.
 
     Args:
-        support: gives the support when it is first needed: all labelled slices of one scan or, for several shots, of
-            several scans.
-        cache: of features, to share it with others; its own when left out.
-        component_filter: which components of each slice to keep: "one", the most confident as published, or "none" (no
-            filter).
-        adaptation: trains a copy of the network on each slice's prediction (test-time training), if there is to be
-            one; of the scope "slice".
-        refiner: brings the borders to the image's edges, label by label.
+        support: function that gives the support when it is first needed: all labelled slices of one scan or, for
+            several shots, of several scans.
+        cache: cache of features, to share it with others; by default one of its own.
+        component_filter: components to keep on each slice: "one", the most confident as published, or "none" for no
+            filter.
+        adaptation: test-time training of a copy of the network on each slice's prediction, if any; its scope must be
+            "slice".
+        refiner: refiner of the borders, label by label.
 
     Raises:
-        InputError: for an unknown component rule, or another scope of adaptation.
+        InputError: an unknown component rule, or another scope of adaptation.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class LegacyInferer(Inferer):
         return self._support
 
     def serving(self, name: str) -> list[list[int]]:
-        """Give the support slices that serve each third of a label (positions in `support`): one of each scan."""
+        """Give the support slices for each third of a label (positions in `support`): one of each scan."""
         number = self.support.labels.position(name)
         slices: dict[str, list[int]] = {}
         for position, origin in enumerate(self.support.origins):
@@ -120,7 +120,7 @@ class LegacyInferer(Inferer):
         return [list(shots) for shots in zip(*map(support_thirds, slices.values()))]
 
     def slices_used(self) -> list[int]:
-        """Give the support slices that serve any third of any label (positions in `support`)."""
+        """Give the support slices for any third of any label (positions in `support`)."""
         return sorted({k for name in self.support.labels for shots in self.serving(name) for k in shots})
 
     @torch.no_grad()
@@ -130,14 +130,14 @@ class LegacyInferer(Inferer):
         """Segment the organ slices of one volume.
 
         Args:
-            inputs: (1, C, X, Y, Z), normalised, slices along Z; a `MetaTensor` keeps its metadata.
-            network: the `ALPNet`, in evaluation mode.
-            *args: not used; MONAI's interface.
-            query_label: the **true** label map of the volume, (1, 1, X, Y, Z).
-            **kwargs: not used; MONAI's interface.
+            inputs: (1, C, X, Y, Z) normalized volume, slices along Z; a `MetaTensor` keeps its metadata.
+            network: `ALPNet`, in evaluation mode.
+            *args: unused positional arguments of MONAI's interface.
+            query_label: **true** label map of the volume, (1, 1, X, Y, Z).
+            **kwargs: unused keyword arguments of MONAI's interface.
 
         Returns:
-            (1, L, X, Y, Z) uint8: a mask for each label, because labels that are matched one by one may overlap.
+            (1, L, X, Y, Z) uint8, a mask for each label: labels that are matched one by one may overlap.
 
         Raises:
             InputError: the label map is missing.
@@ -152,13 +152,13 @@ class LegacyInferer(Inferer):
         masks = np.zeros((len(self.support.labels), *ground_truth.shape), np.uint8)
         for mask, (name, value) in zip(masks, self.support.labels.items()):
             holding = (ground_truth == value).flatten(1).any(1).nonzero()[:, 0].tolist()
-            if holding and self.serving(name):  # a speck may be lost on the support's way to the network's size
+            if holding and self.serving(name):  # a speck may be lost when the support is resized for the network
                 mask[holding] = self._segment_label(volume, holding, name, encoder)
         labelled = volume_from_slices(torch.from_numpy(masks).transpose(0, 1))[None]
         return MetaTensor(labelled, meta=dict(inputs.meta) if isinstance(inputs, MetaTensor) else {})
 
     def _segment_label(self, volume: Tensor, holding: list[int], name: str, encoder: SliceEncoder) -> NDArray[np.uint8]:
-        """Masks (len(holding), H, W) of one label on the slices that hold it."""
+        """Segment one label on the slices that hold it: (len(holding), H, W)."""
         slices = axial_slices(volume)
         serving = self.serving(name)
         prototypes = [self._prototypes(positions, name, encoder) for positions in serving]
@@ -174,7 +174,7 @@ class LegacyInferer(Inferer):
             images = encoder.network_input(slices, holding)
             for k, third in enumerate(thirds):
                 adapted = _adapted(self.adaptation, encoder.network, images[[k]], logits[k])
-                alone = encoder.of_network(adapted, FeatureCache(0))  # it will see no other slice
+                alone = encoder.of_network(adapted, FeatureCache(0))  # used for no other slice
                 logits[k] = self._match(alone, images[[k]], serving[third], name)
         log_probability = logits.log_softmax(1)
         masks = np.stack([self._mask(slice_, *slices.shape[-2:]) for slice_ in log_probability])
@@ -185,19 +185,19 @@ class LegacyInferer(Inferer):
         return self.refiner.refine(slices[holding], coarse, spacing=(z, y, x)).label_map
 
     def _match(self, encoder: SliceEncoder, image: Tensor, positions: list[int], name: str) -> Tensor:
-        """Logits (2, h, w) of one slice (1, 3, size, size)."""
+        """Compute logits (2, h, w) of one slice (1, 3, size, size)."""
         prototypes = self._prototypes(positions, name, encoder)
         return encoder.matching.match(encoder.encode(image)[None], prototypes)[0, 0]
 
     def _prototypes(self, positions: list[int], name: str, encoder: SliceEncoder) -> Prototypes:
-        """Of one label against everything else, as published: other organs are background."""
+        """Make prototypes of one label against everything else, as published: other organs are background."""
         number = self.support.labels.position(name)
         masks = (self.support.masks[positions] == number).float()
         features = encoder.encode(self.support.images[positions])
         return encoder.matching.build(features[None], masks[None, None].to(features.device))
 
     def _mask(self, log_probability: Tensor, height: int, width: int) -> NDArray[np.uint8]:
-        """Where the label wins on one slice's own grid, from (2, h, w)."""
+        """Mask where the label wins on one slice's own grid, from (2, h, w)."""
         background, label = unfit_slices(log_probability[None], height, width)[0].cpu()
         mask = (label > background).numpy()
         if self.component_filter == "one":
@@ -206,7 +206,7 @@ class LegacyInferer(Inferer):
 
 
 def _adapted(adaptation: Adaptation, network: ALPNet, image: Tensor, logits: Tensor) -> ALPNet:
-    """A copy of the network that learned from one slice (1, 3, size, size) under its prediction, logits (2, h, w)."""
+    """Copy the network and train it on one slice (1, 3, size, size) under its prediction, logits (2, h, w)."""
     size = image.shape[-1]
     found = unfit_slices(logits[None], size, size).argmax(1).byte().cpu()
     return adaptation.to_slices(network, LabelledSlices(image, found))

@@ -1,8 +1,8 @@
-"""How far slices are enlarged, so that the patches of a feature map can show what is labelled on them.
+"""Enlarges slices so that the patches of a feature map can show the labels on them.
 
-A structure that is thinner than a patch covers none by half, and would neither stand in the support nor be found: at
-256 pixels with patches of 8, the vessels of a retina and the nuclei of a tissue vanish. What a feature map can show is
-told from the labels alone: their shares of patches, brought back to pixels, are held against them.
+A structure thinner than a patch fills half of none: it would be missing from the support and never be found. At 256
+pixels with patches of 8, the vessels of a retina and the nuclei of a tissue vanish. What a feature map can show is
+derived from the labels alone: their shares of patches, upsampled to pixels, are compared with them.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from protoseg.ops.slices import fit_slices
 
 __all__ = ["Magnification", "MagnifyToFit", "input_size", "shown_dice"]
 
-FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0)  # those that follow each other cost about twice as much
+FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0)  # each costs about twice as much as the one before
 
 
 @dataclass(frozen=True)
 class MagnifyToFit:
-    """Magnify pictures as little as shows the labels well enough.
+    """Magnifies pictures by the least factor that shows the labels well enough.
 
-    Volumes stay as they are: each of their slices would be encoded for four times the price, and matched for sixteen
-    times, when magnified by 2.
+    Volumes stay as they are: magnified by 2, each of their slices would cost four times as much to encode and sixteen
+    times as much to match.
 
     Args:
         stride: edge of a patch in pixels of the network's input.
-        enough: Dice of the labels as a feature map can show them, averaged over labels; found on the suite, see
-            docs/engine_defaults.md.
+        enough: mean Dice over labels that is enough, of the labels as a feature map can show them; found on the suite,
+            see docs/engine_defaults.md.
     """
 
     stride: int
@@ -51,14 +51,14 @@ Magnification: TypeAlias = MagnifyToFit | float
 
 
 def input_size(magnification: Magnification, masks: Tensor, labels: int, *, image_size: int, is_picture: bool) -> int:
-    """Tell the edge in pixels to which slices with these masks are brought.
+    """Tell the edge in pixels to which slices with these masks are resized.
 
     Args:
-        magnification: a factor, or how to choose one.
-        masks: (N, H, W), k = k-th label.
-        labels: how many there are.
+        magnification: factor, or the rule that chooses one.
+        masks: (N, H, W) masks, k = k-th label.
+        labels: number of labels.
         image_size: edge of the network's input without magnification.
-        is_picture: whether the scan is one slice.
+        is_picture: True for a scan of one slice.
 
     Raises:
         InputError: the factor is below 1 or above 8.
@@ -72,11 +72,11 @@ def input_size(magnification: Magnification, masks: Tensor, labels: int, *, imag
 
 
 def shown_dice(masks: Tensor, labels: int, *, size: int, stride: int) -> float:
-    """Mean Dice of labels with what a feature map of slices of some size can show of them.
+    """Compute the mean Dice of labels with what a feature map of slices of some size can show of them.
 
     Args:
-        masks: (N, H, W), k = k-th label; labels that are not there do not count.
-        labels: how many there are.
+        masks: (N, H, W) masks, k = k-th label; absent labels do not count.
+        labels: number of labels.
         size: edge of the slices in pixels.
         stride: edge of a patch in pixels.
     """

@@ -37,7 +37,7 @@ SIMILAR, SIMILAR_OF_LABEL = 16, 5
 
 
 class MatchedVolume:
-    """A volume and what was found in it: label and certainty of every pixel, and which support slice served where."""
+    """A volume and what was found in it: label and certainty of every pixel, and the support slices that served."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class MatchedVolume:
     def match(self, batch: range) -> None:
         """Encode a few slices and match them with the support.
 
-        What is asked of a GPU is fetched for all of them at once: each time, the processor waits for it.
+        Results of a GPU are fetched for all of them at once: each time, the processor waits for it.
         """
         encoded = self._encode_seen(batch)
         found = []
@@ -91,9 +91,9 @@ class MatchedVolume:
         self.evidence.update(zip(batch, torch.stack(found).cpu()))
 
     def decide(self) -> None:
-        """Bring the classes that win to the grid, slice by slice; what is like the support is known by now.
+        """Upsample the winning classes to the grid, slice by slice; how like the support slices are is known by now.
 
-        The processor does it: it is little, and most of it are windows that it would have to wait for one by one.
+        The processor does it: there is little to do, mostly on windows that it would have to wait for one by one.
         """
         unlikeness = self.likeness.max() - self.likeness
         for index, distance in enumerate(unlikeness):
@@ -109,23 +109,23 @@ class MatchedVolume:
             self.boxes = [_grown(box, index, window) for box, window in zip(self.boxes, best.windows)]
 
     def keep_components(self) -> None:
-        """Drop the components of each label that are not to be kept."""
+        """Drop the unwanted components of each label."""
         counts = self.support.component_counts()
         keep_components(self.winner, self.certainty, self.boxes, counts, self.settings.component_filter)
 
     @property
     def coarse(self) -> CoarseSegmentation:
-        """What there is to refine."""
+        """Segmentation to refine."""
         return CoarseSegmentation(self.winner, self.log_probability, self.support.labels)
 
     def describe(self, refined: RefinedSegmentation, *, moved: bool) -> Prediction:
-        """Number labels by the support's values, and say what was found.
+        """Number labels by the support's values, and report the findings.
 
         The confidence is that of the matching: mean probability of the voxels that it found.
 
         Args:
-            refined: what to describe.
-            moved: whether labels may be elsewhere than the matching found them.
+            refined: label map and notes of the refinement.
+            moved: True if labels may be elsewhere than the matching found them.
         """
         boxes = find_objects(refined.label_map, max_label=len(self.boxes)) if moved else self.boxes
         label_map = np.zeros_like(refined.label_map)
@@ -173,19 +173,19 @@ class MatchedVolume:
         return f"found in the picture turned by {(90, 180, -90)[self.turns - 1]} degrees" if self.turns else ""
 
     def _encode_seen(self, indices: Sequence[int]) -> Tensor:
-        """Features of some slices, in their places."""
+        """Encode some slices as the encoder sees them, and turn the features back."""
         return torch.rot90(self._encode(self.seen, indices), -self.turns, (-2, -1))
 
     def _serving(self, features: Tensor) -> Prototypes:
         return self._choose(self._similarity(features[None])[0], self.prototypes)[0]
 
     def _similarity(self, features: Tensor) -> Tensor:
-        """Cosines (B, N) of some slices, by features (B, C, h, w), to the slices of the support."""
+        """Compute the cosines (B, N) of slices with features (B, C, h, w) to the slices of the support."""
         # One by one: a product with several sums in another order.
         return torch.stack([self.descriptors @ slice_descriptors(one[None])[0] for one in features]).cpu()
 
     def _choose(self, similarity: Tensor, prototypes: Prototypes) -> tuple[Prototypes, NDArray[np.int64], Tensor]:
-        """Let those prototypes serve that suit a query slice.
+        """Choose the prototypes that serve a query slice.
 
         Returns:
             Them, the support slice that is nearest for every label, and the highest cosine of all support slices.
@@ -203,7 +203,7 @@ class MatchedVolume:
         return prototypes.serve(chosen.unique()), nearest.numpy(), similarity.max()
 
     def _cues(self, label_map: NDArray[np.uint8], found: Mapping[str, tuple[float, int]]) -> dict[str, Cues]:
-        """Tell what the Dice of labels is estimated from; given: confidences, and slices on which they are largest."""
+        """Gather the cues of the labels' Dice; given: confidences, and slices on which they are largest."""
         indices = sorted({index for _, index in found.values()})
         if not indices or not self.settings.estimate_quality:
             return {}
@@ -224,7 +224,7 @@ class MatchedVolume:
 
 
 def _grown(box: Box | None, index: int, window: Window | None) -> Box | None:
-    """A box, grown to hold a window of a slice as well."""
+    """Grow a box to hold a window of a slice as well."""
     if window is None:
         return box
     here = (slice(index, index + 1), *window)

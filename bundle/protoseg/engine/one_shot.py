@@ -1,9 +1,9 @@
 """The one-shot engine: a support and a volume in, a label map with confidences out.
 
-`match` finds labels at the resolution of the features, `finish` refines their borders and says what was found.
-Each slice of the volume is encoded once and matched with all labels at once; the labels compete with each other and
-with the background in one arg max, so they never overlap and an empty slice stays empty. Scores live at feature
-resolution and are brought to the volume's own grid slice by slice.
+`match` finds labels at the resolution of the features, `finish` refines their borders and reports the findings. Each
+slice of the volume is encoded once and matched with all labels at once; the labels compete with each other and with the
+background in one arg max, so they never overlap and an empty slice stays empty. Scores are kept at feature resolution
+and resampled to the volume's own grid slice by slice.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ UNKNOWN_SIDES = "may be on the wrong side: the scan or the support does not say 
 
 
 class Adapting(Protocol):
-    """Segments a volume by a network that it adapts before, see `Adaptation`."""
+    """Segments a volume with a network that it adapts first, see `Adaptation`."""
 
     def segment(
         self,
@@ -43,7 +43,7 @@ class Adapting(Protocol):
         refiner: Refiner | None,
         clicks: Sequence[Click],
     ) -> Prediction:
-        """Segment a volume; arguments as of `segment`."""
+        """Segment a volume; arguments as for `segment`."""
         ...
 
 
@@ -61,13 +61,14 @@ def segment(
     """Segment every slice of a volume.
 
     Args:
-        volume: (C, X, Y, Z), normalised as the support was, slices along Z; a `Placed` one tells the spacing in mm.
-        support: what to look for.
-        encoder: what to look with, at the size of the support's images.
-        settings: how; the defaults of `OneShotSettings` when left out.
-        refiner: brings the borders to the image's edges.
-        clicks: of the user, for the refiner.
-        adaptation: of the network to the support or to the volume, before.
+        volume: (C, X, Y, Z) volume, normalized as the support was, slices along Z; a `Placed` one tells the spacing in
+            mm.
+        support: support, whose labels are looked for.
+        encoder: encoder of slices, at the size of the support's images.
+        settings: settings; by default those of `OneShotSettings()`.
+        refiner: refiner of the borders.
+        clicks: clicks of the user, for the refiner.
+        adaptation: adaptation of the network to the support or to the volume, done first.
 
     Raises:
         InputError: the support was made for another encoder.
@@ -84,7 +85,7 @@ def match(
     encoder: SliceEncoder,
     settings: OneShotSettings | None = None,
 ) -> MatchedVolume:
-    """Match every slice of a volume with a support; arguments and errors as of `segment`."""
+    """Match every slice of a volume with a support; arguments and errors as for `segment`."""
     settings = settings or OneShotSettings()
     support.check_encoder(encoder.fingerprint())
     matched = MatchedVolume(volume, support, encoder.of_size(support.images.shape[-1]), settings)
@@ -93,7 +94,7 @@ def match(
         "Segmenting",
         unit="batch",
         disable=not settings.progress,
-        leave=None,  # under the bar of several volumes, each one's goes when it is done
+        leave=None,  # under the bar of several volumes, each volume's bar goes when it is done
     ):
         matched.match(range(start, min(start + settings.batch_size, len(matched.slices))))
     matched.decide()
@@ -109,13 +110,13 @@ def finish(
     refiner: Refiner | None = None,
     clicks: Sequence[Click] = (),
 ) -> Prediction:
-    """Refine what was matched, and say what was found.
+    """Refine a matched volume, and report the findings.
 
     Args:
-        matched: volume, of `match`.
-        coarse: segmentation to begin with, if another than that of `matched`.
-        refiner: brings the borders to the image's edges.
-        clicks: of the user, for the refiner.
+        matched: result of `match`.
+        coarse: segmentation to begin with; by default that of `matched`.
+        refiner: refiner of the borders.
+        clicks: clicks of the user, for the refiner.
     """
     begin = coarse or matched.coarse
     refined = RefinedSegmentation(begin.label_map)
@@ -123,13 +124,13 @@ def finish(
         refined = refiner.refine(matched.slices, begin, spacing=slice_spacing(matched.volume), clicks=clicks)
     prediction = matched.describe(refined, moved=refiner is not None or coarse is not None)
     if (slice_axes(matched.volume) is None) != (matched.support.slice_axes is None):
-        # A mirrored organ is found as surely as another, and its estimate would be as high.
+        # A mirrored organ is found as surely as any, and its estimate would be as high.
         return prediction.without_estimates(UNKNOWN_SIDES)
     return prediction
 
 
 def slice_spacing(volume: Tensor) -> tuple[float, float, float]:
-    """Distance of slices, rows and columns in mm; 1 mm each way where it is not known."""
+    """Tell the distance of slices, rows and columns in mm; 1 mm each way if it is unknown."""
     if not isinstance(volume, Placed):
         return 1.0, 1.0, 1.0
     x, y, z = spacing_of(volume.affine).tolist()

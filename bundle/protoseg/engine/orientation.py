@@ -1,4 +1,4 @@
-"""Whether a picture is turned against the support, as a film that was scanned upside down."""
+"""Finds whether a picture is rotated relative to the support, as a film that was scanned upside down."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from protoseg.matching.matching import Prototypes
 
 __all__ = ["quarter_turns"]
 
-# Of the mean cosine, by which the turned picture must be explained better. Of 101 pairs of real pictures as they are,
-# none is; without a margin 24 are. See docs/engine_defaults.md.
+# Gain of the mean cosine that the turned picture must have. Of 101 pairs of real pictures as they are, none reaches it;
+# 24 have some gain. See docs/engine_defaults.md.
 MARGIN = 0.04
 
 
@@ -21,14 +21,14 @@ MARGIN = 0.04
 def quarter_turns(
     picture: Tensor, encode: Callable[[Tensor, Sequence[int]], Tensor], prototypes: Callable[[Tensor], Prototypes]
 ) -> int:
-    """Tell by how many quarter turns, counterclockwise, a picture is brought upright as the support is.
+    """Tell by how many quarter turns, counterclockwise, a picture must be turned to be upright like the support.
 
-    Mirrored ones are not told from others: most of what is photographed looks the same in a mirror.
+    Mirrored pictures are not detected: most of what is photographed looks the same in a mirror.
 
     Args:
-        picture: (1, C, H, W), normalised.
-        encode: features (1, C, h, w) of a turned picture.
-        prototypes: of the support that serve it, from its features (C, h, w).
+        picture: (1, C, H, W) normalized picture.
+        encode: function that gives features (1, C, h, w) of a turned picture.
+        prototypes: function that gives the support prototypes for it, from its features (C, h, w).
     """
     scores = []
     for turns in range(4):

@@ -1,4 +1,4 @@
-"""What the engine says about a volume."""
+"""The engine's result for a volume."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class LabelFinding:
 
     confidence: float  # mean probability of its voxels; 0 where it was not found
     estimated_dice: float | None  # see `estimate_dice`; None where it was not found or not asked for
-    support_slice: SliceOrigin | None  # the one that served where the label is largest
+    support_slice: SliceOrigin | None  # support slice that served where the label is largest
     note: str = ""  # of the refinement
-    estimated_dice_interval: tuple[float, float] | None = None  # within which it is in nine of ten cases
-    cues: Mapping[str, float] | None = None  # that the estimate was made from
+    estimated_dice_interval: tuple[float, float] | None = None  # interval that holds it in nine of ten cases
+    cues: Mapping[str, float] | None = None  # cues of the estimate
 
     @property
     def warning(self) -> str:
-        """What a user should know before relying on the label; empty when there is nothing."""
+        """What a user should know before relying on the label; empty if nothing."""
         if self.support_slice is None:
             return "not found"
         if self.estimated_dice is not None and self.estimated_dice < LOW_ESTIMATE:
@@ -44,13 +44,13 @@ class LabelFinding:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Label map of a volume of S slices of H x W pixels, with what is known about each label."""
+    """Label map of a volume of S slices of H x W pixels, with the findings about each label."""
 
     label_map: NDArray[np.uint8]  # S x H x W, label values of the support
     findings: Mapping[str, LabelFinding]  # by label name
 
     def without_estimates(self, note: str) -> Prediction:
-        """Leave out the estimates, for the reason that a note gives of each label that was found."""
+        """Leave out the estimates, and give each label that was found a note of the reason."""
         findings = {
             name: replace(finding, estimated_dice=None, estimated_dice_interval=None, note=note)
             if finding.support_slice
@@ -61,7 +61,7 @@ class Prediction:
 
 
 def describe_label(finding: LabelFinding, value: int, volume: float) -> dict[str, Any]:
-    """Tell what is known about a label, as JSON: its value, volume in ml, and what the engine found."""
+    """Describe a label as JSON: its value, its volume in ml, and the engine's findings."""
     estimate, interval, origin = finding.estimated_dice, finding.estimated_dice_interval, finding.support_slice
     return {
         "value": value,
@@ -83,7 +83,7 @@ def label_finding(confidence: float, cues: Cues | None, origin: SliceOrigin, not
 
 
 def findings_to_json(findings: Mapping[str, LabelFinding]) -> str:
-    """Findings by label name as JSON text."""
+    """Write findings by label name as JSON text."""
     return json.dumps({name: asdict(finding) for name, finding in findings.items()})
 
 

@@ -1,7 +1,7 @@
-"""How good a segmentation is, without its ground truth: reverse segmentation.
+"""Estimates how good a segmentation is without its ground truth, by reverse segmentation.
 
-The prediction becomes the support and the support the query. What segments the support's slices well was probably
-segmented well. Source of the idea: reverse classification accuracy (Valindria et al., IEEE TMI 2017).
+The prediction becomes the support and the support the query. A prediction that segments the support's slices well is
+probably good. Source of the idea: reverse classification accuracy (Valindria et al., IEEE TMI 2017).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ def reverse_classification_accuracy(
     support_features: Tensor,
     support: SupportSet,
 ) -> dict[str, float]:
-    """Dice of every label on the support slices, segmented from query slices under their prediction.
+    """Compute the Dice of every label on the support slices, segmented from the query slices under their prediction.
 
     Args:
-        matching: that made the prediction.
-        query_features: (Q, C, h, w), of the query slices that show the labels best.
-        query_masks: (Q, size, size), predicted labels, 0 = background, k = k-th of `support.labels`.
-        support_features: (N, C, h, w).
-        support: the ground truth.
+        matching: matching that made the prediction.
+        query_features: (Q, C, h, w) features of the query slices that show the labels best.
+        query_masks: (Q, size, size) predicted labels, 0 = background, k = k-th of `support.labels`.
+        support_features: (N, C, h, w) features of the support.
+        support: support, with the ground truth.
 
     Returns:
-        A value by label name; 0 for a label that was predicted nowhere on these slices.
+        Dice by label name; 0 for a label that was predicted nowhere on these slices.
     """
     count = len(support.labels)
     classes = torch.arange(1, 1 + count, device=query_masks.device)
@@ -44,9 +44,9 @@ def reverse_classification_accuracy(
     to_pixels = BilinearUpsampler(patches, size, size)
     overlap = torch.zeros(1 + count, 2)  # by label: intersection, and sum of both areas
     for features, drawn in zip(support_features, support.masks):
-        logits = matching.match(features[None, None], prototypes)[0, 0].cpu()  # at once, and not window by window
+        logits = matching.match(features[None, None], prototypes)[0, 0].cpu()  # whole, not window by window
         predicted = torch.from_numpy(upsampled_argmax(logits.log_softmax(0), to_pixels).label)
-        # How many pixels have which true label (rows) and which predicted one (columns).
+        # Number of pixels by true label (rows) and predicted label (columns).
         pairs = torch.bincount((drawn.long() * (1 + count) + predicted).flatten(), minlength=(1 + count) ** 2)
         pairs = pairs.reshape(1 + count, 1 + count)
         drawn_here = pairs.sum(1) > 0  # a slice without the label says nothing about how well it is found

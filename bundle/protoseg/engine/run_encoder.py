@@ -1,4 +1,4 @@
-"""When an inferer that is given a network freezes it: at every call, or once a run of the evaluator that it serves."""
+"""Freezes the network given to an inferer: at every call, or once a run of the evaluator that it serves."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["RunEncoder"]
 class RunEncoder:
     """Makes the slice encoder of a network for an inferer.
 
-    Between two calls anybody may have trained the network, so each call freezes it anew. While an evaluator runs nobody
-    does: attached to it, this freezes once a run. Training and validation alternate, and each validation is a run.
+    The network may have been trained between two calls, so each call freezes it again. It is not trained while an
+    evaluator runs: attached to one, this freezes once a run. In training, each validation is a run.
 
     Args:
-        cache: of features.
+        cache: cache of features.
     """
 
     def __init__(self, cache: FeatureCache) -> None:
@@ -32,7 +32,7 @@ class RunEncoder:
         engine.add_event_handler(Events.COMPLETED, self._end)
 
     def of(self, network: ALPNet | SliceEncoder, image_size: int) -> SliceEncoder:
-        """Give the encoder of a network for an input of a size; one that is made already is taken as it is."""
+        """Give the encoder of a network for an input of a size; a `SliceEncoder` is returned as it is."""
         if isinstance(network, SliceEncoder):
             return network.of_size(image_size).with_cache(self.cache)
         if self._frozen is None or self._frozen.network is not network:

@@ -1,4 +1,4 @@
-"""How a whole scan looks, to compare it with others."""
+"""Describes how a whole scan looks, to compare it with others."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["scan_descriptors"]
 
 @torch.no_grad()
 def scan_descriptors(volume: Tensor, encoder: SliceEncoder, *, slices: int = 16) -> Tensor:
-    """Descriptors (up to `slices`, D) of slices at equal distances, see `slice_descriptors`.
+    """Compute descriptors (up to `slices`, D) of slices at equal distances, see `slice_descriptors`.
 
     Args:
-        volume: (C, X, Y, Z), normalised, slices along Z.
-        encoder: of slices.
-        slices: how many to look at.
+        volume: (C, X, Y, Z) normalized volume, slices along Z.
+        encoder: encoder of slices.
+        slices: largest number of slices.
     """
     images = axial_slices(volume)
     count = min(slices, len(images))

@@ -1,4 +1,4 @@
-"""How the one-shot engine segments."""
+"""Settings of the one-shot engine."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ SupportSelection = Literal["similar", "nearest", "all"]
 @renamed_arguments(choice="support_selection", components="component_filter")
 @dataclass(frozen=True)
 class OneShotSettings:
-    """How to segment.
+    """Settings of one-shot segmentation.
 
     Args:
-        batch_size: slices encoded together.
-        support_selection: which support slices serve a query slice, decided from the images alone: "nearest", for every
-            label the slice that looks most like the query's; "similar", for every label five of them, and the sixteen
-            of all that look most like it; "all".
-        contrast: "auto" negates the grey values where the support explains the volume better then; "as_is" never does.
-        orientation: "auto" turns a picture by quarter turns where the support explains it better then; "as_is" never
-            does. A volume says itself how it lies.
-        layout: "auto" takes probability from labels that lie elsewhere among the others than on the support; "as_is"
-            never does.
-        component_filter: which 3D components of a label to keep: "support" (as many as the support has, and more that
-            are as large and sure), "one" or "none" (no filter).
-        estimate_quality: segment the support in reverse to estimate each label's Dice.
-        progress: show a progress bar over the slices.
+        batch_size: number of slices encoded together.
+        support_selection: support slices for a query slice, chosen by the images alone: "nearest", for every label the
+            slice that looks most like the query's; "similar", for every label five of them, and the sixteen of all that
+            look most like it; "all".
+        contrast: "auto" to negate the gray values if the support then explains the volume better; "as_is" never to.
+        orientation: "auto" to turn a picture by quarter turns if the support then explains it better; "as_is" never to.
+            Volumes state their own orientation.
+        layout: "auto" to take probability from labels that lie elsewhere among the others than on the support; "as_is"
+            never to.
+        component_filter: 3D components of a label to keep: "support" (as many as the support has, and more that are as
+            large and sure), "one" or "none" (no filter).
+        estimate_quality: True to segment the support in reverse and estimate each label's Dice.
+        progress: True to show a progress bar over the slices.
 
     Raises:
-        InputError: for an unknown support selection, contrast, orientation, layout or component filter, or a batch size
+        InputError: an unknown support selection, contrast, orientation, layout or component filter, or a batch size
             below 1.
     """
 

@@ -1,4 +1,4 @@
-"""From the slices of a volume to features: one thing that knows network, input and cache."""
+"""Encodes the slices of a volume: the one place that knows network, input and cache."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ BATCH = 8  # slices encoded together
 
 
 class SliceEncoder:
-    """Encodes slices of volumes, each only once, with the weights that the network had when this was made.
+    """Encodes slices of volumes, each only once, with the weights that the network has at construction.
 
     It freezes the network's encoder (`ALPNet.freeze`): training the network on needs another one, see `of_network`.
 
     Args:
-        network: what encodes; it is put into evaluation mode.
-        image_size: edge of its input in pixels.
-        cache: of features, its own when left out; a slice that was seen before is not encoded again.
+        network: network that encodes; it is put into evaluation mode.
+        image_size: edge of the network's input in pixels.
+        cache: cache of features, by default one of its own; a slice that was seen before is not encoded again.
     """
 
     def __init__(self, network: ALPNet, image_size: int, cache: FeatureCache | None = None) -> None:
@@ -37,28 +37,28 @@ class SliceEncoder:
 
     @property
     def matching(self) -> Matching:
-        """How the network matches features."""
+        """The network's matching of features."""
         return self.network.matching
 
     @property
     def adjacent_slices(self) -> bool:
-        """Whether the three channels of the input are a slice and its neighbours, not one slice three times."""
+        """Whether the three channels of the input are a slice and its neighbors, not one slice three times."""
         return self.network.slice_adapter is not None
 
     def fingerprint(self) -> str:
-        """Digits that stand for all that features depend on, besides the slices, number format and device."""
+        """Give the digits that stand for everything features depend on, except slices, number format and device."""
         return self.frozen.encoding_fingerprint()
 
     def network_input(self, slices: Tensor, indices: Sequence[int]) -> Tensor:
-        """Images (B, 3, size, size) of some slices of a volume (S, C, H, W), as the network takes them."""
+        """Make the network's input (B, 3, size, size) of some slices of a volume (S, C, H, W)."""
         return network_input(slices, indices, size=self.image_size, adjacent=self.adjacent_slices)
 
     def encode(self, images: Tensor, batch_size: int = BATCH) -> Tensor:
-        """Features (B, C, h, w) of the network's input (B, 3, size, size), on the network's device."""
+        """Encode network input (B, 3, size, size) to features (B, C, h, w) on the network's device."""
         return torch.cat([self.cache.encode(self.frozen, batch) for batch in images.split(batch_size)])
 
     def encode_slices(self, slices: Tensor, indices: Sequence[int], batch_size: int = BATCH) -> Tensor:
-        """Features (B, C, h, w) of some slices of a volume (S, C, H, W), on the network's device."""
+        """Encode some slices of a volume (S, C, H, W) to features (B, C, h, w) on the network's device."""
         size, adjacent = self.image_size, self.adjacent_slices
         batches = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
         return torch.cat(
@@ -66,15 +66,15 @@ class SliceEncoder:
         )
 
     def of_size(self, image_size: int) -> SliceEncoder:
-        """Make the same for an input of another size."""
+        """Copy this encoder for an input of another size."""
         return self._with(image_size=image_size)
 
     def with_cache(self, cache: FeatureCache) -> SliceEncoder:
-        """Make the same with another cache."""
+        """Copy this encoder with another cache."""
         return self._with(cache=cache)
 
     def of_network(self, network: ALPNet, cache: FeatureCache | None = None) -> SliceEncoder:
-        """Make the same of another network, or of this one with its weights of now; perhaps with another cache."""
+        """Copy this encoder for another network, or for this one with its present weights; `cache` may be another."""
         return SliceEncoder(network, self.image_size, cache or self.cache)
 
     def _with(self, **changed: object) -> SliceEncoder:

@@ -1,4 +1,4 @@
-"""The support: named labels, drawn on slices of one or more scans."""
+"""The support: named labels on slices of one or more scans."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ class SliceOrigin(NamedTuple):
 
 @dataclass(frozen=True)
 class SupportSet:
-    """N support slices with L labels. Every label that is known on a slice and visible there is drawn on it.
+    """N support slices with L labels. On each slice, every label that is known there and visible is drawn.
 
-    Slices are kept whole and shared by all labels: what is one label's foreground is counter-evidence for the rest.
+    Slices are kept whole and shared by all labels: one label's foreground is counter-evidence for the others.
     """
 
-    labels: LabelSet  # with their values in the label maps that come out
-    images: Tensor  # N x 3 x size x size, normalised network input
+    labels: LabelSet  # with their values in the resulting label maps
+    images: Tensor  # N x 3 x size x size, normalized network input
     masks: Tensor  # N x size x size uint8, 0 = background, k = k-th of `labels`
-    components: dict[str, int]  # connected components of each label where it was drawn
+    components: dict[str, int]  # number of connected components of each label where it was drawn
     origins: tuple[SliceOrigin, ...]
-    preprocessing: str = ""  # what made the images, so that others are not mixed in; empty when it is not known
+    preprocessing: str = ""  # fingerprint of what made the images, so that others are not mixed in; empty if unknown
     encoder: str = ""  # fingerprint of the weights it is meant for; empty for any
-    slice_axes: SliceAxes | None = None  # directions of the slices, which those of a query follow; None for any
-    # N x L, whether the label was labelled on the slice: where it was not, it may be there and is not drawn. None: all.
+    slice_axes: SliceAxes | None = None  # directions of the slices, which a query's must follow; None for any
+    # N x L, True where a label was drawn if visible; elsewhere it may be there without being drawn. None: all True.
     known: Tensor | None = None
-    weights: Tensor | None = None  # N, 0 to 1, by which the votes of each slice are multiplied. None: 1
+    weights: Tensor | None = None  # N, 0 to 1, factors of the votes of each slice. None: 1
 
     def check_encoder(self, fingerprint: str) -> None:
         """Refuse an encoder, by its fingerprint, other than the one that the support is meant for.
@@ -63,19 +63,19 @@ class SupportSet:
             )
 
     def one_hot(self) -> Tensor:
-        """Masks (L, N, size, size), 0 or 1."""
+        """Give masks (L, N, size, size), 0 or 1."""
         return F.one_hot(self.masks.long(), 1 + len(self.labels))[..., 1:].permute(3, 0, 1, 2).float()
 
     def component_counts(self) -> list[int]:
-        """Connected components of each label, in the labels' order."""
+        """Count the connected components of each label, in the labels' order."""
         return [self.components[name] for name in self.labels]
 
     def merge(self, other: SupportSet) -> SupportSet:
-        """Make a support of the slices of both, of the labels of both by name.
+        """Combine the slices and, by name, the labels of both supports.
 
-        The slices of each, brought to the larger size of the two, know the labels that they came with: what one was
-        labelled for and the other was not is not background on the other's slices. On a slice that both hold, the
-        labels of `other`, the newer drawing, replace those of the same names.
+        The slices of each are resized to the larger size and know the labels that they came with: a label that the
+        other support does not have is not background on the other's slices. On a slice that both hold, the labels of
+        `other`, the newer drawing, replace those of the same names.
 
         Raises:
             InputError: when a name stands for two values, a value for two names, or the two were made for other
@@ -110,7 +110,7 @@ class SupportSet:
         )
 
     def with_all_known(self, origins: Collection[SliceOrigin]) -> SupportSet:
-        """Say of some slices that every label was labelled on them."""
+        """Mark every label as known on some slices."""
         if self.known is None:
             return self
         known = self.known.clone()
@@ -139,7 +139,7 @@ class SupportSet:
         """Leave out the slices of one scan; labels that were drawn on no other scan go too.
 
         Raises:
-            InputError: no slice is of that scan.
+            InputError: no slice belongs to that scan.
         """
         kept = [k for k, origin in enumerate(self.origins) if origin.scan != scan]
         if len(kept) == len(self.origins):
@@ -151,7 +151,7 @@ class SupportSet:
         return left
 
     def take(self, indices: Sequence[int]) -> SupportSet:
-        """Keep some slices only, in the order of their indices."""
+        """Keep only some slices, in the order of the indices."""
         indices = list(indices)
         return replace(
             self,
@@ -172,7 +172,7 @@ class SupportSet:
         return replace(self, images=fit_slices(self.images, size), masks=masks)
 
     def _known_of(self, labels: LabelSet) -> Tensor:
-        """Tell (N, labels) which of other labels are known on each slice."""
+        """Tell which of other labels are known on each slice: (N, labels)."""
         mine = torch.ones(len(self.images), len(self.labels), dtype=torch.bool) if self.known is None else self.known
         known = torch.zeros(len(self.images), len(labels), dtype=torch.bool)
         for column, name in enumerate(labels):
@@ -214,15 +214,15 @@ def support_from_scan(
     """Build a support from one labelled scan.
 
     Args:
-        image: (C, X, Y, Z), normalised; slices along Z. A `Placed` one tells their directions.
-        label_map: (1, X, Y, Z) on the same grid.
-        labels: name -> value in `label_map`; other values count as background.
+        image: (C, X, Y, Z) normalized image, slices along Z. A `Placed` one tells their directions.
+        label_map: (1, X, Y, Z) label map on the same grid.
+        labels: value of each label in `label_map` by name; other values count as background.
         image_size: edge of the network's input in pixels, without magnification.
-        scan: what to know the scan by; a slice is one scan's and one index's.
-        slices: see `choose_slices`.
-        adjacent_slices: the network's three channels are a slice and its neighbours.
-        magnification: how far slices are enlarged beyond that.
-        preprocessing: what made `image`, for the provenance.
+        scan: name that identifies the scan; a slice is known by scan and index.
+        slices: support slices, see `choose_slices`.
+        adjacent_slices: True for channels that are a slice and its neighbors.
+        magnification: factor by which slices are enlarged beyond that, or the rule that chooses it.
+        preprocessing: fingerprint of what made `image`, for the provenance.
         encoder: fingerprint of the weights that the support is meant for; empty for any.
     """
     volume, drawn = axial_slices(image), axial_slices(label_map)[:, 0]
@@ -249,10 +249,10 @@ def choose_slices(drawn: Tensor, labels: Mapping[str, int], slices: SliceSelecti
     """Choose the support slices of a label map (S, H, W): sorted indices, counted from the feet.
 
     Args:
-        drawn: label values.
-        labels: name -> value.
-        slices: "largest", for every label the slice where it is largest; "thirds", for every label the slices at
-            1/6, 1/2 and 5/6 of its extent; "all", every slice that holds a label; or an index, or several.
+        drawn: (S, H, W) label map.
+        labels: value of each label by name.
+        slices: "largest", for every label the slice where it is largest; "thirds", for every label the slices at 1/6,
+            1/2 and 5/6 of its extent; "all", every slice that holds a label; or an index, or several.
 
     Raises:
         InputError: an index lies outside the scan or holds no label, or the selection is unknown.
@@ -279,7 +279,7 @@ def choose_slices(drawn: Tensor, labels: Mapping[str, int], slices: SliceSelecti
 
 
 def _count_components(mask: NDArray[np.bool_]) -> int:
-    """Components of a label (S, H, W), the slices without it left out: there it may just not have been drawn."""
+    """Count a label's components (S, H, W), ignoring slices without it: it may just not have been drawn there."""
     return count_components(mask[mask.any((1, 2))])
 
 
@@ -296,5 +296,5 @@ def _choose_for_label(area: Tensor, slices: SliceSelection) -> list[int]:
 
 
 def _renumber(masks: Tensor, before: LabelSet, after: LabelSet, only: Collection[str] | None = None) -> Tensor:
-    """Number masks by the labels after, from the labels before; others, or all but `only`, become background."""
+    """Renumber masks from the labels before to the labels after; others, or all but `only`, become background."""
     return torch.from_numpy(before.positions_in(after, only=only))[masks.long()]

@@ -1,4 +1,4 @@
-"""Which slices of a support to keep: those that together stand best for all that were drawn."""
+"""Selects the slices of a support to keep: those that together best represent all that were drawn."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ def keep_most_useful(
     limit: int,
     limits: Mapping[str, int] | None = None,
 ) -> SupportSet:
-    """Bound a support to the slices that cover, for every label, the look of all slices that show it.
+    """Reduce a support to the slices that cover, for every label, the appearance of all slices that show it.
 
-    Each label ranks its slices: first the one where it is largest, then in turn the one that looks least like those
+    Labels rank their slices: first the one where it is largest, then, one by one, the one that looks least like those
     before it. The labels take turns; a slice serves all labels on it. Every label keeps at least one slice, so the
     result may exceed a limit that is below the number of labels.
 
     Args:
-        support: to be bounded; it is returned as it is when it has no more slices than the limits allow.
-        encoder: tells how slices look.
-        limit: slices in all, at least 1.
-        limits: by label name, how many slices a label may choose; others are bounded by `limit` alone.
+        support: support to reduce; it is returned as it is if it has no more slices than the limits allow.
+        encoder: encoder that tells how slices look.
+        limit: largest number of slices in all, at least 1.
+        limits: largest number of slices that a label may choose, by its name; other labels are bounded by `limit`
+            alone.
 
     Raises:
         InputError: a limit is below 1.
@@ -54,7 +55,7 @@ def keep_most_useful(
 
 
 def _order(descriptors: Tensor, area: Tensor, limit: int) -> list[int]:
-    """Slices that show a label, most useful first."""
+    """Rank the slices that show a label, most useful first."""
     showing = area.nonzero()[:, 0]
     if not len(showing):
         return []

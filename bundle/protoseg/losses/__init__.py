@@ -1,1 +1,1 @@
-"""What training minimises: over pairs of slices, by matching, by contrast."""
+"""What training minimizes: over pairs of slices, by matching, by contrast."""

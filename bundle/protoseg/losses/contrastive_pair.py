@@ -11,7 +11,7 @@ from protoseg.moved import renamed_arguments
 
 __all__ = ["ContrastivePairLoss", "contrast", "draw_patches"]
 
-LEAST_SHARE = 0.5  # of a patch that its structure fills; others lie on a border and are left out
+LEAST_SHARE = 0.5  # of a patch that its structure must fill; patches on borders are left out
 UNCLEAR = -1
 
 
@@ -19,15 +19,15 @@ UNCLEAR = -1
 class ContrastivePairLoss(nn.Module):
     """Supervised contrast between the patches of a pair, both slices together.
 
-    Every patch of a structure is to be nearer to the other patches of it than to all else. The background is many
-    things: its patches are contrasted with, but need not be alike. Patches are drawn by torch's generator, equally many
-    of each structure as far as there are, so that large ones do not outvote the small.
+    Every patch of a structure is pulled towards the other patches of it and pushed away from all else. The background
+    is many things: its patches are contrasted with, but need not be alike. Patches are drawn by torch's generator, the
+    same number of each structure where there are enough, so that large ones do not outvote the small.
     Source: supervised contrastive learning (Khosla et al., arXiv 2004.11362), equation 2.
 
     Args:
         labels: the highest label value.
-        temperature: of the cosine similarity.
-        patches: drawn of each structure and of the background, at most.
+        temperature: divisor of the cosine similarity.
+        patches: largest number of patches drawn of each structure and of the background.
     """
 
     def __init__(self, *, labels: int, temperature: float = 0.1, patches: int = 32) -> None:
@@ -37,7 +37,7 @@ class ContrastivePairLoss(nn.Module):
         self.patches = patches
 
     def forward(self, features: PairFeatures, target: Tensor) -> Tensor:
-        """Scalar loss of `PairFeatures` whose query has the labels (E, 1, H, W), 0 = background."""
+        """Compute the scalar loss of `PairFeatures` whose query has the labels (E, 1, H, W), 0 = background."""
         size = (features.support.shape[-2], features.support.shape[-1])
         shares = [label_shares(labels, self.labels, size) for labels in (features.support_labels, target[:, 0])]
         share, label = torch.cat([part.flatten(2) for part in shares], dim=2).max(1)  # E x P, P = 2 h w
@@ -51,14 +51,14 @@ class ContrastivePairLoss(nn.Module):
 
 
 def draw_patches(labels: Tensor, patches: int) -> tuple[Tensor, Tensor]:
-    """Draw at most so many patches of every label.
+    """Draw patches of every label, up to a number of each.
 
     Args:
-        labels: (E, P), of every patch; those below 0 are not drawn.
-        patches: of one label in one row.
+        labels: (E, P) labels of the patches; those below 0 are not drawn.
+        patches: largest number of patches of one label in one row.
 
     Returns:
-        Indices of patches (E, M), and (E, M) True where they count; rows with fewer than M are filled up with others.
+        Indices of patches (E, M), and (E, M) True where they count; rows with fewer are filled up with others.
     """
     shuffled = (labels + torch.rand(labels.shape, dtype=torch.float64, device=labels.device)).argsort(1)
     in_order = labels.gather(1, shuffled)
@@ -70,14 +70,14 @@ def draw_patches(labels: Tensor, patches: int) -> tuple[Tensor, Tensor]:
 
 
 def contrast(similarity: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
-    """Mean over patches of the cross entropy that their similarities (E, M, M) have with the others of their label.
+    """Average, over patches, the cross entropy of their similarities (E, M, M) to the others of their label.
 
     `labels` (E, M) and `counted` (E, M) are those of the patches; patches of the background, label 0, and the only ones
-    of their label have no say of their own. 0 where no patch has.
+    of their label are not averaged over. 0 where no patch is left.
     """
     others = counted[:, None] & ~torch.eye(labels.shape[1], dtype=torch.bool, device=labels.device)
     alike = others & (labels[:, None] == labels[..., None])
-    # Finite, as a row without others would have no gradient.
+    # Finite: a row without others would have no gradient.
     log_share = similarity.masked_fill(~others, torch.finfo(similarity.dtype).min).log_softmax(2)
     number = alike.sum(2)
     entropy = -log_share.masked_fill(~alike, 0.0).sum(2) / number.clamp(min=1)

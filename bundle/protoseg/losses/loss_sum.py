@@ -16,8 +16,8 @@ class LossSum(nn.Module):
     """Weighted sum of losses.
 
     Args:
-        losses: each takes features and target.
-        weights: one a loss.
+        losses: losses, each of features and target.
+        weights: one weight for each loss.
 
     Raises:
         InputError: not one weight for every loss.
@@ -31,6 +31,6 @@ class LossSum(nn.Module):
         self.weights = list(weights)
 
     def forward(self, features: object, target: Tensor) -> Tensor:
-        """Scalar loss."""
+        """Compute the scalar loss."""
         parts = [weight * loss(features, target) for loss, weight in zip(self.losses, self.weights)]
         return torch.stack(parts).sum()

@@ -1,8 +1,8 @@
 """The matching loss: two labelled slices must find each other's structures, all of them at once.
 
 Every patch of one slice asks the patches of the other as in `KernelMatching`; cross entropy against the shares of the
-structures in the patch. Structures count alike whatever their size. One that only the asking slice shows must be taken
-for something common, not for another organ: a support rarely shows everything that a scan holds.
+structures in the patch. Structures count alike whatever their size. One that only the asking slice shows must be
+matched to something common, not to another organ: a support rarely shows everything that a scan holds.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from protoseg.moved import renamed_arguments
 
 __all__ = ["PRESENT", "MatchingLoss", "PairEncoding", "PairFeatures", "label_shares"]
 
-SMALLEST_AREA = 20.0  # patches in a batch; a structure of fewer is not weighted up further
+SMALLEST_AREA = 20.0  # patches in a batch; smaller structures are not weighted up any further
 PRESENT = 1.0  # patches that a structure must fill on a slice to be looked for on the other
 
 
 class PairFeatures(NamedTuple):
-    """What the loss needs of a batch of pairs."""
+    """The features and labels of a batch of pairs."""
 
     support: Tensor  # E x C x h x w
     query: Tensor  # E x C x h x w
@@ -48,11 +48,11 @@ class MatchingLoss(nn.Module):
 
     Args:
         labels: the highest label value.
-        backdrop: values, 0 included, that a structure which the other slice lacks may be taken for; where there are
+        backdrop: values, 0 included, that a structure missing from the other slice may be matched to; where there are
             none, such structures do not count.
         scale: inverse temperature of the votes, see `KernelMatching`.
-        rejection_threshold: of the votes, see there; a structure which the other slice lacks may be taken for nothing
-            in it, too.
+        rejection_threshold: rejection threshold of the votes, see `KernelMatching`; with one, a structure missing from
+            the other slice may also be matched to nothing in it.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class MatchingLoss(nn.Module):
         self.voting = KernelMatching(scale=scale, rejection_threshold=rejection_threshold)
 
     def forward(self, features: PairFeatures, target: Tensor) -> Tensor:
-        """Scalar loss of `PairFeatures` whose query has the labels (E, 1, H, W), 0 = background."""
+        """Compute the scalar loss of `PairFeatures` whose query has the labels (E, 1, H, W), 0 = background."""
         size = (features.support.shape[-2], features.support.shape[-1])
         support_shares = label_shares(features.support_labels, self.labels, size)
         query_shares = label_shares(target[:, 0], self.labels, size)
@@ -110,7 +110,7 @@ def _balanced(shares: Tensor) -> Tensor:
 
 
 def label_shares(labels: Tensor, highest: int, size: tuple[int, int]) -> Tensor:
-    """Share of every label (E, 1 + highest, h, w) in the patches of label maps (E, H, W).
+    """Compute the share of every label (E, 1 + highest, h, w) in the patches of label maps (E, H, W).
 
     H and W are multiples of h and w.
     """

@@ -1,4 +1,4 @@
-"""Adaptive local prototypes: what a support slice says about a query patch.
+"""Adaptive local prototypes: the score of a query patch by support slices.
 
 Source: SSL-ALPNet (Ouyang et al., ECCV 2020, section 3.3) as used by DINOv2-ALPNet (arXiv 2403.03273).
 
@@ -33,11 +33,11 @@ ABSENT = -SCALE  # the score of a class without any prototype: the lowest a cosi
 class AdaptivePrototypes(Matching):
     """The published matching: local prototypes of label and background, and a global one of each label.
 
-    It has one background for all labels: all that is not drawn, whether it was labelled or not. Weights of slices
-    count for nothing: the best slice decides, and none votes.
+    It has one background for all labels: everything outside the masks, labelled or not. Weights of slices have no
+    effect: the best slice decides, and none votes.
 
     Args:
-        grid: local prototypes along each side of the feature map in training: the pooling window is h / grid.
+        grid: number of local prototypes along each side of the feature map in training: the pooling window is h / grid.
         validation_window: pooling window, in feature patches, in evaluation.
     """
 
@@ -99,7 +99,7 @@ class AdaptivePrototypes(Matching):
 
 
 def _at_feature_size(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring masks (E, L, S, H, W) to feature resolution by nearest neighbour, as published.
+    """Resample masks (E, L, S, H, W) to feature resolution by nearest neighbor, as published.
 
     A mask that nearest-neighbour sampling would lose altogether is averaged over each patch instead, so that a
     structure smaller than the sampling grid keeps its global prototype.
@@ -117,6 +117,6 @@ def _pool(maps: Tensor, window: tuple[int, int]) -> Tensor:
 
 
 def _weighted_mean(votes: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean similarity; `ABSENT` where a class has no prototype at all."""
+    """Average similarity by weights; `ABSENT` where a class has no prototype at all."""
     empty = weights == 0
     return torch.where(empty, ABSENT, votes / weights.masked_fill(empty, 1.0))

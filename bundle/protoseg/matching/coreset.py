@@ -1,4 +1,4 @@
-"""How well some slices stand for others: descriptors of whole slices, and which few of them cover the rest."""
+"""Coresets of slices: descriptors of whole slices, and the choice of a few that cover the rest."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ DESCRIPTOR_GRID = 4  # coarse enough to compare the slices of two people
 
 
 def slice_descriptors(features: Tensor) -> Tensor:
-    """Unit-length descriptors (N, 16 C) of whole slices, from features (N, C, h, w): averages of 4 x 4 fields."""
+    """Compute unit-length descriptors (N, 16 C) of whole slices from features (N, C, h, w): averages of 4 x 4
+    fields."""
     pooled = F.adaptive_avg_pool2d(unit(features, dim=1), DESCRIPTOR_GRID)
     return unit(pooled.flatten(1))
 
 
 def uncovered(descriptors: Tensor, covering: Tensor) -> Tensor:
-    """Distance (N,) of each descriptor to the nearest one that covers; infinite where none does.
+    """Compute the distance (N,) of each descriptor to the nearest covering one; infinite if there is none.
 
     Args:
-        descriptors: (N, D), unit length.
-        covering: (M, D), unit length.
+        descriptors: (N, D) descriptors of unit length.
+        covering: (M, D) covering descriptors of unit length.
     """
     if not len(covering):
         return torch.full((len(descriptors),), torch.inf)
@@ -40,9 +41,9 @@ def k_center_greedy(descriptors: Tensor, *, start: int, limit: int) -> list[int]
     that equal a chosen one are not chosen. Source: Gonzalez, Theoretical Computer Science 1985 (k-centre).
 
     Args:
-        descriptors: (N, D), unit length.
-        start: index of the first.
-        limit: at least 1.
+        descriptors: (N, D) descriptors of unit length.
+        start: index of the first one chosen.
+        limit: largest number of indices, at least 1.
     """
     chosen = [start]
     distance = uncovered(descriptors, descriptors[chosen])

@@ -53,16 +53,16 @@ class KernelMatching(Matching):
     """Matching by a weighted vote of all support patches.
 
     Args:
-        scale: inverse temperature of the cosine similarity, at most 60; higher makes probabilities more certain.
-        rejection_threshold: cosine of the vote for the background that does not come from the support, -1 to 1; None:
-            no such vote.
-        selectivity: by how much more than `scale` says the votes of one class favor the patches that are most alike, 1
-            to 4.
-        rejection_slope: how much `rejection_threshold` rises with the unlikeness of a slice, see `decide`.
-        rejection_rise: by how much it rises at most.
+        scale: inverse temperature of the cosine similarity, at most 60; the higher, the more certain the probabilities.
+        rejection_threshold: cosine, -1 to 1, of the background's vote that does not come from the support; None for no
+            such vote.
+        selectivity: factor, 1 to 4, by which votes within a class favor the most similar patches more than `scale`
+            says.
+        rejection_slope: rise of `rejection_threshold` with the unlikeness of a slice, see `decide`.
+        rejection_rise: largest rise of `rejection_threshold`.
         slice_scale: inverse temperature of the cosine between whole slices: the votes of a support slice count
-            ``exp(slice_scale * (cosine - largest cosine))`` times; 0: all the same.
-        energy: share of the squared length of the prototypes that `reduce` keeps, above 0 to 1; 1: it changes nothing.
+            ``exp(slice_scale * (cosine - largest cosine))`` times; 0 to count all alike.
+        energy: share, above 0 and at most 1, of the prototypes' squared length that `reduce` keeps; 1 to keep all.
 
     Raises:
         InputError: one is out of its range.
@@ -170,7 +170,7 @@ class KernelMatching(Matching):
         return torch.cat([against, labels], dim=1).unflatten(-1, shape).transpose(1, 2)
 
     def _offsets(self, prototypes: Prototypes) -> Tensor:
-        """Give what is added to the scaled cosines of the slices that serve, (E, slices): a vote weighs 1 at most."""
+        """Give the offsets (E, slices) of the scaled cosines of the slices that serve: a vote weighs 1 at most."""
         serving = list(prototypes.serving)
         offsets = prototypes.patches.new_full(
             (prototypes.patches.shape[0], len(serving)), -self.scale * self.selectivity
@@ -183,12 +183,12 @@ class KernelMatching(Matching):
         return offsets - self.slice_scale * (likeness.amax(1, keepdim=True) - likeness)
 
     def decide(self, evidence: Tensor, unlikeness: Tensor | None = None) -> Tensor:
-        """Log-probabilities (E, Q, 1 + L, h, w) of what `evidence` gave.
+        """Compute log-probabilities (E, Q, 1 + L, h, w) from `evidence`.
 
         Args:
-            evidence: (E, Q, 2 L, h, w).
-            unlikeness: (E, Q), by how much the cosine of each slice to the support is below that of the slice of the
-                same volume that is most like the support; 0 when left out.
+            evidence: (E, Q, 2 L, h, w) votes of `evidence`.
+            unlikeness: (E, Q) difference of each slice's cosine to the support from that of the slice of the same
+                volume that is most like the support; by default 0.
         """
         novel = torch.full(evidence.shape[:2], self.rejection_vote, device=evidence.device)
         if unlikeness is not None:
@@ -203,7 +203,7 @@ class KernelMatching(Matching):
         return (shares + PROBABILITY_FLOOR).log()
 
     def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:
-        """Log-probabilities (E, Q, 1 + L, h, w) of query patches (E, Q, C, h, w)."""
+        """Compute log-probabilities (E, Q, 1 + L, h, w) of query patches (E, Q, C, h, w)."""
         return self.decide(self.evidence(query, prototypes))
 
     def _root(self, votes: Tensor) -> Tensor:
@@ -212,7 +212,7 @@ class KernelMatching(Matching):
 
 
 def _weight_of(prototypes: Prototypes, which: Tensor) -> Tensor:
-    """Weight of those of the serving slices that are True in `which` (E, L, S), at least 1: (E, L, 1)."""
+    """Sum the weights of those serving slices that are True in `which` (E, L, S), at least 1: (E, L, 1)."""
     serving = list(prototypes.serving)
     slices = which[:, :, serving]
     if prototypes.weights is not None:

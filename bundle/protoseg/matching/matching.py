@@ -1,4 +1,4 @@
-"""What every way of matching a query with a support has in common."""
+"""The interface of matching a query with a support."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Prototypes:
         return tuple(range(self.patches.shape[1])) if self.chosen is None else self.chosen
 
     def serve(self, slices: Tensor) -> Prototypes:
-        """Let some support slices alone serve, as `select`, but without a copy of their patches, which are large."""
+        """Let only some support slices serve, as `select`, but without a copy of their patches, which are large."""
         return replace(self, chosen=tuple(slices.tolist()))
 
     def select(self, slices: Tensor) -> Prototypes:
-        """Keep the prototypes of some support slices only, given by their indices, in order and each once."""
+        """Keep only the prototypes of some support slices, given by their indices, in order and each once."""
         if self.chosen is None and len(slices) == self.patches.shape[1]:
             return self
         return replace(
@@ -62,7 +62,7 @@ class Prototypes:
         )
 
     def of_channels(self, channels: slice) -> Prototypes:
-        """Keep some channels of the features only, of the slices that serve."""
+        """Keep only some channels of the features, of the slices that serve."""
         serving = self.select(torch.tensor(self.serving, device=self.patches.device))
         return replace(serving, patches=unit(serving.patches[..., channels]))
 
@@ -84,10 +84,10 @@ class Matching(nn.Module, ABC):
         """Make prototypes of a support.
 
         Args:
-            features: (E, S, C, h, w).
-            masks: (E, L, S, H, W), 0 or 1, at image resolution.
-            known: (E, L, S), False where a label was not labelled: the slice may show it all the same. None: True
-                everywhere.
+            features: (E, S, C, h, w) features of the support.
+            masks: (E, L, S, H, W) masks, 0 or 1, at image resolution.
+            known: (E, L, S) mask, False where a label was not labelled: the slice may show it all the same. None for
+                True everywhere.
         """
 
     def reduce(self, prototypes: Prototypes) -> Prototypes:
@@ -96,25 +96,25 @@ class Matching(nn.Module, ABC):
 
     @abstractmethod
     def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:
-        """Logits (E, Q, 1 + L, h, w) of query features (E, Q, C, h, w); class 0 is the background."""
+        """Compute logits (E, Q, 1 + L, h, w) of query features (E, Q, C, h, w); class 0 is the background."""
 
     def evidence(self, query: Tensor, prototypes: Prototypes) -> Tensor:
-        """Collect what `decide` makes logits of: a volume's slices are matched before they are compared."""
+        """Collect the input of `decide`: a volume's slices are matched before they are compared."""
         return self.match(query, prototypes)
 
     def decide(self, evidence: Tensor, unlikeness: Tensor | None = None) -> Tensor:
-        """Make logits (E, Q, 1 + L, h, w) of what `evidence` gave.
+        """Make logits (E, Q, 1 + L, h, w) from `evidence`.
 
         Args:
-            evidence: (E, Q, any, h, w).
-            unlikeness: (E, Q), by how much the cosine of each slice to the support is below that of the slice of the
-                same volume that is most like the support; 0 when left out.
+            evidence: (E, Q, any, h, w) output of `evidence`.
+            unlikeness: (E, Q) difference of each slice's cosine to the support from that of the slice of the same
+                volume that is most like the support; by default 0.
         """
         return evidence
 
 
 def unit(vectors: Tensor, dim: int = -1) -> Tensor:
     """Scale vectors to unit length; shorter ones than 1e-4 are divided by 1e-4, as published."""
-    # As F.normalize, which takes eight times as long along any but the last axis. The bound comes before the root,
+    # As F.normalize, which takes eight times as long except along the last axis. The bound comes before the root,
     # whose slope at 0 has no end.
     return vectors / vectors.square().sum(dim, keepdim=True).clamp(min=NORM_FLOOR**2).sqrt()

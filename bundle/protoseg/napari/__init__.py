@@ -1,1 +1,1 @@
-"""The plugin for napari: label one layer, get the others; napari is imported in here alone."""
+"""The plugin for napari: label one layer, get the others; only this package imports napari."""

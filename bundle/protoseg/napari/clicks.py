@@ -28,7 +28,7 @@ INSIDE, OUTSIDE = "#00e676", "#ff1744"
 
 @dataclass(frozen=True)
 class Pen:
-    """What the next click says."""
+    """What the next click means."""
 
     label: str
     positive: bool
@@ -38,12 +38,12 @@ class ClickLayer:
     """Clicks on an image, as a layer of points in the viewer, answered by a session.
 
     Args:
-        viewer: to put the layer into.
-        image: layer that is clicked on.
-        jobs: that the session works in.
-        open_segmenter: gives what begins the session; runs among the jobs.
-        pen: tells what a new point says.
-        show: is called with what was found, None for nothing.
+        viewer: viewer that the layer is added to.
+        image: image layer that is clicked on.
+        jobs: queue in which the session works.
+        open_segmenter: function that makes the segmenter of the session; it runs as one of the jobs.
+        pen: function that tells what a new point means.
+        show: function that is called with each result, None for nothing.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class ClickLayer:
         elif action in ("added", "removed", "changed"):
             show_warning("Clicks are not moved or deleted: take the last one back by Undo.")
         else:
-            return  # what is about to happen
+            return  # an announcement: nothing has changed yet
         self._show_clicks()
 
     def _click(self, point: np.ndarray, pen: Pen) -> None:
@@ -120,7 +120,7 @@ class ClickLayer:
         self._jobs.add(Job("Answering a click", steps, self._show, refused=refused))
 
     def _show_clicks(self) -> None:
-        """Make the points those of the clicks."""
+        """Set the points to those of the clicks."""
         with self.points.events.data.blocker(self._changed):
             self.points.data = np.array([point for point, _ in self._clicks]).reshape(-1, self.image.ndim)
             if self._clicks:

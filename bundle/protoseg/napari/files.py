@@ -20,13 +20,13 @@ VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
 
 
 def reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
-    """Give a function that reads volumes and DICOM folders, where there are any; as napari asks its plugins."""
+    """Give a function that reads volumes and DICOM folders, or None, as napari asks of its plugins."""
     paths = [path] if isinstance(path, str) else path
     return _read if all(map(_readable, map(Path, paths))) else None
 
 
 def two_people() -> list[LayerData]:
-    """Draw two people, the organs of the first as labels."""
+    """Draw two people, with the organs of the first as labels."""
     layers: list[LayerData] = []
     for number, name in enumerate(("anna", "bert")):
         scan = synthesise(number, region="abdomen", contrast="ct", shape=(128, 128, 24), spacing=(3.0, 3.0, 10.0))

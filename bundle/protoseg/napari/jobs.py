@@ -1,4 +1,4 @@
-"""Work beside the viewer, which goes on answering."""
+"""Work in the background, while the viewer goes on answering."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Job", "Jobs"]
 
 @dataclass(frozen=True)
 class Job:
-    """Steps of work, which run in a thread of their own, and what is done in the viewer's."""
+    """Steps of work that run in a thread of their own, and the callbacks that run in the viewer's."""
 
     title: str
     """Shown beside the progress bar."""
@@ -32,10 +32,10 @@ class Job:
 
 
 class Jobs:
-    """Jobs, of which one runs at a time, in their order: the engine is not safe between threads.
+    """Runs jobs one at a time, in their order: the engine is not safe between threads.
 
     Args:
-        changed: is called when the first one starts and when the last one ends.
+        changed: function that is called when the first job starts and when the last one ends.
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:
@@ -49,7 +49,7 @@ class Jobs:
         return self._worker is not None
 
     def add(self, job: Job) -> None:
-        """Run a job when those before it have ended. Bad input ends it with a notification."""
+        """Run a job once those before it have ended. Bad input ends it with a notification."""
         self._waiting.append(job)
         if not self.running:
             self._start()

@@ -51,7 +51,7 @@ def image_of(layer: Image) -> Source:
 
 
 def labels_of(layer: Labels, image: Image) -> Source:
-    """Give the labels of a layer, drawn on an image's, as `Segmenter` takes them; errors as of `image_of`."""
+    """Give the labels of a layer, drawn on an image layer, as `Segmenter` takes them; errors as of `image_of`."""
     pixels = _pixels(layer)
     if pixels.max(initial=0) > np.iinfo(np.int16).max:
         raise InputError(f"{layer.name}: a label has the value {pixels.max()}; draw with values of 1 to 255.")
@@ -67,7 +67,7 @@ def layer_affine(to_mm: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def layer_options(layer: Layer) -> dict[str, Any]:
-    """Say where a layer is, as `viewer.add_...` takes it."""
+    """Say where a layer is, as arguments of `viewer.add_...`."""
     corner = np.asarray(layer.data_to_world([0.0] * layer.ndim))
     axes = [np.asarray(layer.data_to_world(axis)) - corner for axis in np.eye(layer.ndim)]
     affine = np.eye(layer.ndim + 1)
@@ -92,7 +92,7 @@ def features_of(segmentation: Segmentation) -> dict[str, list[Any]]:
 
 
 def names_in(layer: Labels) -> dict[str, int] | None:
-    """Read the names of the labels that are drawn from a layer's features; None where they do not name all."""
+    """Read the names of the drawn labels from a layer's features; None where they do not name all."""
     drawn = set(np.unique(_pixels(layer)).tolist()) - {0}
     features = layer.features
     if not {"index", "label"} <= set(features):

@@ -25,7 +25,7 @@ __all__ = ["OneShotWidget"]
 
 
 def _pretrained() -> Segmenter:
-    from protoseg.api import Segmenter  # seconds, in which the viewer goes on
+    from protoseg.api import Segmenter  # takes seconds, so not when the viewer starts
 
     return Segmenter.from_pretrained()
 
@@ -34,8 +34,9 @@ class OneShotWidget(Container):
     """Segment image layers by what is labelled in others, and by clicks.
 
     Args:
-        napari_viewer: whose layers they are.
-        open_segmenter: makes what segments, when it is needed first; the weights that ship when left out.
+        napari_viewer: viewer whose layers are segmented.
+        open_segmenter: function that makes the segmenter when it is first needed; by default one with the weights that
+            ship.
     """
 
     def __init__(self, napari_viewer: ViewerModel, *, open_segmenter: Callable[[], Segmenter] = _pretrained) -> None:
@@ -149,7 +150,7 @@ class OneShotWidget(Container):
 
 
 def _told(answer: Callable[[], None]) -> Callable[[], None]:
-    """Tell the user of bad input where a button is pressed."""
+    """Wrap what a button does so that the user is told of bad input."""
 
     def tell() -> None:
         try:

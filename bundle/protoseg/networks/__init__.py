@@ -1,1 +1,1 @@
-"""Encoders, what is put into them, and ALPNet, which joins one with a matching."""
+"""Encoders, their input, and ALPNet, which joins an encoder with a matching."""

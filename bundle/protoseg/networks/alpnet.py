@@ -19,12 +19,12 @@ from protoseg.ops.precision import autocast
 
 __all__ = ["ALPNet", "EpisodeLoss", "EpisodeOutput", "alignment_loss"]
 
-BACKGROUND_WEIGHT = 0.05  # of the cross entropy, as published: the label's pixels are few among the background's
+BACKGROUND_WEIGHT = 0.05  # weight in the cross entropy, as published: background pixels far outnumber the label's
 IGNORED = -100
 
 
 class EpisodeOutput(NamedTuple):
-    """What a training step needs of a batch of episodes."""
+    """Outputs for a batch of episodes that a training step needs."""
 
     logits: Tensor  # E x Q x (1 + L) x H x W
     alignment_loss: Tensor  # scalar
@@ -34,10 +34,12 @@ class ALPNet(nn.Module):
     """One-shot segmentation network: it segments a query slice by the prototypes of a labelled support.
 
     Args:
-        encoder: `(B, 3, H, W) -> (B, C, h, w)`.
+        encoder: encoder `(B, 3, H, W) -> (B, C, h, w)`.
         matching: `AdaptivePrototypes` (published, the default) or another `Matching`.
-        slice_adapter: three adjacent slices -> the encoder's input; without it each slice is given three times.
-        precision: "auto", "float32", "bfloat16" or "float16" for the encoder; the matching is always float32.
+        slice_adapter: module that turns three adjacent slices into the encoder's input; without it each slice is
+            repeated three times.
+        precision: "auto", "float32", "bfloat16" or "float16", number format of the encoder; the matching is always
+            float32.
     """
 
     def __init__(
@@ -55,14 +57,14 @@ class ALPNet(nn.Module):
         self.precision = precision
 
     def encode(self, slices: Tensor) -> Tensor:
-        """Features (B, C, h, w), float32, of slices (B, 3, H, W): three adjacent slices, or one slice repeated."""
+        """Encode slices (B, 3, H, W), three adjacent ones or one repeated, to features (B, C, h, w), float32."""
         with autocast(slices.device, self.precision):
             if self.slice_adapter is not None:
                 slices = self.slice_adapter(slices)
             return self.encoder(slices).float()
 
     def freeze(self) -> FrozenEncoder:
-        """Make a copy of what encodes, as it is now, for inference; whoever changes weights freezes anew."""
+        """Copy the encoding parts as they are now, for inference; freeze again after weights have changed."""
         return FrozenEncoder(
             encoder=self.encoder,
             slice_adapter=self.slice_adapter,
@@ -71,7 +73,7 @@ class ALPNet(nn.Module):
         )
 
     def encoding_fingerprint(self) -> str:
-        """Compute digits that stand for all that `encode` depends on, number format and device aside.
+        """Compute digits that stand for everything `encode` depends on, except number format and device.
 
         It reads every weight; a frozen encoder knows its own.
         """
@@ -80,12 +82,12 @@ class ALPNet(nn.Module):
     def forward(
         self, images: Tensor, support_images: Tensor | None = None, support_masks: Tensor | None = None
     ) -> Tensor | EpisodeOutput:
-        """Features of plain slices, or the segmentation of the query slices of episodes.
+        """Encode plain slices, or segment the query slices of episodes.
 
         Args:
-            images: (B, 3, H, W) to be encoded; or, with a support, the query slices (E, Q, 3, H, W).
-            support_images: (E, S, 3, H, W).
-            support_masks: (E, L, S, H, W), 0 or 1; labels of one episode do not overlap.
+            images: (B, 3, H, W) slices to encode; or, with a support, the query slices (E, Q, 3, H, W).
+            support_images: (E, S, 3, H, W) slices of the support.
+            support_masks: (E, L, S, H, W) masks of the support, 0 or 1; labels of one episode do not overlap.
 
         Returns:
             (B, C, h, w) features without a support, else an `EpisodeOutput`.
@@ -101,21 +103,21 @@ class ALPNet(nn.Module):
 
 
 def alignment_loss(matching: Matching, support: Tensor, query: Tensor, logits: Tensor, masks: Tensor) -> Tensor:
-    """Prototype alignment: the query under its own prediction, as support, must give back the support's masks.
+    """Compute the prototype alignment: the query, as support under its own prediction, must give the support's masks.
 
-    Each label is matched alone against the predicted background; one that was predicted nowhere does not count.
+    Each label is matched alone against the predicted background; a label predicted nowhere does not count.
     Cross entropy with equal weights, averaged over labels, shots and episodes. Source: PANet (Wang et al., ICCV
     2019, section 3.4).
 
     Args:
-        matching: what made the logits.
-        support: E x S x C x h x w, features.
-        query: E x Q x C x h x w, features.
-        logits: E x Q x (1 + L) x h x w, of the query.
-        masks: E x L x S x H x W, 0 or 1, the ground truth on the support.
+        matching: matching that made the logits.
+        support: (E, S, C, h, w) features of the support.
+        query: (E, Q, C, h, w) features of the query.
+        logits: (E, Q, 1 + L, h, w) logits of the query.
+        masks: (E, L, S, H, W) ground truth on the support, 0 or 1.
 
     Returns:
-        A scalar.
+        Scalar loss.
     """
     episodes, labels, shots = masks.shape[:3]
     size = masks.shape[-2:]
@@ -144,22 +146,22 @@ class EpisodeLoss(nn.Module):
         self.alignment_weight = alignment_weight
 
     def forward(self, output: EpisodeOutput, target: Tensor) -> Tensor:
-        """Scalar loss of an `EpisodeOutput` against query labels (E, Q, H, W), 0 = background, 1.. = label."""
+        """Compute the loss of an `EpisodeOutput` against query labels (E, Q, H, W), 0 = background, 1.. = label."""
         entropy = self.cross_entropy(output.logits.flatten(0, 1), target.flatten(0, 1).long())
         return entropy + self.alignment_weight * output.alignment_loss
 
     def cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Mean over pixels, weighted by class, of logits (B, 1 + L, H, W) against labels (B, H, W)."""
+        """Average the class-weighted cross entropy of logits (B, 1 + L, H, W) and labels (B, H, W) over pixels."""
         return F.cross_entropy(logits, target, weight=self.class_weights(logits))
 
     def class_weights(self, logits: Tensor) -> Tensor:
-        """Weights (1 + L) of the background and of each label."""
+        """Give the weights (1 + L) of the background and of each label."""
         weights = torch.ones(logits.shape[1], device=logits.device)
         weights[0] = BACKGROUND_WEIGHT
         return weights
 
 
 def _resize(maps: Tensor, size: torch.Size) -> Tensor:
-    """Bilinear resize of (E, Q, K, h, w) to (E, Q, K, H, W)."""
+    """Resize maps (E, Q, K, h, w) bilinearly to (E, Q, K, H, W)."""
     resized = F.interpolate(maps.flatten(0, 1), size=size, mode="bilinear", align_corners=False)
     return resized.unflatten(0, maps.shape[:2])

@@ -1,4 +1,4 @@
-"""From an encoder, a matching and settings to the network: the one place that puts them together for the configs."""
+"""Builds the network from an encoder, a matching and settings: the one place that does so for the configs."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def build_network(
     precision: str = "auto",
     device: str | torch.device = "cpu",
 ) -> ALPNet:
-    """Put a network together and bring it to a device; its weights come after, by `with_weights`.
+    """Put a network together and move it to a device; `with_weights` loads its weights later.
 
     Args:
-        encoder: of images.
-        matching: of features.
-        tuning: what will be trained of the encoder, see `adapt`.
-        slice_adapter: three adjacent slices -> the encoder's input, if there is to be one.
+        encoder: image encoder.
+        matching: matching of features.
+        tuning: part of the encoder that is trained, see `adapt`.
+        slice_adapter: module that turns three adjacent slices into the encoder's input, if any.
         precision: number format of the encoder.
-        device: where to compute.
+        device: device to compute on.
     """
     network = ALPNet(
         encoder=adapt(encoder, tuning=tuning), matching=matching, slice_adapter=slice_adapter, precision=precision

@@ -17,7 +17,7 @@ class DeepLabEncoder(Encoder):
     """Encode (B, 3, H, W) to (B, 256, H / 8, W / 8): dilated ResNet-101, then a 1 x 1 convolution.
 
     `weights` is a local file in torchvision's layout: DeepLabv3-ResNet101 (without its heads)
-    or ResNet-101. The 1 x 1 convolution is part of neither and has to be trained.
+    or ResNet-101. Neither contains the 1 x 1 convolution, which has to be trained.
     Raises InputError when the file is missing or holds another network.
     Source: SSL-ALPNet, Ouyang et al., arXiv 2007.09886.
     """

@@ -1,4 +1,4 @@
-"""What the official DINOv2 release does differently from timm: checkpoint layout and position embeddings.
+"""Differences of the official DINOv2 release from timm: checkpoint layout and position embeddings.
 
 Source: facebookresearch/dinov2 (Oquab et al., arXiv 2304.07193; registers: Darcet et al., arXiv 2309.16588).
 """
@@ -19,7 +19,7 @@ __all__ = [
     "resample_positions",
 ]
 
-# The official SwiGLU layers (ViT-g) and what timm calls them.
+# The official SwiGLU layers (ViT-g) and their names in timm.
 _SWIGLU = {".mlp.w12.": ".mlp.fc1.", ".mlp.w3.": ".mlp.fc2."}
 
 
@@ -29,7 +29,7 @@ def is_official(state: Mapping[str, Tensor]) -> bool:
 
 
 def official_to_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Turn an official DINOv2 state dict into timm's layout, in which timm's model gives the same tokens.
+    """Turn an official DINOv2 state dict into timm's layout, with which timm's model gives the same tokens.
 
     timm's models with registers add no position to the class token, so its position is folded into the token.
     """
@@ -74,11 +74,11 @@ class PositionEmbedding:
     """Position embeddings of all tokens at any grid size.
 
     Args:
-        grid: (rows, columns) that the embedding was trained on.
+        grid: (rows, columns) of the grid that the embedding was trained on.
         prefix: number of class and register tokens.
-        embedded_prefix: how many of those the embedding has positions for; the others get zeros.
-        offset: see `resample_positions`.
-        antialias: see `resample_positions`.
+        embedded_prefix: number of those that the embedding has positions for; the others get zeros.
+        offset: offset of the resampling, see `resample_positions`.
+        antialias: True for antialiased resampling, see `resample_positions`.
     """
 
     grid: tuple[int, int]

@@ -20,7 +20,7 @@ class Encoder(nn.Module, ABC):
 
     A subclass sets `channels` and `stride` and implements `encode`.
     While `base_frozen` is set, `train()` leaves the encoder in evaluation mode, so that neither dropout nor
-    the running statistics of batch normalisation change features that are not being trained.
+    the running statistics of batch normalization change features that are not being trained.
     """
 
     channels: int
@@ -34,7 +34,7 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, image: Tensor) -> Tensor:
-        """Encode (B, 3, H, W), whose sizes are multiples of the stride."""
+        """Encode (B, 3, H, W), with H and W multiples of the stride."""
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training mode, unless the encoder is frozen."""
@@ -44,7 +44,7 @@ class Encoder(nn.Module, ABC):
         """Make a copy for inference, which does not follow later changes of the weights.
 
         Args:
-            dtype: number format of the matrix products, for what is made of the weights in advance.
+            dtype: number format of the matrix products, for which weights are prepared in advance.
         """
         return copy.deepcopy(self).requires_grad_(False).eval()
 

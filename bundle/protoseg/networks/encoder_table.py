@@ -1,4 +1,4 @@
-"""The encoders that can be chosen by a name: which model each is, its input, and the file of its published weights."""
+"""The encoders that can be chosen by name: model, input size, and the file of its published weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from protoseg.networks.fpn import FPNEncoder, fpn_encoder
 
 __all__ = ["ENCODERS", "SHIPPED", "EncoderEntry", "input_size", "named_encoder"]
 
-SHIPPED = "fpn"  # whose weights come with the bundle, as those of the whole network
+SHIPPED = "fpn"  # its weights come with the bundle, as those of the whole network
 
 
 class EncoderEntry(NamedTuple):
@@ -22,7 +22,7 @@ class EncoderEntry(NamedTuple):
 
     model: str  # name of the timm model, or "fpn" or "deeplabv3_resnet101"
     image_size: int  # edge of the input in pixels, a multiple of the patches
-    file: str  # of the published weights, in the folder of models; empty for none
+    file: str  # name of the published weights in the folder of models; empty for none
     licence: str  # of those weights, as their publisher states it; check it there before you use them
     source: str
 
@@ -37,7 +37,7 @@ def _dinov2(size: str, word: str) -> dict[str, EncoderEntry]:
 
 
 def _hub(model: str, licence: str, source: str) -> EncoderEntry:
-    """Weights in timm's layout."""
+    """Describe a model whose weights are in timm's layout."""
     return EncoderEntry(model, 256, f"{model}.safetensors", licence, source)
 
 
@@ -56,7 +56,7 @@ ENCODERS = {
     ),
     "clip_vitb16": _hub("vit_base_patch16_clip_quickgelu_224.openai", "MIT", "arXiv 2103.00020"),
     "convnext_tiny": _hub("convnext_tiny.fb_in22k", "Apache-2.0", "arXiv 2201.03545"),
-    # The encoder of the ALPNet baseline. Its last convolution comes without weights, so it is of no use frozen.
+    # The encoder of the ALPNet baseline. Its last convolution comes without weights, so it is useless when frozen.
     "deeplabv3_resnet101": EncoderEntry(
         "deeplabv3_resnet101", 256, "deeplabv3_resnet101_coco-586e9e4e.pth", "BSD-3-Clause", "arXiv 2007.09886"
     ),
@@ -72,15 +72,15 @@ def named_encoder(
     weights: str | Path | None = None,
     **options: Any,
 ) -> nn.Module:
-    """Make the encoder of a name, with its published weights.
+    """Make an encoder by its name, with its published weights.
 
     Args:
-        name: in the table; an encoder that is made already is given back.
+        name: name in the table; an encoder that is made already is returned.
         models: folder of published weights.
-        network_weights: checkpoint of the whole network, if there is one: it makes the encoder's own needless.
-        header: of that checkpoint.
-        weights: the encoder's checkpoint, where that is not in `models`.
-        **options: of the encoder, such as `channels` of `FPNEncoder`.
+        network_weights: checkpoint of the whole network, if any: it makes the encoder's own needless.
+        header: header of that checkpoint.
+        weights: checkpoint of the encoder, if it is not in `models`.
+        **options: options of the encoder, such as `channels` of `FPNEncoder`.
 
     Raises:
         InputError: there is no such name, or the checkpoint is missing or does not fit.
@@ -92,7 +92,7 @@ def named_encoder(
         weights = Path(models) / entry.file
     if entry.model == "fpn":
         return FPNEncoder(**options) if options else fpn_encoder((header or {}).get("members"))
-    # Imported where they are asked for: timm and torchvision take seconds.
+    # Imported only when needed: timm and torchvision take seconds.
     if entry.model == "deeplabv3_resnet101":
         from protoseg.networks.deeplab import DeepLabEncoder
 
@@ -103,9 +103,9 @@ def named_encoder(
 
 
 def input_size(header: Mapping[str, Any], encoder: str | nn.Module) -> int:
-    """Edge of the network's input in pixels: what the weights' header says, or else what is usual for the encoder.
+    """Tell the edge of the network's input in pixels: from the weights' header, or else the usual one of the encoder.
 
-    Of an encoder that is in no table it is 256.
+    It is 256 for an encoder that is not in the table.
     """
     usual = _entry(encoder).image_size if isinstance(encoder, str) else 256
     return int(header.get("image_size", usual))

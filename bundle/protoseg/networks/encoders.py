@@ -20,22 +20,22 @@ from protoseg.networks.weights import load_strict, read_state
 
 __all__ = ["TimmEncoder"]
 
-POSITION_SIZES = 8  # grids whose positions a frozen encoder keeps: pictures of ever new sizes must not fill the memory
+POSITION_SIZES = 8  # most grids whose positions a frozen encoder keeps: pictures may come in ever new sizes
 
 
 class TimmEncoder(Encoder):
     """Any timm model that has a feature map, by its timm name.
 
-    A vision transformer (DINOv2, DINOv3, DINO, MAE, CLIP, ...) gives the normalised patch tokens of its last
+    A vision transformer (DINOv2, DINOv3, DINO, MAE, CLIP, ...) gives the normalized patch tokens of its last
     block; a hierarchical model gives the feature map whose stride is closest to `closest_stride`.
 
     `weights` is a local checkpoint in timm's layout or the official DINOv2 one; `pretrained` fetches timm's.
-    `grad_checkpointing` computes activations again in the backward pass, to save memory.
+    `grad_checkpointing` recomputes activations in the backward pass, to save memory.
     `options` go to `timm.create_model`.
     Raises InputError for an unknown name, a model without feature map, and absent or unfitting weights.
     """
 
-    model: Any  # what timm's models have in common has no type
+    model: Any  # timm's models have no common type
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class TimmEncoder(Encoder):
     ) -> None:
         super().__init__()
         _check_name(name)
-        # Read first: a large model takes long to build only to find the file missing.
+        # Read first: building a large model takes too long to find only then that the file is missing.
         state = None if weights is None else read_state(weights, origin=_published_file(name)[1])
         model = _create(name, pretrained=pretrained and state is None, options=options)
         if state is not None:
@@ -64,7 +64,7 @@ class TimmEncoder(Encoder):
         self.channels = model.feature_info[self._index]["num_chs"]
         self.stride = model.feature_info[self._index]["reduction"]
         self._positions: Callable[[Tensor, tuple[int, int]], Tensor] | None = _position_embedding(model, name)
-        self._packed: list[PackedBlock] | None = None  # of a frozen encoder, in place of the model's blocks
+        self._packed: list[PackedBlock] | None = None  # in a frozen encoder, instead of the model's blocks
 
     @property
     def name(self) -> str:
@@ -78,7 +78,7 @@ class TimmEncoder(Encoder):
             frozen._positions = lru_cache(maxsize=POSITION_SIZES)(frozen._positions)
             frozen._packed = packed_blocks(frozen.model.blocks, dtype)
         if frozen._packed is not None:
-            frozen.model.blocks = nn.Sequential()  # which would be a second copy of the weights
+            frozen.model.blocks = nn.Sequential()  # they would be a second copy of the weights
         return frozen
 
     def encode(self, image: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class TimmEncoder(Encoder):
         return maps[0]
 
     def _encode_vit(self, image: Tensor) -> Tensor:
-        """Do what timm's forward pass does, but for the positions, which are official."""
+        """Encode as timm's forward pass does, but with the official positions."""
         assert self._positions is not None
         vit = self.model
         patches = vit.patch_embed(image)  # B x h x w x C
@@ -122,12 +122,12 @@ def _create(name: str, *, pretrained: bool, options: dict[str, Any]) -> Any:
     try:
         try:
             model = timm.create_model(name, dynamic_img_size=True, **arguments)
-        except TypeError:  # only transformers have to be told to take images of any size
+        except TypeError:  # only transformers must be told to accept images of any size
             model = timm.create_model(name, **arguments)
     except Exception as error:
         if not pretrained or isinstance(error, TypeError):
             raise
-        # What an unreachable hub raises differs from release to release of its client.
+        # The exception for an unreachable hub varies between releases of its client.
         file, origin = _published_file(name)
         raise InputError(
             f"The weights of {name} could not be fetched. Get {origin}, save it as bundle/models/{file}, "
@@ -165,7 +165,7 @@ def _closest_feature(model: Any, stride: int) -> int:
 
 
 def _position_embedding(model: Any, name: str) -> PositionEmbedding | None:
-    """Return how a plain vision transformer embeds positions; None for models that see to it themselves."""
+    """Return how a plain vision transformer embeds positions; None for models that handle it themselves."""
     if type(model) is not VisionTransformer or model.pos_embed is None:
         return None
     prefix = model.num_prefix_tokens

@@ -18,13 +18,13 @@ _GROUPS = 8
 class FPNEncoder(Encoder):
     """Encode (B, 3, H, W) to (B, channels, H / 8, W / 8).
 
-    Five widths stand for strides 2, 4, 8, 16 and 32; the coarse maps are brought back up to stride 8.
-    Two channels with x and y in [-1, 1] are added to the input: in anatomy, place tells a lot.
+    There are five levels of strides 2, 4, 8, 16 and 32; the coarse maps are upsampled to stride 8.
+    Two channels with x and y in [-1, 1] are added to the input: in anatomy, position says a lot.
     Source of the design: feature pyramid networks, Lin et al., arXiv 1612.03144.
 
     Args:
-        channels: of the features.
-        widths: channels at strides 2, 4, 8, 16 and 32.
+        channels: number of channels of the features.
+        widths: numbers of channels at strides 2, 4, 8, 16 and 32.
         coordinate_dropout: share of the images that get zeros for x and y in training, so that crops and turned
             images do not confuse the features.
     """
@@ -49,11 +49,11 @@ class FPNEncoder(Encoder):
         self.out = nn.Conv2d(channels, channels, kernel_size=1)
 
     def _get_name(self) -> str:
-        return "PyramidEncoder"  # its first name, which stands in the fingerprints of saved supports and reports
+        return "PyramidEncoder"  # its former name, which is part of the fingerprints in saved supports and reports
 
     @property
     def widths(self) -> list[int]:
-        """Channels at strides 2, 4, 8, 16 and 32."""
+        """Numbers of channels at strides 2, 4, 8, 16 and 32."""
         blocks = (self.down4, self.down8, self.down16)
         return [self.stem.out_channels, *(block.conv1.out_channels for block in blocks), self.top.in_channels]
 
@@ -73,11 +73,11 @@ class FPNEncoder(Encoder):
 class FPNEnsemble(Encoder):
     """Encode by several pyramids, whose features, each of unit length, lie side by side.
 
-    The cosine of two patches is then the mean of the cosines that the members find: what one of them takes for alike by
-    mistake the others seldom do.
+    The cosine of two patches is then the mean of the members' cosines: patches that one member finds alike by mistake,
+    the others seldom do.
 
     Args:
-        members: at least one, all of one stride.
+        members: encoders, at least one, all of one stride.
     """
 
     def __init__(self, members: Sequence[FPNEncoder]) -> None:
@@ -94,14 +94,14 @@ def fpn_encoder(members: Sequence[Mapping[str, Any]] | None = None) -> FPNEncode
     """Make the encoder that the header of a file of weights describes.
 
     Args:
-        members: arguments of the `FPNEncoder` of each; None: a single one of the default size.
+        members: arguments of each member's `FPNEncoder`; None for a single one of the default size.
     """
     encoders = [FPNEncoder(**member) for member in members or [{}]]
     return FPNEnsemble(encoders) if len(encoders) > 1 else encoders[0]
 
 
 class ResidualBlock(nn.Module):
-    """Two normalised 3 x 3 convolutions with a shortcut; `stride` belongs to the first."""
+    """Two normalized 3 x 3 convolutions with a shortcut; `stride` belongs to the first."""
 
     def __init__(self, before: int, after: int, stride: int = 1) -> None:
         super().__init__()

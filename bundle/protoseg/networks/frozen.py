@@ -1,4 +1,4 @@
-"""What encodes in a network, frozen: a copy from which inference gets features, and their name."""
+"""The encoding parts of a network, frozen: a copy that gives inference its features and their fingerprint."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["FrozenEncoder"]
 
 
 class FrozenEncoder(nn.Module):
-    """Encodes as the parts of a network did when it was frozen, whatever becomes of the network's weights.
+    """Encodes as the parts of a network did when it was frozen, whatever happens to the network's weights.
 
-    What can be made of weights in advance is made once: their fingerprint, the processor's order of them, and position
-    embeddings at the sizes that are asked for. It has no gradients. See `ALPNet.freeze`, which makes it.
+    Whatever can be prepared from weights is prepared once: their fingerprint, their layout for the processor, and
+    position embeddings at each size that is used. It has no gradients. `ALPNet.freeze` makes it.
 
     Args:
-        encoder: `(B, 3, H, W) -> (B, C, h, w)`; an `Encoder` freezes itself, of another module this takes a copy.
-        slice_adapter: three adjacent slices -> the encoder's input, if there is one.
+        encoder: encoder `(B, 3, H, W) -> (B, C, h, w)`; an `Encoder` freezes itself, another module is copied.
+        slice_adapter: module that turns three adjacent slices into the encoder's input, if any.
         precision: number format of the encoder.
         fingerprint: digits that stand for both and their weights.
     """
@@ -38,19 +38,19 @@ class FrozenEncoder(nn.Module):
         self._fingerprint = fingerprint
 
     def encoding_fingerprint(self) -> str:
-        """Digits that stand for all that features depend on, number format and device aside."""
+        """Give the digits that stand for everything features depend on, except number format and device."""
         return self._fingerprint
 
     @torch.no_grad()
     def forward(self, slices: Tensor) -> Tensor:
-        """Features (B, C, h, w), float32, of slices (B, 3, H, W): three adjacent slices, or one slice repeated."""
+        """Encode slices (B, 3, H, W), three adjacent ones or one repeated, to features (B, C, h, w), float32."""
         with autocast(slices.device, self.precision):
             if self.slice_adapter is not None:
                 slices = self.slice_adapter(slices)
             return self.encoder(slices).float()
 
     def encode_alike(self, slices: Tensor) -> Tensor:
-        """Encode slices so that features are the same bit for bit whatever the batch.
+        """Encode slices so that features are the same, bit for bit, in any batch.
 
         Convolution kernels for a single image sum in another order than those for several, so none is encoded alone.
         """

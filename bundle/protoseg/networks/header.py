@@ -1,4 +1,4 @@
-"""What belongs to weights and travels in their file: encoder, input size, how to match, recipe, licence."""
+"""Properties of weights that travel in their file: encoder, input size, how to match, recipe, license."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ def read_header(path: str | Path | None) -> dict[str, Any]:
     """Read the header of a checkpoint.
 
     Args:
-        path: of a PyTorch or .safetensors file; a file that is older than headers has none, and one that is missing or
-            damaged is complained of when its weights are loaded.
+        path: path of a PyTorch or .safetensors file; a file older than headers has none, and one that is missing or
+            damaged is reported when its weights are loaded.
 
     Returns:
-        What is known of "encoder", "members" (see `fpn_encoder`), "image_size", "scale", "rejection_threshold",
+        Those known of "encoder", "members" (see `fpn_encoder`), "image_size", "scale", "rejection_threshold",
         "recipe" and "licence".
 
     Raises:
-        InputError: one of them, recipe and licence aside, is of no use.
+        InputError: one of them, except recipe and license, is unusable.
     """
     if path is None or not Path(path).is_file():
         return {}
@@ -68,7 +68,7 @@ def read_header(path: str | Path | None) -> dict[str, Any]:
             with safe_open(path, "pt") as file:
                 header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
         else:
-            # Mapped, so that no weight is read for it.
+            # Mapped, so that no weights are read.
             header = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get(HEADER)
     except Exception:
         return {}
@@ -83,12 +83,12 @@ def read_header(path: str | Path | None) -> dict[str, Any]:
 
 
 def make_header(network: ALPNet, *, image_size: int, origin: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Say what belongs to the weights of a network.
+    """Describe the weights of a network.
 
     Args:
-        network: as it is used.
+        network: network as it is used.
         image_size: edge of its input in pixels.
-        origin: header of the weights that it began with, of which recipe and licence are handed on.
+        origin: header of the weights that training began with, whose recipe and license are kept.
     """
     sizes = [{"channels": one.channels, "widths": one.widths} for one in _pyramids(network.encoder)]
     members = {"members": sizes} if sizes else {}
@@ -104,6 +104,6 @@ def _pyramids(encoder: nn.Module) -> list[FPNEncoder]:
 
 
 def _encoder_name(encoder: nn.Module) -> str:
-    """Name of the timm model, or of the class."""
+    """Give the name of the timm model, or of the class."""
     name = getattr(encoder, "name", None)
     return name if isinstance(name, str) else type(encoder).__name__

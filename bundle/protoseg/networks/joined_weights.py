@@ -1,4 +1,4 @@
-"""Weights of several trainings made one: joined, to encode side by side, or averaged, to encode as one between them."""
+"""Combines weights of several trainings: joined, to encode side by side, or averaged into one."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _PYRAMID = re.compile(r"encoder\.(?:members\.\d+\.)?stem\.weight")
 
 
 def join_weights(paths: Sequence[str | Path], output: str | Path, *, recipe: str | None = None) -> dict[str, Any]:
-    """Write weights of an `FPNEnsemble` in half precision; what matching needs is as the first of them says.
+    """Write weights of an `FPNEnsemble` in half precision; the settings of the matching are the first one's.
 
     Args:
         paths: checkpoints of networks that encode by one pyramid, at least two.
         output: file to write, which appears whole or not at all.
-        recipe: how they were trained; that of the first when left out.
+        recipe: description of the training; by default that of the first.
 
     Returns:
         The header.
 
     Raises:
-        InputError: a file cannot be read, is none of a single pyramid, or there are too few.
+        InputError: a file cannot be read or has more than a single pyramid, or there are too few.
     """
     if len(paths) < 2:
         raise InputError(f"{len(paths)} file of weights to join; expected at least two.")
@@ -52,12 +52,12 @@ def join_weights(paths: Sequence[str | Path], output: str | Path, *, recipe: str
 def average_weights(paths: Sequence[str | Path], shares: Sequence[float], output: str | Path) -> None:
     """Write the weighted mean of weights, with the header of the first of them.
 
-    It pays where one of them was trained from another: between their weights lie networks that are good where either
-    is ("model soups", arXiv 2203.05482).
+    It pays if one of them was trained from the other: networks between their weights are good wherever either is
+    ("model soups", arXiv 2203.05482).
 
     Args:
         paths: checkpoints of one and the same network, at least two.
-        shares: of each in the mean, all above 0; their sum need not be 1.
+        shares: share of each in the mean, all above 0; their sum need not be 1.
         output: file to write, which appears whole or not at all.
 
     Raises:
@@ -82,13 +82,13 @@ def average_weights(paths: Sequence[str | Path], shares: Sequence[float], output
 
 
 def _state_of(path: str | Path) -> dict[str, Tensor]:
-    """Tensors of a checkpoint by the names of the network, also where a training averaged them."""
+    """Read the tensors of a checkpoint by their names in the network, even if training averaged them."""
     state = read_state(path, origin="best.pt or average.pt of a training run")
     return {name.removeprefix("module."): tensor for name, tensor in state.items() if name != "n_averaged"}
 
 
 def _encoder_of(path: str | Path) -> dict[str, Tensor]:
-    """Tensors of the one pyramid of a checkpoint."""
+    """Read the tensors of the one pyramid of a checkpoint."""
     state = _state_of(path)
     stems = [name for name in state if _PYRAMID.fullmatch(name)]
     others = [name for name in state if not name.startswith("encoder.")]
@@ -99,7 +99,7 @@ def _encoder_of(path: str | Path) -> dict[str, Tensor]:
 
 
 def _sizes(encoder: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Arguments of the `FPNEncoder` that these tensors are of."""
+    """Tell the arguments of the `FPNEncoder` that has these tensors."""
     widths = [
         encoder["stem.weight"].shape[0],
         *(encoder[f"down{stride}.conv1.weight"].shape[0] for stride in (4, 8, 16)),

@@ -1,4 +1,4 @@
-"""How much of an encoder is trained: nothing, low-rank adapters (LoRA), or all of it."""
+"""Sets how much of an encoder is trained: nothing, low-rank adapters (LoRA), or all of it."""
 
 import difflib
 
@@ -15,7 +15,7 @@ def adapt(encoder: Encoder, *, tuning: str = "frozen", rank: int = 8, alpha: int
 
     "frozen": no parameter is trained and the encoder stays in evaluation mode.
     "lora": as frozen, plus trainable adapters of `rank`, scaled by alpha / rank, on `encoder.lora_targets`;
-    they begin at zero, so the features are those of the frozen encoder; one that has adapters keeps them.
+    they begin at zero, so the features are those of the frozen encoder; an encoder that has adapters keeps them.
     "full": every parameter is trained.
     Raises InputError for another `tuning` or a rank below 1. Source of LoRA: Hu et al., arXiv 2106.09685.
     """
@@ -25,12 +25,12 @@ def adapt(encoder: Encoder, *, tuning: str = "frozen", rank: int = 8, alpha: int
         raise InputError(f"tuning is '{tuning}'; expected one of {', '.join(_TUNINGS)}.{hint}")
     if rank < 1:
         raise InputError(f"rank is {rank}; LoRA needs a rank of at least 1.")
-    if tuning == "lora" and hasattr(encoder, "peft_config"):  # which one that is adapted has
+    if tuning == "lora" and hasattr(encoder, "peft_config"):  # which an adapted encoder has
         return encoder
     encoder.base_frozen = tuning != "full"
     encoder.requires_grad_(tuning == "full")
     if tuning == "lora":
-        from peft import LoraConfig, inject_adapter_in_model  # it imports transformers: seconds, for this way alone
+        from peft import LoraConfig, inject_adapter_in_model  # imports transformers, which takes seconds
 
         config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=encoder.lora_targets)
         inject_adapter_in_model(config, encoder)
@@ -46,5 +46,5 @@ def merge(encoder: Encoder) -> Encoder:
     for name, layer in adapted:
         layer.merge()
         encoder.set_submodule(name, layer.get_base_layer())
-    encoder.__dict__.pop("peft_config", None)  # or peft takes it for adapted when it is adapted again
+    encoder.__dict__.pop("peft_config", None)  # otherwise peft would take it for adapted the next time
     return encoder

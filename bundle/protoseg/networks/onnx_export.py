@@ -1,4 +1,4 @@
-"""The encoder as ONNX, for programs without torch: written, and compared with torch before it is kept."""
+"""Exports the encoder as ONNX, for programs without torch, and compares it with torch before it is kept."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ AXES = {
     INPUT: {0: "batch", 2: "height", 3: "width"},
     OUTPUT: {0: "batch", 2: "height_over_8", 3: "width_over_8"},
 }
-OPSET = 17  # old enough for browsers and DirectML; newer ones hold nothing that the encoder needs
-TOLERANCE = 1e-4  # largest difference of a feature from torch's
-EXAMPLE = (2, 64, 96)  # batch, height and width by which the graph is recorded
-COMPARED = ((1, 256, 256), (3, 128, 72), (4, 64, 64))  # others, by which it is judged
-FPNS = {FPNEncoder.__name__, FPNEnsemble.__name__, "PyramidEncoder"}  # the last in files of the first edition
+OPSET = 17  # old enough for browsers and DirectML; the encoder needs nothing of newer ones
+TOLERANCE = 1e-4  # largest difference of a feature from torch's that is accepted
+EXAMPLE = (2, 64, 96)  # batch, height and width with which the graph is recorded
+COMPARED = ((1, 256, 256), (3, 128, 72), (4, 64, 64))  # other sizes, with which it is checked
+FPNS = {FPNEncoder.__name__, FPNEnsemble.__name__, "PyramidEncoder"}  # the last in files of version 0.1
 
 
 def export_onnx(weights: str | Path, output: str | Path) -> float:
-    """Write the encoder of a checkpoint as an ONNX file, which appears only if it computes what torch does.
+    """Write the encoder of a checkpoint as an ONNX file, which appears only if it computes the same as torch.
 
     The graph takes `image` (batch, 3, height, width), float32, height and width multiples of 8, and gives `features`
     (batch, channels, height / 8, width / 8); all but the channels may vary. The header of the weights is in its
@@ -45,7 +45,7 @@ def export_onnx(weights: str | Path, output: str | Path) -> float:
         output: file to write.
 
     Returns:
-        The largest difference of a feature from torch's, over several sizes.
+        Largest difference of a feature from torch's, over several sizes.
 
     Raises:
         InputError: the packages of the extra "onnx" are not installed, the weights cannot be read or are of another
@@ -67,7 +67,7 @@ def export_onnx(weights: str | Path, output: str | Path) -> float:
 
 
 class _Traced(nn.Module):
-    """Encodes without the check of the size, which a graph that was recorded once cannot make."""
+    """Encodes without the check of the size, which a recorded graph cannot make."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -93,8 +93,8 @@ def _write(encoder: Encoder, header: dict[str, Any], file: Path) -> None:
 
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # The exporter by tracing is the older one. The newer, by torch.export, makes the size where `linspace` is a
-        # constant, needs a further package, and takes over 30 times as long.
+        # The exporter by tracing is the older one. The newer, torch.export, turns the size in `linspace` into a
+        # constant, needs another package, and takes over 30 times as long.
         torch.onnx.export(
             _Traced(encoder),
             (torch.zeros(EXAMPLE[0], 3, *EXAMPLE[1:]),),
@@ -113,7 +113,7 @@ def _write(encoder: Encoder, header: dict[str, Any], file: Path) -> None:
 
 @torch.no_grad()
 def _difference(encoder: Encoder, file: Path) -> float:
-    """Largest difference of a feature between onnxruntime and torch, for noise of several sizes."""
+    """Measure the largest difference of a feature between onnxruntime and torch, on noise of several sizes."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -14,7 +14,7 @@ _HIDDEN = 16  # channels between the three layers
 class SliceAdapter(nn.Module):
     """Mix adjacent slices (B, slices, H, W) into an encoder's input (B, 3, H, W) with 1 x 1 convolutions.
 
-    Slices lie in anatomical order, the one to be segmented in the middle. The convolutions add to the
+    Slices are in anatomical order, the one to be segmented in the middle. The convolutions add to the
     middle slice and start at zero: an untrained adapter repeats the middle slice three times.
     Source: arXiv 2403.03273 (slice adapter of 1 and of 3 layers).
     """

@@ -1,14 +1,14 @@
-"""timm's transformer blocks in bfloat16 on a CPU: the same weights and outputs, with little beside the matrix products.
+"""timm's transformer blocks in bfloat16 on a CPU: the same weights and outputs, with little work but matrix products.
 
-What the plain forward pass under autocast spends on other things, and what is done here instead:
+Where the plain forward pass under autocast spends time on other things, and what is done here instead:
 
-- PyTorch's attention takes three times as long where the number of keys is no multiple of 16, and 18 x 18 patches and
-  a class token are not. Keys are added, and masked.
-- Each intermediate result is of the whole batch and leaves the cache before it is used. Here they are of a few images.
+- PyTorch's attention takes three times as long where the number of keys is not a multiple of 16, and 18 x 18 patches
+  and a class token are not. Keys are added, and masked.
+- Each intermediate result is of the whole batch and leaves the cache before it is used. Here it is of a few images.
 - Weights are cast, and brought into the processor's order, in every call of a layer. Here that is done once a batch;
   a frozen encoder does it once (`packed_blocks`).
 
-The residual stream and the normalisations stay float32, as under autocast.
+The residual stream and the normalizations stay float32, as under autocast.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ KEY_STEP = 16
 
 
 def transform(blocks: nn.Sequential, tokens: Tensor) -> Tensor:
-    """Apply blocks to tokens (B, N, C); more may come back (B, N + m, C), which mean nothing."""
+    """Apply blocks to tokens (B, N, C); more tokens may be returned (B, N + m, C), which mean nothing."""
     if tokens.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
         return blocks(tokens)
     if torch.is_grad_enabled() or torch.get_autocast_dtype("cpu") != torch.bfloat16 or not all(map(_is_plain, blocks)):
@@ -42,7 +42,7 @@ def transform(blocks: nn.Sequential, tokens: Tensor) -> Tensor:
 def packed_blocks(blocks: nn.Sequential, dtype: torch.dtype) -> list[PackedBlock] | None:
     """Pack transformer blocks as they are now, for `transform_packed`.
 
-    None where that would not give what `transform` gives under autocast to `dtype`: on another device, in another
+    Returns None where that would differ from `transform` under autocast to `dtype`: on another device, in another
     number format, or with blocks that have other parts.
     """
     on_cpu = all(parameter.device.type == "cpu" for parameter in blocks.parameters())
@@ -64,7 +64,7 @@ class PackedBlock:
     """A transformer block as it is now, with packed weights.
 
     Args:
-        block: timm's, with the parts that `_is_plain` asks for; normalisations and layer scales are taken over.
+        block: timm's block, with the parts that `_is_plain` asks for; normalizations and layer scales are taken over.
     """
 
     def __init__(self, block: Any) -> None:
@@ -78,7 +78,7 @@ class PackedBlock:
         self.hidden: int = perceptron.fc1.out_features
 
     def attend(self, tokens: Tensor) -> None:
-        """Add to tokens (B, N, C) what attention makes of them."""
+        """Add to tokens (B, N, C) their attention, in place."""
         images, length, _ = tokens.shape
         count = min(images, fitting(length * self.channels * 2, tokens.device))
         missing = -length % KEY_STEP
@@ -92,19 +92,19 @@ class PackedBlock:
             _add(part, self.project_out(attended.transpose(1, 2).flatten(2)), self.scale1)
 
     def perceive(self, tokens: Tensor) -> None:
-        """Add to tokens (B * N, C) what the perceptron makes of them."""
+        """Add to tokens (B * N, C) the output of the perceptron, in place."""
         for part in in_chunks(tokens, self.hidden * 2):
             _add(part, self.reduce(self.expand(_normalise(self.norm2, part))), self.scale2)
 
 
 def _is_plain(block: Any) -> bool:
-    """Whether a block is in evaluation mode and has the parts that `PackedBlock` knows, and no other."""
+    """Tell whether a block is in evaluation mode and has just the parts that `PackedBlock` knows."""
     if type(block) is not Block or block.training:
         return False
     attention, perceptron = block.attn, block.mlp
     if type(attention) is not Attention or type(perceptron) is not Mlp or type(perceptron.act) is not nn.GELU:
         return False
-    layers = (attention.qkv, attention.proj, perceptron.fc1, perceptron.fc2)  # another type where LoRA adapts them
+    layers = (attention.qkv, attention.proj, perceptron.fc1, perceptron.fc2)  # of another type where LoRA adapts them
     absent = (attention.q_norm, attention.k_norm, attention.norm, perceptron.norm)
     return (
         all(type(layer) is nn.Linear for layer in layers)

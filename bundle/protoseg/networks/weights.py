@@ -16,7 +16,7 @@ from protoseg.networks.header import HEADER, read_header
 
 __all__ = ["load_strict", "load_weights", "read_state", "save_weights", "with_weights"]
 
-# Under one of these keys a checkpoint keeps the state dict beside optimiser and counters.
+# Keys under one of which a checkpoint keeps the state dict, beside optimizer and counters.
 _WRAPPERS = ("network", "model", "state_dict")
 _VIT_SIZES = {192: "Ti", 384: "S", 768: "B", 1024: "L", 1280: "H", 1536: "g"}
 
@@ -40,7 +40,7 @@ def save_weights(network: ALPNet, path: str | Path, *, header: Mapping[str, Any]
 
 
 def with_weights(network: nn.Module, path: str | Path | None) -> nn.Module:
-    """Return the network with a checkpoint of its own loaded, see `load_weights`; as it is when `path` is None."""
+    """Return the network with a checkpoint loaded, see `load_weights`; unchanged if `path` is None."""
     if path is not None:
         load_weights(network, path)
     return network
@@ -49,7 +49,7 @@ def with_weights(network: nn.Module, path: str | Path | None) -> nn.Module:
 def read_state(path: str | Path, *, origin: str = "") -> dict[str, Tensor]:
     """Read a state dict from a .safetensors or PyTorch file; no code in the file is run.
 
-    `origin` tells the user where a missing file can be had.
+    `origin` tells the user where a missing file is available.
     Raises InputError when the file is missing, damaged, or holds no state dict.
     """
     path = Path(path)
@@ -61,7 +61,7 @@ def read_state(path: str | Path, *, origin: str = "") -> dict[str, Tensor]:
             content = load_file(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what is raised depends on where the damage is
+    except Exception as error:  # the exception depends on where the damage is
         raise InputError(
             f"Weights file {path} ({path.stat().st_size} bytes) cannot be read as a checkpoint: it is cut "
             "short, is no PyTorch or safetensors file, or holds objects other than tensors. Fetch it again."

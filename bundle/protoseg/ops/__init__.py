@@ -1,1 +1,1 @@
-"""Tensors and arrays in and out: components, cuts, filters, upsampling, slices, precision; knows no network."""
+"""Tensors and arrays in and out: components, cuts, filters, upsampling, slices, precision; nothing of networks."""

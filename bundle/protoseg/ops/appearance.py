@@ -15,36 +15,36 @@ Image = NDArray[np.float32]
 Parts: TypeAlias = Callable[[], Iterable[tuple[Image, NDArray[np.bool_]]]]
 
 BIN = 1 / 16  # width of the histogram's bins, in standard deviations of the image
-RANGE = 4.0  # standard deviations about the mean that the bins cover; beyond them is the last bin
-UNSEEN = 0.02  # of the surroundings may have any intensity
-AT_ONCE = 2**20  # voxels that are counted
-TRUST = 20.0  # pixels; a label of fewer is taken to look like its surroundings rather than like itself
+RANGE = 4.0  # standard deviations about the mean that the bins cover; values beyond fall into the last bin
+UNSEEN = 0.02  # share of the surroundings that may have any intensity
+AT_ONCE = 2**20  # voxels counted in one step
+TRUST = 20.0  # pixels; a smaller label is assumed to look like its surroundings rather than like itself
 BINS = int(2 * RANGE / BIN)
 
 
 def log_likelihood_ratio(image: Image, inside: NDArray[np.bool_]) -> Image:
-    """Logarithm of how much likelier each pixel's intensities are inside a label than outside of it.
+    """Compute the log ratio of how likely each pixel's intensities are inside a label and outside of it.
 
-    By histograms of the two sides, as in Boykov and Jolly (ICCV 2001), each channel of an image having its own; their
-    ratios are averaged, because channels of pictures tell much the same.
+    Both likelihoods are histograms, as in Boykov and Jolly (ICCV 2001), one per channel of the image; the ratios of the
+    channels are averaged, because channels of pictures tell much the same.
 
     Args:
-        image: (C, *space).
-        inside: (*space), where the label is thought to be.
+        image: (C, *space) image.
+        inside: (*space) mask of where the label is thought to be.
 
     Returns:
-        (*space), above 0 for what looks like the label; 0 everywhere where one of the sides is empty.
+        (*space) map, above 0 where it looks like the label; 0 everywhere if one of the sides is empty.
     """
     return Appearance.of(lambda: [(image, inside)]).log_ratio(image)
 
 
 class Appearance:
-    """Histograms of a label and of what is around it in an image, which may be too large to be seen at once.
+    """Histograms of a label and of what is around it in an image, which may be too large to be held at once.
 
     Args:
-        means: of the channels.
-        widths: of the bins of each channel's histograms.
-        log_ratios: of the two histograms, bin by bin of each channel.
+        means: mean of each channel.
+        widths: bin width of each channel's histograms.
+        log_ratios: log ratios of the two histograms, bin by bin, of each channel.
     """
 
     def __init__(self, means: NDArray[np.float32], widths: list[float], log_ratios: list[NDArray[np.float32]]) -> None:
@@ -52,9 +52,9 @@ class Appearance:
 
     @classmethod
     def of(cls, parts: Parts) -> Appearance:
-        """Count the intensities of parts, each an image (C, *space) and where the label is thought to be in it.
+        """Count the intensities of parts, each an image (C, *space) and a mask of where the label is thought to be.
 
-        They are asked for three times.
+        The parts are iterated over three times.
         """
         size, sums = 0, np.zeros(())
         for image, _ in parts():
@@ -73,7 +73,7 @@ class Appearance:
         return cls(means, widths, [_log_ratio(*pair) for pair in zip(label, whole)])
 
     def log_ratio(self, image: Image) -> Image:
-        """Look up a part (C, *space), see `log_likelihood_ratio`."""
+        """Look the log ratio of a part (C, *space) up, see `log_likelihood_ratio`."""
         looked_up = (
             log_ratio[_bins(channel, mean, width)]
             for channel, mean, width, log_ratio in zip(image, self.means, self.widths, self.log_ratios)
@@ -89,7 +89,7 @@ def _sums(image: Image) -> NDArray[np.float64]:
 
 
 def _sum_of_squares(values: Image) -> float:
-    np.square(values, out=values)  # in place: around a large organ are tens of millions of voxels
+    np.square(values, out=values)  # in place: a large organ's surroundings have tens of millions of voxels
     return float(values.sum(dtype=float))
 
 

@@ -1,10 +1,10 @@
 """Connected-component analysis: which blobs of a predicted mask to keep.
 
-Source: the published rule is ProtoSAM's (arXiv 2407.07042, section 3.2): of the 8-connected components of a slice
-keep the one that holds the largest share of the predicted probability. It is wrong for paired or split organs and
-for slices taken one by one, hence the rule in 3D and the one that keeps as many components as the support has. A
-prediction falls apart where a bridge is thin: vertebrae that are one component on the support come out as five. Such
-parts are told from mistakes by being large and as sure as the rest.
+Source: the published rule is ProtoSAM's (arXiv 2407.07042, section 3.2): of the 8-connected components of a slice keep
+the one that holds the largest share of the predicted probability. It is wrong for paired or split organs and for slices
+taken one by one, hence the rule in 3D and the one that keeps as many components as the support has. A prediction falls
+apart where a bridge is thin: vertebrae that are one component on the support come out as five. Such parts differ from
+mistakes in being large and as sure as the rest.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def connected_components(mask: NDArray[np.bool_]) -> NDArray[np.uint32]:
 
 
 def component_confidence(components: NDArray[np.uint32], probability: NDArray[Any]) -> NDArray[np.float64]:
-    """Confidence of every component: its summed probability over the area of all components.
+    """Compute the confidence of every component: its summed probability over the area of all components.
 
     Args:
-        components: as `connected_components` numbers them, any shape.
-        probability: foreground probability, or anything that is in proportion to it, same shape.
+        components: numbered components, see `connected_components`, of any shape.
+        probability: probability of the foreground, or anything proportional to it, of the same shape.
 
     Returns:
-        One value per number, index 0 (the background) being 0.
+        One value for each number; that of the background, index 0, is 0.
     """
     inside = components > 0
     sums = np.bincount(components[inside], weights=probability[inside], minlength=1)
@@ -62,14 +62,14 @@ def keep_most_confident(
 ) -> NDArray[np.bool_]:
     """Keep the `count` components of a 2D or 3D mask that are the most confident.
 
-    With `alike` also those that are like the most confident one: at least a quarter as confident, and with a mean
-    probability of at least nine tenths of its. A mask of no more components comes back itself.
+    With `alike` also those that resemble the most confident one: at least a quarter as confident, and with a mean
+    probability of at least nine tenths of its own. A mask that has no more components is returned itself.
     """
     found = 0
     parts, numbers = [], []
     for box in _apart(mask):
         part = mask[box]
-        number = connected_components(part)[part] + np.uint32(found)  # of the mask alone: it fills little of its box
+        number = connected_components(part)[part] + np.uint32(found)  # within the mask alone: its box is nearly empty
         found = int(number.max())
         parts.append((box, part))
         numbers.append(number)
@@ -93,7 +93,7 @@ def keep_most_confident(
 
 
 def count_components(mask: NDArray[np.bool_]) -> int:
-    """Count the components that an organ has on its support, specks left out (< 5 % of the largest)."""
+    """Count the components that an organ has on its support, without specks (< 5 % of the largest)."""
     box = _bounding_box(mask)
     if box is None:
         return 0
@@ -102,9 +102,9 @@ def count_components(mask: NDArray[np.bool_]) -> int:
 
 
 def _apart(mask: NDArray[np.bool_], axis: int = 0) -> list[Box]:
-    """Boxes that hold all of a mask, between which planes are empty: no component reaches from one to another.
+    """Find boxes that together hold a mask, with empty planes between them: no component spans two of them.
 
-    A speck far from an organ makes a single box large, of which nearly all is empty. Cut along an axis and those after.
+    A speck far from an organ makes a single box large and nearly empty. Boxes are cut along `axis` and those after it.
     """
     if axis == mask.ndim:
         return [()]
@@ -116,5 +116,5 @@ def _apart(mask: NDArray[np.bool_], axis: int = 0) -> list[Box]:
 
 
 def _bounding_box(mask: NDArray[np.bool_]) -> Box | None:
-    """Where to look: an organ fills a small part of a volume. None for an empty mask."""
+    """Find where to look: an organ fills a small part of a volume. None for an empty mask."""
     return find_objects(mask.astype(np.uint8), max_label=1)[0]

@@ -10,10 +10,10 @@ __all__ = ["best_device"]
 
 
 def best_device(name: str = "auto") -> torch.device:
-    """Choose a device: the one of a name such as "cpu" or "cuda:1", or by "auto" the quickest there is.
+    """Choose a device by a name such as "cpu" or "cuda:1"; "auto" is the quickest that is available.
 
     Raises:
-        InputError: the name is of no device, or of one that is not there.
+        InputError: the name is that of no device, or of one that is not available.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":

@@ -18,7 +18,7 @@ def array_file(folder: Path, key: str) -> Path:
 
 
 def cached_array(folder: Path, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return the array of `key`, memory-mapped read-only from `folder`, made and stored when it is not there.
+    """Return the array of `key`, memory-mapped read-only from `folder`, made and stored if it is absent.
 
     A file appears whole or not at all, also when several processes make it; an unreadable one is made again.
     """

@@ -11,9 +11,9 @@ __all__ = ["tensor_digest", "weights_fingerprint"]
 
 
 def weights_fingerprint(module: nn.Module) -> str:
-    """Compute 16 hexadecimal digits that stand for structure, settings and the values of all weights of a module.
+    """Compute 16 hexadecimal digits that stand for a module's structure, settings and the values of all its weights.
 
-    Every value is read, which takes a second for the 1.2 GB of ViT-L: `ALPNet.freeze` keeps them.
+    Every value is read, which takes a second for the 1.2 GB of ViT-L; `ALPNet.freeze` keeps the result.
     """
     digest = hashlib.blake2b(repr(module).encode(), digest_size=8)
     for name, part in module.named_modules():
@@ -29,9 +29,9 @@ def weights_fingerprint(module: nn.Module) -> str:
 
 
 def tensor_digest(tensor: Tensor) -> bytes:
-    """16 bytes that stand for the shape, type and values of a tensor."""
+    """Compute 16 bytes that stand for the shape, type and values of a tensor."""
     array = tensor.detach().cpu().contiguous()
-    # SHA-256, because processors have instructions for it: a second look at a volume costs little but its digests.
+    # SHA-256, because processors have instructions for it: a volume seen before costs little but its digests.
     digest = hashlib.sha256(f"{array.dtype}{tuple(array.shape)}".encode())
     digest.update(array.reshape(-1).view(torch.uint8).numpy().data)
     return digest.digest()[:16]

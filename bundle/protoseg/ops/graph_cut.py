@@ -1,7 +1,7 @@
-"""Graph cut: the cheapest border between a label and the rest, where a border is cheap along the image's edges.
+"""Graph cut: the cheapest border between a label and the rest, where borders along the image's edges are cheap.
 
 The energy is Boykov and Jolly's (ICCV 2001): each pixel pays the negative logarithm of the probability of the side that
-it is put on, and two neighbours on different sides pay the less the more their intensities differ. The minimum cut
+it is assigned to, and two neighbors on different sides pay less the more their intensities differ. The minimum cut
 (Boykov and Kolmogorov, PAMI 2004) is its exact optimum.
 """
 
@@ -21,29 +21,30 @@ __all__ = ["contrast_of", "cut", "cut_slab", "slabs"]
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-UNSURE = 1e-3  # a probability nearer to 0 or 1 than this is taken for this, unless it is a seed
+UNSURE = 1e-3  # a probability closer to 0 or 1 than this is clipped to it, unless it is a seed
 SEED_PRICE = -float(np.log(np.finfo(np.float32).eps))  # what numpymaxflow charges for putting a seed on the other side
 LARGEST_GRAPH = 2**21  # voxels; a graph takes some 100 bytes a voxel
-OVERLAP = 2  # slices that neighbouring graphs of a large volume share
-THINNEST = 12  # slices of a slab; where slices are too large for it, they are cut in stripes
-BESIDE = 8  # rows or columns that neighbouring stripes share
-REACH = 2  # voxels around the probable ones that a cut begins with; it gets as many as it turns out to need
+OVERLAP = 2  # slices that neighboring graphs of a large volume share
+THINNEST = 12  # slices of a slab; slices too large for that are cut in stripes
+BESIDE = 8  # rows or columns that neighboring stripes share
+REACH = 2  # voxels that a cut begins with around the probable ones; it is given more if it needs them
 
 
 def cut(image: Image, probability: Image, *, spacing: Sequence[float], smoothness: float) -> Mask:
     """Cut a label out of an image of two or three axes.
 
-    A volume beyond some 2 million voxels is cut in slabs of slices, which bounds the memory.
+    A volume of more than about 2 million voxels is cut in slabs of slices, to bound the memory.
 
     Args:
-        image: (C, *space) float32.
-        probability: (*space) float32 of the label; exactly 0 or 1 is a seed, which the cut respects.
-        spacing: of the axes of space in mm.
-        smoothness: price of a border in mm: it gives way to so many mm of pixels that are e times more probable on its
-            other side. The higher, the fewer corners, and the more the border looks for the image's edges.
+        image: (C, *space) float32 image.
+        probability: (*space) float32 probability of the label; exactly 0 or 1 is a seed, which the cut respects.
+        spacing: voxel size along each axis of space in mm.
+        smoothness: price of a border in mm: the border gives way to that many mm of pixels which are e times more
+            probable on its other side. The higher, the fewer corners, and the more the border follows the image's
+            edges.
 
     Returns:
-        (*space), True inside.
+        (*space) mask, True inside.
     """
     contrast = contrast_of([image])
     inside = np.zeros(probability.shape, bool)
@@ -54,7 +55,7 @@ def cut(image: Image, probability: Image, *, spacing: Sequence[float], smoothnes
 
 
 def slabs(shape: Sequence[int]) -> Iterator[tuple[slice, slice]]:
-    """Divide the first axis: what to cut together, and what of it to keep; all at once where it is not too much."""
+    """Divide the first axis: what to cut together, and what of it to keep; all at once if it is small enough."""
     size = shape[0]
     thickness = size
     if np.prod(shape) > LARGEST_GRAPH:
@@ -63,14 +64,14 @@ def slabs(shape: Sequence[int]) -> Iterator[tuple[slice, slice]]:
 
 
 def contrast_of(parts: Iterable[Image]) -> float:
-    """Measure the root mean square difference of in-plane neighbours: GrabCut's (Rother et al. 2004) choice.
+    """Measure the root mean square difference of in-plane neighbors, which GrabCut uses (Rother et al. 2004).
 
     Args:
-        parts: of the image (C, *space), cut along the first axis of space alone.
+        parts: parts of the image (C, *space), divided along the first axis of space alone.
     """
     total, pairs = 0.0, 0
     for image in parts:
-        for axis in (-1, -2):  # one after the other, and in place: of a large box each copy counts
+        for axis in (-1, -2):  # one after the other, and in place: copies of a large box are large
             squares = np.diff(image, axis=axis)
             np.square(squares, out=squares)
             total += float(squares.sum())
@@ -79,7 +80,7 @@ def contrast_of(parts: Iterable[Image]) -> float:
 
 
 def cut_slab(image: Image, probability: Image, *, spacing: Sequence[float], smoothness: float, contrast: float) -> Mask:
-    """Cut what `slabs` says is to be cut together; arguments as of `cut`, and the contrast of the whole image."""
+    """Cut one slab of `slabs`; arguments as for `cut`, plus the contrast of the whole image."""
     axis = int(np.argmax(probability.shape[1:])) + 1
     around = probability.size // probability.shape[axis]  # voxels of a row or column
     width = probability.shape[axis]
@@ -95,10 +96,10 @@ def cut_slab(image: Image, probability: Image, *, spacing: Sequence[float], smoo
 
 
 def _cut_graph(image: Image, probability: Image, spacing: Sequence[float], smoothness: float, contrast: float) -> Mask:
-    """Cut some voxels together, by a graph of those alone that are around the probable ones.
+    """Cut some voxels together, by a graph of only those around the probable ones.
 
-    Without the prices of borders beyond them no cut of the whole is cheaper, and where the one found keeps away from
-    there it pays none: it is the best of the whole. Where it does not, it gets more room.
+    Leaving out the prices of borders beyond them makes no cut dearer, and a cut that keeps away from there pays none of
+    these: it is optimal for the whole. A cut that does not is made again with more room.
     """
     inside = np.zeros(probability.shape, bool)
     probable = probability > 0.5
@@ -117,7 +118,7 @@ def _cut_graph(image: Image, probability: Image, spacing: Sequence[float], smoot
 def _cut_box(image: Image, probability: Image, spacing: Sequence[float], smoothness: float, contrast: float) -> Mask:
     neighbours = 2 * probability.ndim
     price = smoothness / min(spacing)
-    # All terms are scaled down alike, which leaves the best cut the best, until a seed outweighs all its neighbours.
+    # All terms are scaled down alike, which keeps the best cut the best, until a seed outweighs all its neighbors.
     scale = min(1.0, 0.9 * SEED_PRICE / (neighbours * price))
     log_odds = scale * logit(probability.clip(UNSURE, 1 - UNSURE).astype(np.float32))
     log_odds[probability <= 0] = -np.inf
@@ -131,13 +132,13 @@ def _cut_box(image: Image, probability: Image, spacing: Sequence[float], smoothn
         neighbours,
     )
     mask = inside[0] > 0.5
-    # numpymaxflow 0.0.7 counts one reference too many to what it returns, and it is never freed: let it hold nothing.
+    # numpymaxflow 0.0.7 counts one reference too many to its result, which is never freed: let it hold nothing.
     inside.resize(0, refcheck=False)
     return mask
 
 
 def _box_around(mask: Mask, reach: int) -> Box | None:
-    """The smallest box around a mask, and some voxels more on each side where there are any; None without any."""
+    """Find the smallest box around a mask, widened on each side where there is room; None for an empty mask."""
     box = []
     for axis, size in enumerate(mask.shape):
         there = np.flatnonzero(mask.any(tuple(other for other in range(mask.ndim) if other != axis)))
@@ -148,7 +149,7 @@ def _box_around(mask: Mask, reach: int) -> Box | None:
 
 
 def _touches(mask: Mask, box: Box, shape: Sequence[int]) -> bool:
-    """Whether a mask (*box) reaches a side of its box beyond which there are more voxels."""
+    """Tell whether a mask (*box) reaches a side of its box beyond which there are more voxels."""
     for axis, (side, size) in enumerate(zip(box, shape)):
         first, last = mask.take(0, axis), mask.take(-1, axis)
         if (side.start > 0 and first.any()) or (side.stop < size and last.any()):
@@ -157,9 +158,9 @@ def _touches(mask: Mask, box: Box, shape: Sequence[int]) -> bool:
 
 
 def _position_channels(shape: Sequence[int], spacing: Sequence[float], contrast: float) -> list[Image]:
-    """Channels that make voxels cheaper to part along an axis on which they lie far apart, as their faces are small.
+    """Make channels that lower the price of parting voxels along an axis of large spacing, as their faces are small.
 
-    numpymaxflow knows no spacing, but an edge of the image: a ramp of ``contrast * sqrt(2 log r)`` a voxel along an
+    numpymaxflow knows no spacing, but it knows edges: a ramp of ``contrast * sqrt(2 log r)`` a voxel along an
     axis divides the price there by r.
     """
     channels = []
@@ -172,7 +173,7 @@ def _position_channels(shape: Sequence[int], spacing: Sequence[float], contrast:
 
 
 def _overlapping(size: int, thickness: int, overlap: int) -> Iterator[tuple[slice, slice]]:
-    """Divide an axis: what to work on together, and what of it to keep."""
+    """Divide an axis: what to work on together, and which part of that to keep."""
     for start in range(0, size, thickness):
         stop = min(start + thickness, size)
         yield slice(max(start - overlap, 0), min(stop + overlap, size)), slice(start, stop)

@@ -1,4 +1,4 @@
-"""Guided filter: smooths a map, and follows the edges of an image while it does.
+"""Guided filter: smooths a map while following the edges of an image.
 
 Source: He, Sun and Tang, "Guided image filtering", ECCV 2010, with a guide of one channel. In every window the result
 is a linear function of the guide, so it has an edge only where the guide has one.
@@ -13,17 +13,17 @@ __all__ = ["guided_filter"]
 
 
 def guided_filter(guide: Tensor, maps: Tensor, *, radius: tuple[int, int], strength: float) -> Tensor:
-    """Filter maps by the edges of a guide; the time does not depend on the radius.
+    """Smooth maps along the edges of a guide, in a time that does not depend on the radius.
 
     Args:
-        guide: (S, 1, H, W).
-        maps: (S, 1 or more, H, W).
-        radius: of the windows in rows and columns; at the border of the image windows are cut off.
-        strength: variance of the guide in a window below which it counts as flat, and the maps are smoothed; epsilon in
-            the paper.
+        guide: (S, 1, H, W) guide.
+        maps: (S, 1 or more, H, W) maps.
+        radius: radius of the windows in rows and columns; at the border of the image windows are cut off.
+        strength: variance of the guide in a window below which it counts as flat, so that the maps are smoothed;
+            epsilon in the paper.
 
     Returns:
-        Filtered maps, same shape.
+        Filtered maps of the same shape.
     """
     mean_guide, mean_maps = _box_mean(guide, radius), _box_mean(maps, radius)
     variance = _box_mean(guide * guide, radius) - mean_guide * mean_guide

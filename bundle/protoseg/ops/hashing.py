@@ -18,10 +18,10 @@ __all__ = ["fingerprint", "source_state"]
 
 
 def source_state(path: str | os.PathLike[str]) -> list[tuple[str, int, int]]:
-    """Absolute path, size in bytes and time of change in ns of a file, or of every file of a folder.
+    """List absolute path, size in bytes and time of change in ns of a file, or of every file of a folder.
 
-    Not the bytes themselves: to hash a data set of many gigabytes at every start would cost more than it
-    saves, and a file that was replaced has another size or time.
+    Not the bytes themselves: to hash a data set of many gigabytes at every start would cost more than it saves, and a
+    file that was replaced has another size or time.
     """
     root = Path(path).resolve()
     files = sorted(file for file in root.rglob("*") if file.is_file()) if root.is_dir() else [root]
@@ -29,10 +29,10 @@ def source_state(path: str | os.PathLike[str]) -> list[tuple[str, int, int]]:
 
 
 def fingerprint(*parts: Any) -> str:
-    """16 hexadecimal digits that stand for values, arrays, functions, or objects such as transforms.
+    """Compute 16 hexadecimal digits that stand for values, arrays, functions, or objects such as transforms.
 
-    Equal parameters give equal digits in every process; the state of random generators does not count. An
-    object that changed by being used may give others: something is made again then, nothing stale is read.
+    Equal parameters give equal digits in every process; the state of random generators does not count. An object that
+    changed in use may give other digits: something is then made again, never read stale.
     """
     return hashlib.blake2b(repr(_describe(parts, ())).encode(), digest_size=8).hexdigest()
 

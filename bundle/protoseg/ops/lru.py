@@ -21,9 +21,9 @@ Item = TypeVar("Item", bound=_Sized)
 
 
 class LRUCache:
-    """Keep the most recently used arrays or tensors in memory, never more than `max_bytes` together.
+    """Keeps the most recently used arrays or tensors in memory, never more than `max_bytes` together.
 
-    Safe to share between threads. Pickled into another process, it starts there empty.
+    Safe to share between threads. A copy pickled into another process starts empty.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -33,15 +33,15 @@ class LRUCache:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that are kept now."""
+        """Number of bytes kept now."""
         return int(self._items.currsize)
 
     def get(self, key: Hashable, make: Callable[[], Item]) -> Item:
-        """Return the item of `key`, made when it is not there; one larger than the bound is not kept."""
+        """Return the item of `key`, made if it is absent; one larger than the bound is not kept."""
         with self._lock:
             if key in self._items:
                 return self._items[key]
-        item = make()  # outside the lock: slow, and other threads may go on meanwhile
+        item = make()  # outside the lock: it is slow, and other threads may go on meanwhile
         with self._lock, suppress(ValueError):  # it is larger than the bound
             self._items.setdefault(key, item)
         return item

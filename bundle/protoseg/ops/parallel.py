@@ -30,15 +30,15 @@ def map_in_processes(
 ) -> list[Result]:
     """Apply a function to every item and return the results in order.
 
-    The first exception ends the work: what has begun is finished, the rest is not begun. The processes end with
+    The first exception ends the work: items begun are finished, the rest are not begun. The processes end with
     this one, also when it is killed.
 
     Args:
-        function: must pickle when processes share the work, and so must its results.
-        items: one step of the progress bar each.
-        workers: processes to share the work; below 2 all is done in this one.
-        description: of the progress bar.
-        unit: what an item is, in the progress bar.
+        function: function of an item; it and its results must pickle if processes share the work.
+        items: items, each one step of the progress bar.
+        workers: number of processes to share the work; below 2 everything is done in this one.
+        description: text of the progress bar.
+        unit: word for an item in the progress bar.
     """
     workers = min(workers, len(items))
     with tqdm(desc=description, unit=unit, total=len(items), disable=not items) as bar:
@@ -74,7 +74,7 @@ def _begin(threads: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """A killed parent cannot tell its processes to stop: they would wait for work for ever."""
+    """End this process with its parent: a killed parent cannot stop its workers, which would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

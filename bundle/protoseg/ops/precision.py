@@ -15,13 +15,13 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 
 def resolve_precision(device: torch.device, precision: str) -> torch.dtype:
-    """Give the dtype that `precision` means on a device.
+    """Give the dtype that a precision means on a device.
 
     "auto" is bfloat16 where the hardware multiplies it natively (CPU with AMX or AVX512-BF16, CUDA from Ampere on)
     and float32 elsewhere. bfloat16 has the range of float32, so training needs no loss scaling.
 
     Raises:
-        InputError: for an unknown name.
+        InputError: an unknown name.
     """
     if precision == "auto":
         return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
@@ -31,9 +31,9 @@ def resolve_precision(device: torch.device, precision: str) -> torch.dtype:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Mixed precision on a device; a context that changes nothing for float32."""
+    """Switch to mixed precision on a device; the context changes nothing for float32."""
     dtype = resolve_precision(device, precision)
-    # Each weight is used once in it: kept casts would be a second copy of the network.
+    # Each weight is used once within it: caching the casts would keep a second copy of the network.
     return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32, cache_enabled=False)
 
 

@@ -1,4 +1,4 @@
-"""The private names of PyTorch that pay, each with a public way to the same result where a release lacks them."""
+"""Private names of PyTorch that pay off, each with a public way to the same result where a release lacks them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ __all__ = ["PackedOperators", "cpu_multiplies_bfloat16", "lerp_all", "packed_ope
 
 
 class PackedOperators(NamedTuple):
-    """Products with weights in the processor's order, which PyTorch has for the code that torch.compile makes."""
+    """Products with weights in the processor's order, which PyTorch has for code made by torch.compile."""
 
     reorder: Callable[..., Tensor]  # weight (out, in), rows that inputs will have -> weight in the processor's order
     multiply: Callable[..., Tensor]  # inputs, such a weight, bias, activation, its arguments, its algorithm -> outputs
 
 
 def packed_operators() -> PackedOperators | None:
-    """Find the operators on bfloat16 weights in the processor's order; None where there are none: use `F.linear`.
+    """Find the operators on bfloat16 weights in the processor's order; None where only `F.linear` is left.
 
-    They are tried on a small product, because a release may give them other arguments.
+    They are tried on a small product, because a release may change their arguments.
     """
     operators: Any = torch.ops.mkldnn
     try:
@@ -36,7 +36,7 @@ def packed_operators() -> PackedOperators | None:
 
 
 def cpu_multiplies_bfloat16() -> bool:
-    """Tell whether the processor has instructions for it (AMX or AVX512-BF16); False where PyTorch does not say."""
+    """Tell whether the processor multiplies bfloat16 itself (AMX or AVX512-BF16); False where PyTorch does not say."""
     queries = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
     return any(query() for query in queries if query is not None)
 

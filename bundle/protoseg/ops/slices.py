@@ -34,11 +34,11 @@ def volume_from_slices(slices: Tensor) -> Tensor:
 
 
 def fit_slices(slices: Tensor, size: int, mode: Interpolation = "bilinear") -> Tensor:
-    """Pad slices in-plane to a centred square and resize that to the network's size.
+    """Pad slices in-plane to a centered square and resize it to the network's size.
 
     Args:
-        slices: (S, C, H, W).
-        size: edge in pixels of the result.
+        slices: (S, C, H, W) slices.
+        size: edge of the result in pixels.
         mode: "bilinear" for images (antialiased; padded with each slice's minimum),
             "nearest" for labels (padded with 0; type and values kept).
 
@@ -55,13 +55,13 @@ def fit_slices(slices: Tensor, size: int, mode: Interpolation = "bilinear") -> T
 
 
 def unfit_slices(maps: Tensor, height: int, width: int, mode: Interpolation = "bilinear") -> Tensor:
-    """Undo `fit_slices`: resize back to the square and crop the slice out of its centre.
+    """Undo `fit_slices`: resize back to the square and crop the slice out of its center.
 
     Args:
-        maps: (S, C, size, size), logits ("bilinear") or labels ("nearest").
-        height: of the original slices, in pixels.
-        width: of the original slices, in pixels.
-        mode: as in `fit_slices`.
+        maps: (S, C, size, size) logits ("bilinear") or labels ("nearest").
+        height: number of rows of the original slices.
+        width: number of columns of the original slices.
+        mode: interpolation, as in `fit_slices`.
 
     Returns:
         (S, C, height, width).
@@ -73,22 +73,23 @@ def unfit_slices(maps: Tensor, height: int, width: int, mode: Interpolation = "b
 
 
 def neighbour_indices(index: int, total: int, count: int = 3) -> list[int]:
-    """Indices of `count` slices centred on `index`; beyond the first and last of `total` these repeat."""
+    """List the indices of `count` slices centered on `index`, repeating the first and the last of `total` at the
+    ends."""
     first = index - count // 2
     return [min(max(neighbour, 0), total - 1) for neighbour in range(first, first + count)]
 
 
 def network_input(slices: Tensor, indices: Sequence[int], *, size: int, adjacent: bool) -> Tensor:
-    """Make an encoder's input of some slices of a volume: (len(indices), 3, size, size).
+    """Make an encoder's input (len(indices), 3, size, size) of some slices of a volume.
 
     Args:
-        slices: the whole volume, (S, C, H, W), C = 1 or 3.
-        indices: of the slices wanted.
+        slices: (S, C, H, W) slices of the whole volume, C = 1 or 3.
+        indices: indices of the slices wanted.
         size: edge of the network's input in pixels.
-        adjacent: the three channels are a slice and its neighbours, in place of one slice three times.
+        adjacent: True for channels that are a slice and its neighbors, instead of one slice three times.
 
     Raises:
-        InputError: the number of channels is not one of those.
+        InputError: the number of channels is neither 1 nor 3, or it is 3 and `adjacent` is True.
     """
     if adjacent:
         return fit_slices(torch.stack([neighbours(slices, index) for index in indices]).float(), size)
@@ -96,7 +97,7 @@ def network_input(slices: Tensor, indices: Sequence[int], *, size: int, adjacent
 
 
 def neighbours(slices: Tensor, index: int, count: int = 3) -> Tensor:
-    """Adjacent slices as channels, for the slice adapter: (S, 1, H, W) -> (count, H, W), edges replicated.
+    """Stack adjacent slices as channels for the slice adapter: (S, 1, H, W) -> (count, H, W), edges replicated.
 
     Raises:
         InputError: the slices have more than one channel.
@@ -107,7 +108,7 @@ def neighbours(slices: Tensor, index: int, count: int = 3) -> Tensor:
 
 
 def three_channels(slices: Tensor) -> Tensor:
-    """Repeat grey slices for an encoder's three channels: (..., 1 or 3, H, W) -> (..., 3, H, W).
+    """Repeat gray slices for an encoder's three channels: (..., 1 or 3, H, W) -> (..., 3, H, W).
 
     Raises:
         InputError: the slices have neither one channel nor three.
@@ -124,6 +125,6 @@ def _resize(square: Tensor, size: int, mode: Interpolation, antialias: bool = Tr
         return square
     if mode == "bilinear":
         return F.interpolate(square, size=(size, size), mode="bilinear", align_corners=False, antialias=antialias)
-    # Pixel centres, as in the bilinear case; by index, because interpolate() refuses integer types.
+    # Pixel centers, as in the bilinear case; by index, because interpolate() refuses integer types.
     source = ((torch.arange(size, device=square.device) + 0.5) * (side / size)).long()
     return square[..., source[:, None], source]

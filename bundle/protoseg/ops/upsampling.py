@@ -1,4 +1,4 @@
-"""From feature patches to pixels, window by window: most of a slice holds no label and is never computed.
+"""Upsamples feature patches to pixels, window by window: most of a slice holds no label and is never computed.
 
 Bilinear interpolation is two small matrix products, one for the rows and one for the columns; a window takes the rows
 of these matrices that it needs.
@@ -29,10 +29,10 @@ class BilinearUpsampler:
     """Interpolates maps of square slices (see `fit_slices`) on the slices' own pixels, as `unfit_slices` does.
 
     Args:
-        patches: rows and columns of the maps.
-        height: of the slices in pixels.
-        width: of the slices in pixels.
-        device: of the maps.
+        patches: number of rows and columns of the maps.
+        height: number of rows of the slices.
+        width: number of columns of the slices.
+        device: device of the maps.
     """
 
     def __init__(self, patches: tuple[int, int], height: int, width: int, device: torch.device | None = None) -> None:
@@ -43,18 +43,18 @@ class BilinearUpsampler:
         self.row_reach, self.column_reach = _reach(self.rows), _reach(self.columns)  # of the gaps between patches
 
     def window(self, patches: Tensor) -> Window | None:
-        """Box all pixels that some patches (h, w), boolean, have a part in; None without pixels.
+        """Box all pixels that the patches of a mask (h, w) contribute to; None without pixels.
 
-        It is the smallest, but for a pixel on each side if pixels lie on the centres of patches.
+        The box is the smallest, except that it has a pixel more on each side if pixels lie on the centers of patches.
         """
         return self.windows(~_held_by_all(~patches.cpu().numpy())[None])[0]
 
     def windows(self, corners: NDArray[np.bool_]) -> list[Window | None]:
-        """Boxes around all pixels between some patches; None without pixels.
+        """Box all pixels between the patches around some corners; None without pixels.
 
         Args:
-            corners: (N, h + 1, w + 1), as many boxes as there are maps; the pixels of [i, j] lie between patches
-                [i - 1, j - 1] and [i, j].
+            corners: (N, h + 1, w + 1) mask for each box; the pixels of corner [i, j] lie between the patches [i - 1, j
+                - 1] and [i, j].
         """
         rows = _hulls(corners.any(2), self.row_reach)
         columns = _hulls(corners.any(1), self.column_reach)
@@ -62,27 +62,27 @@ class BilinearUpsampler:
         return [Window(slice(*row), slice(*column)) if row and column else None for row, column in sides]
 
     def __call__(self, maps: Tensor, window: Window) -> Tensor:
-        """Values (..., rows, columns) of maps (..., h, w) on the pixels of a window."""
+        """Interpolate maps (..., h, w) on the pixels of a window: (..., rows, columns)."""
         return self.rows[window.rows] @ maps @ self.columns[window.columns].T
 
 
 class UpsampledArgmax(NamedTuple):
-    """What has the highest score at every pixel of a slice."""
+    """The class with the highest score at every pixel of a slice."""
 
     label: NDArray[np.uint8]  # H x W, 0 is the background
-    score: NDArray[np.float32]  # H x W; 0 outside of the box around all windows
-    windows: Sequence[Window | None]  # L, outside of which a label wins nowhere
+    score: NDArray[np.float32]  # H x W; 0 outside the box around all windows
+    windows: Sequence[Window | None]  # L windows, outside of which a label wins nowhere
 
 
 def upsampled_argmax(scores: Tensor, to_pixels: BilinearUpsampler) -> UpsampledArgmax:
     """Find the class with the highest score at every pixel.
 
     A label that loses to the same class in all four patches around a pixel loses to it in the pixel too, so each label
-    is brought to the grid only where it does not.
+    is interpolated only elsewhere.
 
     Args:
-        scores: (1 + L, h, w), class 0 is the background.
-        to_pixels: of that many patches.
+        scores: (1 + L, h, w) scores; class 0 is the background.
+        to_pixels: upsampler of maps of that size.
     """
     winner = np.zeros((to_pixels.height, to_pixels.width), np.uint8)
     best = np.zeros(winner.shape, np.float32)
@@ -101,7 +101,7 @@ def upsampled_argmax(scores: Tensor, to_pixels: BilinearUpsampler) -> UpsampledA
 
 
 def _label_windows(scores: NDArray[np.float32], to_pixels: BilinearUpsampler) -> list[Window | None]:
-    """Where each label may win."""
+    """Box, for each label, the pixels where it may win."""
     windows: list[Window | None] = [None] * (len(scores) - 1)
     (labels,) = np.nonzero((scores[1:] > scores[0]).any((1, 2)))
     if len(labels):
@@ -113,9 +113,9 @@ def _label_windows(scores: NDArray[np.float32], to_pixels: BilinearUpsampler) ->
 
 
 def _held_by_all(patches: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether all four patches around each corner are true, from patches (..., h, w) to corners (..., h + 1, w + 1).
+    """Tell whether all four patches around each corner are true: patches (..., h, w) -> corners (..., h + 1, w + 1).
 
-    Beyond the edge lie the patches of the edge once more.
+    Beyond the edge the patches of the edge are repeated.
     """
     for axis in (-2, -1):
         first, last = patches.take([0], axis), patches.take([-1], axis)
@@ -124,7 +124,7 @@ def _held_by_all(patches: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _around(windows: Sequence[Window | None]) -> Window | None:
-    """The smallest box around several."""
+    """Box several windows."""
     there = [window for window in windows if window is not None]
     if not there:
         return None
@@ -139,11 +139,11 @@ def _interpolation(patches: int, pixels: int, device: torch.device | None) -> Te
 
 
 def _reach(weights: Tensor) -> NDArray[np.int64]:
-    """First and last pixel (patches + 1, 2), the latter excluded, before the first patch, between patches, after the
-    last.
+    """Give first and last pixel (patches + 1, 2), the latter excluded, of each gap: before the first patch, between
+    patches, after the last.
 
     Args:
-        weights: (pixels, patches), by which patches have a part in pixels.
+        weights: (pixels, patches) weights by which patches contribute to pixels.
     """
     part = (weights > 0).cpu().numpy()
     patches = part.shape[1]
@@ -153,7 +153,7 @@ def _reach(weights: Tensor) -> NDArray[np.int64]:
 
 
 def _hulls(there: NDArray[np.bool_], reach: NDArray[np.int64]) -> list[tuple[int, int] | None]:
-    """First and last pixel of the gaps (N, patches + 1) that are there, by the reach of each; None without pixels."""
+    """Find first and last pixel of the gaps in a mask (N, patches + 1), by their reach; None without pixels."""
     there = there & (reach[:, 0] < reach[:, 1])
     first = np.where(there, reach[:, 0], np.iinfo(np.int64).max).min(1)
     last = np.where(there, reach[:, 1], 0).max(1)

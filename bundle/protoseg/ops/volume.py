@@ -1,4 +1,4 @@
-"""Voxels that know where they are, without MONAI: what is read from files, and what the engine segments."""
+"""Voxels that know where they are, without MONAI: read from files, and segmented by the engine."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Placed(Protocol):
 
     @property
     def meta(self) -> Any:
-        """What else its file says."""
+        """Further metadata of its file."""
 
 
 class Volume(Tensor):
     """Voxels (C, X, Y, Z), the affine from a voxel index to RAS+ mm, and metadata.
 
-    Arithmetic on it gives plain tensors: whether a result is still at the same place only the caller knows. So it is
-    small where MONAI's `MetaTensor`, which follows every operation, takes MONAI to import and milliseconds a call.
+    Arithmetic on it gives plain tensors: whether a result is still at the same place only the caller knows. It stays
+    small, whereas MONAI's `MetaTensor` follows every operation, needs MONAI imported, and costs milliseconds a call.
 
     Example::
 
@@ -41,7 +41,7 @@ class Volume(Tensor):
 
     @classmethod
     def at(cls, voxels: Tensor, affine: Any, meta: Mapping[str, Any]) -> Self:
-        """Make one of voxels, which are shared, their affine, and metadata."""
+        """Make a volume of voxels, which are shared, an affine, and metadata."""
         volume = voxels.as_subclass(cls)
         volume.affine = torch.as_tensor(affine, dtype=torch.float64)
         volume.meta = {key: value for key, value in meta.items() if key != "affine"}
@@ -49,7 +49,7 @@ class Volume(Tensor):
 
     @classmethod
     def of(cls, image: Any) -> Self:
-        """Make one of a `Placed` tensor, whose voxels are shared; a `Volume` comes back as it is."""
+        """Make a volume of a `Placed` tensor, whose voxels are shared; a `Volume` is returned as it is."""
         return image if isinstance(image, cls) else cls.at(image.as_tensor(), image.affine, image.meta)
 
     @classmethod
@@ -57,20 +57,20 @@ class Volume(Tensor):
         cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Compute as with plain tensors."""
-        with torch._C.DisableTorchFunctionSubclass():  # as PyTorch's notes on extending it do
+        with torch._C.DisableTorchFunctionSubclass():  # as in PyTorch's notes on extending it
             return func(*args, **kwargs or {})
 
     def as_tensor(self) -> Tensor:
-        """Give the voxels alone, shared."""
+        """Give the voxels alone, as a plain tensor that shares them."""
         return self.as_subclass(Tensor)
 
 
 def spacing_of(affine: Tensor) -> Tensor:
-    """Size of a voxel in mm along X, Y, Z, from an affine (4 x 4)."""
+    """Compute the size of a voxel in mm along X, Y, Z from an affine (4 x 4)."""
     columns = affine[:3, :3].double()
     return (columns * columns).sum(0).sqrt()
 
 
 def volume_ml(mask: Tensor, affine: Tensor) -> float:
-    """Volume in millilitres of a mask on a grid whose affine is in mm."""
+    """Compute the volume of a mask in milliliters, on a grid whose affine is in mm."""
     return float(mask.sum()) * abs(float(torch.linalg.det(affine[:3, :3].double()))) / 1000

@@ -1,4 +1,4 @@
-"""Windows of intensity that the preprocessing and the synthesis share."""
+"""Intensity windows that the preprocessing and the synthesis share."""
 
 __all__ = ["CT_WINDOW"]
 

@@ -1,1 +1,1 @@
-"""SAM and MedSAM: segment-anything's encoder and decoder, made quick, and prompts on the image's own frame."""
+"""SAM and MedSAM: segment-anything's encoder and decoder, made fast, and prompts in the image's own frame."""

@@ -1,8 +1,8 @@
 """SAM's prompt encoder and mask decoder, fast: many prompts of one image at once, each as if it were alone.
 
-segment-anything's decoder takes prompts of one kind with equally many points. Here they may differ: a shorter prompt
-is filled up with tokens that nothing attends to. Up-scaling keeps the channels last, so it is matrix products too,
-and what the image has in common for all prompts is computed once.
+segment-anything's decoder takes prompts of one kind with equally many points. Here they may differ: a shorter prompt is
+padded with tokens that nothing attends to. Upscaling keeps the channels last, so that it consists of matrix products
+too, and what all prompts have in common is computed once.
 
 Source: SAM (arXiv 2304.02643, appendix A).
 """
@@ -22,22 +22,22 @@ __all__ = ["FastMaskDecoder", "TokenKind"]
 
 
 class TokenKind(IntEnum):
-    """What a prompt's token stands for; the first four are SAM's own numbers."""
+    """Meaning of a prompt's token; the first four are SAM's own numbers."""
 
     NEGATIVE = 0
     POSITIVE = 1
     BOX_START = 2  # corner of least x and y
     BOX_END = 3
-    NO_BOX = 4  # closes a prompt that has points only
-    ABSENT = 5  # fills up a shorter prompt
+    NO_BOX = 4  # ends a prompt of points alone
+    ABSENT = 5  # pads a shorter prompt
 
 
 class FastMaskDecoder(nn.Module):
-    """Gives what segment-anything's prompt encoder and mask decoder give. For inference: it has no gradients.
+    """Computes what segment-anything's prompt encoder and mask decoder do. For inference: it has no gradients.
 
     Args:
-        prompt_encoder: segment-anything's.
-        mask_decoder: segment-anything's; both are taken over, so do not change them afterwards.
+        prompt_encoder: segment-anything's prompt encoder.
+        mask_decoder: segment-anything's mask decoder; both are taken over, so do not change them afterwards.
     """
 
     positions: Tensor
@@ -56,10 +56,10 @@ class FastMaskDecoder(nn.Module):
         """Decode N prompts of T tokens on one image.
 
         Args:
-            embedding: (C, h, w), the image's.
-            coordinates: (N, T, 2), x and y in pixels of the encoder's input.
-            kinds: (N, T), `TokenKind`.
-            masks: of each prompt the logits (4 h, 4 w) that it refines, or None.
+            embedding: (C, h, w) embedding of the image.
+            coordinates: (N, T, 2) coordinates, x and y in pixels of the encoder's input.
+            kinds: (N, T) kinds of the tokens, see `TokenKind`.
+            masks: logits (4 h, 4 w) that each prompt refines, or None.
 
         Returns:
             Logits (N, M, 4 h, 4 w) of M masks, the first for an unambiguous prompt, the others for the whole, a part
@@ -78,11 +78,11 @@ class FastMaskDecoder(nn.Module):
         nothing = torch.zeros_like(encoder.not_a_point_embed.weight)
         rows = [*(embedding.weight for embedding in encoder.point_embeddings), encoder.not_a_point_embed.weight]
         learned = torch.cat([*rows, nothing])[kinds]
-        placed = encoder.pe_layer.forward_with_coords(coordinates + 0.5, encoder.input_image_size)  # pixel centres
+        placed = encoder.pe_layer.forward_with_coords(coordinates + 0.5, encoder.input_image_size)  # pixel centers
         return learned + placed * (kinds < TokenKind.NO_BOX)[..., None]
 
     def _embed_masks(self, masks: Sequence[Tensor | None]) -> Tensor:
-        """What the prompts' masks add to the image: (N, C, h, w), or (1, C, 1, 1) where none has one."""
+        """Embed the prompts' masks, to be added to the image: (N, C, h, w), or (1, C, 1, 1) where there are none."""
         absent = self.prompt_encoder.no_mask_embed.weight[..., None, None]
         given = [index for index, mask in enumerate(masks) if mask is not None]
         if not given:
@@ -94,7 +94,7 @@ class FastMaskDecoder(nn.Module):
         return dense
 
     def _transform(self, tokens: Tensor, image: Tensor, present: Tensor | None, *, count: int) -> tuple[Tensor, Tensor]:
-        """Let tokens and image attend to each other; of the tokens the first `count` are wanted."""
+        """Let tokens and image attend to each other; return only the first `count` tokens."""
         transformer = self.mask_decoder.transformer
         prompt = tokens
         for layer in transformer.layers:
@@ -119,7 +119,7 @@ class FastMaskDecoder(nn.Module):
         return tokens, layer.norm4(update.add_(image))
 
     def _masks(self, tokens: Tensor, image: Tensor) -> Tensor:
-        """Logits (N, M, 4 h, 4 w) from mask tokens (N, M, C) and image (N, h * w, C)."""
+        """Compute logits (N, M, 4 h, 4 w) from mask tokens (N, M, C) and image (N, h * w, C)."""
         first, norm, activation, second, last_activation = self.mask_decoder.output_upscaling
         h, w = self.prompt_encoder.image_embedding_size
         image = F.layer_norm(_upscale(first, image), norm.weight.shape, norm.weight, norm.bias, norm.eps)
@@ -131,7 +131,7 @@ class FastMaskDecoder(nn.Module):
 
 
 def _attend(layer: Attention, query: Tensor, key: Tensor, value: Tensor, present: Tensor | None = None) -> Tensor:
-    """An attention layer of SAM's decoder; a batch of one is shared by all prompts."""
+    """Apply an attention layer of SAM's decoder; a batch of one is shared by all prompts."""
     projected = [layer.q_proj(query), layer.k_proj(key), layer.v_proj(value)]
     count = max(len(part) for part in projected)
     heads = [part.unflatten(2, (layer.num_heads, -1)).transpose(1, 2).expand(count, -1, -1, -1) for part in projected]
@@ -140,9 +140,9 @@ def _attend(layer: Attention, query: Tensor, key: Tensor, value: Tensor, present
 
 
 def _attend_by_few(layer: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """As `_attend`, cheaper where there are so few queries that to project them to the keys takes less than all keys.
+    """Attend as `_attend`, but project queries to the keys, which is cheaper where there are few queries.
 
-    The keys' bias is left out: it adds the same to all scores of a query.
+    The keys' bias is left out: it adds the same amount to all scores of a query.
     """
     heads = layer.q_proj(query).unflatten(2, (layer.num_heads, -1))  # N x T x n x d
     key_weight, value_weight = (
@@ -157,7 +157,7 @@ def _attend_by_few(layer: Attention, query: Tensor, key: Tensor, value: Tensor) 
 
 
 def _upscale(layer: nn.ConvTranspose2d, image: Tensor) -> Tensor:
-    """A transposed convolution of kernel and stride 2, channels last: (..., C) to (..., 4, C'), row by row."""
+    """Apply a transposed convolution of kernel and stride 2, channels last: (..., C) to (..., 4, C'), row by row."""
     weight = layer.weight.permute(2, 3, 1, 0).flatten(0, 2)  # 4 * C' x C
     bias = None if layer.bias is None else layer.bias.repeat(4)
     return F.linear(image, weight, bias).unflatten(-1, (4, -1))

@@ -1,16 +1,16 @@
-"""SAM's image encoder, fast: segment-anything's weights and outputs, with little beside the matrix products.
+"""SAM's image encoder, fast: segment-anything's weights and outputs, with little work beside the matrix products.
 
-What the stock forward pass spends on other things, and what is done here instead:
+Where the stock forward pass spends time on other things, and what is done here instead:
 
 - It holds attention weights of 12 x 4096 x 4096 and passes over them once for each term of the relative positions.
-  Here positions are the bias of `scaled_dot_product_attention`, made for some heads or queries at a time: what a
-  query thinks of every row and column, times a matrix that tells each key's row and column. Units that multiply
-  matrices do that faster than others add; only in float32 do so many zeros cost more than a sum.
+  Here positions are the bias of `scaled_dot_product_attention`, made for some heads or queries at a time: the scores of
+  a query for every row and column, times a matrix that tells each key's row and column. Matrix units do that faster
+  than other units add; only in float32 do so many zeros cost more than a sum.
 - It projects the padding of windows. Padding is zero, so its queries, keys and values are the projection's bias.
 - It looks up relative positions in every pass, casts all weights under autocast, and brings them into the processor's
   order. Here that is done once.
 
-In bfloat16 the operands of the matrix products are bfloat16; the residual stream and the normalisations stay float32.
+In bfloat16 the operands of the matrix products are bfloat16; the residual stream and the normalizations stay float32.
 
 Source: SAM (arXiv 2304.02643); decomposed relative positions: MViTv2 (arXiv 2112.01526).
 """
@@ -33,18 +33,18 @@ from protoseg.ops.precision import resolve_precision
 
 __all__ = ["FastImageEncoder"]
 
-# Of the bias of global attention, in steps that fit: PyTorch rearranges all keys in every call, which takes longer than
-# to leave the cache.
+# Bytes of the bias of global attention in one step: PyTorch rearranges all keys in every call, which takes longer than
+# leaving the cache.
 BIAS_STEPS = 4
 KEY_STEP = 16
 
 
 class FastImageEncoder(nn.Module):
-    """Gives what segment-anything's `ImageEncoderViT` gives. For inference: it has no gradients.
+    """Computes what segment-anything's `ImageEncoderViT` does. For inference: it has no gradients.
 
     Args:
-        stock: the encoder, on the device where it stays; its parts are taken over, so it cannot be used any more.
-        precision: of the matrix products, see `resolve_precision`.
+        stock: stock encoder, on the device where it stays; its parts are taken over, so it cannot be used any more.
+        precision: precision of the matrix products, see `resolve_precision`.
     """
 
     def __init__(self, stock: ImageEncoderViT, *, precision: str = "float32") -> None:
@@ -59,14 +59,14 @@ class FastImageEncoder(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Embed images (B, 3, S, S), normalised and padded to S = image_size: (B, 256, S / 16, S / 16) float32.
+        """Embed images (B, 3, S, S), normalized and padded to S = image_size: (B, 256, S / 16, S / 16) float32.
 
-        One by one: an image keeps the processor busy, and so comes out the same bit for bit in any batch.
+        Images are embedded one by one: each keeps the processor busy, and gives the same bits in any batch.
         """
         return torch.cat([self._embed(image) for image in images.split(1)])
 
     def _embed(self, image: Tensor) -> Tensor:
-        # The convolution leaves channels apart in memory, and every sum with its result would.
+        # The convolution leaves channels apart in memory, and so would every sum with its result.
         tokens = (self.patch_embed(image) + self.pos_embed).flatten(0, 2).contiguous()  # L x C
         for block in self.blocks:
             tokens = block(tokens)
@@ -76,7 +76,7 @@ class FastImageEncoder(nn.Module):
 class _FastBlock(nn.Module):
     """A transformer block over the L = grid x grid tokens of one image.
 
-    Attention is within the side x side tokens of a window; the image is one window where it is global.
+    Attention is within the side x side tokens of a window; in global attention the image is one window.
     """
 
     padding: Tensor
@@ -103,14 +103,14 @@ class _FastBlock(nn.Module):
             self.register_buffer(name, positions)  # side (query) x side (key) x d
         places = torch.cartesian_prod(torch.arange(self.side), self.side + torch.arange(self.side)).to(distances.device)
         self.register_buffer("places", F.one_hot(places).sum(1).T.to(dtype), persistent=False)  # 2 * side x keys
-        # Only in bfloat16 PyTorch is slow where the number of keys is no multiple of 16.
+        # Only in bfloat16 is PyTorch slow where the number of keys is not a multiple of 16.
         self.added_keys = -(self.side**2) % KEY_STEP if dtype == torch.bfloat16 else 0
         in_windows, in_image = _window_order(grid, self.side, self.added_keys, self.vertical.device)
         self.register_buffer("in_windows", in_windows, persistent=False)
         self.register_buffer("in_image", in_image, persistent=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens (L, C), float32, after attention and perceptron."""
+        """Transform tokens (L, C), float32, by attention and perceptron."""
         tokens += self.proj(self._attend(tokens))
         for part in in_chunks(tokens, self.hidden * self.dtype.itemsize):
             part += self.reduce(self.expand(self.norm2(part).to(self.dtype)))
@@ -153,9 +153,9 @@ class _FastBlock(nn.Module):
         return result.flatten(1)
 
     def _attention(self, query: Tensor, key: Tensor, value: Tensor, vertical: Tensor, room: Tensor) -> Tensor:
-        """Attention of some rows of queries (B, n, rows * side, d) to whole windows: (B, rows * side, n, d).
+        """Let some rows of queries (B, n, rows * side, d) attend to whole windows: (B, rows * side, n, d).
 
-        The bias is written to `room`, again and again, because memory that was just used is in the cache.
+        The bias is written to `room` again and again, because memory that was just used is in the cache.
         """
         grid = query.unflatten(2, (-1, self.side))
         by_row = torch.einsum("bnhwc,hkc->bnhwk", grid, vertical)
@@ -173,7 +173,7 @@ class _FastBlock(nn.Module):
 def _product(
     layer: nn.Linear, dtype: torch.dtype, activation: Literal["none", "gelu"] = "none"
 ) -> Callable[[Tensor], Tensor]:
-    """A linear layer and what follows it, in a number format."""
+    """Combine a linear layer and its activation in a number format."""
     if dtype == torch.bfloat16:
         return PackedLinear(layer, activation=activation)
     layer = layer.to(dtype)
@@ -181,7 +181,7 @@ def _product(
 
 
 def _window_order(grid: int, side: int, added: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Which token of an image stands at each place of its windows, and at which place of those each token stands.
+    """Tell which token of an image is at each place of its windows, and at which of those places each token is.
 
     Padding is token grid * grid, and so are the places that are added to each window; the second result counts
     without these.

@@ -21,10 +21,11 @@ class SamFrame:
     """A slice of H x W pixels as SAM or MedSAM sees it.
 
     Args:
-        height: of the slice, H.
-        width: of the slice, W.
+        height: height H of the slice in pixels.
+        width: width W of the slice in pixels.
         size: edge of the input in pixels.
-        keep_aspect: scale the longer side to the input's and pad after the end, as SAM; or each side, as MedSAM.
+        keep_aspect: True to scale the longer side to the input's and pad after the end, as SAM; False to scale each
+            side, as MedSAM.
     """
 
     height: int
@@ -51,7 +52,7 @@ class SamFrame:
         return F.interpolate(images, self.fitted, mode=mode, align_corners=False, antialias=True)
 
     def fit_points(self, points: NDArray[Any]) -> Tensor:
-        """Points (N, 2), x and y in pixels of the slice, in pixels of the input; float32."""
+        """Convert points (N, 2), x and y, from pixels of the slice to pixels of the input; float32."""
         rows, columns = self.fitted
         return torch.from_numpy(points * np.array([columns / self.width, rows / self.height])).float()
 
@@ -61,7 +62,7 @@ class SamFrame:
         return F.interpolate(maps[None], (rows, columns), mode="bilinear", align_corners=False, antialias=True)[0]
 
     def unfit_maps(self, maps: Tensor) -> Tensor:
-        """Bring SAM's maps (N, size / 4, size / 4) to the pixels of the slice: (N, H, W)."""
+        """Resample SAM's maps (N, size / 4, size / 4) on the pixels of the slice: (N, H, W)."""
         maps = maps[None]
         if self.keep_aspect:  # in two steps, as segment-anything does
             rows, columns = self.fitted
@@ -70,7 +71,7 @@ class SamFrame:
 
 
 def pad_to_square(maps: Tensor, edge: int, value: float = 0.0) -> Tensor:
-    """Fill maps (..., h, w) up to (..., edge, edge) after the end of their rows and columns."""
+    """Pad maps (..., h, w) to (..., edge, edge) after the end of their rows and columns."""
     return F.pad(maps, (0, edge - maps.shape[-1], 0, edge - maps.shape[-2]), value=value)
 
 

@@ -1,7 +1,7 @@
 """SAM and MedSAM: slices to embeddings, embeddings and prompts to masks.
 
-Sources: SAM (arXiv 2304.02643); MedSAM (arXiv 2304.12306), which has the weights' layout of SAM ViT-B, but another
-preprocessing, and was trained on boxes only.
+Sources: SAM (arXiv 2304.02643); MedSAM (arXiv 2304.12306), whose weights have the layout of SAM ViT-B, but which has
+another preprocessing, and was trained on boxes only.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def load_sam(
     """Load a checkpoint in segment-anything's layout.
 
     Args:
-        path: of the file.
-        variant: what the file holds.
-        device: where to compute.
-        precision: of the image encoder's matrix products, see `resolve_precision`.
+        path: path of the file.
+        variant: model that the file holds.
+        device: device to compute on.
+        precision: precision of the image encoder's matrix products, see `resolve_precision`.
 
     Raises:
         InputError: for an unknown variant, and for a file that is missing, damaged, or of another size.
@@ -54,8 +54,8 @@ class Sam(nn.Module):
 
     Args:
         stock: segment-anything's model, on its device; its parts are taken over, so it cannot be used any more.
-        medsam: the weights are MedSAM's.
-        precision: of the image encoder's matrix products, see `resolve_precision`.
+        medsam: True for weights of MedSAM.
+        precision: precision of the image encoder's matrix products, see `resolve_precision`.
     """
 
     def __init__(self, stock: modeling.Sam, *, medsam: bool = False, precision: str = "float32") -> None:
@@ -66,17 +66,17 @@ class Sam(nn.Module):
         self.eval()
 
     def frame(self, height: int, width: int) -> SamFrame:
-        """Tell where a slice of H x W pixels lies in the input."""
+        """Describe how a slice of H x W pixels is placed in the input."""
         return self.encoder.frame(height, width)
 
     @torch.no_grad()
     def decode(self, embedding: Tensor, prompts: Sequence[Prompt], frame: SamFrame) -> tuple[Tensor, Tensor]:
-        """Masks for all prompts of a slice, in one batch; each comes out as if it were alone.
+        """Decode masks for all prompts of a slice, in one batch; each result is as if it were alone.
 
         Args:
-            embedding: (C, h, w), of the slice.
-            prompts: N of them, each with a box or a point.
-            frame: of the slice.
+            embedding: (C, h, w) embedding of the slice.
+            prompts: N prompts, each with a box or a point.
+            frame: frame of the slice.
 
         Returns:
             Logits (N, M, size / 4, size / 4) and SAM's estimate of their IoU (N, M). SAM gives M = 4 masks, the first
@@ -94,7 +94,7 @@ class Sam(nn.Module):
         return (logits[:, :1], quality[:, :1]) if self.boxes_only else (logits, quality)
 
     def _tokens(self, prompt: Prompt, frame: SamFrame) -> tuple[Tensor, Tensor]:
-        """Coordinates (T, 2) in the input and kinds (T,) of the tokens of a prompt."""
+        """Give coordinates (T, 2) in the input and kinds (T,) of the tokens of a prompt."""
         self._check(prompt, frame)
         corners = prompt.positive[:0] if prompt.box is None else prompt.box.reshape(2, 2)
         places = [frame.fit_points(points) for points in (prompt.positive, prompt.negative, corners)]
@@ -120,7 +120,7 @@ class Sam(nn.Module):
 
 
 class SamImageEncoder(nn.Module):
-    """Slices as they are to embeddings: resizing, normalising and padding included, as `FeatureCache` takes it."""
+    """Encodes slices as they are, resizing, normalizing and padding included, as `FeatureCache` expects."""
 
     pixel_mean: Tensor
     pixel_std: Tensor
@@ -129,7 +129,7 @@ class SamImageEncoder(nn.Module):
         super().__init__()
         self.medsam = medsam
         self.precision = precision
-        # Of the stock encoder, because packed weights are no parameters.
+        # Taken from the stock encoder, because packed weights are not parameters.
         weights = weights_fingerprint(stock.image_encoder)
         scale = tensor_digest(torch.cat([stock.pixel_mean, stock.pixel_std])).hex()
         self._fingerprint = f"{'medsam' if medsam else 'sam'}-{weights}-{scale}"
@@ -138,16 +138,16 @@ class SamImageEncoder(nn.Module):
         self.register_buffer("pixel_std", stock.pixel_std)
 
     def frame(self, height: int, width: int) -> SamFrame:
-        """Tell where a slice of H x W pixels lies in the input."""
+        """Describe how a slice of H x W pixels is placed in the input."""
         return SamFrame(height, width, self.network.image_size, keep_aspect=not self.medsam)
 
     @torch.no_grad()
     def encode_alike(self, slices: Tensor) -> Tensor:
-        """Embeddings (B, C, h, w), float32, of slices (B, 3, H, W), uint8, one by one."""
+        """Embed slices (B, 3, H, W), uint8, one by one: (B, C, h, w), float32."""
         return torch.stack([self._embed(image) for image in slices])
 
     def encoding_fingerprint(self) -> str:
-        """Digits that stand for all that `encode_alike` depends on, number format and device aside."""
+        """Give the digits that stand for everything `encode_alike` depends on, except number format and device."""
         return self._fingerprint
 
     def _embed(self, image: Tensor) -> Tensor:

@@ -38,16 +38,16 @@ NO_POINTS = np.zeros((0, 2))
 
 @dataclass(frozen=True)
 class Prompt:
-    """What SAM is asked for on one slice. Points are (x, y) in pixels of the slice, (0, 0) its first pixel's centre."""
+    """One prompt for SAM on a slice. Points are (x, y) in pixels of the slice, (0, 0) its first pixel's center."""
 
-    box: NDArray[Any] | None = None  # x and y of the first, then of the last pixel inside
+    box: NDArray[Any] | None = None  # (4,): x and y of the first, then of the last pixel inside
     positive: NDArray[Any] = field(default_factory=lambda: NO_POINTS)  # N x 2
     negative: NDArray[Any] = field(default_factory=lambda: NO_POINTS)  # N x 2
     mask: Tensor | None = None  # logits in the low-resolution frame, see `SamFrame.fit_map`
 
 
 def component_box(component: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Box (4,) of a component (H, W) that is not empty: x and y of its first, then of its last pixel."""
+    """Give the box (4,) of a component (H, W) that is not empty: x and y of its first, then of its last pixel."""
     rows, columns = (np.flatnonzero(component.any(axis)) for axis in (1, 0))
     return np.array([columns[0], rows[0], columns[-1], rows[-1]])
 
@@ -55,17 +55,17 @@ def component_box(component: NDArray[np.bool_]) -> NDArray[np.int64]:
 def positive_points(
     component: NDArray[np.bool_], probability: NDArray[Any], choice: PointChoice, *, count: int = 8
 ) -> NDArray[np.float64]:
-    """Points (N, 2) inside a component.
+    """Choose points (N, 2) inside a component.
 
     Args:
-        component: (H, W), not empty.
-        probability: (H, W), of the foreground.
+        component: (H, W) mask, not empty.
+        probability: (H, W) probability of the foreground.
         choice: "confident", the most confident pixel; "centroid", which may lie outside a crescent; "both";
             "spread", `count` points by `spread_points`; "none".
-        count: for "spread".
+        count: number of points for "spread".
 
     Raises:
-        InputError: for an unknown choice.
+        InputError: an unknown choice.
     """
     centroid = np.argwhere(component).mean(0, keepdims=True)[:, ::-1]
     if choice == "none":
@@ -84,22 +84,22 @@ def positive_points(
 def negative_points(
     component: NDArray[np.bool_], background: NDArray[Any], *, count: int = 1, gate: float = 0.0, width: int = RING
 ) -> NDArray[np.float64]:
-    """Points (N, 2) in the ring around a component, where the background is sure enough.
+    """Choose points (N, 2) in the ring around a component, where the background is sure enough.
 
     A negative point on the object itself does more harm than a good one helps; hence the gate.
 
     Args:
-        component: (H, W).
-        background: (H, W), its probability.
-        count: how many at most; the most confident first, the others by `spread_points`.
-        gate: pixels of lower probability are left out; 0, as published, keeps all.
-        width: of the ring in pixels.
+        component: (H, W) mask.
+        background: (H, W) probability of the background.
+        count: largest number of points; the most confident comes first, the others by `spread_points`.
+        gate: lowest probability of a point; 0, as published, keeps all.
+        width: width of the ring in pixels.
     """
     return spread_points(ring_around(component, width) & (background >= gate), background, count)
 
 
 def ring_around(component: NDArray[np.bool_], width: int = RING) -> NDArray[np.bool_]:
-    """Pixels (H, W) outside a component and at most `width` rows and columns away from it."""
+    """Mark the pixels (H, W) outside a component and at most `width` rows and columns away from it."""
     return maximum_filter(component.view(np.uint8), 2 * width + 1).view(bool) & ~component
 
 
@@ -125,14 +125,14 @@ def spread_points(region: NDArray[np.bool_], confidence: NDArray[Any], count: in
 
 
 def mask_prompt(logits: Tensor, component: Tensor) -> Tensor:
-    """Logits (h, w) for SAM's mask input from the coarse logits of a label.
+    """Make logits (h, w) for SAM's mask input from the coarse logits of a label.
 
-    z-normalised; what is above the mean and inside the component, eroded by a pixel (3 x 3), keeps its value, all else
-    becomes -2. A component that erosion would remove is not eroded.
+    The logits are z-normalized; values above the mean and inside the component, eroded by a pixel (3 x 3), are kept,
+    and all else becomes -2. A component that erosion would remove is not eroded.
 
     Args:
-        logits: (h, w), foreground against background.
-        component: (h, w), bool.
+        logits: (h, w) logits, foreground against background.
+        component: (h, w) bool mask.
     """
     normalised = (logits - logits.mean()) / logits.std().clamp(min=1e-6)
     inside = component & (normalised > 0)

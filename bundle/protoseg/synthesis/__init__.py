@@ -1,1 +1,1 @@
-"""Synthetic people, pictures and patterns: what the weights that ship were trained on."""
+"""Synthetic people, pictures and patterns: the training data of the weights that ship."""

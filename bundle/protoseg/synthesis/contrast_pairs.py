@@ -28,8 +28,8 @@ def contrast_pair(
     """Draw the contrasts of a pair.
 
     Args:
-        rng: the source of randomness.
-        protocols: shares of `PROTOCOLS`, which add up to 1.
+        rng: random generator.
+        protocols: shares of `PROTOCOLS`, adding up to 1.
         same: share of the pairs that are imaged by one protocol.
         opposed: share of the pairs in which the second shows bright what the first shows dark.
     """
@@ -43,13 +43,13 @@ def contrast_pair(
 
 
 def random_protocol(rng: np.random.Generator, protocols: Mapping[str, float]) -> Contrast:
-    """Draw one contrast; `protocols` are shares of `PROTOCOLS`, which add up to 1."""
+    """Draw one contrast; `protocols` are shares of `PROTOCOLS`, adding up to 1."""
     kind = str(rng.choice(list(protocols), p=list(protocols.values())))
     return _weighted(rng) if kind == "weighted" else random_contrast(rng, {kind: 1.0})
 
 
 def opposite(contrast: Contrast, rng: np.random.Generator) -> Contrast:
-    """Turn dark tissues bright and bright ones dark; as often as not, what holds air stays dark."""
+    """Turn dark tissues bright and bright ones dark; half of the time, air stays dark."""
     mean = 1 - np.clip(contrast.mean, 0, 1)
     if rng.random() < 0.5:
         mean[EMPTY] = np.clip(contrast.mean[EMPTY], 0, 1) * rng.random()
@@ -57,7 +57,7 @@ def opposite(contrast: Contrast, rng: np.random.Generator) -> Contrast:
 
 
 def _weighted(rng: np.random.Generator) -> Contrast:
-    """MR between T1, proton density and T2 with what sequences do to it.
+    """MR between T1, proton density and T2 with the effects of sequences.
 
     Fat or fluid may be suppressed, blood bright (bright-blood cardiac) or dark, fat and water opposed, tissues that
     take up a contrast agent enhanced.

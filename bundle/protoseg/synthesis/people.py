@@ -58,17 +58,17 @@ class Places:
 
     @classmethod
     def of_table(cls, table: NDArray[np.float32]) -> Places:
-        """Read what `find_places` gives."""
+        """Read a table of `find_places`."""
         centres = {value: table[value, 1:].astype(float) for value in np.flatnonzero(table[:-CORNERS, 0])}
         return cls(centres, table[-2, 1:].astype(float), table[-1, 1:].astype(float))
 
 
 def paint_volume(kind: str, seed: int) -> NDArray[np.uint8]:
-    """Paint a person's volume of maps (X, Y, Z, 4) in the order of `Subject.slice`; x grows to the right, y forwards.
+    """Paint a person's volume of maps (X, Y, Z, 4) in the order of `Subject.slice`; x grows to the right, y forward.
 
     Args:
-        kind: one of `BLOCKS`.
-        seed: of the person and of the block's exact place.
+        kind: kind of volume, one of `BLOCKS`.
+        seed: seed of the person and of the block's exact place.
     """
     block = BLOCKS[kind]
     person, place = np.random.SeedSequence(seed).spawn(2)
@@ -86,7 +86,7 @@ def find_places(volume: NDArray[np.uint8], voxel: float, *, least: int = 40) -> 
     """Find where structures and body are in a volume of maps (X, Y, Z, 4): a table for `Places`.
 
     Its rows are, by value of `STRUCTURES`, 1 where the structure has at least `least` voxels, else 0, and x, y and z
-    of its centre of mass in mm; then those of the body's two corners.
+    of its center of mass in mm; then those of the body's two corners.
     """
     structure, shape = volume[..., 3], volume.shape[:3]
     count = 1 + len(STRUCTURES)

@@ -38,10 +38,10 @@ class Side(NamedTuple):
 
 
 class PersonSlices:
-    """Draws pairs of slices of the people that are in a stream at an episode.
+    """Draws pairs of slices of the people in a stream at an episode.
 
     Args:
-        pool: of people.
+        pool: stream of people.
         episode: number of the pair.
         planes: share of each of `ORIENTATIONS`.
         close: share of the pairs of people who are seen whole that show one structure close by.
@@ -106,7 +106,7 @@ class PersonSlices:
     def _close(
         self, rng: np.random.Generator, places: list[Places], directions: list[NDArray[np.float64]], *, value: int
     ) -> list[tuple[Plane, Box]]:
-        """Planes near the middle of a structure, which show a field of a few centimetres around it."""
+        """Planes near the middle of a structure, which show a field of a few centimeters around it."""
         field = float(np.exp(rng.uniform(*np.log(FIELDS))))
         aside = rng.normal(0, ASIDE * field, 3)
         result = []

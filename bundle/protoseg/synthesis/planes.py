@@ -23,7 +23,7 @@ PLANES: dict[str, Vectors] = {
 
 @dataclass(frozen=True)
 class Plane:
-    """Where a volume is cut: the middle of the slice in mm from the volume's first voxel, and three unit vectors."""
+    """A cut through a volume: the middle of the slice in mm from the volume's first voxel, and three unit vectors."""
 
     centre: Vectors
     """(3,)."""
@@ -33,7 +33,7 @@ class Plane:
     """mm of the slice."""
 
     def box(self, lower: Vectors, upper: Vectors) -> Box:
-        """Rows and columns of the slice that a block of the volume projects to, inside the frame.
+        """Give the rows and columns of the slice that a block of the volume projects to, inside the frame.
 
         `lower` and `upper` (3,) are two of the block's corners in mm from the volume's first voxel.
         """
@@ -48,8 +48,8 @@ class Plane:
 def cut(volume: NDArray[np.uint8], plane: Plane, voxel: float) -> NDArray[np.uint8]:
     """Cut maps (4, FRAME, FRAME) out of a volume of maps (X, Y, Z, 4) of cubes of `voxel` mm; 0 beyond its ends.
 
-    Each pixel shows the voxel that it is in, for the maps are names, which do not mix. Where the voxel next to it holds
-    another tissue, that one is the pixel's lesser tissue, so that oblique surfaces are imaged without steps.
+    Each pixel shows the voxel that it is in, because the maps are names, which do not mix. If the voxel next to it
+    holds another tissue, that one is the pixel's lesser tissue, so that oblique surfaces are imaged without steps.
     """
     offsets = plane.pixel * (np.arange(FRAME, dtype=np.float32) - (FRAME - 1) / 2) / np.float32(voxel)
     directions, centre = plane.directions.astype(np.float32), (plane.centre / voxel).astype(np.float32)
@@ -67,7 +67,7 @@ def cut(volume: NDArray[np.uint8], plane: Plane, voxel: float) -> NDArray[np.uin
 def _with_neighbour(
     volume: NDArray[np.uint8], nearest: NDArray[np.intp], where: NDArray[np.float32], last: NDArray[np.intp]
 ) -> NDArray[np.uint8]:
-    """Maps (P, 4) at points `where` (3, P), whose voxels are `nearest`; of unlike neighbours the closest counts."""
+    """Maps (P, 4) at points `where` (3, P), whose voxels are `nearest`; of unlike neighbors the closest counts."""
     aside = where - nearest  # -0.5 to 0.5
     maps = volume[tuple(nearest)]
     tissue = maps[:, 0].copy()
@@ -83,7 +83,7 @@ def _with_neighbour(
 
 
 def random_rotation(rng: np.random.Generator) -> Vectors:
-    """Draw any rotation (3, 3), all alike likely."""
+    """Draw any rotation (3, 3), uniformly."""
     w, x, y, z = (quaternion := rng.standard_normal(4)) / np.linalg.norm(quaternion)
     return np.array(
         [

@@ -45,7 +45,7 @@ class Contrast:
 
 
 def random_contrast(rng: np.random.Generator, shares: Mapping[str, float] = CONTRAST_SHARES) -> Contrast:
-    """Draw a contrast; `shares` say how often of which kind: "ct", "t1", "t2" (weighted MR) or "arbitrary"."""
+    """Draw a contrast; `shares` are the probabilities of the kinds "ct", "t1", "t2" (weighted MR) or "arbitrary"."""
     kind = rng.choice(list(shares), p=list(shares.values()))
     if kind == "ct":
         return _random_ct(rng)

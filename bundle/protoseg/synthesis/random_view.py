@@ -1,6 +1,6 @@
-"""Random views: which part of a slice the network sees, how it is turned, and what a scanner does to its picture.
+"""Random views: the part of a slice that the network sees, its orientation, and the effects of a scanner.
 
-A view is a handful of numbers; `imaging` makes images of them, many at once.
+A view is a handful of numbers; `imaging` turns them into images, many at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Float = NDArray[np.float32]
 
 
 class View(NamedTuple):
-    """Where the pixels of a square image come from, as float32 arrays.
+    """The origin of the pixels of a square image, as float32 arrays.
 
     A pixel at y, x (-0.5 to 0.5 from edge to edge) shows row `matrix[0] @ (y, x, 1)` and column `matrix[1] @ (y, x, 1)`
     of the slice, moved by the warps.
@@ -46,7 +46,7 @@ class View(NamedTuple):
 
 
 class Acquisition(NamedTuple):
-    """What a scanner or a camera does to a picture."""
+    """The effects of a scanner or a camera on a picture."""
 
     blur: float
     """Standard deviation in pixels of the image; 0 is none."""
@@ -73,11 +73,11 @@ def random_views(
     one of the two is enlarged, and some views are cut at the body's edges or askew.
 
     Args:
-        rng: the source of randomness.
-        bodies: of the two subjects.
-        upright: whether up and down mean something; pictures that have neither are turned each on its own.
+        rng: random generator.
+        bodies: bodies of the two subjects.
+        upright: True if up and down mean something; pictures without them are turned one by one.
         turned: share of the pairs that are turned by any angle, or mirrored, together.
-        zoomed: whether some views show a part of the body; false where the boxes are a part already.
+        zoomed: True if some views show a part of the body; False if the boxes are already parts.
     """
     turn = _orientation(rng) if rng.random() < turned else np.eye(2)
     turns = [turn if upright else _orientation(rng) for _ in bodies]

@@ -1,4 +1,4 @@
-"""Shares that users give: what they may name, and what they add up to."""
+"""Checks of shares that users give: their names and their sum."""
 
 from collections.abc import Collection, Mapping
 
@@ -10,7 +10,7 @@ __all__ = ["check_shares"]
 
 
 def check_shares(name: str, shares: Mapping[str, float], known: Collection[str], *, whole: bool = False) -> None:
-    """Refuse shares that name what is not `known` or are negative; `whole` ones add up to 1.
+    """Refuse shares with names that are not `known`, and negative ones; `whole` ones must add up to 1.
 
     Raises:
         InputError: naming them by `name`.

@@ -1,4 +1,4 @@
-"""Subjects without end: a pool of synthetic subjects on disk of which one after the other is replaced by a new one."""
+"""Subjects without end: a pool of synthetic subjects on disk, which are replaced one after another."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ KINDS = (*BLOCKS, *WORLDS, *PICTURES)
 """What there are streams of."""
 
 FIRST_STRUCTURE = {**dict.fromkeys(WORLDS, "shape_1"), **dict.fromkeys(PICTURES, "lesion")}
-TABLES = 512  # of places that are kept in memory
+TABLES = 512  # tables of places kept in memory
 
 
 @dataclass(frozen=True)
 class _Tenant:
-    """Who is in a slot for a while."""
+    """The subject in a slot for a while."""
 
     kind: str
     slot: int
@@ -55,17 +55,17 @@ class _Tenant:
 
 
 class SubjectStream:
-    """A pool of so many slots of one kind of subject. Each slot's subject is replaced after `renewal` episodes.
+    """A pool of slots of one kind of subject. Each slot's subject is replaced after `renewal` episodes.
 
-    The slots take turns, so that new subjects come evenly. Who is in a slot depends on the seed and on the number of
-    the episode alone. Subjects are painted when they are first asked for; the slot's next but one deletes them.
+    The slots take turns, so that new subjects come evenly. The subject in a slot depends only on the seed and on the
+    number of the episode. Subjects are painted when they are first asked for; the slot's next but one deletes them.
 
     Args:
-        kind: one of `KINDS`.
-        slots: how many people or pictures, or worlds of `MEMBERS` members each, there are at a time.
-        renewal: episodes, of all kinds together, for which a subject stays.
-        folder: where they are kept.
-        seed: of them all.
+        kind: kind of the subjects, one of `KINDS`.
+        slots: number of people or pictures, or of worlds of `MEMBERS` members each, at a time.
+        renewal: number of episodes, of all kinds together, for which a subject stays.
+        folder: folder of the subjects.
+        seed: seed of all subjects.
     """
 
     def __init__(self, kind: str, *, slots: int, renewal: int, folder: Path, seed: int) -> None:
@@ -74,15 +74,15 @@ class SubjectStream:
         self._places: OrderedDict[str, Places] = OrderedDict()
 
     def maps(self, slot: int, episode: int, member: int = 0) -> NDArray[np.uint8]:
-        """Maps of the subject that is in a slot at an episode, memory-mapped.
+        """Open the maps of the subject in a slot at an episode, memory-mapped.
 
-        Of people a volume (X, Y, Z, 4), see `people`; of others slices (S, 4, FRAME, FRAME).
+        They are a volume (X, Y, Z, 4) of people, see `people`, and slices (S, 4, FRAME, FRAME) of others.
         """
         tenant = self._tenant(slot, episode)
         return self._stored(tenant, tenant.key(member), partial(self._paint, tenant, member))
 
     def places(self, slot: int, episode: int) -> Places:
-        """Tell where the structures are in the volume of the person who is in a slot at an episode."""
+        """Give the places of the structures in the volume of the person in a slot at an episode."""
         tenant = self._tenant(slot, episode)
         key = f"{tenant.key(0)}-places"
         if key not in self._places:

@@ -80,7 +80,7 @@ BACKDROP: list[int] = [0, *(STRUCTURES[name] for name in BY_TISSUE)]
 
 
 class Box(NamedTuple):
-    """Rows and columns of a slice that the body takes up over the whole scan, in pixels, ends excluded."""
+    """Rows and columns that the body takes up over the whole scan, in pixels, ends excluded."""
 
     top: int
     bottom: int
@@ -129,13 +129,13 @@ class Subject:
 
 
 def load_subjects(counts: Mapping[str, int], folder: Path, *, seed: int, workers: int = 0) -> dict[str, list[Subject]]:
-    """Open so many subjects of each kind; whoever is not in `folder` yet is painted and stored.
+    """Open some subjects of each kind; those that are not in `folder` yet are painted and stored.
 
     Every file is kept as soon as it is made: when interrupted, the next call goes on from there.
-    `workers` processes share the work; 0 works in this one.
+    `workers` processes share the work; with 0 it is done in this one.
 
     Raises:
-        InputError: an unknown kind, or fewer subjects of one than a pair takes.
+        InputError: a kind is unknown, or has fewer subjects than a pair needs.
     """
     for kind, count in counts.items():
         if kind not in KINDS:
@@ -210,7 +210,7 @@ def _paint_person(kind: str, seed: int) -> NDArray[np.uint8]:
 
 
 def anatomical_maps(canvas: Canvas, region: Region) -> NDArray[np.uint8]:
-    """Stack what a canvas holds as maps (4, X, Y, Z), in the order of `Subject.slice`; x grows to the right."""
+    """Stack the content of a canvas as maps (4, X, Y, Z), in the order of `Subject.slice`; x grows to the right."""
     by_tissue = np.zeros(len(Tissue), dtype=np.uint8)
     for name, tissues in BY_TISSUE.items():
         by_tissue[list(tissues)] = STRUCTURES[name]

@@ -1,1 +1,1 @@
-"""What the configs assemble for training, evaluation and inference."""
+"""The parts that the configs assemble for training, evaluation and inference."""

@@ -24,21 +24,21 @@ def run_bundle(
     """Run a workflow of the bundle.
 
     Args:
-        job: run id of the configs.
+        job: run id in the configs.
         overlays: config files to lay over that of the job, by path or by name in the bundle.
-        overrides: id of a config entry -> value.
+        overrides: values of config entries by id.
 
     Raises:
         InputError: a file, an entry or a value cannot be used.
     """
     base = {"evaluating": ("train.yaml", "evaluate.yaml")}.get(job) or (MAIN_CONFIGS[job],)
     paths, overrides = chosen_configs((*base, *overlays), overrides)
-    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)  # it warns that it leaves logging alone
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)  # it warns that it does not set logging up
     with input_errors_unwrapped(), write_errors(Path(str(overrides.get("output_dir", ".")))):
         workflow = ConfigWorkflow(
             config_file=[str(path) for path in paths],
             meta_file=str(CONFIGS / "metadata.json"),
-            logging_file=False,  # the program's own
+            logging_file=False,  # logging is set up by the program
             run_id=job,
             workflow_type="train" if job == "training" else "infer",
             **overrides,

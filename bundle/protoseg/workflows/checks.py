@@ -1,4 +1,4 @@
-"""What a workflow refuses before it begins."""
+"""Checks of a workflow before it begins."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["check_training_precision"]
 
 
 def check_training_precision(precision: str) -> None:
-    """Refuse to train in float16, whose range is too small for gradients that nothing scales.
+    """Refuse to train in float16, whose range is too small for gradients without scaling.
 
     Raises:
         InputError: precision is "float16".

@@ -1,4 +1,4 @@
-"""Work that processes share, on this machine or on many, by Dask: it does again what a lost process was at."""
+"""Work that processes share, on this machine or on many, by Dask: it repeats what a lost process was working on."""
 
 from __future__ import annotations
 
@@ -30,23 +30,24 @@ logger = logging.getLogger(__name__)
 
 DASHBOARD = "127.0.0.1:8787"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # of a process, for its products
-# What takes a process seconds to import.
+# Modules that take a process seconds to import.
 ENGINE = ("distributed", "protoseg.workflows.scan_segmenter", "protoseg.workflows.reports.overlay")
 CONNECT = "10s"  # patience with a scheduler
-UNBOUNDED = "1 PB"  # of what is sent with the tasks, before Dask warns
-# A network is not safe between threads, of which a worker that somebody else started may have several; and the working
+UNBOUNDED = "1 PB"  # size of the data sent with tasks above which Dask warns
+# A network is not safe between threads, of which a worker started elsewhere may have several; and the working
 # folder belongs to the whole process.
 _ONE_AT_A_TIME = Lock()
 
 
 @contextmanager
 def open_cluster(workers: int = 1, scheduler: str | None = None, *, dashboard: bool = False) -> Iterator[Client | None]:
-    """Start processes on this machine, or find those of a running cluster; None where this process works alone.
+    """Start processes on this machine, or connect to a running cluster; None if this process works alone.
 
     Args:
-        workers: processes to start, of one thread each for tasks; they share the threads that torch has here.
-        scheduler: address of a running one, such as tcp://10.0.0.1:8786, whose workers are used.
-        dashboard: show the processes of this machine at 127.0.0.1:8787.
+        workers: number of processes to start, with one thread each for tasks; they share the threads that torch has
+            here.
+        scheduler: address of a running scheduler, such as tcp://10.0.0.1:8786, whose workers are used.
+        dashboard: True to show the processes of this machine at 127.0.0.1:8787.
 
     Raises:
         InputError: the arguments contradict each other, Dask is not installed, or there is no scheduler.
@@ -78,7 +79,7 @@ def open_cluster(workers: int = 1, scheduler: str | None = None, *, dashboard: b
             logger.warning("The scheduler at %s has no workers yet; waiting for some.", scheduler)
         client.forward_logging("protoseg", logging.WARNING)
         opened.callback(_stop_forwarding, client)
-        opened.callback(dask_logger.setLevel, logging.ERROR)  # first of all: it tells at length how all is closed
+        opened.callback(dask_logger.setLevel, logging.ERROR)  # first of all: closing is told at length
         yield client
 
 
@@ -87,15 +88,15 @@ def share(
 ) -> Iterator[tuple[str, Result | InputError]]:
     """Apply a function to items in the processes of a cluster; give results as they come, by the items' names.
 
-    A process works on one item at a time, in the working folder of this one. What is shared comes to each process once
-    and stays there as one object. The item of a process that died is done by another; an item whose processes died
-    again and again, as when memory is too small, gives an `InputError`. Any other exception ends the work.
+    A process works on one item at a time, in the working folder of this one. The shared object is sent to each process
+    once and stays there. The item of a process that died is taken over by another; an item whose processes died again
+    and again, as when memory is too small, gives an `InputError`. Any other exception ends the work.
 
     Args:
-        client: of the cluster, see `open_cluster`.
-        function: of what is shared and an item.
-        items: by their names.
-        shared: what all items need.
+        client: client of the cluster, see `open_cluster`.
+        function: function of the shared object and an item.
+        items: items by name.
+        shared: object that all items need.
 
     Raises:
         InputError: the scheduler is gone, or a worker cannot work here.
@@ -105,9 +106,9 @@ def share(
     from distributed import KilledWorker, as_completed
 
     run = f"protoseg-{uuid.uuid4().hex}"
-    packed = cloudpickle.dumps((function, shared))  # opened by workers alone: a scheduler need not know torch
+    packed = cloudpickle.dumps((function, shared))  # unpacked only by workers: a scheduler may lack torch
     with config.set({"distributed.admin.large-graph-warning-threshold": UNBOUNDED}):
-        # By a task and not by `scatter`: the scheduler can have it made again when all that held it are lost.
+        # By a task and not by `scatter`: the scheduler can have it made again when all its holders are lost.
         held = client.submit(cloudpickle.loads, packed, key=run, pure=False)
     names = {(run, name): name for name in items}
     folder = str(Path.cwd())
@@ -115,7 +116,7 @@ def share(
         _work, list(items.values()), key=list(names), held=held, folder=folder, version=__version__, pure=False
     )
     done = as_completed(works, loop=client.loop)
-    del works  # a future that nobody holds is forgotten everywhere
+    del works  # a future without a reference is released everywhere
     for future in done:
         name = names.pop(future.key)
         try:
@@ -135,8 +136,8 @@ def share(
 
 
 def _stop_forwarding(client: Client) -> None:
-    if client.status == "running":  # with a scheduler that is gone it would wait for it
-        with suppress(OSError):  # it may be gone without the client knowing yet
+    if client.status == "running":  # otherwise it would wait for a scheduler that is gone
+        with suppress(OSError):  # the scheduler may be gone without the client knowing
             client.unforward_logging("protoseg")
 
 
@@ -149,7 +150,7 @@ def _local_cluster(workers: int, dashboard: bool) -> Iterator[LocalCluster]:
 
     threads = str(max(1, torch.get_num_threads() // workers))
     settings: dict[str, Any] = {}
-    if not dashboard:  # what is left of the web server says nothing
+    if not dashboard:  # silences the rest of the web server
         settings |= {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
     if "forkserver" in get_all_start_methods():
         settings["distributed.worker.multiprocessing-method"] = "forkserver"
@@ -162,7 +163,7 @@ def _local_cluster(workers: int, dashboard: bool) -> Iterator[LocalCluster]:
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
-                memory_limit=0,  # as for one process: the operating system decides
+                memory_limit=0,  # as for a single process: left to the operating system
                 dashboard_address=DASHBOARD if dashboard else "127.0.0.1:0",
                 scheduler_kwargs={"dashboard": dashboard},
             )
@@ -172,7 +173,7 @@ def _local_cluster(workers: int, dashboard: bool) -> Iterator[LocalCluster]:
 
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables that processes start with: only when torch is imported it looks at some."""
+    """Set environment variables for starting processes: torch reads some only when it is imported."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -1,4 +1,4 @@
-"""What the bundle's configs make of the engine: the one place where they are opened outside of MONAI's workflows."""
+"""Builds the engine's parts from the bundle's configs: the one place that opens them outside of MONAI's workflows."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Config(Protocol):
     """MONAI's `ConfigParser`, or a `PlainConfig`."""
 
     def get_parsed_content(self, id: str, /) -> Any:
-        """Make what an entry says."""
+        """Make the object of an entry."""
 
 
 @dataclass(frozen=True)
 class EngineParts:
-    """Network, preprocessing, and how to segment."""
+    """Network, preprocessing, and settings of the segmentation."""
 
     network: ALPNet
     preprocessing: ScanTransform
@@ -63,7 +63,7 @@ class EngineParts:
     adaptation: Adaptation | None
 
     def encoder(self, cache: FeatureCache | None = None) -> SliceEncoder:
-        """Make an encoder of slices by the network, which keeps features in a cache, its own when left out."""
+        """Make an encoder of slices with the network, which keeps features in a cache, by default its own."""
         return SliceEncoder(self.network, self.image_size, cache or FeatureCache())
 
     def segment(self, volume: Tensor, support: SupportSet, encoder: SliceEncoder) -> Prediction:
@@ -79,12 +79,12 @@ class EngineParts:
 
 
 def open_engine(files: Sequence[str | Path], overrides: Mapping[str, Any], **settings: Any) -> EngineParts:
-    """Make the engine's parts as config files with overrides say, without MONAI unless they need it.
+    """Make the engine's parts from config files with overrides, without MONAI unless they need it.
 
     Args:
-        files: see `config_files`.
-        overrides: id of a config entry -> value.
-        **settings: of `OneShotSettings`, beside those of the configs.
+        files: config files, see `config_files`.
+        overrides: values of config entries by id.
+        **settings: arguments of `OneShotSettings`, beside those of the configs.
 
     Raises:
         InputError: a file or an entry does not exist, or an entry cannot be used.
@@ -96,7 +96,7 @@ def open_engine(files: Sequence[str | Path], overrides: Mapping[str, Any], **set
 
 
 def open_plain_config(files: Sequence[str | Path], **overrides: Any) -> PlainConfig:
-    """Read config files with overrides without MONAI, see `config_files`; `NotPlain` where that cannot be."""
+    """Read config files with overrides without MONAI, see `config_files`; `NotPlain` if that is impossible."""
     paths, overrides = chosen_configs(files, overrides)
     config = PlainConfig.read(paths)
     _set(config, overrides)
@@ -105,7 +105,7 @@ def open_plain_config(files: Sequence[str | Path], **overrides: Any) -> PlainCon
 
 def open_config(files: Sequence[str | Path] = ("inference.yaml",), **overrides: Any) -> ConfigParser:
     """Read config files with overrides by MONAI's parser, see `config_files`."""
-    from monai.bundle import ConfigParser  # seconds, which those who only segment need not wait
+    from monai.bundle import ConfigParser  # takes seconds, which segmenting does without
 
     paths, overrides = chosen_configs(files, overrides)
     config = ConfigParser()
@@ -115,16 +115,16 @@ def open_config(files: Sequence[str | Path] = ("inference.yaml",), **overrides: 
 
 
 def _set(config: ConfigParser | PlainConfig, overrides: Mapping[str, Any]) -> None:
-    of_file = renamed_ids({name: config[name] for name in CONFIG_IDS if name in config})  # of a user's
+    of_file = renamed_ids({name: config[name] for name in CONFIG_IDS if name in config})  # of a user's config
     for name, value in {**of_file, **overrides}.items():
         with config_errors(name):
             config[name] = value
 
 
 def chosen_configs(files: Sequence[str | Path], overrides: Mapping[str, Any]) -> tuple[list[Path], dict[str, Any]]:
-    """Find config files, and give overrides under the ids of now; arguments and errors as of `config_files`.
+    """Find config files, and give overrides under the present ids; arguments and errors as for `config_files`.
 
-    What was a file of an encoder in the version before becomes an override.
+    A file of an encoder in the previous version becomes an override.
     """
     kept: list[str | Path] = []
     chosen: dict[str, Any] = {}
@@ -139,11 +139,11 @@ def chosen_configs(files: Sequence[str | Path], overrides: Mapping[str, Any]) ->
 
 
 def config_files(files: Sequence[str | Path], overrides: Iterable[str] = ()) -> list[Path]:
-    """Find config files, which are laid one over the other, and check that overrides are of entries in them.
+    """Find config files, which are laid one over the other, and check that they have the overridden entries.
 
     Args:
         files: paths, or names of files in the bundle's folder of configs.
-        overrides: ids of entries.
+        overrides: ids of entries to override.
 
     Raises:
         InputError: a file or an entry does not exist.
@@ -158,11 +158,11 @@ def config_files(files: Sequence[str | Path], overrides: Iterable[str] = ()) -> 
 
 
 def open_parts(config: Config, **settings: Any) -> EngineParts:
-    """Make the engine's parts as a config says.
+    """Make the engine's parts from a config.
 
     Args:
-        config: from inference.yaml, or from train.yaml and evaluate.yaml.
-        **settings: of `OneShotSettings`, beside those of the config.
+        config: config of inference.yaml, or of train.yaml and evaluate.yaml.
+        **settings: arguments of `OneShotSettings`, beside those of the config.
 
     Raises:
         InputError: an entry cannot be used, such as weights that do not fit.

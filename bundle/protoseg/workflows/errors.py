@@ -1,4 +1,4 @@
-"""What a user sees when an input cannot be used."""
+"""The display of input errors to users."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["report_input_errors"]
 
 
 def report_input_errors() -> None:
-    """Let an `InputError` that ends the program show as its one sentence, without a traceback, from now on.
+    """Show an `InputError` that ends the program as its one sentence, without a traceback, from now on.
 
-    MONAI wraps what a component of a config raises, so the sentence would stand in the middle of three tracebacks.
+    MONAI wraps the exceptions of a config's components, so the sentence would be in the middle of three tracebacks.
     Every other exception is shown as before.
     """
     shown_before = sys.excepthook

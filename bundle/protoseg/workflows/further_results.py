@@ -1,4 +1,4 @@
-"""What a user may ask for beside the results of an inference run: other formats, and a table of statistics."""
+"""Optional results of an inference run: other formats, and a table of statistics."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FORMATS = {"nrrd": ".nrrd", "mha": ".mha", "dicom_seg": ".seg.dcm", "rtstruct": 
 
 
 def check_formats(formats: Sequence[str]) -> Sequence[str]:
-    """Refuse formats that are not among `FORMATS`; give them back.
+    """Refuse formats that are not among `FORMATS`; return the formats.
 
     Raises:
         InputError: naming the first such one.
@@ -51,20 +51,20 @@ def write_further_results(
 ) -> list[Path]:
     """Write the label maps of an inference run in more formats, and `statistics.csv` over all of them.
 
-    A scan on which nothing was found has no DICOM file, since that needs a segment; it is said.
+    A scan on which nothing was found has no DICOM file, since that needs a segment; this is logged.
 
     Args:
-        folder: of the run's results.
-        reports: of the run, see `read_reports`.
+        folder: folder of the run's results.
+        reports: reports of the run, see `read_reports`.
         formats: names of `FORMATS`.
-        statistics: whether the table is to be written.
-        client: of a cluster, whose processes then do the work; this process alone when left out.
+        statistics: True to write the table.
+        client: client of a cluster whose processes do the work; by default this process does it.
 
     Returns:
-        What was written.
+        Files that were written.
 
     Raises:
-        InputError: a format is unknown, or DICOM is asked for of an image that is no DICOM series.
+        InputError: a format is unknown, or DICOM is asked for and an image is no DICOM series.
     """
     wanted = _Wanted(folder, tuple(check_formats(formats)), statistics)
     by_query = {query_id(report["query"]): report for report in reports} if formats or statistics else {}

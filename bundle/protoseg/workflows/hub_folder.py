@@ -1,4 +1,4 @@
-"""The bundle as a folder that the Hugging Face hub takes: as it is here, with a card made of its pages."""
+"""The bundle as a folder for the Hugging Face hub: as it is here, with a card made of its pages."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from protoseg.files import PathLike, is_there, to_path, unfinished_path, write_e
 
 __all__ = ["hub_card", "write_hub_folder"]
 
-WEIGHTS = "models/model.pt"  # others that were fetched into the folder are not ours to publish
+WEIGHTS = "models/model.pt"  # others in the folder were fetched, and are not ours to publish
 PARTS = ("LICENSE", "configs", "docs", "protoseg", WEIGHTS)
-PAGES = ("README.md", "model_card.md")  # of which the card is made, in this order
-# What the hub files a model under; license and the first two tags are as MONAI's own `push_to_hf_hub` has them.
+PAGES = ("README.md", "model_card.md")  # the parts of the card, in this order
+# Metadata of the model on the hub; license and the first two tags are as MONAI's own `push_to_hf_hub` has them.
 FRONT_MATTER: dict[str, Any] = {
     "license": "apache-2.0",
     "library_name": "monai",
@@ -36,23 +36,23 @@ FRONT_MATTER: dict[str, Any] = {
         "mri",
     ],
 }
-LARGE_FILES = ("*.pt", "*.onnx", "*.png")  # that the hub keeps in its store of large and binary files
+LARGE_FILES = ("*.pt", "*.onnx", "*.png")  # kept in the hub's store of large and binary files
 LINK = re.compile(r"\]\((?!https?:|#)")
 
 
 def write_hub_folder(folder: PathLike) -> Path:
-    """Write the bundle as a repository of the hub: the card, licence, configs, weights that ship, pages and code.
+    """Write the bundle as a repository of the hub: the card, license, configs, weights that ship, pages and code.
 
-    The code is there as in the bundle's folder, so that `python -m monai.bundle run` works in a copy of it.
+    The code is as in the bundle's folder, so that `python -m monai.bundle run` works in a copy of it.
 
     Args:
-        folder: to make; it appears whole or not at all.
+        folder: folder to make, which appears whole or not at all.
 
     Returns:
-        The folder.
+        Path of the folder.
 
     Raises:
-        InputError: the folder holds something, cannot be written, or the installation has no pages.
+        InputError: the folder is not empty, cannot be written, or the installation has no pages.
     """
     bundle, folder = Path(bundle_root()), to_path(folder, "folder").absolute()
     _check_parts(bundle)
@@ -67,7 +67,7 @@ def write_hub_folder(folder: PathLike) -> Path:
             rules = "".join(f"{pattern} filter=lfs diff=lfs merge=lfs -text\n" for pattern in LARGE_FILES)
             (unfinished / ".gitattributes").write_text(rules, encoding="utf-8")
             if folder.is_dir():
-                folder.rmdir()  # Windows renames to no folder that is there
+                folder.rmdir()  # Windows does not rename to an existing folder
             unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -75,7 +75,7 @@ def write_hub_folder(folder: PathLike) -> Path:
 
 
 def hub_card(bundle: Path) -> str:
-    """Make the model card of the hub: what it is filed under, then the bundle's first page and its own card.
+    """Make the model card of the hub: its metadata, then the bundle's first page and its own card.
 
     Args:
         bundle: folder of the bundle.

@@ -29,7 +29,7 @@ __all__ = ["run_inference"]
 logger = logging.getLogger(__name__)
 
 MAIN_CONFIG = "inference.yaml"
-# Entries of the config whose work is done here; other values of theirs are left to MONAI.
+# Entries of the config that are handled here; other values of them are left to MONAI.
 DONE_HERE = (
     *("dataset", "sampler", "skip_unreadable", "dataloader", "postprocessing", "handlers", "evaluator"),
     *("initialize", "run", "inference", "imports"),
@@ -39,14 +39,14 @@ DONE_HERE = (
 def run_inference(
     overlays: Sequence[str | Path], overrides: Mapping[str, Any], *, client: Client | None = None
 ) -> None:
-    """Segment queries as the inference config with overlays and overrides says, and write their results.
+    """Segment queries by the inference config with overlays and overrides, and write their results.
 
-    MONAI runs the workflow where these say more than is read without it, such as another postprocessing.
+    MONAI runs the workflow if these need it, as for another postprocessing.
 
     Args:
         overlays: config files to lay over `inference.yaml`, by path or by name in the bundle.
-        overrides: id of a config entry -> value.
-        client: of a cluster, whose processes then do the work; this process alone when left out.
+        overrides: values of config entries by id.
+        client: client of a cluster whose processes do the work; by default this process does it.
 
     Raises:
         InputError: a file, an entry or a value cannot be used, or a query cannot be segmented; the others are.
@@ -90,7 +90,7 @@ class _Scans(Sized):
         self.segmenter, self.sampler = segmenter, sampler
 
     def __len__(self) -> int:
-        """Number of queries."""
+        """Count the queries."""
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[PreparedScan]:
@@ -103,7 +103,7 @@ class _Scans(Sized):
 
 def _segment_on_cluster(segmenter: ScanSegmenter, sampler: ResumableSampler, client: Client) -> None:
     left = {sampler.names[index]: sampler.cases[index]["image"] for index in sampler}
-    for name in left:  # a report says from now on that a query is done
+    for name in left:  # from now on a report means that a query is done
         report_file(segmenter.output_dir, name).unlink(missing_ok=True)
     failures: dict[str, InputError] = {}
     with tqdm(desc="Segmenting scans", unit="scan", total=len(sampler), initial=len(sampler) - len(left)) as bar:

@@ -14,14 +14,14 @@ __all__ = ["InvertLabelMapd"]
 
 
 class InvertLabelMapd(Invertd):
-    """MONAI's `Invertd` for label maps, except that a prediction keeps what was found.
+    """MONAI's `Invertd` for label maps, except that a prediction keeps its findings.
 
     Inverting gives a map the metadata of the image it belongs to; the engine's findings would be lost.
 
     Args:
-        keys: label maps.
-        transform: the preprocessing to undo.
-        orig_keys: for each label map, the key whose transforms are undone.
+        keys: keys of label maps.
+        transform: preprocessing to undo.
+        orig_keys: key whose transforms are undone, for each label map.
     """
 
     def __init__(self, keys: KeysCollection, transform: InvertibleTransform, orig_keys: KeysCollection) -> None:

@@ -1,8 +1,8 @@
-"""The bundle's configs without MONAI, whose import alone takes longer than to segment a small scan.
+"""The bundle's configs without MONAI, whose import alone takes longer than segmenting a small scan.
 
-What the configs say is MONAI's language: `_target_`, `@reference`, `$expression`, overlays. This reads the part of it
-that inference needs, and makes the same objects as MONAI's `ConfigParser`, but for the preprocessing: of MONAI's
-dictionary transforms it makes the steps that these hold. Anything else is `NotPlain`: MONAI is to read it then.
+The configs are written in MONAI's language: `_target_`, `@reference`, `$expression`, overlays. This reads the part of
+it that inference needs, and makes the same objects as MONAI's `ConfigParser`, except that MONAI's dictionary transforms
+of the preprocessing become the steps that they hold. Anything else is `NotPlain`, and left to MONAI.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["NotPlain", "PlainConfig"]
 
 REFERENCE = re.compile(r"@(\w+(?:::\w+)*)")
 NO_ARGUMENTS = {"_target_", "_mode_", "_disabled_", "_requires_", "_desc_"}
-MODULES = {"monai": "monai", "torch": "torch", "np": "numpy", "numpy": "numpy"}  # that MONAI knows without an import
+MODULES = {"monai": "monai", "torch": "torch", "np": "numpy", "numpy": "numpy"}  # known to MONAI without an import
 TRANSFORMS = "protoseg.data.preprocessing"
 # What the configs name -> what does the same without MONAI.
 STEPS = {
@@ -46,15 +46,15 @@ PREPROCESSING = f"{TRANSFORMS}.transforms.Preprocessing"
 
 
 class NotPlain(Exception):  # noqa: N818, it is no error
-    """A config says something that is left to MONAI."""
+    """A config has something that is left to MONAI."""
 
 
 class PlainConfig:
-    """Entries of a config, and what they make; nothing is made before it is asked for, and everything once.
+    """Entries of a config and their objects, each made once, when it is first asked for.
 
     Args:
-        content: entries by their names.
-        made: what some of them make, where it is there already.
+        content: entries by name.
+        made: objects of some entries that are made already.
     """
 
     def __init__(self, content: dict[str, Any], made: Mapping[str, Any] | None = None) -> None:
@@ -80,7 +80,7 @@ class PlainConfig:
         return config
 
     def __getitem__(self, name: str) -> Any:
-        """What the config says of an entry; KeyError where there is none."""
+        """Give the content of an entry; raises KeyError if there is none."""
         value: Any = self.content
         for key in _parts(name):
             try:
@@ -102,10 +102,10 @@ class PlainConfig:
         return True
 
     def get_parsed_content(self, name: str) -> Any:
-        """Make what an entry says.
+        """Make the object of an entry.
 
         Raises:
-            InputError: nothing can be made of it.
+            InputError: the object cannot be made.
             KeyError: there is no such entry.
             NotPlain: MONAI is needed to read it.
         """
@@ -117,11 +117,11 @@ class PlainConfig:
         return self._made[name]
 
     def arguments(self, name: str) -> dict[str, Any]:
-        """Make the arguments of an entry that has a `_target_`, but not itself; errors as of `get_parsed_content`."""
+        """Make the arguments of an entry that has a `_target_`, not its object; errors as of `get_parsed_content`."""
         return self._children({key: value for key, value in self[name].items() if key not in NO_ARGUMENTS}, name)
 
     def _lay(self, name: str, value: Any) -> None:
-        """Lay an entry of a file over what there is; "+name" adds to a list or mapping."""
+        """Lay an entry of a file over the present one; "+name" adds to a list or mapping."""
         there = self[name[1:]] if name.startswith("+") and name[1:] in self else None
         if isinstance(there, dict) and isinstance(value, dict):
             there.update(value)
@@ -139,7 +139,7 @@ class PlainConfig:
             return value
         text = value.replace("#", "::")
         if value.startswith("%") or "@::" in text:
-            raise NotPlain(f"{name}: {value}")  # macros, and references that begin where they are
+            raise NotPlain(f"{name}: {value}")  # macros and relative references
         if value.startswith("$"):
             return self._evaluate(text[1:])
         reference = REFERENCE.fullmatch(text)
@@ -150,7 +150,7 @@ class PlainConfig:
         for key, value in values.items():
             child = self.get_parsed_content(f"{name}::{key}")
             if child is None and isinstance(value, dict) and "_target_" in value:
-                continue  # it is disabled
+                continue  # disabled
             made[key] = child
         return made
 
@@ -200,7 +200,7 @@ def _parts(name: str) -> list[str]:
 
 
 def _check_steps(transforms: Sequence[Any], name: str) -> None:
-    """Leave a preprocessing to MONAI that has a transform of which there is no step."""
+    """Leave a preprocessing to MONAI if one of its transforms has no step."""
     for transform in transforms:
         if not isinstance(transform, dict) or transform.get("_target_") not in STEPS:
             raise NotPlain(f"{name}: {transform}")
@@ -209,21 +209,21 @@ def _check_steps(transforms: Sequence[Any], name: str) -> None:
 def _located(target: str) -> Callable[..., Any]:
     try:
         found = locate(STEPS.get(target, target)) if "." in target else None
-    except ErrorDuringImport as error:  # of what the module imports
+    except ErrorDuringImport as error:  # raised by an import of the module
         raise error.value or error from None
     if not callable(found):
-        raise NotPlain(target)  # a short name of MONAI's, or a wrong one, which MONAI tells
+        raise NotPlain(target)  # a short name of MONAI's, or a wrong one, which MONAI reports
     return found
 
 
 def _names(code: CodeType) -> set[str]:
-    """Names that an expression uses, also in its lambdas and comprehensions."""
+    """List the names that an expression uses, also in its lambdas and comprehensions."""
     inside = [_names(part) for part in code.co_consts if isinstance(part, CodeType)]
     return set(code.co_names).union(*inside)
 
 
 def _imports(statements: Iterable[str]) -> dict[str, str]:
-    """Name -> module of statements such as "$import torch"."""
+    """Map names to modules in statements such as "$import torch"."""
     modules = {}
     for statement in statements:
         for node in ast.parse(statement.removeprefix("$")).body:

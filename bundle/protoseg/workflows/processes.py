@@ -30,14 +30,14 @@ __all__ = [
 
 Item = TypeVar("Item")
 
-# One process may have much longer scans than another. That a process died is noticed by torchrun, not by waiting.
+# One process may have much longer scans than another. Dead processes are noticed by torchrun, not by waiting.
 PATIENCE = timedelta(days=1)
 WATCH_SECONDS = 1.0
 NOTHING = object()
 
 
 def local_device() -> torch.device:
-    """Device of this process: the GPU of its number on this machine, or the CPU where there is no GPU.
+    """Give the device of this process: the GPU of its number on this machine, or the CPU if there is no GPU.
 
     Raises:
         InputError: there are fewer GPUs than processes.
@@ -54,15 +54,15 @@ def local_device() -> torch.device:
 
 
 def join_processes(device: torch.device | str) -> None:
-    """Meet the other processes that `torchrun` started, by nccl on GPUs or gloo on the CPU; nothing without it.
+    """Join the other processes of `torchrun`, by nccl on GPUs or gloo on the CPU; without it do nothing.
 
-    From then on the first process alone logs what is no warning, and each ends when `torchrun` is gone.
+    From then on only the first process logs more than warnings, and each ends when `torchrun` is gone.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return
     Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     store, rank, world_size = next(distributed.rendezvous("env://"))
-    # The store outlives a restart, and with it the addresses of the processes that were there before.
+    # The store outlives a restart, and keeps the addresses of the earlier processes.
     store = distributed.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)
     on_gpu = torch.device(device).type == "cuda"
     if on_gpu:
@@ -76,22 +76,22 @@ def join_processes(device: torch.device | str) -> None:
 
 
 def _end_with_parent(parent: int) -> None:
-    """A killed torchrun leaves its processes behind, which would write beside those of the next run."""
+    """End with a killed torchrun, whose processes would write beside those of the next run."""
     while os.getppid() == parent:
         time.sleep(WATCH_SECONDS)
     os._exit(1)
 
 
 def is_first() -> bool:
-    """Tell whether this process is the one that writes what all have in common; true for a single one."""
+    """Tell whether this process writes the common files; True for a single one."""
     return idist.get_rank() == 0
 
 
 def data_parallel(network: nn.Module, device: torch.device | str) -> nn.Module:
-    """Wrap a network to train it on the episodes of all processes; as it is for a single process.
+    """Wrap a network to train it on the episodes of all processes; a single process gets it as it is.
 
     The parameters stay those of the network, under whose own names checkpoints are written. On GPUs its batch
-    normalisation becomes one over all processes; on the CPU, PyTorch has none.
+    normalization becomes one over all processes; on the CPU, PyTorch has none.
     """
     if idist.get_world_size() == 1:
         return network
@@ -101,7 +101,7 @@ def data_parallel(network: nn.Module, device: torch.device | str) -> nn.Module:
 
 
 def batch_share(batch_size: int) -> int:
-    """Episodes of an iteration that each process takes.
+    """Give the number of episodes of an iteration for each process.
 
     Raises:
         InputError: they cannot be shared evenly.
@@ -116,14 +116,14 @@ def batch_share(batch_size: int) -> int:
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
-    """Mean of a value that every process has; without gradient."""
+    """Average a value over processes, without gradient."""
     return cast(Tensor, idist.all_reduce(value.detach().clone())) / idist.get_world_size()
 
 
 def gather_in_turn(items: Sequence[Item]) -> list[Item]:
-    """Put together what all processes have, one item of each in turn; all of them must call this, and all get it.
+    """Gather the items of all processes, one of each in turn; all of them must call this, and all get the result.
 
-    What they have of scans that `ScanSampler` shared out comes in the order of the scans.
+    Items of scans that `ScanSampler` shared out are in the order of the scans.
     """
     shares = cast(list[list[Item]], idist.all_gather(list(items)))
     return [item for turn in zip_longest(*shares, fillvalue=NOTHING) for item in turn if item is not NOTHING]  # type: ignore[misc]

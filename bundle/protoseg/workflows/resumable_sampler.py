@@ -1,4 +1,4 @@
-"""The queries of a cohort: those that are left to do, when a run goes on."""
+"""The queries of a cohort: those left to do, when a run is resumed."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ logger = logging.getLogger(__name__)
 
 
 class ResumableSampler(Sampler[int]):
-    """Draws queries, or those of them that are not done; done is what has a report.
+    """Draws queries, or those that are not done; a query with a report is done.
 
     Of processes that `torchrun` started, the first draws the first query, the second the second, and so on in turn.
 
     Args:
-        cases: [{"image": path}, ...].
+        cases: [{"image": path}, ...] of the queries.
         output_dir: folder of the reports.
-        settings: that the reports of this run will have.
-        resume: leave out what is done.
+        settings: settings that the reports of this run will have.
+        resume: True to leave out queries that are done.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class ResumableSampler(Sampler[int]):
         self.resume = resume
 
     def __len__(self) -> int:
-        """Number of queries, done or not."""
+        """Count the queries, done or not."""
         return len(self.cases)
 
     def __iter__(self) -> Iterator[int]:
         """Give the indices of the queries.
 
         Raises:
-            InputError: a report is of another query or other settings.
+            InputError: a report belongs to another query or to other settings.
         """
         together = distributed.is_available() and distributed.is_initialized()
         first, step = (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
@@ -67,7 +67,7 @@ class ResumableSampler(Sampler[int]):
         return iter(left)
 
     def remove_unfinished(self, names: Collection[str]) -> None:
-        """Remove what killed processes were writing about the queries of these names."""
+        """Remove files that killed processes left unfinished about the queries of these names."""
         files = {result_file(self.output_dir, name, suffix).name for name in names for suffix in RESULT_SUFFIXES}
         remove_unfinished(self.output_dir, files)
 

@@ -1,4 +1,4 @@
-"""Results of another run are not taken for those of this one."""
+"""A check that results belong to this run, not to another."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["check_same_run"]
 
 
 def check_same_run(file: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Refuse results that were made of something else than this run's would be.
+    """Refuse results that were made with other settings than this run's.
 
     Args:
-        file: the results.
-        found: what they say that they were made of.
-        wanted: what this run's would say.
+        file: file of the results.
+        found: settings that the results were made with.
+        wanted: settings of this run.
 
     Raises:
         InputError: naming what differs.

@@ -13,24 +13,24 @@ __all__ = ["ScanSampler"]
 
 
 class ScanSampler(Sampler[int]):
-    """Give the first scan to the first process, the second to the second, and so on in turn: each scan to one.
+    """Gives the first scan to the first process, the second to the second, and so on in turn: each scan to one.
 
     Unlike PyTorch's `DistributedSampler` it repeats no scan to make the shares equal. It is an Ignite handler as well,
     of the engine that iterates: the epoch of a process with a smaller share ends early.
 
     Args:
-        scans: to be shared.
+        scans: scans to share.
     """
 
     def __init__(self, scans: Sized) -> None:
         self.scans = scans
 
     def __len__(self) -> int:
-        """Number of scans in the largest share."""
+        """Count the scans of the largest share."""
         return math.ceil(len(self.scans) / idist.get_world_size())
 
     def __iter__(self) -> Iterator[int]:
-        """Give the indices of this process."""
+        """Give the indices of this process's scans."""
         return iter(range(idist.get_rank(), len(self.scans), idist.get_world_size()))
 
     def attach(self, engine: Engine) -> None:

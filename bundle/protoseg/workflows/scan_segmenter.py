@@ -1,4 +1,4 @@
-"""From what the inference config says to the results of one scan after another."""
+"""Segments one scan after another by the inference config, and writes the results."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ __all__ = ["ScanSegmenter", "SharedSegmenter", "segment_scan"]
 
 logger = logging.getLogger(__name__)
 
-PARTS = ("support", "cache", "adaptation", "refiner")  # arguments of the inferer that are no `OneShotSettings`
+PARTS = ("support", "cache", "adaptation", "refiner")  # arguments of the inferer that are not `OneShotSettings`
 
 
 class ScanSegmenter:
-    """Network, support and folder of results of a run.
+    """Network, support and results folder of a run.
 
     Args:
-        config: see inference.yaml.
+        config: config, see inference.yaml.
 
     Raises:
         InputError: an entry cannot be used, or the folder cannot be written.
@@ -74,7 +74,7 @@ class ScanSegmenter:
         )
 
     def write(self, scan: PreparedScan, prediction: Prediction) -> None:
-        """Write what there is to a query; the report, by which others know that it is done, comes last."""
+        """Write the results of a query; the report, which marks it as done, comes last."""
         from protoseg.workflows.reports.overlay import as_slices, save_overlay  # matplotlib, while the next is read
 
         query, labels = str(scan.source.meta["filename_or_obj"]), self.support.labels
@@ -90,7 +90,7 @@ class ScanSegmenter:
 
 @dataclass(frozen=True)
 class SharedSegmenter:
-    """What the processes of a cluster need to make the same segmenter, each its own and once."""
+    """The data from which each process of a cluster makes the same segmenter, once."""
 
     content: dict[str, Any]  # of the config
     made: dict[str, Any]  # entries of it that were made once for all
@@ -98,7 +98,7 @@ class SharedSegmenter:
 
     @classmethod
     def of(cls, segmenter: ScanSegmenter) -> SharedSegmenter:
-        """Take what is to be shared from a segmenter, and encode its support for all."""
+        """Take the shared data from a segmenter, and encode its support for all."""
         segmenter.encoder.encode(segmenter.support.images)
         content = copy.deepcopy(segmenter.config.content)
         content["inferer"]["progress"] = False  # there is one bar, over the scans
@@ -107,7 +107,7 @@ class SharedSegmenter:
 
     @cached_property
     def segmenter(self) -> ScanSegmenter:
-        """That of this process."""
+        """Segmenter of this process."""
         segmenter = ScanSegmenter(PlainConfig(self.content, self.made))
         segmenter.cache.update(self.features)
         return segmenter
@@ -117,14 +117,14 @@ class SharedSegmenter:
 
 
 def segment_scan(shared: SharedSegmenter, image: str) -> InputError | None:
-    """Segment a query in a process of a cluster, unless it has a report; give what was wrong with it.
+    """Segment a query in a process of a cluster, unless it has a report; return its error, if any.
 
     Raises:
-        InputError: what would be wrong with every query, such as weights or an output_dir that this process cannot use.
+        InputError: an error of every query, such as weights or an output_dir that this process cannot use.
     """
     segmenter = shared.segmenter
     if read_report(report_file(segmenter.output_dir, query_id(image))):
-        return None  # by a process that died before it could tell
+        return None  # done by a process that died before it could report
     try:
         scan = segmenter.prepare(image)
         segmenter.write(scan, segmenter.segment(scan))
@@ -132,14 +132,14 @@ def segment_scan(shared: SharedSegmenter, image: str) -> InputError | None:
         raise
     except InputError as failure:
         return failure
-    except Exception as error:  # one scan of a hundred thousand; whatever is wrong with it, the others go on
+    except Exception as error:  # one scan of a hundred thousand: whatever its error, the others go on
         logger.warning("%s:", image, exc_info=True)
         return InputError(f"{image} cannot be segmented: {type(error).__name__}: {error}.")
     return None
 
 
 def _make_deterministic() -> None:
-    """Do what MONAI's `set_determinism(0)` does."""
+    """Make torch deterministic as MONAI's `set_determinism(0)` does."""
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002, what adaptation draws from may be of others
     torch.manual_seed(0)

@@ -16,14 +16,14 @@ __all__ = ["cache_superpixels"]
 def cache_superpixels(dataset_json: Path, config_files: Sequence[Path], *, image_size: int, workers: int = 0) -> Path:
     """Cache slices, superpixels and class maps of every scan of a data set, and return the folder of the cache.
 
-    Training finds them there when it runs with the same files and `image_size`. All sections are cached: what is
-    tested on in one fold is trained on in another.
+    Training finds them there when it runs with the same files and `image_size`. All sections are cached: scans
+    tested on in one fold are trained on in another.
 
     Args:
-        dataset_json: list of the data set, in its folder.
-        config_files: train.yaml and what is laid over it, which sets `cache_dir`.
+        dataset_json: path of the data set's list, in its folder.
+        config_files: train.yaml and files to lay over it, which set `cache_dir`.
         image_size: edge of the network's input in pixels.
-        workers: processes to share the work; 0 works in this one.
+        workers: number of processes to share the work; 0 to work in this one.
 
     Raises:
         InputError: a scan cannot be used.

@@ -1,4 +1,4 @@
-"""Versions that a report tells."""
+"""Versions for reports."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def library_versions() -> dict[str, str]:
 
 
 def system_info() -> dict[str, Any]:
-    """Tell versions, devices, the weights that are there, and licenses."""
+    """Tell versions, devices, the weights present, and licenses."""
     extras = {library: _version(library) for library in EXTRAS}
     devices = [f"cpu, {os.cpu_count()} cores, {torch.get_num_threads()} threads"]
     devices += [f"cuda:{k}, {torch.cuda.get_device_name(k)}" for k in range(torch.cuda.device_count())]

@@ -1,4 +1,4 @@
-"""Auto-segmentation: everything that was ever labelled, in one image."""
+"""Auto-segmentation: all labels that were ever submitted, in one image."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class OneShot(SegmentationTask):
         return self.context.library.state.labels
 
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
-        """Give all that was labelled; there has to be something."""
+        """Give the whole library, which must not be empty."""
         return self.context.support(image_of(request))
 
     def segment(
         self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
     ) -> tuple[Prediction, LabelSet]:
-        """Segment all labels together, since they compete, and leave those that were asked for."""
+        """Segment all labels together, since they compete, and keep those that were asked for."""
         engine = self.context.engine
         labels = labelled.labels
         asked = _asked(request, labels)

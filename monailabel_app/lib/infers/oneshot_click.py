@@ -1,4 +1,4 @@
-"""Clicks: from one on a slice to the whole organ."""
+"""The models for clicks: from one click on a slice to the whole organ."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from protoseg.labels import LabelSet
 
 __all__ = ["UNNAMED", "AllLabelsClick", "OneLabelClick", "label_of", "one_label", "with_label"]
 
-UNNAMED = "structure"  # name of what the user gave none
+UNNAMED = "structure"  # name of a label without one
 SIGNS = {"foreground": True, "background": False}
 
 
@@ -38,7 +38,7 @@ class _ClickTask(SegmentationTask):
         self.sessions = sessions
 
     def offered(self) -> LabelSet:
-        """The labels that were submitted, and those that the app was told of."""
+        """Give the labels that were submitted, and those in the app's options."""
         names = [*self.context.library.state.labels, *self.context.options.labels]
         return self.context.registry.values(names) if names else LabelSet({UNNAMED: 1})
 
@@ -52,9 +52,9 @@ class _ClickTask(SegmentationTask):
         accepted: NDArray[np.uint8] | None = None,
         boxes: Sequence[Box] = (),
     ) -> Prediction:
-        """Segment a scan by clicks on these labels, or correct what was accepted of them."""
+        """Segment a scan by clicks on these labels, or correct their accepted masks."""
         client, image = str(request.get("client_id")), image_of(request)
-        # The user sees at once how good it is, and waits: an estimate would take as long again.
+        # The user is waiting, and sees the quality: an estimate would double the time.
         settings = replace(self.settings(request), estimate_quality=False)
         with self.sessions.session(
             client, image, scan, labels=labels, labelled=labelled, settings=settings, accepted=accepted
@@ -100,13 +100,13 @@ class OneLabelClick(_ClickTask):
         return _clicked_on(request)
 
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
-        """Tell what was labelled, if the label that was clicked on is among it."""
+        """Give the library, if it has the label that was clicked on."""
         return with_label(_clicked_on(request), self.context.labelled(image_of(request)))
 
     def segment(
         self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
     ) -> tuple[Prediction, LabelSet]:
-        """Segment the label that was clicked on; or, where `corrects` names a version, correct it as it is there."""
+        """Segment the label that was clicked on; or, if `corrects` names a version, correct it as it is there."""
         name = _clicked_on(request)
         points = {positive: points_of(request, key, scan.grid) for key, positive in SIGNS.items()}
         corrects = option(request, "corrects")
@@ -122,7 +122,7 @@ class OneLabelClick(_ClickTask):
 
 
 def with_label(name: str, labelled: LibraryState) -> LibraryState:
-    """Keep the supports that hold a label: the others would only take time where the answer is about this one."""
+    """Keep the supports that hold a label: the others would only cost time."""
     holding = tuple(support for support in labelled.supports if name in support.labels)
     return replace(labelled, supports=holding) if holding else LibraryState()
 
@@ -132,7 +132,7 @@ def _clicked_on(request: Mapping[str, Any]) -> str:
 
 
 def label_of(name: str, labelled: LibraryState) -> LabelSet:
-    """Give a label alone, with its value, or one that no other label has."""
+    """Give a set of one label, with its value, or with one that no other label has."""
     return labelled.labels.with_names([name]).only([name])
 
 
@@ -143,7 +143,7 @@ def one_label(prediction: Prediction, label: LabelSet) -> tuple[Prediction, Labe
 
 
 def _clicks(points: Mapping[str, list[Point]], labels: LabelSet) -> list[Click]:
-    """Clicks on labels by name; on the background, one beside each label that was clicked on, or beside all."""
+    """Make clicks on labels by name; on the background, one beside each label clicked on, or beside all."""
     beside = labels.only(points) or labels
     clicks = [Click(*point, name) for name in labels for point in points.get(name, [])]
     return clicks + [Click(*point, name, positive=False) for name in beside for point in points.get("background", [])]

@@ -1,4 +1,4 @@
-"""Scribbles: a label drawn in part, in 3D Slicer."""
+"""Scribbles: labels drawn in part, in 3D Slicer."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from protoseg.labels import LabelSet
 
 __all__ = ["Scribbles"]
 
-SCRIBBLES = {"foreground_scribbles": 3, "background_scribbles": 2}  # values where `label_info` does not tell others
+SCRIBBLES = {"foreground_scribbles": 3, "background_scribbles": 2}  # default values, which `label_info` may change
 
 
 class Scribbles(SegmentationTask):
-    """Scribbles inside and outside of one label; they come as a label map, beside what was segmented before."""
+    """Scribbles inside and outside of one label, sent as a label map together with the previous segmentation."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, InferType.SCRIBBLES, "Draw a few lines: the structure is found in all slices")
@@ -39,13 +39,13 @@ class Scribbles(SegmentationTask):
         return self.context.library.state.labels
 
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
-        """Tell what was labelled, if the selected label is among it."""
+        """Give the library, if it has the selected label."""
         return with_label(_selected(request), self.context.labelled(image_of(request)))
 
     def segment(
         self, scan: Scan, labelled: LibraryState, request: Mapping[str, Any], latencies: Latencies
     ) -> tuple[Prediction, LabelSet]:
-        """Segment the selected label by its scribbles, and keep of it what lies in the region of interest."""
+        """Segment the selected label by its scribbles, and keep its part in the region of interest."""
         engine = self.context.engine
         label = label_of(_selected(request), labelled)
         scribbles = scan.grid.slices(_scribbles(request, scan.grid))
@@ -70,7 +70,7 @@ def _selected(request: Mapping[str, Any]) -> str:
 
 
 def _scribbles(request: Mapping[str, Any], grid: SourceGrid) -> NDArray[np.uint8]:
-    """Scribbles on the image's own voxels: 1 inside, `BACKGROUND_SCRIBBLE` outside, 0 where nothing was drawn."""
+    """Read scribbles on the image's own voxels: 1 inside, `BACKGROUND_SCRIBBLE` outside, 0 where nothing was drawn."""
     path = request.get("label")
     if not isinstance(path, str) or not Path(path).is_file():
         raise InputError("There are no scribbles: send them as the file 'label', a label map on the image's voxels.")
@@ -91,7 +91,7 @@ def _scribbles(request: Mapping[str, Any], grid: SourceGrid) -> NDArray[np.uint8
 
 
 def _region(request: Mapping[str, Any], grid: SourceGrid) -> NDArray[np.uint8]:
-    """1 in the region of interest, [i from, i to, j from, j to, k from, k to] in voxels of the image file."""
+    """Mask with 1 the region of interest, [i from, i to, j from, j to, k from, k to] in voxels of the image file."""
     region = request.get("roi")
     inside = np.zeros(grid.shape, np.uint8)
     if not region:

@@ -1,4 +1,4 @@
-"""What all models have in common: from a request to a segmentation on the image's own voxels."""
+"""The base of all models: from a request to a segmentation on the image's own voxels."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class SegmentationTask(InferTask):
     scans stay prepared from one request to the next.
 
     Args:
-        context: what the models share.
-        kind: decides in which panels of the viewers the model is offered.
-        description: for users.
+        context: objects that the models share.
+        kind: kind of model, which decides in which panels of the viewers it is offered.
+        description: description for users.
     """
 
     def __init__(self, context: Context, kind: InferType, description: str) -> None:
@@ -40,11 +40,11 @@ class SegmentationTask(InferTask):
         self.context = context
 
     def info(self) -> dict[str, Any]:
-        """Tell what clients learn about the model."""
+        """Describe the model for clients."""
         return {**super().info(), "labels": dict(self.offered())}
 
     def config(self) -> dict[str, Any]:
-        """Choices for the user, the first being what is taken when none is made."""
+        """Give the choices for the user, each with the default first."""
         own = self.context.engine.settings
         return {
             "support_selection": sorted(get_args(SupportSelection), key=lambda choice: choice != own.support_selection),
@@ -58,7 +58,7 @@ class SegmentationTask(InferTask):
     def get_path(self, validate: bool = True) -> str | None:
         """Give the adapted weights, which clients may fetch, replace or remove; never those that the bundle ships."""
         path = self.context.engine.adapted_weights
-        if not validate:  # somebody is about to write there
+        if not validate:  # a client is about to write there
             path.parent.mkdir(parents=True, exist_ok=True)
         return str(path) if path.exists() or not validate else None
 
@@ -66,7 +66,7 @@ class SegmentationTask(InferTask):
         """Segment the image at `request["image"]`.
 
         Returns:
-            The label map's file, and what is known about each label.
+            Path of the label map, and the findings about each label.
 
         Raises:
             InputError: the image or an option cannot be used, or nothing is labelled yet.
@@ -92,11 +92,11 @@ class SegmentationTask(InferTask):
 
     @abstractmethod
     def offered(self) -> LabelSet:
-        """Labels that clients may ask for, with their values in the label map."""
+        """Give the labels that clients may ask for, with their values in the label map."""
 
     @abstractmethod
     def labelled(self, request: Mapping[str, Any]) -> LibraryState:
-        """Tell what was labelled before that serves a request."""
+        """Give the library that serves a request."""
 
     @abstractmethod
     def segment(
@@ -105,32 +105,32 @@ class SegmentationTask(InferTask):
         """Segment a scan; also give name and value of the labels that the answer is about.
 
         Args:
-            scan: in slices as of what is labelled.
-            labelled: of one plane.
-            request: of the client.
-            latencies: of the stages.
+            scan: scan with slices in the plane of the support.
+            labelled: library in the scan's plane.
+            request: request of the client.
+            latencies: latencies of the stages.
         """
 
     def settings(self, request: Mapping[str, Any]) -> OneShotSettings:
-        """Choose how to segment, where the request says so."""
+        """Choose the settings of the segmentation by the request."""
         request = renamed_ids(request)
         chosen = {key: option(request, key) for key in self.config() if option(request, key) is not None}
         return replace(self.context.engine.settings, **chosen)
 
 
 def option(request: Mapping[str, Any], key: str) -> Any:
-    """Read an option of a request; OHIF sends the whole list of choices where the user opened none."""
+    """Read an option of a request; OHIF sends the whole list of choices if the user made none."""
     value = request.get(key)
     return value[0] if isinstance(value, list) and value else value
 
 
 def image_of(request: Mapping[str, Any]) -> str:
-    """Give what users know the image of a request by; the path of one that was only uploaded."""
+    """Give the name of a request's image for users, or its path if it was only uploaded."""
     return str(request.get("image_id") or request["image"])
 
 
 def _suffix(request: Mapping[str, Any]) -> str:
-    """Of the result: as asked for; else as a viewer reads fastest, or, to be stored, as the studies are."""
+    """Choose the suffix of the result: the requested one, the fastest for viewers, or the studies' for storage."""
     asked = option(request, "result_extension")
     if asked is None:
         return ".nii.gz" if request.get("save_label") else ".nrrd"

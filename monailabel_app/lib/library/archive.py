@@ -40,8 +40,8 @@ def write_archive(archive: Path, examples: Examples, chosen: Iterable[Example], 
 
     Args:
         archive: file to write, in a folder of its own.
-        examples: the library.
-        chosen: examples of it.
+        examples: library.
+        chosen: examples of the library.
         by: name of the user who asked for it.
 
     Raises:
@@ -84,5 +84,5 @@ def _about(example: Example, exported: Mapping[str, str]) -> dict[str, Any]:
 
 
 def printable(text: str) -> str:
-    """Text as an archive may hold it; a file's name may hold anything."""
+    """Replace characters that an archive may not hold; a file's name may have any."""
     return "".join(c if c.isprintable() else "?" for c in text)[:LONGEST_TEXT].strip() or "?"

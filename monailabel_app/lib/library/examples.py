@@ -57,8 +57,8 @@ class Examples:
     """All examples of the server. Safe between threads.
 
     Args:
-        context: of the app.
-        folder: for the labels of examples that are removed.
+        context: context of the app.
+        folder: folder for the labels of removed examples.
     """
 
     def __init__(self, context: Context, folder: Path) -> None:

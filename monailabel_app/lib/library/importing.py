@@ -44,8 +44,8 @@ def import_archive(archive: Path, examples: Examples, by: str) -> Outcome:
     """Take the examples of an archive into the library; those that are there already, with equal slices, are not.
 
     Args:
-        archive: as `write_archive` writes it.
-        examples: the library.
+        archive: path of an archive of `write_archive`.
+        examples: library.
         by: name of the user.
 
     Raises:
@@ -144,7 +144,7 @@ def _support(zipped: zipfile.ZipFile, entry: Listed, scratch: Path, examples: Ex
 
 
 def _key(support: SupportSet, study: str) -> str:
-    """Digits of what a support holds, wherever it was drawn."""
+    """Compute the digits of a support's content, wherever it was drawn."""
     packed = pack(support, study)
     places = [origin.slice_index for origin in packed.origins]
     drawn = [packed.labels, packed.components, places, packed.preprocessing, packed.slice_axes]

@@ -91,7 +91,7 @@ class RecordFile:
     """Keeps a record on disk. Safe between threads and between processes.
 
     Args:
-        file: JSON; it is written when something changes for the first time.
+        file: path of a JSON file, written when something changes for the first time.
     """
 
     def __init__(self, file: Path) -> None:

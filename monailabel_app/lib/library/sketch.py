@@ -39,7 +39,7 @@ class Sketches:
         """Give the sketch of a support, which is read if it is not known.
 
         Raises:
-            InputError: of reading.
+            InputError: as in reading.
         """
         with self._lock:
             sketch = self._known.get(file)

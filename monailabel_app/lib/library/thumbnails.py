@@ -26,11 +26,11 @@ def render(
     """Draw a support slice as PNG.
 
     Args:
-        support: of one example.
-        values: of its labels on this server, which decide on colors where a name does not.
-        slice_index: of the slice; None for the one with the largest labelled area.
-        adjacent_slices: the three channels of a slice are it and its neighbours.
-        edge: of the picture in pixels.
+        support: support of one example.
+        values: values of its labels on this server, which give the colors of names without one.
+        slice_index: index of the slice; None for the one with the largest labelled area.
+        adjacent_slices: True for channels that are a slice and its neighbors.
+        edge: edge of the picture in pixels.
 
     Raises:
         InputError: the support has no such slice.
@@ -59,7 +59,7 @@ def render(
 
 
 def _grey(image: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Map a normalised slice (3, H, W) to bytes (H, W, 3)."""
+    """Map a normalized slice (3, H, W) to bytes (H, W, 3)."""
     image = np.nan_to_num(image)
     low, high = np.percentile(image, (DARKEST, BRIGHTEST))
     scaled = (image - low) / max(float(high - low), 1e-6)

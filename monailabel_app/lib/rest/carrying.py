@@ -72,7 +72,7 @@ def list_sources(image: Image, user: Reader) -> SourcesAnswer:
     responses=BINARY,
 )
 def get_carried(image: Image, source: Source, request: Request, user: Reader) -> Response:
-    """Send what would be carried, by nearest neighbour, one byte a voxel, x running fastest; nothing is stored.
+    """Send what would be carried, by nearest neighbor, one byte a voxel, x running fastest; nothing is stored.
 
     Series of different frames of reference are refused.
     """

@@ -138,8 +138,8 @@ def describe(example: Example, values: Mapping[str, int]) -> ExampleAnswer:
     """Describe an example.
 
     Args:
-        example: of the library.
-        values: of labels on this server.
+        example: example of the library.
+        values: values of labels on this server, by name.
     """
     sketch = example.sketch
     labels = [

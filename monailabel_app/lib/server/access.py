@@ -85,7 +85,7 @@ def _refusal(scope: Scope, conf: Mapping[str, Any]) -> str:
 
 
 def _address(scope: Scope) -> IPv4Address | IPv6Address | None:
-    """Whence a request comes; None from a Unix socket, or a test client."""
+    """Give the address that a request comes from; None for a Unix socket, or a test client."""
     try:
         return ip_address((scope.get("client") or ("",))[0].partition("%")[0])
     except ValueError:

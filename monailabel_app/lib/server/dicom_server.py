@@ -16,11 +16,11 @@ LISTED_FOR_S = 2.0  # how old a list of series may be
 
 
 class DicomServer:
-    """What is on the server, asked at most every 2 s. Safe between threads.
+    """The series on the server, listed at most every 2 s. Safe between threads.
 
     Args:
         client: connection to the server.
-        by_frame: fetch pixels frame by frame, for servers that cannot send whole series.
+        by_frame: True to fetch pixels frame by frame, for servers that cannot send whole series.
     """
 
     def __init__(self, client: DICOMwebClient, *, by_frame: bool):

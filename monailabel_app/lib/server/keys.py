@@ -24,9 +24,9 @@ class ApiKey:
     """A program that may come in.
 
     Args:
-        name: of the program.
-        role: annotate or manage.
-        digest: of its key, which itself is not kept.
+        name: name of the program.
+        role: "annotate" or "manage".
+        digest: digest of its key, which itself is not kept.
     """
 
     name: str
@@ -38,8 +38,8 @@ def read_keys(file: str, environment: Mapping[str, str] = os.environ) -> tuple[A
     """Read keys: lines of NAME ROLE KEY, and comments after #; in the environment, `;` may separate them.
 
     Args:
-        file: of them; empty for none.
-        environment: that may hold more, under `PROTOSEG_API_KEYS`.
+        file: path of the file of keys; empty for none.
+        environment: environment variables, of which `PROTOSEG_API_KEYS` may hold more.
 
     Raises:
         InputError: the file cannot be read, a line is none, or a name or key is there twice. No key is repeated in it.

@@ -49,17 +49,17 @@ class LabelVersion:
 
 
 class LabelVersions:
-    """Former and refused label maps. The datastore's transactions keep writers apart.
+    """Former and refused label maps. The datastore's transactions separate writers.
 
     Args:
-        folder: for them.
+        folder: folder of the label maps.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def keep(self, label: LabelVersion, state: str) -> None:
-        """Keep a copy of a label map and of what is known about it."""
+        """Keep a copy of a label map and of its info."""
         place = self._of_image(label.image) / label.version
         with replacing(place / "label") as unfinished:
             shutil.copy(label.file, unfinished)
@@ -72,12 +72,12 @@ class LabelVersions:
             shutil.rmtree(old.file.parent, ignore_errors=True)
 
     def of(self, image: str) -> list[LabelVersion]:
-        """List what is kept of an image, the oldest first."""
+        """List the kept versions of an image, the oldest first."""
         found = (self.find(image, place.name) for place in self._of_image(image).glob("*"))
         return sorted((label for label in found if label), key=lambda label: label.kept)
 
     def find(self, image: str, version: str) -> LabelVersion | None:
-        """Find one version; None where it is not kept."""
+        """Find one version; None if it is not kept."""
         if not VERSION.fullmatch(version):
             return None
         place = self._of_image(image) / version
@@ -90,11 +90,11 @@ class LabelVersions:
         return LabelVersion(version=version, file=place / "label", **about)
 
     def forget(self, image: str) -> None:
-        """Remove all that is kept of an image, which is removed itself."""
+        """Remove all versions of an image that is removed itself."""
         shutil.rmtree(self._of_image(image), ignore_errors=True)
 
     def remove_unfinished(self) -> None:
-        """Remove what a killed process was writing; nobody may be writing."""
+        """Remove files that a killed process left unfinished; nobody may be writing."""
         for place in self.folder.glob("*/*"):
             remove_unfinished(place)
 
@@ -116,7 +116,7 @@ def read_version(label: LabelVersion) -> NDArray[np.uint8]:
 
 
 def count_voxels(label: LabelVersion) -> dict[str, int]:
-    """Count the voxels of each value that is there, background aside; of none where the file cannot be read."""
+    """Count the voxels of each value that is there, background aside; none if the file cannot be read."""
     if label.voxels is not None:
         return dict(label.voxels)
     try:

@@ -1,4 +1,4 @@
-"""The one way in which MONAI Label is changed at run time: what is replaced has to be as it was when that was tested.
+"""The one way in which MONAI Label is changed at run time: each original must be as it was when its patch was tested.
 
 A release that renames a function, or gives it other parameters, stops the server at its start, with a sentence that
 names the defect that would be back. `PATCHES` keeps what was replaced, so that a test can show that the defect is still
@@ -17,7 +17,7 @@ __all__ = ["PATCHES", "Patch", "PatchError", "patch", "patch_class"]
 
 
 class PatchError(RuntimeError):
-    """What a patch is for is no longer as it was when the patch was tested."""
+    """The original of a patch is no longer as it was when the patch was tested."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Patch:
     """A change of MONAI Label.
 
     Args:
-        target: module or class, and attribute.
-        original: what was there.
-        defect: of the original.
+        target: name of the module or class, and of its attribute.
+        original: original attribute.
+        defect: defect of the original.
     """
 
     target: str
@@ -39,14 +39,14 @@ PATCHES: dict[str, Patch] = {}  # by target
 
 
 def patch(owner: Any, name: str, make: Callable[[Any], Callable[..., Any]], *, takes: str, defect: str) -> None:
-    """Replace a function by what `make` makes of the original; done once more, it is made of the original again.
+    """Replace a function by the result of `make` for the original; repeated, it takes the same original again.
 
     Args:
         owner: module or class.
-        name: of the function in it.
-        make: original -> replacement.
+        name: name of the function in it.
+        make: function of the original that gives the replacement.
         takes: names of the original's parameters, in order.
-        defect: of the original.
+        defect: defect of the original.
 
     Raises:
         PatchError: there is no such function, or it takes other parameters.
@@ -61,13 +61,13 @@ def patch(owner: Any, name: str, make: Callable[[Any], Callable[..., Any]], *, t
 
 
 def patch_class(owner: Any, name: str, replacement: type, *, defect: str) -> None:
-    """Replace a class by a subclass of it, which has to override methods that are there.
+    """Replace a class by a subclass of it, which may only override existing methods.
 
     Args:
         owner: module that uses the class.
-        name: of the class in it.
-        replacement: the subclass.
-        defect: of the original.
+        name: name of the class in it.
+        replacement: subclass that replaces it.
+        defect: defect of the original.
 
     Raises:
         PatchError: there is no such class, or the replacement is no subclass of it.
@@ -79,7 +79,7 @@ def patch_class(owner: Any, name: str, replacement: type, *, defect: str) -> Non
 
 
 def _original(owner: Any, name: str, defect: str) -> Any:
-    """What MONAI Label has there, also where an app that was made before in this process has replaced it."""
+    """Give MONAI Label's own, even if an earlier app in this process has replaced it."""
     current = getattr(owner, name, None)
     if current is None:
         raise _error(owner, name, "does not exist", defect)

@@ -41,8 +41,8 @@ class Access:
     """Roles by the groups that a proxy names, and by keys. Where there are neither, everyone has all.
 
     Args:
-        options: of the app.
-        keys: of programs.
+        options: options of the app.
+        keys: keys of programs.
     """
 
     options: Options

@@ -49,7 +49,7 @@ def named_values(label_info: list[dict[str, Any]] | None) -> dict[int, dict[str,
 
 
 def legend_of(info: Mapping[str, Any]) -> dict[str, str] | None:
-    """Names by value from what a client said when it submitted a label; None when it said nothing of use.
+    """Read the names by value that a client sent with a label; None if it sent nothing of use.
 
     Slicer sends `label_info: [{"name": "liver", "idx": 2}]`, where idx is the value in the file it sent along.
     """

@@ -20,10 +20,10 @@ class StaleLabelError(InputError):
     """A label that was drawn on another version than the one that is there.
 
     Args:
-        message: for the user.
-        current: the label that is there; None where there is none.
-        refused: version under which the upload is kept; empty where it was kept before.
-        drawn_on: version that it was drawn on.
+        message: message for the user.
+        current: present label; None if there is none.
+        refused: version under which the upload is kept; empty if it was kept before.
+        drawn_on: version that the label was drawn on.
     """
 
     def __init__(self, message: str, current: LabelVersion | None, refused: str, drawn_on: str) -> None:
@@ -33,14 +33,14 @@ class StaleLabelError(InputError):
 
 @dataclass(frozen=True)
 class Submission:
-    """What is meant with a label, beside its names.
+    """The intent of a submitted label, beside its names.
 
     Args:
-        version: that it becomes.
-        drawn_on: version that it was drawn on, empty for none; None where the client does not say: then it takes the
-            place of whatever is there.
-        force: take that place although it was drawn on another version.
-        moved: "undone" or "redone" where it was a label before; empty for a new one.
+        version: version that the label becomes.
+        drawn_on: version that it was drawn on, empty for none; None if the client does not say, so that it replaces
+            whatever is there.
+        force: True to replace the present label although it was drawn on another version.
+        moved: "undone" or "redone" if it was a label before; empty for a new one.
     """
 
     version: str
@@ -50,19 +50,19 @@ class Submission:
 
     @classmethod
     def of_info(cls, info: Mapping[str, Any] | None) -> tuple[Submission, dict[str, Any]]:
-        """Take what is meant out of a label's info; give both."""
+        """Split a label's info into its intent and the rest; give both."""
         info = dict(info or {})
         said = {key: info.pop(key) for key in RESERVED if key in info}
         return cls(said.pop("version", "") or new_version(), **said), info
 
 
 def new_version() -> str:
-    """Make up digits for a label."""
+    """Make random digits for a label."""
     return uuid.uuid4().hex[:16]
 
 
 def checked_params(params: Mapping[str, Any], user: str) -> dict[str, Any]:
-    """Read what a client says about a label, as the datastore may believe it; the label gets a version.
+    """Check a client's parameters of a label for the datastore; the label gets a version.
 
     Raises:
         InputError: `drawn_on` is no text, or `force` neither true nor false.

@@ -28,13 +28,13 @@ class Carrying:
     """Carries labels between series that say that they were taken in one frame of reference.
 
     Args:
-        datastore: of the studies.
+        datastore: datastore of the studies.
     """
 
     datastore: FolderDatastore
 
     def sources(self, image: str) -> list[tuple[str, LabelVersion]]:
-        """List the other labelled series of an image's study that compare with it, and their labels."""
+        """List the other labelled series of an image's study in the same frame of reference, and their labels."""
         place = self.datastore.series_place(image)
         if not place.study:
             return []
@@ -44,10 +44,10 @@ class Carrying:
         return [(other, label) for other, label in found if label is not None]
 
     def label_map(self, image: str, source: str) -> tuple[NDArray[np.uint8], LabelVersion]:
-        """Resample the label of another series on the voxels (X, Y, Z) of an image, by nearest neighbour; give both.
+        """Resample the label of another series on the voxels (X, Y, Z) of an image, by nearest neighbor; give both.
 
         Raises:
-            InputError: the two series do not compare, the other one has no label, or nothing of it is in the image.
+            InputError: the two series share no frame of reference, the other has no label, or it is outside the image.
         """
         self._check(image, source)
         label = self.datastore.label_version(source)
@@ -62,7 +62,7 @@ class Carrying:
         return voxels, label
 
     def store(self, image: str, source: str, user: str) -> None:
-        """Make the label of another series, carried, that of an image; one that is there is kept as a version.
+        """Carry the label of another series to an image; the present label is kept as a version.
 
         Raises:
             InputError: as `label_map`.

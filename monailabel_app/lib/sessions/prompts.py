@@ -13,7 +13,7 @@ MOST_STEPS = 200  # older ones can no longer be undone
 
 @dataclass(frozen=True)
 class Prompts:
-    """What a client asks a model for."""
+    """The prompts of a client to a model."""
 
     model: str
     label: str  # empty where the model takes prompts on all labels together
@@ -25,7 +25,7 @@ class Prompts:
         return self.model, self.label
 
     def content(self) -> dict[str, Any]:
-        """Spell it out for JSON."""
+        """Give the content for JSON."""
         return {"model": self.model, "label": self.label, "params": self.params}
 
 
@@ -44,8 +44,8 @@ class PromptHistory:
 
     Args:
         base: prompts before the first step.
-        steps: what was changed since.
-        done: number of steps that are in force.
+        steps: changes since then.
+        done: number of steps in force.
     """
 
     base: tuple[Prompts, ...] = ()
@@ -85,13 +85,13 @@ class PromptHistory:
         return replace(self, done=self.done + 1), self.steps[self.done].after
 
     def content(self) -> dict[str, Any]:
-        """Spell it out for JSON."""
+        """Give the content for JSON."""
         steps = [{"before": step.before.content(), "after": step.after.content(), "at": step.at} for step in self.steps]
         return {"base": [one.content() for one in self.base], "steps": steps, "done": self.done}
 
     @classmethod
     def of_content(cls, content: Mapping[str, Any]) -> PromptHistory:
-        """Read what `content` gave."""
+        """Make a history of its `content`."""
         steps = (Step(Prompts(**one["before"]), Prompts(**one["after"]), one["at"]) for one in content["steps"])
         return cls(tuple(Prompts(**one) for one in content["base"]), tuple(steps), content["done"])
 

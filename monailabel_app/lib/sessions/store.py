@@ -37,10 +37,10 @@ class Owner(NamedTuple):
 class PromptSessions:
     """Histories of prompts, which outlive the server. Safe between threads.
 
-    Where there are too many, the oldest one of the user who has most goes: who makes thousands loses their own.
+    If there are too many, the oldest of the user with the most is removed: whoever makes thousands loses their own.
 
     Args:
-        folder: for the files.
+        folder: folder of the files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,7 +48,7 @@ class PromptSessions:
         self._lock = Lock()
 
     def read(self, owner: Owner) -> PromptHistory:
-        """Read the history of a session; an empty one where there is none, or its file is damaged."""
+        """Read the history of a session; an empty one if there is none, or its file is damaged."""
         try:
             content = json.loads(self._file(owner).read_text(encoding="utf-8"))
             if content["owner"] == list(owner):
@@ -60,7 +60,7 @@ class PromptSessions:
         return PromptHistory()
 
     def record(self, owner: Owner, prompts: Prompts) -> None:
-        """Note what a client asked for. What cannot be noted is warned of: the answer matters more."""
+        """Record a client's prompts; failing to do so only logs a warning, since the answer matters more."""
         try:
             _check(prompts)
             with self._lock:

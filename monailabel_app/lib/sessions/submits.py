@@ -30,15 +30,15 @@ class Submits:
     """All versions of the labels of the studies.
 
     Args:
-        datastore: of the studies.
-        label_names: value -> name, of label maps that came without names.
+        datastore: datastore of the studies.
+        label_names: label names by value, for label maps that came without names.
     """
 
     datastore: FolderDatastore
     label_names: Mapping[str, str] | None = None
 
     def versions(self, image: str) -> list[LabelVersion]:
-        """List the label of an image, and what is kept of it, the newest first."""
+        """List all versions of the label of an image, the newest first."""
         current = self.datastore.label_version(image)
         kept = [one for one in self.datastore.versions.of(image) if current is None or one.version != current.version]
         return [*([current] if current else []), *reversed(kept)]
@@ -48,7 +48,7 @@ class Submits:
         return self.datastore.label_version(image, version) if version else None
 
     def describe(self, label: LabelVersion) -> dict[str, Any]:
-        """Tell of a version who made it and when, and how large its labels are."""
+        """Describe a version: who made it, when, and how large its labels are."""
         info, at = label.info, label.info.get("ts")
         return {
             "version": label.version,
@@ -78,12 +78,12 @@ class Submits:
         }
 
     def outcome(self, image: str, version: str, *, knowing: bool) -> dict[str, Any]:
-        """Tell of a label that was stored its version, and the one that it replaced.
+        """Describe a stored label: its version, and the one that it replaced.
 
         Args:
-            image: that it is of.
-            version: of it.
-            knowing: the client said which version it was drawn on.
+            image: name of the image.
+            version: version of the label.
+            knowing: True if the client said which version it was drawn on.
         """
         stored = self.find(image, version)
         replaced = self.datastore.versions.find(image, (stored.replaces if stored else "") or "")
@@ -111,11 +111,11 @@ class Submits:
         """Put the label before the last submit in its place.
 
         Args:
-            image: whose label.
-            version: that is to be undone; None for the present one.
+            image: name of the image.
+            version: version to undo; None for the present one.
 
         Returns:
-            Whether there was anything to undo; or why not, where the present label is another.
+            True if there was anything to undo; or the conflict, if the present label is another.
 
         Raises:
             InputError: the label before it is no longer kept; or on a DICOM server, there was none.
@@ -160,17 +160,17 @@ class Submits:
         return True
 
     def _next(self, image: str, current: LabelVersion | None) -> LabelVersion | None:
-        """The version that was undone last, of those that came after the present one."""
+        """Find the version that was undone last, of those that came after the present one."""
         there = current.version if current else ""
         undone = [one for one in self.datastore.versions.of(image) if one.state == "undone" and one.replaces == there]
         return undone[-1] if undone else None
 
     def _voxels(self, label: LabelVersion) -> dict[str, int]:
-        """Voxels by label name."""
+        """Count the voxels by label name."""
         names = self._names(label)
         return {names[value]: count for value, count in count_voxels(label).items()}
 
     def _names(self, label: LabelVersion) -> dict[str, str]:
-        """Names by value, of the values that are there."""
+        """Give the names of the values that are present."""
         names = legend_of(label.info) or self.label_names or {}
         return {value: names.get(value, f"label_{value}") for value in count_voxels(label)}

@@ -1,1 +1,1 @@
-"""What clients can train."""
+"""The trainings that clients can start."""

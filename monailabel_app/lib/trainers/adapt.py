@@ -42,14 +42,14 @@ TOLERANCE = 0.02  # of Dice; beyond it the new weights are worse than the old
 
 
 class Adapt(TrainTask):
-    """Trains on all images that are here, and replaces the server's weights if the new ones are as good.
+    """Trains on all images present, and replaces the server's weights if the new ones are as good.
 
     MONAI Label runs it in a process of its own and stops it by killing that: the weights in use are replaced by one
     renaming at the very end, or not at all.
 
     Args:
-        context: what the app shares.
-        folder: for data that is being trained on.
+        context: objects that the app shares.
+        folder: folder for the training data.
     """
 
     def __init__(self, context: Context, folder: Path) -> None:
@@ -59,11 +59,11 @@ class Adapt(TrainTask):
         self.progress = folder / "progress.json"
 
     def config(self) -> dict[str, Any]:
-        """Tell what the user may choose."""
+        """Give the user's choices."""
         return {"max_epochs": 2, "epoch_length": 100, "learning_rate": 0.00002}
 
     def stats(self) -> dict[str, Any]:
-        """Progress of the training that runs, or the outcome of the last one."""
+        """Give the progress of a running training, or the outcome of the last one."""
         try:
             stats = json.loads(self.progress.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -76,7 +76,7 @@ class Adapt(TrainTask):
         """Train, judge, and put the new weights in their place.
 
         Returns:
-            What `stats` says from now on.
+            Content of `stats` from now on.
 
         Raises:
             InputError: there is no image to train on, or an option is no number above 0.
@@ -130,7 +130,7 @@ class Adapt(TrainTask):
         workflow.finalize()
 
     def _replace(self, new_weights: Path, before: SliceEncoder) -> dict[str, Any]:
-        """Put the new weights in the old ones' place unless they are worse; what there is to say about both."""
+        """Replace the old weights by the new ones unless these are worse; give the comparison."""
         network = copy.deepcopy(before.network)
         load_weights(network, new_weights)
         if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
@@ -144,7 +144,7 @@ class Adapt(TrainTask):
         return {"used": True, "message": "The new weights are in use.", **dice}
 
     def _judge(self, encoder: SliceEncoder) -> float | None:
-        """Dice between labelled images; None while there are fewer than two."""
+        """Compute the Dice between labelled images; None if there are fewer than two."""
         engine = self.context.engine
         volumes: list[LabelledVolume] = []
         for scan in self.context.scans()[:JUDGED_ON]:
@@ -158,7 +158,7 @@ class Adapt(TrainTask):
 
 
 class _Progress:
-    """Writes what `Adapt.stats` reads, in the words of MONAI Label's own training."""
+    """Writes the file that `Adapt.stats` reads, in the words of MONAI Label's own training."""
 
     def __init__(self, file: Path, *, epochs: int, epoch_length: int) -> None:
         self.file = file
@@ -183,7 +183,7 @@ class _Progress:
             self.write("running")
 
     def write(self, state: str, **more: Any) -> None:
-        """Say how things stand."""
+        """Write the state."""
         self.written = time.time()
         took = time.strftime("%H:%M:%S", time.gmtime(self.written - self.start))
         now = {"state": state, "pid": os.getpid(), "start_ts": int(self.start), "total_time": took}
@@ -195,7 +195,7 @@ def _loss(output: Any) -> float:
 
 
 def _number(value: Any, name: str, kind: type) -> Any:
-    """A number above 0 of a kind, int or float; clients send text too, or a list where the user chose nothing."""
+    """Read a number above 0, an int or a float; clients may send text, or a list if the user chose nothing."""
     value = value[0] if isinstance(value, list) and value else value
     try:
         number = kind(value)
@@ -207,7 +207,7 @@ def _number(value: Any, name: str, kind: type) -> Any:
 
 
 def _readable(datastore: LocalDatastore) -> list[str]:
-    """Paths of the images that are here and can be read."""
+    """List the paths of the images that are present and readable."""
     paths = []
     for image in sorted(LocalDatastore.list_images(datastore)):
         path = LocalDatastore.get_image_uri(datastore, image)
@@ -223,9 +223,9 @@ def _readable(datastore: LocalDatastore) -> list[str]:
 
 
 def _training_config(options: Options) -> tuple[list[str], dict[str, Any]]:
-    """The bundle's training in the place of its inference, with the same choices laid over it."""
+    """Give the config of the bundle's training with the same choices as for its inference."""
     main, last = (str(CONFIGS / name) for name in TRAIN_FILES)
     known = ConfigParser.load_config_file(main)
     overrides = {key: value for key, value in options.overrides.items() if key.split("#")[0] in known}
-    overrides.pop("weights", None)  # it starts from those in use
+    overrides.pop("weights", None)  # it starts from the weights in use
     return [main, *options.files[1:], last], overrides

@@ -19,22 +19,22 @@ def episode_augmentation(
 ) -> Compose:
     """Compose zoom, affine, elastic and gamma transforms for the keys `image` (C, H, W) and `mask` (1, H, W).
 
-    Image and mask move together, both bilinearly: cut the mask at 0.5 afterwards. All defaults and the two
-    rounds of interpolation are those published (SSL-ALPNet, arXiv 2007.09886). Two things differ:
+    Image and mask are transformed together, both bilinearly: threshold the mask at 0.5 afterwards. All defaults and the
+    two rounds of interpolation are those published (SSL-ALPNet, arXiv 2007.09886). Two things differ:
 
-    - Beyond the edge the edge pixel is repeated (published: 0, which is mid-grey in a z-scored image).
+    - Beyond the edge the edge pixel is repeated (published: 0, which is mid-gray in a z-scored image).
     - The published elastic field is uniform noise in [-1, 1] per pixel, blurred by a Gaussian of
       `elastic_sigma` pixels that is cut off at 2 sigma, times `elastic_alpha`. MONAI interpolates normal
       noise between control points. Points 2.4 sigma apart with a standard deviation of 0.21 alpha / sigma
       give the same standard deviation (by default 0.36 pixels) and distance of half correlation (7.8).
 
     Args:
-        rotate_degrees: up to this angle, either way.
-        translate_pixels: up to this far along either axis.
-        shear_degrees: up to this angle, either way, along one axis.
+        rotate_degrees: largest angle of rotation in degrees, either way.
+        translate_pixels: largest translation in pixels, along either axis.
+        shear_degrees: largest angle of shear in degrees, either way, along one axis.
         scale: smallest and largest magnification; the same for both axes.
         elastic_alpha: amplitude of the elastic field.
-        elastic_sigma: its smoothness in pixels.
+        elastic_sigma: smoothness of the elastic field in pixels.
         gamma: smallest and largest exponent on the image rescaled to 0..1, which is then scaled back.
 
     Returns:

@@ -31,27 +31,26 @@ class _Candidates(NamedTuple):
 class SuperpixelEpisodes(Dataset[dict[str, Tensor]]):
     """Draw episodes from unlabelled scans: a random superpixel of a random slice of a random scan.
 
-    Episode `index` depends on `seed` and `index` only, for any index >= 0: training resumes exactly, and
-    neither the order nor the number of workers matters. Scans are prepared once and stream from disk.
+    Episode `index` depends only on `seed` and `index`, for any index >= 0: training resumes exactly, and
+    neither the order nor the number of workers matters. Scans are prepared once and streamed from disk.
 
     Args:
-        data: {"image": path, optionally "label": path} per scan.
-        transform: loads, orients (slices along Z) and normalises a scan: {"image": path} ->
-            {"image": (C, X, Y, Z)}, C = 1 or 3; and "label" on the same grid if labels are excluded.
+        data: {"image": path, optionally "label": path} of each scan.
+        transform: transform that loads, orients (slices along Z) and normalizes a scan: {"image": path} -> {"image":
+            (C, X, Y, Z)}, C = 1 or 3; and "label" on the same grid if labels are excluded.
         image_size: edge of the network's input in pixels.
         augmentation: MONAI transforms of {"image": (C, H, W), "mask": (1, H, W)}, see `episode_augmentation`.
         cache_dir: folder for the prepared scans.
         cache_bytes: bound of the slices kept in memory, in every process.
-        seed: of everything random.
-        shots: support slices per episode, all of the same superpixel, augmented differently.
-        adjacent_slices: the three channels are the slice and its two neighbours, not one slice three times.
-        exclude_labels: slices that show one of these label values, in any channel, are never drawn (the published
-            setting 2).
-        threshold: of the body, see `ScanPreparation`.
-        min_size: of a Felzenszwalb segment, in pixels of a 256 x 256 slice.
-        min_superpixel: the smallest that may be drawn, in pixels of a 256 x 256 slice; the body's edge
-            cuts off slivers below `min_size`.
-        workers: processes that prepare scans, see `prepare_scans`.
+        seed: seed of everything random.
+        shots: number of support slices per episode, all of the same superpixel, augmented differently.
+        adjacent_slices: True for channels that are a slice and its two neighbors, instead of one slice three times.
+        exclude_labels: label values whose slices are never drawn, in any channel (the published setting 2).
+        threshold: intensity threshold of the body, see `ScanPreparation`.
+        min_size: smallest Felzenszwalb segment, in pixels of a 256 x 256 slice.
+        min_superpixel: smallest superpixel that may be drawn, in pixels of a 256 x 256 slice; the body's edge cuts off
+            slivers below `min_size`.
+        workers: number of processes that prepare scans, see `prepare_scans`.
 
     Raises:
         InputError: no scans; no slice is left, or no superpixel was found; a label that is needed is missing.
@@ -104,7 +103,7 @@ class SuperpixelEpisodes(Dataset[dict[str, Tensor]]):
             _check_channels(scan, adjacent_slices)
 
     def __len__(self) -> int:
-        """Count the superpixels that may be drawn. Episodes do not end there: any index >= 0 gives one."""
+        """Count the superpixels that may be drawn. There are more episodes: any index >= 0 gives one."""
         return sum(len(numbers) for scan in self._candidates for _, numbers in scan.slices)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
@@ -150,7 +149,7 @@ class SuperpixelEpisodes(Dataset[dict[str, Tensor]]):
         return views
 
     def _image(self, scan: PreparedScan, index: int) -> Tensor:
-        """Read one slice (C, size, size), or with its two neighbours (3, size, size), as float32."""
+        """Read one slice (C, size, size), or with its two neighbors (3, size, size), as float32."""
         if not self.adjacent_slices:
             return self._slice(scan, index)
         total = len(scan.areas)
@@ -173,7 +172,7 @@ def _summary(scans: Sequence[PreparedScan]) -> str:
 def _find_candidates(
     scans: Sequence[PreparedScan], allowed: Sequence[Sequence[int]], min_area: int
 ) -> list[_Candidates]:
-    """List what may be drawn of each scan's allowed slices; those that have nothing to draw are left out."""
+    """List the superpixels that may be drawn of each scan's allowed slices; slices without any are left out."""
     candidates = []
     for scan, indices in zip(scans, allowed):
         numbers = [(index, 1 + np.flatnonzero(scan.areas[index, 1:] >= min_area)) for index in indices]

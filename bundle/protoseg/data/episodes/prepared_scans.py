@@ -1,4 +1,4 @@
-"""Scans made ready for episodes, once: slices at network size and their superpixels, as files on disk."""
+"""Scans prepared for episodes, once: slices at network size and their superpixels, as files on disk."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ from protoseg.ops.slices import axial_slices, fit_slices
 
 __all__ = ["PreparedScan", "ScanPreparation", "prepare_scans"]
 
-FORMAT = 1  # raise it when the code changes what the files hold: they are made again then
+FORMAT = 1  # raise it when the code changes the content of the files, so that they are made again
 PUBLISHED_SIZE = 256
 """Edge in pixels of the slices that the published superpixel settings are for."""
 
@@ -39,26 +39,27 @@ class PreparedScan:
     """(n, 2): slice and value, for every label value of every slice; (0, 2) where no label was read."""
 
     def slices(self) -> np.ndarray:
-        """(S, C, size, size) float16, memory-mapped."""
+        """Open the slices (S, C, size, size), float16, memory-mapped."""
         return np.load(self.slices_file, mmap_mode="r")
 
     def superpixels(self) -> np.ndarray:
-        """(S, edge, edge) int16, memory-mapped; edge as in `ScanPreparation.superpixel_edge`."""
+        """Open the superpixels (S, edge, edge), int16, memory-mapped; edge as in `ScanPreparation.superpixel_edge`."""
         return np.load(self.superpixels_file, mmap_mode="r")
 
 
 @dataclass
 class ScanPreparation:
-    """Prepare a scan, or open it where it was prepared before; pickles, so that processes can share the work.
+    """Prepares a scan, or opens it if it was prepared before; pickles, so that processes can share the work.
 
     Args:
-        transform: turns {"image": path, ...} into {"image": (C, X, Y, Z) tensor, ...}
-            with slices along Z and normalised intensities.
-        folder: where the files are kept. A change of source file, transform or argument makes new ones.
+        transform: transform of {"image": path, ...} to {"image": (C, X, Y, Z) tensor, ...} with slices along Z and
+            normalized intensities.
+        folder: folder of the files. A change of source file, transform or argument makes new ones.
         image_size: edge of the slices in pixels.
-        threshold: of the body on the scale 0..255 (CT: `CT_THRESHOLD`); None finds it in each scan (MR).
+        threshold: intensity threshold of the body on the scale 0..255 (CT: `CT_THRESHOLD`); None to find it in each
+            scan (MR).
         min_size: smallest superpixel, in pixels of a 256 x 256 slice.
-        with_labels: also list which label values each slice holds; `transform` must then give "label".
+        with_labels: True to list also the label values of each slice; `transform` must then give "label".
     """
 
     transform: Callable[[dict[str, Any]], Mapping[Any, Any]]
@@ -81,14 +82,14 @@ class ScanPreparation:
         return max(1, round(pixels * (self.superpixel_edge / PUBLISHED_SIZE) ** 2))
 
     def is_done(self, entry: Mapping[str, Any]) -> bool:
-        """Tell whether all files of a scan are there."""
+        """Tell whether all files of a scan exist."""
         return all(array_file(self.folder, key).exists() for key in self._keys(entry).values())
 
     def __call__(self, entry: Mapping[str, Any]) -> PreparedScan:
         """Prepare one scan, {"image": path} and where needed "label": path.
 
         Raises:
-            InputError: the label is missing or of another grid, or the image holds NaN or is not normalised.
+            InputError: the label is missing or of another grid, or the image holds NaN or is not normalized.
         """
         keys = self._keys(entry)
         load = cache(lambda: self.transform(dict(entry)))
@@ -163,9 +164,10 @@ def prepare_scans(
     training begin at different scans, and each finds what another has prepared meanwhile.
 
     Args:
-        data: {"image": path, optionally "label": path} per scan.
-        preparation: what to do.
-        workers: processes to share the work (spawned, so that `transform` must pickle); 0 works in this one.
+        data: {"image": path, optionally "label": path} of each scan.
+        preparation: preparation of a scan.
+        workers: number of processes to share the work (spawned, so that `transform` must pickle); 0 to work in this
+            one.
     """
     missing = [entry for entry in data if not preparation.is_done(entry)]
     first = len(missing) * idist.get_rank() // idist.get_world_size()

@@ -16,8 +16,8 @@ class EpisodeSampler(Sampler[int]):
 
     Args:
         first: number of the first episode over all processes.
-        rank: of this process; taken from torch.distributed where that is initialised, else 0.
-        world_size: number of processes; likewise, else 1.
+        rank: rank of this process; by default that of torch.distributed if initialized, else 0.
+        world_size: number of processes; by default that of torch.distributed if initialized, else 1.
     """
 
     def __init__(self, first: int = 0, *, rank: int | None = None, world_size: int | None = None) -> None:

@@ -19,13 +19,14 @@ def superpixel_intensity(scan: np.ndarray) -> np.ndarray:
     """Map a whole scan linearly from its minimum..maximum to 0..255.
 
     A CT that was windowed touches both ends of its window (air and bone), so that this undoes any later
-    linear normalisation (z-score, 0..1) and gives back the published scale, whatever the window was.
+    linear normalization (z-score, 0..1) and restores the published scale, whatever the window was.
 
     Args:
-        scan: any shape and scale. All slices together: single slices would each get a scale of their own.
+        scan: intensities of a scan, of any shape and scale. All slices together: single slices would each get a scale
+            of their own.
 
     Returns:
-        float32 of the same shape; zeros where the scan is constant.
+        float32 of the same shape; zeros if the scan is constant.
     """
     lowest, highest = float(scan.min()), float(scan.max())
     if highest == lowest:
@@ -37,13 +38,13 @@ def otsu_body_threshold(scan: np.ndarray) -> float:
     """Find the body threshold of a scan without a fixed scale (MR) by Otsu's method on log intensities.
 
     The published value, 50 on raw MR intensities, holds for one scanner and sequence. On a linear scale Otsu
-    parts bright tissue from dark tissue and air; on a logarithmic one dark tissue stands with the bright.
+    separates bright tissue from dark tissue and air; on a logarithmic one dark tissue joins the bright.
 
     Args:
         scan: intensities from 0 to 255, see `superpixel_intensity`; any shape, all slices together.
 
     Returns:
-        The threshold on that scale; of a constant scan its intensity, which leaves no body.
+        The threshold on that scale; for a constant scan its intensity, which leaves no body.
     """
     return float(np.expm1(threshold_otsu(np.log1p(scan))))
 
@@ -53,10 +54,10 @@ def body_mask(slice_: np.ndarray, *, threshold: float) -> np.ndarray:
 
     Args:
         slice_: (H, W) intensities.
-        threshold: on the slice's own scale.
+        threshold: intensity threshold, on the slice's own scale.
 
     Returns:
-        bool (H, W); all False where nothing is brighter.
+        Bool mask (H, W); all False if nothing is brighter.
     """
     components = label(slice_ > threshold)  # 8-connected, as published
     sizes = np.bincount(components.ravel())[1:]
@@ -66,16 +67,16 @@ def body_mask(slice_: np.ndarray, *, threshold: float) -> np.ndarray:
 
 
 def superpixels(slice_: np.ndarray, *, threshold: float, min_size: int = 400, sigma: float = 1.0) -> np.ndarray:
-    """Felzenszwalb superpixels inside the body.
+    """Find Felzenszwalb superpixels inside the body.
 
     As published, the segment that holds the first pixel (the air around the body) never becomes a superpixel,
     even where it reaches into the body, and segments that cross the body's edge are cut there.
 
     Args:
         slice_: (H, W) intensities from 0 to 255, see `superpixel_intensity`.
-        threshold: of the body, on that scale.
+        threshold: intensity threshold of the body, on that scale.
         min_size: smallest segment in pixels, before it is cut at the body's edge.
-        sigma: of the Gaussian smoothing before segmentation, in pixels.
+        sigma: standard deviation in pixels of the Gaussian smoothing before segmentation.
 
     Returns:
         int16 (H, W): 0 outside, superpixels numbered from 1 without gaps. All 0 where the slice is constant.

@@ -1,4 +1,4 @@
-"""Places of voxels that no scanner writes and a damaged header does."""
+"""Refuses affines that no scanner writes but a damaged header may hold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from protoseg.files import PathLike
 
 __all__ = ["check_affine"]
 
-FLAT = 1e-6  # volume that three axes of length 1 span
+FLAT = 1e-6  # volume spanned by three axes of length 1
 SPACINGS = (1e-6, 1e4)  # mm: from a nanometer, as of electron microscopes, to ten meters
 FARTHEST = 1e7  # mm from the origin to the first voxel; scanners' own are within meters
 STRETCHED = 1e4  # longest side of a voxel over its shortest

@@ -29,7 +29,7 @@ def load_datalist(
     segmented: bool = False,
     fold: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Cases of one section, such as "training", with absolute paths under "image" and, if given, "label".
+    """List the cases of one section, such as "training", with absolute paths under "image" and, if given, "label".
 
     Other entries of a case are kept. Relative paths start from `dataset_dir`, or else from the folder of the
     JSON file. A section is `segmented` where the first case is the support and the others are queries. With `fold`
@@ -62,22 +62,22 @@ def load_datalist(
 
 
 def section_names(dataset_json: PathLike) -> list[str]:
-    """Names of the sections that have cases, such as "training".
+    """List the names of the sections that have cases, such as "training".
 
     Raises:
-        InputError: the JSON file is missing or cannot be understood.
+        InputError: the JSON file is missing or cannot be parsed.
     """
     return _sections(_read_json(dataset_json))
 
 
 def label_names(dataset_json: PathLike) -> dict[str, str]:
-    """Legend of a data set's labels, value -> name, without the background.
+    """Read the legend of a data set's labels, value -> name, without the background.
 
-    A legend, and not a choice, because a scan may lack some of the labels, see `parse_label_names`.
+    A legend, not a selection, because a scan may lack some of the labels, see `parse_label_names`.
     Reads `"labels": {"1": "liver"}` (Decathlon) and `"labels": {"liver": 1}` (nnU-Net v2).
 
     Raises:
-        InputError: the JSON file or its labels are missing or cannot be understood.
+        InputError: the JSON file or its labels are missing or cannot be parsed.
     """
     labels = _read_json(dataset_json).get("labels")
     if not labels:
@@ -105,7 +105,7 @@ def _sections(content: dict[str, Any]) -> list[str]:
 
 
 def _fold(content: dict[str, Any], fold: int, dataset_json: PathLike) -> dict[str, Any]:
-    """Sections of one fold, with the cases that its ids name."""
+    """Give the sections of one fold, with the cases that its ids name."""
     folds = content.get("folds", [])
     if not isinstance(folds, list) or not folds:
         raise InputError(f"{dataset_json}: it has no folds. Leave out fold, or make the list by protoseg prepare.")

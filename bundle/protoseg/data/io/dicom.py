@@ -20,11 +20,11 @@ __all__ = [
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 ROUNDING = 0.051  # mm; some writers round positions to a tenth of a mm
-ON_THE_LINE = 0.12  # of the distance between slices; with a missing slice others lie further off the line
+ON_THE_LINE = 0.12  # of the distance between slices; if a slice is missing, others are farther off the line
 
 
 class _Slice(NamedTuple):
-    """What the header of one DICOM file says; lengths in mm, LPS."""
+    """The header of one DICOM file; lengths in mm, LPS."""
 
     name: str
     series: str
@@ -38,7 +38,7 @@ class _Slice(NamedTuple):
 
 
 class SeriesGrid(NamedTuple):
-    """Where the voxels of a series are."""
+    """The grid of a series."""
 
     files: list[Path]  # one a slice, in the order in which `read_series` stacks them
     size: tuple[int, int, int]  # X, Y, Z
@@ -54,7 +54,7 @@ def is_dicom(path: Path) -> bool:
 
 
 def dicom_files(folder: Path) -> list[Path]:
-    """List the DICOM files of a folder, told by their content and not by their names."""
+    """List the DICOM files of a folder, recognized by content, not by name."""
     return [path for path in sorted(folder.iterdir()) if is_dicom(path)]
 
 
@@ -83,7 +83,7 @@ def read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def series_grid(folder: Path) -> SeriesGrid:
-    """Read the headers of the series in a folder and tell where its voxels are; errors as of `read_series`."""
+    """Read the grid of the series in a folder from its headers; errors as of `read_series`."""
     slices = _slices(folder)
     direction = np.reshape(slices[0].direction, (3, 3))
     affine = np.eye(4)
@@ -94,7 +94,7 @@ def series_grid(folder: Path) -> SeriesGrid:
 
 
 def slice_files(folder: Path) -> list[Path]:
-    """Files of the series in a folder, in the order in which `read_series` stacks them.
+    """List the files of the series in a folder, in the order in which `read_series` stacks them.
 
     Raises:
         InputError: the files are not one series, or one of them is damaged.
@@ -103,12 +103,12 @@ def slice_files(folder: Path) -> list[Path]:
 
 
 def series_modality(folder: Path) -> str:
-    """Read what the first file of a series says of its modality (0008,0060), such as "CT"; "" where it says nothing."""
+    """Read the modality (0008,0060) in the first file of a series, such as "CT"; "" if there is none."""
     return _read_header(dicom_files(folder)[0]).modality
 
 
 def _slices(folder: Path) -> list[_Slice]:
-    """Headers of a series in the order of their positions."""
+    """Read the headers of a series, in the order of their positions."""
     slices = [_read_header(file) for file in dicom_files(folder)]
     _check_one_series(slices, folder)
     normal = np.reshape(slices[0].direction, (3, 3))[:, 2]
@@ -170,9 +170,9 @@ def _check_one_series(slices: list[_Slice], folder: Path) -> None:
 
 
 def _slice_line(slices: list[_Slice], normal: np.ndarray, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Fit a straight line through the positions of the slices: where the first lies, and the step to the next.
+    """Fit a straight line through the positions of the slices: the place of the first, and the step to the next.
 
-    Both in mm, LPS; the step is not along the normal where the gantry was tilted. Single gaps tell little: positions
+    Both are in mm, LPS; with a tilted gantry the step is not along the normal. Single gaps tell little: positions
     1.25 mm apart are written as 0, 1.2, 2.5, 3.8.
     """
     positions = np.array([s.position for s in slices])

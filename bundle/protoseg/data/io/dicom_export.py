@@ -18,8 +18,8 @@ from protoseg.files import PathLike, replacing
 __all__ = ["write_series"]
 
 STORAGE = {"CT": CTImageStorage, "MR": MRImageStorage}
-WINDOWS = {"CT": (40, 400), "MR": (500, 1000)}  # centre and width that a viewer opens with; HU for CT
-DATE = "20000101"  # a drawn person has no date of examination, and DICOM wants one
+WINDOWS = {"CT": (40, 400), "MR": (500, 1000)}  # center and width that a viewer opens with; HU for CT
+DATE = "20000101"  # a synthetic person has no date of examination, but DICOM requires one
 SKEW_TOLERANCE = 1e-3  # cosine between two axes
 
 
@@ -31,7 +31,7 @@ def write_series(folder: PathLike, image: PathLike, *, patient: str, modality: s
     exported twice is one series.
 
     Raises:
-        InputError: the image cannot be read, is a colour picture, is sheared, has voxels beyond int16, or the
+        InputError: the image cannot be read, is a color picture, is sheared, has voxels beyond int16, or the
             modality is neither CT nor MR.
     """
     if modality not in STORAGE:
@@ -68,7 +68,7 @@ def write_series(folder: PathLike, image: PathLike, *, patient: str, modality: s
 
 
 def _slice_of(patient: str, modality: str, index: int) -> FileDataset:
-    """Everything about one slice but its pixels and where they are."""
+    """Make the data set of one slice, except its pixels and their place."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = STORAGE[modality]
     meta.MediaStorageSOPInstanceUID = _uid(patient, modality, str(index))
@@ -101,5 +101,5 @@ def _uid(*of: str) -> UID:
 
 
 def _decimal(value: float) -> str:
-    """A DICOM decimal string: 16 characters at most."""
+    """Format a DICOM decimal string: 16 characters at most."""
     return f"{value:.6f}"

@@ -21,24 +21,24 @@ __all__ = ["LabelGrid", "align_labels", "decode_label_names", "parse_label_names
 logger = logging.getLogger(__name__)
 
 LARGEST_VALUE = 255  # of a label; results are stored in 8 bits
-SAME_GRID = 0.5  # voxels that corresponding corners may be apart: nearest neighbor takes voxels one to one up to there
-SAME_PLACE = 1e-3  # of a voxel; what rounding makes of an affine
+SAME_GRID = 0.5  # voxels between corresponding corners, up to which nearest neighbor takes voxels one to one
+SAME_PLACE = 1e-3  # of a voxel; rounding error of an affine
 MOST_OUTSIDE = 0.05  # of the labelled voxels; crops and resampling lose some at the edge
 
 LabelGrid = Literal["affine", "voxels"]
 
 
 def align_labels(labels: Volume, image: Volume, label_grid: LabelGrid = "affine") -> Volume:
-    """Bring labels (1, X, Y, Z) onto the grid of an image (C, X', Y', Z') by nearest neighbor.
+    """Resample labels (1, X, Y, Z) on the grid of an image (C, X', Y', Z') by nearest neighbor.
 
-    Both affines map a voxel index to RAS+ mm. Labels keep their voxels where they share an affine with the image, in
-    either of their files' forms; a flipped or permuted copy comes back exactly. Voxels that the labels do not reach
-    become 0. Where a file does not say where it is, as a picture, the voxels are taken one to one.
+    Both affines map a voxel index to RAS+ mm. Labels keep their voxels if they share an affine with the image, in
+    either of their files' forms; a flipped or permuted copy is restored exactly. Voxels that the labels do not reach
+    become 0. If a file has no place, as a picture, the voxels are taken one to one.
 
     Args:
         labels: label map as it was read.
         image: image as it was read.
-        label_grid: "affine" goes by the affines; "voxels" takes voxels one to one, whatever the affines say.
+        label_grid: "affine" to follow the affines; "voxels" to take voxels one to one, whatever the affines say.
 
     Raises:
         InputError: the two have one size but other affines, or more than a twentieth of the labelled voxels is off
@@ -65,7 +65,7 @@ def align_labels(labels: Volume, image: Volume, label_grid: LabelGrid = "affine"
         to_label_index,
         output_shape=size,
         order=0,
-        # "constant" would drop the outermost voxels when rounding puts their centres at -1e-16.
+        # "constant" would drop the outermost voxels when rounding puts their centers at -1e-16.
         mode="grid-constant",
     )
     return _on_grid(torch.as_tensor(aligned)[None].to(labels.device), labels, image)
@@ -97,15 +97,15 @@ def decode_label_names(names: Mapping | Sequence[str] | str | None) -> Any:
 
 
 def parse_label_names(names: Mapping | Sequence[str] | str | None, labels: torch.Tensor, source: str) -> LabelSet:
-    """Names and values of the labels to use from a label map.
+    """Parse the names and values of the labels to use from a label map.
 
     Args:
-        names: `{name: value}` chooses labels, all of which must be present; `{value: name}`, as in a
-            `dataset.json`, takes those of them that are present, and the others are logged; JSON text of either, or
-            the path of a `dataset.json`; `[name, ...]` chooses among the names that the labels came with; None takes
-            every value, by the name that it came with or as `label_<value>`.
+        names: `{name: value}` to choose labels, all of which must be present; `{value: name}`, as in a `dataset.json`,
+            to take those of them that are present, and log the others; JSON text of either, or the path of a
+            `dataset.json`; `[name, ...]` to choose among the names that the labels came with; None to take every value,
+            by the name that it came with or as `label_<value>`.
         labels: label map of any shape, 0 is background.
-        source: the label map's file, for messages.
+        source: path of the label map, for messages.
 
     Raises:
         InputError: the map is empty, a chosen value is absent, a value to use is above 255, or the names cannot
@@ -159,7 +159,7 @@ def _name_all(present: list[int], own: Mapping[str, int], source: str) -> LabelS
 
 
 def _align_voxels(labels: Volume, image: Volume) -> Volume:
-    """Take voxels one to one, as of a picture and of a file without a form, which have no place; or not at all."""
+    """Take voxels one to one, as for a picture or a file without a form, which have no place; or refuse."""
     if labels.shape[1:] != image.shape[1:]:
         flat = labels.shape[-1] == image.shape[-1] == 1
         mine, theirs = (_times(tensor.shape[1:3] if flat else tensor.shape[1:]) for tensor in (labels, image))
@@ -171,7 +171,7 @@ def _align_voxels(labels: Volume, image: Volume) -> Volume:
 
 
 def _same_lattice(to_label_index: np.ndarray, size: tuple[int, ...]) -> bool:
-    """Whether the voxels of two grids of one size are the same ones in another order."""
+    """Tell whether two grids of one size have the same voxels in another order."""
     steps = to_label_index[:3, :3]
     order = np.round(steps)
     if not (np.abs(order).sum(0) == 1).all() or not (np.abs(order).sum(1) == 1).all():
@@ -182,7 +182,7 @@ def _same_lattice(to_label_index: np.ndarray, size: tuple[int, ...]) -> bool:
 
 
 def _share_outside(labels: Volume, to_image_index: np.ndarray, size: tuple[int, ...]) -> float:
-    """Share of the labelled voxels whose centers are outside of an image of a size; 0 where nothing is labelled."""
+    """Compute the share of labelled voxels whose centers are outside an image of a size; 0 if nothing is labelled."""
     places = _apply(to_image_index, np.argwhere(labels[0].cpu().numpy() != 0))
     outside = ((places < -0.5 - SAME_PLACE) | (places > np.array(size) - 0.5 + SAME_PLACE)).any(axis=1)
     return float(outside.mean()) if len(places) else 0.0
@@ -220,5 +220,5 @@ def _apply(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _corners(size: tuple[int, ...]) -> np.ndarray:
-    """Voxel indices (8, 3) of a grid's corner voxels."""
+    """List the indices (8, 3) of a grid's corner voxels."""
     return np.array(list(np.ndindex(2, 2, 2))) * (np.array(size) - 1)

@@ -31,7 +31,7 @@ Source: TypeAlias = "PathLike | InMemory"
 
 
 def source_name(source: Source, default: str) -> str:
-    """Name what an image comes from: its path, that of the file an object was read from, or a default."""
+    """Name the source of an image: its path, the path that an object was read from, or a default."""
     if isinstance(source, Placed):
         return str(source.meta.get("filename_or_obj", default))
     if isinstance(source, SpatialImage):
@@ -43,8 +43,8 @@ def image_source(source: Source, name: str) -> PathLike | Volume:
     """Give a path as it is, and an image in memory as `read_image` gives one.
 
     Args:
-        source: a path, an image of nibabel, SimpleITK or Pillow, or a `MetaTensor` (C, X, Y, Z).
-        name: to know it by, in messages and results.
+        source: path, image of nibabel, SimpleITK or Pillow, or `MetaTensor` (C, X, Y, Z).
+        name: name for messages and results.
 
     Raises:
         InputError: it is of none of these types, or cannot be used as an image.
@@ -81,7 +81,7 @@ def _grid(source: Any, name: str, *, palette_indices: bool = False) -> PathLike 
     if _is_of_itk(source):
         if source.GetNumberOfComponentsPerPixel() > 1 or source.GetDimension() != 3:
             raise InputError(f"{name}: expected a SimpleITK image of three dimensions and one value a voxel.")
-        import SimpleITK  # it is there already
+        import SimpleITK  # imported already, as the source is its image
 
         return Grid(SimpleITK.GetArrayFromImage(source).T[None].astype(np.float32), placement(source))
     if isinstance(source, Picture):

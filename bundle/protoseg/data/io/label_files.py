@@ -1,4 +1,4 @@
-"""Label maps out, in the format of a file's name, each at the place where its readers show the image."""
+"""Writes label maps in the format of a file's name, placed where readers of the format show the image."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def write_labels(
     DICOM SEG and RTSTRUCT, of images that are a DICOM series, name the labels; the others hold their values alone.
 
     Args:
-        path: of the file.
-        label_map: on the image's own voxels.
-        source: the image as it was read. A NIfTI gets all that its file says of its place; NRRD and MetaImage get the
-            place at which ITK, hence the viewers, read it; DICOM refers to the slices.
-        labels: name -> value, for DICOM; a value without a name becomes "label_<value>".
-        weights: fingerprint of the network's, for DICOM to tell what made the labels.
-        compress: whether NRRD and MetaImage are.
+        path: path of the file.
+        label_map: (X, Y, Z) label map on the image's own voxels.
+        source: image as it was read. A NIfTI gets everything that its file says of its place; NRRD and MetaImage get
+            the place at which ITK, hence the viewers, read it; DICOM refers to the slices.
+        labels: value of each label by name, for DICOM; a value without a name becomes "label_<value>".
+        weights: fingerprint of the network's weights, for DICOM to tell what made the labels.
+        compress: True to compress NRRD and MetaImage.
 
     Raises:
-        InputError: the name has another ending, a volume is to be a picture, or an image that is no DICOM series, or on
-            which nothing is labelled, is to be DICOM.
+        InputError: the name has another ending, a volume would become a picture, or DICOM is asked for and the image is
+            no DICOM series or nothing is labelled.
     """
     name = path.name.lower()
     if name.endswith(NIFTI_SUFFIXES):

@@ -9,13 +9,13 @@ from protoseg.files import PathLike
 
 __all__ = ["whole_voxels"]
 
-TOLERANCE = 1e-3  # resampling and scaling in float32 leave a label this far from its whole number at most
+TOLERANCE = 1e-3  # largest distance from its whole number at which resampling and scaling in float32 leave a label
 LARGEST = np.iinfo(np.int16).max
-AT_ONCE = 2**22  # voxels: of a large scan no second copy is made to be rounded
+AT_ONCE = 2**22  # voxels rounded at once, to avoid a second copy of a large scan
 
 
 def whole_voxels(voxels: np.ndarray, path: PathLike) -> np.ndarray:
-    """Round the voxels of a label map to int16; what is further than 0.001 from a whole number is refused.
+    """Round the voxels of a label map to int16; values farther than 0.001 from a whole number are refused.
 
     Raises:
         InputError: a voxel is no whole number, or outside 0..32767.
@@ -46,7 +46,7 @@ def whole_voxels(voxels: np.ndarray, path: PathLike) -> np.ndarray:
 
 
 def _parts(voxels: np.ndarray) -> list[np.ndarray]:
-    """Views of some voxels each, cut along the axis on which they lie farthest apart in memory."""
+    """Divide voxels into views, along the axis on which they are farthest apart in memory."""
     axis = int(np.argmax([0 if size == 1 else abs(stride) for size, stride in zip(voxels.shape, voxels.strides)]))
     sections = min(voxels.shape[axis], max(1, voxels.size // AT_ONCE))
     return np.array_split(voxels, sections, axis)

@@ -1,4 +1,4 @@
-"""NIfTI files: voxels and where they are in, voxels at the place of an image out."""
+"""Reads NIfTI files with their place, and writes voxels at the place of an image."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def write_nifti(path: Path, voxels: np.ndarray, place: Array) -> None:
     """Write voxels (X, Y, Z) at the place of an image; a reader never sees half a file.
 
     Args:
-        path: of the file.
-        voxels: to write, in their own type.
-        place: the image that has these voxels, as it was read, whose forms, codes and units the file gets; or an
-            affine from voxel index to RAS+ mm, which the sform holds. Where it is sheared (a tilted gantry), the
-            qform holds the nearest one at right angles, as ITK reads nothing else.
+        path: path of the file.
+        voxels: (X, Y, Z) voxels to write, in their own type.
+        place: image that has these voxels, as it was read, whose forms, codes and units the file gets; or an affine
+            from voxel index to RAS+ mm, which the sform holds. If it is sheared (a tilted gantry), the qform holds the
+            nearest one at right angles, as ITK reads nothing else.
 
     Raises:
         InputError: the file name does not end in .nii or .nii.gz.

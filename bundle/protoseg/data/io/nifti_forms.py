@@ -1,8 +1,8 @@
-"""Where a NIfTI file says that its voxels are: two forms with their codes, spacings and units.
+"""The place of a NIfTI file's voxels: two forms with their codes, spacings and units.
 
-The two forms may differ. nibabel follows the sform where its code is set. ITK, hence 3D Slicer, ITK-SNAP and SimpleITK,
-follows the qform unless the sform's code is 1 ("scanner") and its axes are at right angles. So a result carries what
-its query carries, and each reader shows the one where it shows the other.
+The two forms may differ. nibabel follows the sform if its code is set. ITK, hence 3D Slicer, ITK-SNAP and SimpleITK,
+follows the qform unless the sform's code is 1 ("scanner") and its axes are at right angles. So a result carries both
+forms of its query, and each reader shows the one where it shows the other.
 
 Source: nifti1.h of the NIfTI-1.1 standard; ITK 5.4, read and compared in the tests.
 """
@@ -33,7 +33,7 @@ FIELDS = (
     *("qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"),
 )
 SPATIAL_UNIT = 0b111  # bits of xyzt_units
-MILLIMETRES = {1: 1000.0, 3: 0.001}  # in a metre and a micron; other units, and none, count as mm
+MILLIMETRES = {1: 1000.0, 3: 0.001}  # in a meter and a micron; other units, and none, count as mm
 
 RIGHT_ANGLE = 1e-3  # of a voxel; the header's float32 quaternion is good to a third of that
 
@@ -45,8 +45,8 @@ class NiftiForms:
     """The fields of a header that place its voxels, as stored.
 
     Args:
-        fields: by the standard's names.
-        shape: voxels along X, Y, Z.
+        fields: values of the header's fields by the standard's names.
+        shape: number of voxels along X, Y, Z.
     """
 
     fields: Mapping[str, Any]
@@ -54,13 +54,13 @@ class NiftiForms:
 
     @classmethod
     def of(cls, header: nibabel.Nifti1Header) -> NiftiForms:
-        """Take them from a header, of NIfTI-2 also."""
+        """Take the fields from a header, also of NIfTI-2."""
         shape = (*header.get_data_shape(), 1, 1, 1)[:3]
         return cls({name: header[name].tolist() for name in FIELDS}, shape)
 
     @classmethod
     def from_affine(cls, affine: Affine, shape: tuple[int, int, int]) -> NiftiForms:
-        """Make them from one affine in RAS+ mm: the sform holds it, the qform the nearest one at right angles."""
+        """Make the fields from one affine in RAS+ mm: the sform holds it, the qform the nearest one at right angles."""
         header = nibabel.Nifti1Header()
         header.set_sform(affine, code="scanner")
         header.set_qform(right_angled(affine), code="scanner")
@@ -68,7 +68,7 @@ class NiftiForms:
         return cls({name: header[name].tolist() for name in FIELDS}, shape)
 
     def to_json(self) -> str:
-        """Encode them; floats survive exactly."""
+        """Encode the fields; floats survive exactly."""
         return json.dumps({"fields": self.fields, "shape": self.shape})
 
     @classmethod
@@ -83,7 +83,7 @@ class NiftiForms:
             header[name] = value
 
     def readable(self) -> NiftiForms:
-        """Add a qform at right angles where ITK would refuse the file, whose only form is sheared."""
+        """Add a qform at right angles if ITK would refuse the file because its only form is sheared."""
         if self.fields["qform_code"] or not self.sheared:
             return self
         header = self._header()
@@ -102,7 +102,7 @@ class NiftiForms:
 
     @property
     def affines(self) -> list[Affine]:
-        """All affines that a reader may follow, in RAS+ mm, the one of nibabel first."""
+        """All affines that a reader may follow, in RAS+ mm, nibabel's first."""
         header = self.readable()._header()
         forms = [header.get_best_affine()]
         if header["qform_code"]:
@@ -130,7 +130,7 @@ class NiftiForms:
 def right_angled(affine: Affine) -> Affine:
     """Set the third axis of an affine at a right angle to the first two, as ITK reads a tilted series.
 
-    Lengths and the first voxel stay; an affine at right angles comes back as it is.
+    Lengths and the first voxel stay; an affine at right angles is returned as it is.
     """
     if _is_right_angled(affine):
         return affine
@@ -155,11 +155,11 @@ def claimed_affines(image: Placed) -> list[Affine]:
 
 
 def itk_placed(image: Placed) -> Affine:
-    """Give the affine in RAS+ mm by which ITK places the file of an image, which is as it was read."""
+    """Give the affine in RAS+ mm by which ITK places the file of an image that is as it was read."""
     affine = np.asarray(image.affine, float)
     if NIFTI_FORMS not in image.meta:
         return affine
-    import SimpleITK  # only those who write for it should wait for it
+    import SimpleITK  # slow, so only for those who write for it
 
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(image.meta["filename_or_obj"]))
@@ -171,7 +171,7 @@ def itk_placed(image: Placed) -> Affine:
 
 
 def placement(image: SimpleITK.Image | SimpleITK.ImageFileReader) -> Affine:
-    """Give the affine in RAS+ mm of an image of ITK, or of what a reader read of one."""
+    """Give the affine in RAS+ mm of an image of ITK, or of a reader that has read one."""
     dimensions = image.GetDimension()
     spatial = min(dimensions, 3)
     affine = np.eye(4)

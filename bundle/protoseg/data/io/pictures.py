@@ -21,10 +21,10 @@ WHITE = (255, 65535)  # of 8 and of 16 bits
 
 
 def read_picture(path: Path, *, palette_indices: bool = False) -> np.ndarray:
-    """Read a picture: float32 (C, W, H, 1), values as stored, C = 1 for grey or 3 for colour.
+    """Read a picture: float32 (C, W, H, 1), values as stored, C = 1 for gray or 3 for color.
 
     A photo comes upright, as its EXIF orientation says. Transparency is dropped. `palette_indices` reads a palette
-    picture as its indices, not its colours.
+    picture as its indices, not its colors.
 
     Raises:
         InputError: the file has several pages.
@@ -33,13 +33,13 @@ def read_picture(path: Path, *, palette_indices: bool = False) -> np.ndarray:
 
 
 def read_label_picture(path: Path) -> np.ndarray:
-    """Read a label map: float32 (1, W, H, 1), grey values or palette indices; black and white become 0 and 1.
+    """Read a label map: float32 (1, W, H, 1), gray values or palette indices; black and white become 0 and 1.
 
-    A mask that was drawn into the transparency of a picture of one colour is read from there. A mask with soft edges is
+    A mask that was drawn into the transparency of a picture of one color is read from there. A mask with soft edges is
     thresholded at half, see `without_soft_edges`.
 
     Raises:
-        InputError: the picture is a JPEG, in colour, an image rather than labels, or has several pages.
+        InputError: the picture is a JPEG, in color, an image rather than labels, or has several pages.
     """
     picture = _upright(path)
     pixels = picture_pixels(picture, palette_indices=True)
@@ -61,7 +61,7 @@ def read_label_picture(path: Path) -> np.ndarray:
 
 
 def write_label_picture(path: str | Path, labels: np.ndarray) -> None:
-    """Write labels (1, W, H, 1), 0..255, as a grey PNG whose pixels are the labels' values.
+    """Write labels (1, W, H, 1), 0..255, as a gray PNG whose pixels are the labels' values.
 
     `read_label_picture` reads it. It looks black, because the values are small.
     """
@@ -70,7 +70,7 @@ def write_label_picture(path: str | Path, labels: np.ndarray) -> None:
 
 
 def _upright(path: Path) -> Image.Image:
-    # By handle: given a path, Pillow 13 maps an uncompressed TIFF into memory and scrambles one that is to be turned.
+    # By handle: given a path, Pillow 13 maps an uncompressed TIFF into memory and scrambles one that is to be rotated.
     with path.open("rb") as content, Image.open(content) as file:
         pages = getattr(file, "n_frames", 1)
         if pages > 1:

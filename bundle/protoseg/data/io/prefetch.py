@@ -10,24 +10,24 @@ __all__ = ["Batches", "Prefetch"]
 
 
 class Batches(Sized, Iterable[Any], Protocol):
-    """A data loader, or what stands for one."""
+    """A data loader, or an equivalent."""
 
 
 class Prefetch(Sized):
     """Iterate over a data loader one batch ahead, in a thread.
 
-    Decompression, resampling and the encoder's products run outside Python's lock, so the two overlap, and unlike a
-    worker process a thread hands over a volume without copying it and an error as it was raised.
+    Decompression, resampling and the encoder's products run outside Python's lock, so the two overlap; and unlike a
+    worker process a thread passes on volumes without copying and errors as raised.
 
     Args:
-        loader: whose batches come, in its order.
+        loader: loader of the batches, whose order is kept.
     """
 
     def __init__(self, loader: Batches) -> None:
         self.loader = loader
 
     def __len__(self) -> int:
-        """Number of batches."""
+        """Count the batches."""
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Any]:

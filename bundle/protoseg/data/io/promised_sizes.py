@@ -1,4 +1,4 @@
-"""How large a volume is by its header, before any of it is read."""
+"""The size of a volume by its header, before any of it is read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from protoseg.errors import InputError
 
 __all__ = ["check_promise", "promised_bytes"]
 
-DEFLATE = 1032  # bytes that a byte of gzip or zlib unpacks to at most
+DEFLATE = 1032  # largest number of bytes that a byte of gzip or zlib unpacks to
 
 
 def promised_bytes(path: Path) -> int:
@@ -23,23 +23,23 @@ def promised_bytes(path: Path) -> int:
             image = cast(nibabel.Nifti1Image, nibabel.load(path))
             return math.prod(image.shape) * image.header.get_data_dtype().itemsize
         if name.endswith((".nrrd", ".nhdr", ".mha", ".mhd")):
-            import SimpleITK  # only those who read its formats should wait for it
+            import SimpleITK  # slow, so only for its formats
 
             reader = SimpleITK.ImageFileReader()
             reader.SetFileName(str(path))
             reader.ReadImageInformation()
             values = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
             return values * SimpleITK.Image(1, 1, reader.GetPixelID()).GetSizeOfPixelComponent()
-    except Exception:  # who reads the voxels tells
+    except Exception:  # the reader of the voxels reports it
         return 0
     return 0
 
 
 def check_promise(path: Path, promised: int) -> None:
-    """Refuse a file that is too small for what its header promises, before memory is taken for that.
+    """Refuse a file that is too small for what its header promises, before memory is taken for it.
 
     Raises:
-        InputError: so it is.
+        InputError: the file is too small.
     """
     size = path.stat().st_size
     if promised > DEFLATE * size:

@@ -26,7 +26,7 @@ def query_list(query: PathLike | int | Sequence[PathLike], support: SupportSet |
     """List the images at a path or several, see `find_queries`, as cases {"image": path}, in the slices of a support.
 
     Raises:
-        InputError: nothing is there, or two images would give one name of result.
+        InputError: nothing is there, or the results of two images would have one name.
     """
     paths: Sequence[PathLike | int] = query if isinstance(query, list | tuple) else [cast(PathLike | int, query)]
     found = [image for path in paths for image in find_queries(path)]
@@ -35,7 +35,7 @@ def query_list(query: PathLike | int | Sequence[PathLike], support: SupportSet |
 
 
 def follow_slices(cases: Sequence[Mapping[str, Any]], support: SupportSet | None) -> list[dict[str, Any]]:
-    """Let cases be cut into slices as a support is, see `OrientSlicesd`."""
+    """Let cases be sliced in the plane of a support, see `OrientSlicesd`."""
     axes = support.slice_axes if support else None
     return [{**case, SLICE_AXES: axes} for case in cases]
 
@@ -43,11 +43,11 @@ def follow_slices(cases: Sequence[Mapping[str, Any]], support: SupportSet | None
 def find_queries(path: PathLike | int) -> list[Path]:
     """Find the images to segment: a file, a DICOM folder (one query), or all images and DICOM folders in a folder.
 
-    Sorted by name; hidden files and files of other formats are passed over. So are, with a message, results of earlier
+    Sorted by name; hidden files and files of other formats are skipped. So are, with a message, results of earlier
     runs, and the images beside the slices of a DICOM series.
 
     Raises:
-        InputError: nothing is there, or two images of the folder would give one name of result.
+        InputError: nothing is there, or the results of two images would have one name.
     """
     path = to_path(path, "query")
     if not path.is_dir():

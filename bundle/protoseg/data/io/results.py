@@ -1,4 +1,4 @@
-"""Files that tell about a query, and telling them from images."""
+"""The files of a query's results, and how to tell them from images."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ REPORT_KEYS = {"query", "labels", "settings"}
 
 
 def result_file(folder: str | Path, name: str, suffix: str) -> Path:
-    """Path of a result about the query of this name; `suffix` is one of `RESULT_SUFFIXES`."""
+    """Give the path of a result for the query of a name; `suffix` is one of `RESULT_SUFFIXES`."""
     return Path(folder) / f"{name}_seg{suffix}"
 
 
 def report_file(folder: str | Path, name: str) -> Path:
-    """Path of the report about the query of this name: what is written last about a query."""
+    """Give the path of the report for the query of a name, which is written last."""
     return result_file(folder, name, REPORT)
 
 
 def read_report(file: Path) -> dict[str, Any] | None:
-    """Read a report; None where there is none, or none that can be read."""
+    """Read a report; None if it is missing or unreadable."""
     try:
         report = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -42,7 +42,7 @@ def read_report(file: Path) -> dict[str, Any] | None:
 
 
 def is_result(path: Path) -> bool:
-    """Tell whether an image file is the result of a query: it has a result's name, and its report lies beside it."""
+    """Tell whether an image file is the result of a query: it has a result's name, and its report is beside it."""
     for suffix in RESULT_SUFFIXES:
         name = path.name.removesuffix(f"_seg{suffix}")
         if name != path.name:

@@ -1,7 +1,7 @@
 """The value of a label in a segment of a DICOM SEG.
 
-DICOM numbers segments 1, 2, 3, ... and has no place for a label's value: it is kept in a private element, so that what
-is read is what was written.
+DICOM numbers segments 1, 2, 3, ... and has no place for a label's value, which is kept in a private element, so that
+what is read is what was written.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def keep_label_value(segment: Dataset, value: int) -> None:
 
 
 def label_value(segment: Dataset) -> int:
-    """Give the value that was kept with a segment; the segment's number where another program wrote it."""
+    """Give the value that was kept with a segment; the segment's number if another program wrote it."""
     try:
         return int(segment.private_block(GROUP, CREATOR)[ELEMENT].value)
     except KeyError:
@@ -29,6 +29,6 @@ def label_value(segment: Dataset) -> int:
 
 
 def label_values(segments: Sequence[Dataset]) -> list[int]:
-    """Give each segment a value of its own: those that were kept, or the numbers where two kept ones are the same."""
+    """Give each segment a value of its own: the one kept with it, or its number if two kept values are the same."""
     values = [label_value(segment) for segment in segments]
     return values if len(set(values)) == len(values) else [int(segment.SegmentNumber) for segment in segments]

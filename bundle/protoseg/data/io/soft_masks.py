@@ -1,4 +1,4 @@
-"""Masks with soft edges (antialiased, blurred, resized), told from maps of many labels."""
+"""Masks with soft edges (antialiased, blurred, resized), as opposed to maps of many labels."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ __all__ = ["without_soft_edges"]
 
 logger = logging.getLogger(__name__)
 
-FEWEST_VALUES = 3  # between black and white; with fewer, a label one pixel wide cannot be told from an edge
-MANY_VALUES = 16  # of an image
-SHARE_BETWEEN = 0.75  # of the pixels between black and white, those with a darker and a brighter neighbor
-SMALLEST_SOLID = 0.2  # pixels that are nearly white, for each that is neither nearly white nor nearly black
+FEWEST_VALUES = 3  # between black and white; with fewer, an edge looks like a label one pixel wide
+MANY_VALUES = 16  # number of values typical of an image
+SHARE_BETWEEN = 0.75  # share of the pixels between black and white that have a darker and a brighter neighbor
+SMALLEST_SOLID = 0.2  # nearly white pixels for each pixel that is neither nearly white nor nearly black
 
 
 def without_soft_edges(pixels: np.ndarray, white: int, path: PathLike) -> np.ndarray:
-    """Threshold a mask with soft edges at half of white; a label map comes back as it is.
+    """Threshold a mask with soft edges at half of white; a label map is returned as it is.
 
     On a soft edge nearly every pixel has a darker and a brighter neighbor. In a label map whose structures are three
-    pixels wide, at most half have: a pixel has its like around it and, at a border, one other structure.
+    pixels wide, at most half have: a pixel is surrounded by its like and, at a border, by one other structure.
 
     Args:
-        pixels: (1, W, H, 1).
+        pixels: (1, W, H, 1) pixels.
         white: highest value that the format of the picture can hold, 255 or 65535.
-        path: of the picture, for messages.
+        path: path of the picture, for messages.
 
     Raises:
-        InputError: nearly every pixel lies between darker and brighter ones, but little is black or white: this is an
+        InputError: nearly every pixel is between darker and brighter ones, but little is black or white: this is an
             image.
     """
     grey = pixels[0, ..., 0]

@@ -1,4 +1,4 @@
-"""The grid of a file's own voxels, seen from the grid that the preprocessing made of it."""
+"""The grid of a file's own voxels, relative to the grid that the preprocessing made of it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from protoseg.errors import InputError
 
 __all__ = ["SourceGrid"]
 
-OFF_AXIS = 1e-3  # of a voxel; what float32 headers make of a right angle
+OFF_AXIS = 1e-3  # of a voxel; error of a right angle in float32 headers
 
 
 @dataclass(frozen=True)
 class SourceGrid:
     """Maps between a file's voxels and those of its preprocessed volume, whose axes are the file's in some order.
 
-    Turning, cropping and resampling along the axes are of this kind; rotating is not.
+    Turning, cropping and resampling along the axes keep it so; rotating does not.
 
     Args:
-        shape: voxels of the file along its own axes.
-        affine: voxel index of the file -> RAS+ mm, 4 x 4.
-        volume_shape: voxels of the preprocessed volume, X, Y, Z.
-        volume_affine: the same for the preprocessed volume.
+        shape: number of voxels of the file along its own axes.
+        affine: (4, 4) affine of the file, voxel index -> RAS+ mm.
+        volume_shape: number of voxels of the preprocessed volume along X, Y, Z.
+        volume_affine: (4, 4) affine of the preprocessed volume, voxel index -> RAS+ mm.
 
     Raises:
         InputError: the axes of the two grids are not parallel.
@@ -49,13 +49,13 @@ class SourceGrid:
 
     @cached_property
     def _axes(self) -> tuple[int, ...]:
-        """For X, Y, Z of the volume, the axis of the file that runs along it."""
+        """Axes of the file that run along X, Y, Z of the volume."""
         return tuple(int(axis) for axis in np.abs(self._to_volume[:3, :3]).argmax(1))
 
     def label_map(self, slices: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Label map on the file's voxels, from one (S, H, W) on the preprocessed volume's, by nearest neighbour.
+        """Resample a label map (S, H, W) of the preprocessed volume on the file's voxels, by nearest neighbor.
 
-        Voxels that the preprocessing cut away are background.
+        Voxels that the preprocessing cropped are background.
         """
         volume = slices.transpose(2, 1, 0)
         nearest = [self._nearest(axis) for axis in range(3)]
@@ -67,7 +67,8 @@ class SourceGrid:
         return whole
 
     def slices(self, label_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Slices (S, H, W) of the preprocessed volume, from a label map on the file's voxels, by nearest neighbour."""
+        """Resample a label map on the file's voxels on the slices (S, H, W) of the preprocessed volume, by nearest
+        neighbor."""
         taken = []
         for axis, size in enumerate(self.volume_shape):
             step, offset = self._along(axis)
@@ -76,7 +77,7 @@ class SourceGrid:
         return np.ascontiguousarray(label_map.transpose(self._axes)[np.ix_(*taken)].transpose(2, 1, 0))
 
     def voxel(self, index: tuple[float, float, float]) -> tuple[int, int, int] | None:
-        """Voxel X, Y, Z of the volume for a voxel index of the file; the nearest one where it was cut away.
+        """Convert a voxel index of the file to a voxel X, Y, Z of the volume, the nearest one if it was cropped.
 
         None when the index lies outside the file.
         """
@@ -87,21 +88,21 @@ class SourceGrid:
         return int(clipped[0]), int(clipped[1]), int(clipped[2])
 
     def _along(self, axis: int) -> tuple[float, float]:
-        """Index along an axis of the volume = step x index along the file's axis that follows it + offset."""
+        """Give (step, offset): index along an axis of the volume = step x index along the file's axis + offset."""
         return float(self._to_volume[axis, self._axes[axis]]), float(self._to_volume[axis, 3])
 
     def _nearest(self, axis: int) -> NDArray[np.int64]:
-        """Index along an axis of the volume, for every index along the file's axis that follows it."""
+        """Give the index along an axis of the volume for every index along the file's matching axis."""
         step, offset = self._along(axis)
         return _round(np.arange(self.shape[self._axes[axis]]) * step + offset)
 
 
 def _round(place: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Nearest index; rounding errors must not decide about a centre that falls between two voxels."""
+    """Round to the nearest index; rounding errors must not decide for a center halfway between two voxels."""
     return np.floor(place + 0.5 + 1e-6).astype(int)
 
 
 def _extent(valid: NDArray[np.bool_]) -> tuple[int, int]:
-    """First and one past the last True of a mask whose True values are in one run."""
+    """Find the first and one past the last True of a mask whose True values are contiguous."""
     inside = np.flatnonzero(valid)
     return (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0)

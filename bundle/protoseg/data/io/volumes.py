@@ -1,8 +1,8 @@
 """Volumes and pictures in, label maps out.
 
 Everything read is a `Volume` (C, X, Y, Z) on its native grid whose affine maps a voxel index to
-RAS+ mm; `meta["filename_or_obj"]` is the path, `meta["kind"]` is "volume" or "picture", and `meta["modality"]` is
-what a DICOM series says of itself, such as "CT".
+RAS+ mm; `meta["filename_or_obj"]` is the path, `meta["kind"]` is "volume" or "picture", and `meta["modality"]` is that
+of a DICOM series, such as "CT".
 """
 
 import logging
@@ -49,7 +49,7 @@ SMALLEST_SLICE = 8  # pixels each way
 
 
 class Grid(NamedTuple):
-    """Voxels (C, X, Y, Z), their affine to RAS+ mm, "volume" or "picture", and more that the file says."""
+    """Voxels (C, X, Y, Z), their affine to RAS+ mm, "volume" or "picture", and further metadata."""
 
     voxels: np.ndarray
     affine: np.ndarray
@@ -60,11 +60,11 @@ class Grid(NamedTuple):
 def read_image(path: PathLike | Volume, *, integers: bool = False) -> Volume:
     """Read a volume, a DICOM series (a folder) or a picture: float32 (C, X, Y, Z), intensities as stored.
 
-    C is 1, or 3 for a colour picture, whose axes are (3, W, H, 1) with pixels of 1 mm. What was read before comes back.
+    C is 1, or 3 for a color picture, whose axes are (3, W, H, 1) with pixels of 1 mm. A `Volume` is returned as it is.
 
     Args:
-        path: a file or a folder.
-        integers: leave what is stored as int16 as it is, at half the memory.
+        path: file or folder.
+        integers: True to leave int16 voxels as they are, at half the memory.
 
     Raises:
         InputError: the file is missing, damaged, of another format, not 3D, constant, smaller than
@@ -79,7 +79,7 @@ def read_image(path: PathLike | Volume, *, integers: bool = False) -> Volume:
 
 
 def checked_image(grid: Grid, path: PathLike, *, integers: bool = False) -> Volume:
-    """Make the image of what a file or an object in memory holds; arguments as of `read_image`.
+    """Make an image of the content of a file or an object in memory; arguments as for `read_image`.
 
     Raises:
         InputError: it is not 3D, constant, smaller than 8 x 8 pixels, or holds NaN or infinity.
@@ -117,17 +117,17 @@ def checked_image(grid: Grid, path: PathLike, *, integers: bool = False) -> Volu
 def read_labels(path: PathLike | Volume, image: Volume | PathLike | None = None) -> Volume:
     """Read labels as one label map: int16 (1, X, Y, Z), 0 is background.
 
-    A label map, a mask a channel (4D), a folder with a mask a structure, a DICOM SEG or RTSTRUCT. Label pictures keep
-    their grey values or palette indices; a black-and-white mask becomes 0 and 1. `meta["label_names"]` is name -> value
+    Reads a label map, a mask per channel (4D), a folder of masks, a DICOM SEG or RTSTRUCT. Label pictures keep
+    their gray values or palette indices; a black-and-white mask becomes 0 and 1. `meta["label_names"]` is name -> value
     where the file names its labels, `meta["label_values"]` lists the values there are. What was read before comes back.
 
     Args:
-        path: a file or a folder.
-        image: what the labels belong to, read or not; needed for RTSTRUCT, whose contours have no voxels.
+        path: file or folder.
+        image: image that the labels belong to, or its path; needed for RTSTRUCT, whose contours have no voxels.
 
     Raises:
         InputError: as `read_image` for files and formats; a value is further than 0.001 from an integer in 0..32767;
-            the picture is in colour or a JPEG.
+            the picture is in color or a JPEG.
     """
     if isinstance(path, Placed):
         return Volume.of(path)
@@ -145,7 +145,7 @@ def read_labels(path: PathLike | Volume, image: Volume | PathLike | None = None)
 
 
 def checked_labels(found: NamedLabels, path: PathLike) -> Volume:
-    """Make the label map of what a file or an object in memory holds, see `read_labels`.
+    """Make a label map of the content of a file or an object in memory, see `read_labels`.
 
     Raises:
         InputError: a value is further than 0.001 from an integer in 0..32767.
@@ -188,17 +188,17 @@ def write_image(path: PathLike, image: Array, place: Array) -> None:
 
 
 def query_id(path: PathLike) -> str:
-    """Name of a query without its image suffix: "scan.nii.gz" -> "scan"; a DICOM folder's own name."""
+    """Name a query by its file without the image suffix: "scan.nii.gz" -> "scan"; a DICOM folder's own name."""
     path = Path(path).absolute()
     suffix = _suffix(path, IMAGE_SUFFIXES)
     return path.name[: -len(suffix)] if suffix else path.name
 
 
 def check_image_file(path: Path) -> None:
-    """Refuse a path where no file is, or one whose suffix is of no image format.
+    """Refuse a path without a file, or whose suffix is not that of an image format.
 
     Raises:
-        InputError: so it is.
+        InputError: the path is refused.
     """
     if not is_there(path):
         raise InputError(f"{path} does not exist. Check the path. {EXPECTED}")
@@ -234,7 +234,7 @@ def _read(path: Path, read_picture_file: Callable[[Path], np.ndarray]) -> Grid:
         elif _suffix(path, ITK_SUFFIXES):
             grid = _read_itk(path)
         else:
-            # An axial slice as radiology shows it: columns run to the patient's left, rows to the back.
+            # An axial slice as in radiology: columns run to the patient's left, rows to the back.
             grid = Grid(read_picture_file(path), LPS_TO_RAS.copy(), "picture")
     except InputError:
         raise
@@ -259,7 +259,7 @@ def _volume_of(grid: Grid, path: PathLike, dtype: type[np.number]) -> Volume:
 def _volume(voxels: np.ndarray, affine: np.ndarray, path: Path, **details: str) -> Grid:
     while voxels.ndim > 3 and voxels.shape[-1] == 1:
         voxels = voxels[..., 0]
-    if voxels.ndim == 5 and voxels.shape[3] == 1:  # NIfTI keeps the fourth for time
+    if voxels.ndim == 5 and voxels.shape[3] == 1:  # NIfTI reserves the fourth for time
         voxels = voxels[:, :, :, 0]
     if voxels.ndim > 4:
         _refuse_channels(path, voxels.shape)
@@ -278,7 +278,7 @@ def _refuse_channels(path: PathLike, shape: Sequence[int]) -> NoReturn:
 
 
 def _read_itk(path: Path) -> Grid:
-    import SimpleITK  # here and below: only those who read its formats should wait for it
+    import SimpleITK  # here and below: slow, so only for its formats
 
     image = SimpleITK.ReadImage(str(path))
     values = image.GetNumberOfComponentsPerPixel()

@@ -39,9 +39,9 @@ def find_btcv(source: Path, *, size: int = 256, border: int = 32) -> DataSet:
     """Find the labelled scans.
 
     Args:
-        source: the folder that holds RawData.
+        source: folder that holds RawData.
         size: edge of the prepared slices in pixels; 256 and 672 are published.
-        border: pixels cut off at each side of a slice.
+        border: number of pixels cropped at each side of a slice.
 
     Raises:
         InputError: a folder is missing, or a scan has no label file.

@@ -39,7 +39,7 @@ MR_GREY_LEVELS: GreyLevels = {  # lowest and highest, as the challenge states th
 
 
 class Acquisition(NamedTuple):
-    """Folders of a scan of one sequence in the folder of its patient, and what is drawn in it."""
+    """Folders of a scan of one sequence in the folder of its patient, and the labels drawn in it."""
 
     modality: Modality
     images: str
@@ -60,10 +60,10 @@ def find_chaos(source: Path, *, sequence: str = "t2spir", size: int = 256, borde
     """Find the scans of one sequence.
 
     Args:
-        source: the folder that holds Train_Sets.
-        sequence: one of `SEQUENCES`.
+        source: folder that holds Train_Sets.
+        sequence: sequence, one of `SEQUENCES`.
         size: edge of the prepared slices in pixels.
-        border: pixels cut off at each side of a CT slice, see `PublishedCT`.
+        border: number of pixels cropped at each side of a CT slice, see `PublishedCT`.
 
     Raises:
         InputError: a folder is missing, or the numbers of DICOM slices and PNG files of a scan differ.

@@ -22,13 +22,13 @@ FOLDERS = ("images", "labels", "records")  # not the cache, where training may b
 
 @contextmanager
 def claimed_folder(folder: Path, recipe: dict[str, Any]) -> Iterator[None]:
-    """Keep other preparations out of a folder while the block runs, and remove what a killed one left unfinished.
+    """Keep other preparations out of a folder while the block runs, and remove unfinished files of killed ones.
 
-    The operating system frees the lock when the process ends, however it ends.
+    The operating system releases the lock however the process ends.
 
     Args:
-        folder: made when it is not there.
-        recipe: what is done to the scans, as JSON; the folder remembers it.
+        folder: folder to claim, made if it is absent.
+        recipe: settings of the preparation, as JSON; the folder remembers them.
 
     Raises:
         InputError: another preparation works here, or the folder holds anything that was not prepared by this recipe.

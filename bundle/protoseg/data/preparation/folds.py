@@ -1,4 +1,4 @@
-"""Which scans are trained on, and which are tested on which support."""
+"""Divides scans into those for training, and those for tests with their support."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def published_folds(scans: Sequence[Scan]) -> list[dict[str, list[Scan]]]:
 
 
 def in_folds(scans: Sequence[SourceScan], cases: Sequence[Case]) -> dict[str, Any]:
-    """Sections of the first fold, and "folds" with the ids in the sections of each.
+    """Give the sections of the first fold, and "folds" with the ids in the sections of each.
 
-    What has no label is trained on in every fold; a data set without any label has "training" alone.
+    Scans without labels are trained on in every fold; a data set without any label has "training" alone.
     """
     labelled = [case for case in cases if "label" in case]
     unlabelled = [case for case in cases if "label" not in case]

@@ -29,10 +29,10 @@ MR_SPACING = (1.25, 1.25, 7.7)  # mm
 
 @dataclass(frozen=True)
 class PublishedGeometry(ABC):
-    """Cut the intensities of a scan and bring it, with its labels, onto the published grid.
+    """Clips the intensities of a scan and resamples it, with its labels, on the published grid.
 
     Volumes are (1, X, Y, Z) with slices across Z. Labels are resampled as masks, one after the other, linearly; a
-    voxel is a label's where more than half of it is.
+    voxel gets a label that fills more than half of it.
     """
 
     size: int = 256
@@ -52,7 +52,7 @@ class PublishedGeometry(ABC):
 
     @abstractmethod
     def cut(self, image: MetaTensor) -> MetaTensor:
-        """Cut intensities."""
+        """Clip intensities."""
 
     @abstractmethod
     def resample(self, image: MetaTensor) -> MetaTensor:
@@ -61,7 +61,7 @@ class PublishedGeometry(ABC):
 
 @dataclass(frozen=True)
 class PublishedCT(PublishedGeometry):
-    """Window [-125, 275] HU, cut the border, resize the slices to `size` x `size` pixels; values stay in HU.
+    """Clips to the window [-125, 275] HU, crops the border, resizes slices to `size` x `size` pixels; stays in HU.
 
     The scale 0..255 and the z-score are left to `NormalizeByModality`: on a windowed scan it gives the published
     values.
@@ -78,7 +78,7 @@ class PublishedCT(PublishedGeometry):
         return cast(MetaTensor, image.clamp(*CT_WINDOW))
 
     def resample(self, image: MetaTensor) -> MetaTensor:
-        """Cut the border and resize the slices."""
+        """Crop the border and resize the slices."""
         width, height, depth = image.shape[1:]
         if min(width, height) - 2 * self.border < SMALLEST_SLICE:
             raise InputError(
@@ -95,13 +95,13 @@ class PublishedCT(PublishedGeometry):
 
 @dataclass(frozen=True)
 class PublishedMR(PublishedGeometry):
-    """Cut the brightest 0.5 %, resample to 1.25 x 1.25 x 7.7 mm, crop or pad the slices to `size` x `size` pixels.
+    """Clips the brightest 0.5 %, resamples to 1.25 x 1.25 x 7.7 mm, crops or pads the slices to `size` x `size` pixels.
 
     The z-score is left to `NormalizeByModality`.
     """
 
     def cut(self, image: MetaTensor) -> MetaTensor:
-        """Clip what is brighter than 99.5 % of the voxels."""
+        """Clip intensities to the 99.5th percentile."""
         return cast(MetaTensor, image.clamp(max=float(np.percentile(image.numpy(), MR_UPPER_PERCENTILE))))
 
     def resample(self, image: MetaTensor) -> MetaTensor:

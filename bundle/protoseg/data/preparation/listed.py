@@ -44,9 +44,9 @@ def find_listed(
     """Find the scans of a list; relative paths start from its folder.
 
     Args:
-        source: a .json or .csv file.
-        names: value of each label by name, a mapping or its JSON text; None takes "labels" of the JSON list.
-        modality: of all scans; "auto" tells it from each.
+        source: path of a .json or .csv file.
+        names: value of each label by name, a mapping or its JSON text; None to take "labels" of the JSON list.
+        modality: modality of all scans; "auto" to tell it from each.
 
     Raises:
         InputError: the list or a file that it names is missing or cannot be understood; nothing names the labels.

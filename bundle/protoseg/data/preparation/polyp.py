@@ -33,7 +33,7 @@ def find_polyps(source: Path) -> DataSet:
     """Find the pictures of all sets in a folder, each with the section that it belongs to.
 
     The section is that of `split.txt`, or of TrainDataset and TestDataset. Without these, CVC-300, CVC-ColonDB and
-    ETIS are for tests, and so is the last tenth of any other set: neighbouring frames of a video show the same polyp,
+    ETIS are for tests, and so is the last tenth of any other set: neighboring frames of a video show the same polyp,
     so that a random tenth would not be new.
 
     Raises:
@@ -55,7 +55,7 @@ def find_polyps(source: Path) -> DataSet:
 
 
 def _parts(folder: Path) -> tuple[Path, Path] | None:
-    """Folder of the images and folder of the masks of a set."""
+    """Find the folder of the images and the folder of the masks of a set."""
     found = (((folder / images), (folder / masks)) for images, masks in FOLDERS)
     return next((parts for parts in found if all(part.is_dir() for part in parts)), None)
 
@@ -86,7 +86,7 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _sections(folder: Path, names: list[str]) -> dict[str, str]:
-    """Section of each picture; pictures that a `split.txt` does not name are left out."""
+    """Give the section of each picture; pictures that a `split.txt` does not name are left out."""
     if (folder / "split.txt").exists():
         return _read_split((folder / "split.txt").read_text(encoding="utf-8").splitlines())
     if folder.name == "TrainDataset":
@@ -108,7 +108,7 @@ def _read_split(lines: Iterable[str]) -> dict[str, str]:
 
 
 def _arrange(scans: Sequence[SourceScan], cases: Sequence[Case]) -> dict[str, list[Case]]:
-    """The first training picture is the support of all test pictures, and of each set's under "test_<set>"."""
+    """Arrange the sections: the first training picture supports all tests, and each set's under "test_<set>"."""
     listed = as_listed(scans, cases)
     support, *training = listed["training"]
     sections = divide(training, support, listed.get("test", []))

@@ -25,9 +25,9 @@ def prepare(data_set: DataSet, folder: Path, *, workers: int = 0) -> Path:
     read.
 
     Args:
-        data_set: as a `find_...` function gives it.
-        folder: where to write, see `ScanJob`; new, empty, or prepared before by the same settings.
-        workers: processes to share the work; 0 works in this one.
+        data_set: data set, as a `find_...` function gives it.
+        folder: folder to write to, see `ScanJob`; new, empty, or prepared before with the same settings.
+        workers: number of processes to share the work; 0 to work in this one.
 
     Raises:
         InputError: a scan has no name of its own or cannot be used, the folder is in use or holds something else, or

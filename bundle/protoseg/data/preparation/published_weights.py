@@ -1,4 +1,4 @@
-"""Weights that others publish: where they are, and how they come to this machine whole."""
+"""Weights published by others: where they are, and how they are downloaded whole."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PublishedFile(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What the publisher calls it, and the configs too."""
+        """Name given by the publisher, and used in the configs."""
         return self.url.rpartition("/")[2]
 
 
@@ -66,10 +66,10 @@ PUBLISHED = {
 
 
 def fetch(file: PublishedFile, folder: Path) -> Path:
-    """Fetch a file into a folder unless it is there; a stopped download goes on where it was.
+    """Fetch a file into a folder unless it is there; a stopped download is resumed.
 
     Raises:
-        InputError: the file cannot be had, or what came is not the published file.
+        InputError: the file cannot be downloaded, or differs from the published one.
     """
     target = folder / file.name
     if target.is_file() and _is_whole(target, file):
@@ -87,10 +87,10 @@ def fetch(file: PublishedFile, folder: Path) -> Path:
 
 
 def take(file: PublishedFile, source: Path, folder: Path) -> Path:
-    """Copy a file that was fetched elsewhere from the folder `source`.
+    """Copy a file from the folder `source`, where it was fetched before.
 
     Raises:
-        InputError: it is not there, or not the published file.
+        InputError: it is missing, or differs from the published one.
     """
     found = source / file.name
     if not found.is_file():
@@ -103,14 +103,14 @@ def take(file: PublishedFile, source: Path, folder: Path) -> Path:
 
 
 def _download(url: str, part: Path) -> None:
-    """Append to `part` what is missing of it; raises HTTPException or OSError, and keeps what came so far."""
+    """Append to `part` the missing bytes; raises HTTPException or OSError, and keeps the bytes received so far."""
     done = part.stat().st_size if part.is_file() else 0
     try:
         response = urlopen(Request(url, headers={"Range": f"bytes={done}-"} if done else {}), timeout=TIMEOUT)
     except HTTPError as error:
         if error.code != 416:
             raise
-        if error.headers.get("Content-Range") != f"bytes */{done}":  # longer than the file, so of another one
+        if error.headers.get("Content-Range") != f"bytes */{done}":  # longer than the file, so part of another one
             part.unlink()
             _download(url, part)
         return  # nothing is missing
@@ -130,7 +130,7 @@ def _download(url: str, part: Path) -> None:
 
 
 def _is_whole(path: Path, file: PublishedFile) -> bool:
-    """Whether a file has the published checksum; a file without one is taken as it is."""
+    """Tell whether a file has the published checksum; a file without one is accepted."""
     if not file.checksum:
         return True
     algorithm, _, digits = file.checksum.partition(":")

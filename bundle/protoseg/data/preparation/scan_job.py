@@ -23,19 +23,19 @@ from protoseg.ops.volume import Volume, spacing_of
 
 __all__ = ["ScanJob"]
 
-FORMAT = 1  # raise it when the code changes what the files hold: they are made again then
+FORMAT = 1  # raise it when the code changes the content of the files, so that they are made again
 
 
 @dataclass(frozen=True)
 class ScanJob:
-    """Prepare a scan; pickles, so that processes can share the work.
+    """Prepares a scan; pickles, so that processes can share the work.
 
     Writes `images/<id>`, `labels/<id>` (NIfTI; a picture as PNG) and, last, `records/<id>.json`.
 
     Args:
-        folder: of the prepared data set.
-        labels, modality, read, geometry: see `DataSet`.
-        recipe: what the folder was claimed for.
+        folder: folder of the prepared data set.
+        labels, modality, read, geometry: parts of the data set, see `DataSet`.
+        recipe: settings that the folder was claimed for.
     """
 
     folder: Path
@@ -61,7 +61,7 @@ class ScanJob:
         return case
 
     def finished(self, scan: SourceScan) -> Case | None:
-        """Return the case of a scan that is prepared; None where the source, the recipe or a file is another now."""
+        """Return the case of a scan that is prepared; None if the source, the recipe or a file has changed."""
         if not self._record(scan).exists():
             return None
         record = json.loads(self._record(scan).read_text(encoding="utf-8"))
@@ -112,7 +112,7 @@ def _write_labels(path: Path, labels: Volume) -> None:
 
 
 def _write_picture(path: Path, image: Volume) -> None:
-    """Write pixels (C, W, H, 1) as PNG, 8 bits a channel, or 16 for grey values that need them."""
+    """Write pixels (C, W, H, 1) as PNG, 8 bits a channel, or 16 for gray values that need them."""
     pixels = image.numpy()[..., 0].transpose(2, 1, 0)  # H x W x C
     kind = np.uint8 if pixels.max() <= 255 else np.uint16
     whole = pixels.astype(kind)

@@ -1,4 +1,4 @@
-"""What a data set is before it is prepared: where its files lie, and how to read them."""
+"""A data set before it is prepared: the places of its files, and how to read them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Case = dict[str, Any]
 
 @dataclass(frozen=True)
 class SourceScan:
-    """Where one scan lies; `id` names it in the prepared data set.
+    """The files of one scan; `id` names it in the prepared data set.
 
-    `section` is where the source lists it, such as "test"; `names` are the label values of this very file, by name,
-    where they are not those of the data set.
+    `section` is where the source lists it, such as "test"; `names` are the label values of this very file, by name, if
+    they differ from those of the data set.
     """
 
     id: str
@@ -37,7 +37,7 @@ class SourceScan:
 
 
 class LabelledScan(NamedTuple):
-    """An image (C, X, Y, Z) and its label map (1, X, Y, Z) on the same grid, None where nothing was labelled."""
+    """An image (C, X, Y, Z) and its label map (1, X, Y, Z) on the same grid, None if nothing was labelled."""
 
     image: Volume
     labels: Volume | None
@@ -45,18 +45,18 @@ class LabelledScan(NamedTuple):
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set as it is distributed, and what is made of it.
+    """A data set as it is distributed, and how it is prepared.
 
     Args:
-        name: in the list and in messages.
-        source: the folder or file that it was found in; never written to.
-        modality: of all scans, or "auto" where each scan tells its own.
+        name: name in the list and in messages.
+        source: folder or file that it was found in, which is never written to.
+        modality: modality of all scans, or "auto" to tell it from each scan.
         labels: value of each label by name.
-        scans: all that is to be prepared, in the published order.
-        read: one scan as it is in its files, with the label values of `labels`; must pickle.
-        arrange: the sections of the list, given the scans and, in the same order, their cases.
-        geometry: to the published intensities and geometry; None keeps both.
-        settings: of the geometry, as JSON; a folder prepared with others is not gone on with.
+        scans: all scans to prepare, in the published order.
+        read: function that reads one scan from its files, with the label values of `labels`; it must pickle.
+        arrange: function that makes the sections of the list from the scans and, in the same order, their cases.
+        geometry: transform to the published intensities and geometry; None keeps both.
+        settings: settings of the geometry, as JSON; a folder prepared with others is not continued.
     """
 
     name: str
@@ -84,13 +84,13 @@ def check_names(scans: Sequence[SourceScan], source: Path) -> None:
     """Refuse a data set with a scan whose name cannot be that of a file, or with two scans of one name.
 
     Raises:
-        InputError: so it is.
+        InputError: a name is refused.
     """
     first: dict[str, SourceScan] = {}
     for scan in scans:
         if Path(scan.id).name != scan.id or scan.id.startswith("."):
             raise InputError(f"{source}: the id {scan.id!r} of {scan.image} is no file name. Give another id.")
-        same = first.setdefault(scan.id.lower(), scan)  # not all file systems tell "A" from "a"
+        same = first.setdefault(scan.id.lower(), scan)  # not all file systems distinguish "A" from "a"
         if same is not scan:
             raise InputError(
                 f"{source}: {same.image} and {scan.image} would both be scan {scan.id!r}, expected one scan a name. "
@@ -99,9 +99,9 @@ def check_names(scans: Sequence[SourceScan], source: Path) -> None:
 
 
 def grey_picture(path: Path) -> np.ndarray:
-    """Read the grey values of a picture: float32 (W, H), the mean of the channels where it is in colour.
+    """Read the gray values of a picture: float32 (W, H), the mean of the channels where it is in color.
 
-    For masks as data sets distribute them, JPEG among them, whose values are told by what they are near to.
+    For masks as data sets distribute them, some as JPEG, whose values are only near the true ones.
 
     Raises:
         InputError: the file is damaged, or no picture.

@@ -20,7 +20,7 @@ from protoseg.synthesis.anatomy.scan import check_request
 __all__ = ["write_dataset"]
 
 SECTIONS = ("training", "validation", "test")
-RECIPE = "synthesis.json"  # what the folder's scans were made with
+RECIPE = "synthesis.json"  # settings that the folder's scans were made with
 # Scanners differ in how they store a volume, and so do these files: columns, rows and slices of the plane.
 ORIENTATIONS: dict[Plane, tuple[str, ...]] = {
     "axial": ("LPS", "RAS", "LAS"),
@@ -52,7 +52,7 @@ def write_dataset(
     Shape and spacing are those of columns, rows and slices of the plane in which the scans are acquired. Other
     arguments are those of `synthesise`. CT is int16 in HU, MR float32, labels uint8 with the region's values.
     The scans are stored in three orientations in turn. What an earlier, stopped run has finished is kept, and a larger
-    number of scans extends the folder; a file is there whole or not at all.
+    number of scans extends the folder; a file appears whole or not at all.
 
     Raises:
         InputError: the folder holds another data set, no scan is asked for, or a parameter is unusable.
@@ -96,7 +96,7 @@ def _along_body(values: tuple[Any, Any, Any], plane: Plane) -> tuple[Any, Any, A
 
 
 def _claim(folder: Path, recipe: dict[str, Any]) -> None:
-    """Make the folder ready for this recipe, or refuse."""
+    """Claim the folder for this recipe, or refuse."""
     if (folder / RECIPE).exists():
         found = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
         if found != recipe:
@@ -113,7 +113,7 @@ def _write_scan(folder: Path, case: dict[str, str], scan: SyntheticScan, *, stor
     image = scan.image.astype(np.int16) if integers else scan.image
     for voxels, target in ((image, case["image"]), (scan.labels, case["label"])):
         file = folder / target
-        remove_unfinished(file.parent, {file.name})  # of a run that was killed
+        remove_unfinished(file.parent, {file.name})  # left by a killed run
         with replacing(file) as unfinished:
             _nifti(voxels, scan.affine, stored).to_filename(unfinished)
 

@@ -1,4 +1,4 @@
-"""Telling CT whose values are not Hounsfield units, because its rescale intercept was lost."""
+"""Detects CT whose values are not Hounsfield units, because its rescale intercept was lost."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["air_is_at_zero", "warn_unless_hounsfield"]
 
 logger = logging.getLogger(__name__)
 
-OFFSET = 1024.0  # what scanners add, so that air is 0
+OFFSET = 1024.0  # added by scanners, so that air is 0
 AIR = (0.0, 200.0)  # of an image with the offset: air, and the inside of lungs
 SOFT_TISSUE = (900.0, 1200.0)  # fat, muscle and organs, with contrast agent or without
-BETWEEN = (500.0, 850.0)  # what no tissue has: only the partial volume of skin and lung
-SAMPLES = 500_000  # voxels that are looked at
+BETWEEN = (500.0, 850.0)  # values of no tissue: only of the partial volume of skin and lung
+SAMPLES = 500_000  # voxels that are examined
 
 
 def air_is_at_zero(image: torch.Tensor) -> bool:
@@ -37,9 +37,9 @@ def air_is_at_zero(image: torch.Tensor) -> bool:
 
 
 def warn_unless_hounsfield(image: Volume, modality: str) -> None:
-    """Log a warning where an image that is read as CT, or looks like CT, does not hold Hounsfield units.
+    """Log a warning if an image that is read as CT, or looks like CT, does not hold Hounsfield units.
 
-    Eight-bit values are left alone: they are a window, and were scaled on purpose.
+    Eight-bit values are left alone: they are a window, scaled on purpose.
     """
     name = image.meta.get("filename_or_obj", "an image")
     if modality == "picture":

@@ -23,9 +23,9 @@ class NormalizeByModality(Transform):
     """Bring an image (C, X, Y, Z) to zero mean and unit variance, as published for its modality; see `normalize`.
 
     Args:
-        modality: "auto" tells it from the image, see `modality_of`.
-        subtrahend: mean to subtract, on the scale 0..255, such as a training fold's; the image's own if None.
-        divisor: standard deviation to divide by, on the same scale; the image's own if None.
+        modality: "ct", "mr" or "picture"; "auto" to tell it from the image, see `modality_of`.
+        subtrahend: mean to subtract, on the scale 0..255, such as that of a training fold; by default the image's own.
+        divisor: standard deviation to divide by, on the same scale; by default the image's own.
 
     Example::
 
@@ -40,7 +40,7 @@ class NormalizeByModality(Transform):
         self.divisor = divisor
 
     def __call__(self, image: MetaTensor) -> MetaTensor:
-        """Return the normalised image; the given one is not changed."""
+        """Return the normalized image; the given one is not changed."""
         normalized = normalize(Volume.of(image), self.modality, self.subtrahend, self.divisor)
         return meta_tensor(normalized, traced=image)
 
@@ -61,19 +61,19 @@ class NormalizeByModalityd(MapTransform):
         self.normalise = NormalizeByModality(modality, subtrahend, divisor)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Normalise the image of each key."""
+        """Normalize the image of each key."""
         return {**data, **{key: self.normalise(data[key]) for key in self.key_iterator(data)}}
 
 
 class CropBody(CropForeground):
-    """Crop X and Y of an image (C, X, Y, Z) to the body, without the table; Z stays whole. Invertible.
+    """Crop X and Y of an image (C, X, Y, Z) to the body, without the table; Z is not cropped. Invertible.
 
     The slices must be axial: Z along the body. Intensities are those of the file (HU in CT), so crop before
-    `NormalizeByModality`. A picture, and a scan in which no body is found, stay whole.
+    `NormalizeByModality`. A picture, and a scan in which no body is found, are not cropped.
 
     Args:
-        margin: mm to keep around the body.
-        modality: see `modality_of`.
+        margin: margin kept around the body in mm.
+        modality: modality of the scan, see `modality_of`.
 
     Example::
 
@@ -86,7 +86,7 @@ class CropBody(CropForeground):
         self.modality = modality
 
     def compute_bounding_box(self, img: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """First and one-past-last voxel index (X, Y, Z) of what is kept."""
+        """Find the first and one-past-last voxel index (X, Y, Z) of the part to keep."""
         return body_box(Volume.of(img), self.margin_mm, self.modality)
 
 

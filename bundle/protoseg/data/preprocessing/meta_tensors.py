@@ -15,8 +15,8 @@ def meta_tensor(volume: Volume, *, traced: MetaTensor | None = None) -> MetaTens
     """Make a `MetaTensor` of a volume, whose voxels are shared.
 
     Args:
-        volume: voxels, affine and metadata.
-        traced: the `MetaTensor` that the volume was made of, whose applied transforms it keeps.
+        volume: volume with voxels, affine and metadata.
+        traced: `MetaTensor` that the volume was made of, whose applied transforms are kept.
     """
     applied: list[Any] = [] if traced is None else list(traced.applied_operations)
     return MetaTensor(volume.as_tensor(), affine=volume.affine, meta=volume.meta, applied_operations=applied)

@@ -1,4 +1,4 @@
-"""Telling CT, MR and pictures apart."""
+"""Tells CT, MR and pictures apart."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ AIR_BELOW = -500.0  # HU; only CT, which has air near -1000, goes so low
 def modality_of(image: Volume, choice: ModalityChoice = "auto") -> Modality:
     """Tell the modality of an image as it was read; any choice but "auto" is returned.
 
-    A picture is known by `meta["kind"]`, and CT and MR by what a DICOM series says of itself, `meta["modality"]`. Else
+    A picture is known by `meta["kind"]`, and CT and MR by the modality of a DICOM series, `meta["modality"]`. Otherwise
     CT is known by air: a voxel below -500 HU that is no padding. All else is MR.
 
     Raises:
-        InputError: the choice is no modality.
+        InputError: the choice is not a modality.
     """
     if choice not in get_args(ModalityChoice):
         raise InputError(f"modality: found {choice!r}, expected {', '.join(get_args(ModalityChoice))}.")

@@ -29,10 +29,10 @@ def normalize(
     and `NormalizeIntensity` bit for bit.
 
     Args:
-        image: not changed.
-        modality: "auto" tells it from the image, see `modality_of`.
-        subtrahend: mean to subtract, on the scale 0..255, such as a training fold's; the image's own if None.
-        divisor: standard deviation to divide by, on the same scale; the image's own if None.
+        image: (C, X, Y, Z) image, which is not changed.
+        modality: "ct", "mr" or "picture"; "auto" to tell it from the image, see `modality_of`.
+        subtrahend: mean to subtract, on the scale 0..255, such as that of a training fold; by default the image's own.
+        divisor: standard deviation to divide by, on the same scale; by default the image's own.
     """
     kind, voxels = modality_of(image, modality), image.as_tensor().float()
     if kind == "ct":
@@ -48,7 +48,7 @@ def normalize(
 
 
 def _to_bytes(voxels: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
-    """Scale intensities from low..high to 0..255, and clip them, in one copy, for volumes are large."""
+    """Scale intensities from low..high to 0..255, and clip them, in one copy, because volumes are large."""
     scaled = voxels - low
     return scaled if high - low == 0.0 else scaled.div_(high - low).mul_(255).clamp_(0, 255)
 
@@ -60,7 +60,7 @@ def _percentile(voxels: Tensor, percent: float) -> Tensor:
 
 
 def _z_score_(voxels: Tensor, mean: float | None, deviation: float | None) -> None:
-    """Subtract the mean and divide by the standard deviation, in place; the voxels' own where they are not given."""
+    """Subtract the mean and divide by the standard deviation, in place; by default the voxels' own."""
     mean = voxels.mean().item() if mean is None else mean
     deviation = voxels.std(unbiased=False).item() if deviation is None else deviation
     voxels.sub_(mean).div_(deviation or 1.0)

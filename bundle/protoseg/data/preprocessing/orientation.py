@@ -1,4 +1,4 @@
-"""Turning a volume so that its slices are those of the plane in which it was acquired."""
+"""Turns a volume so that its slices are those of the plane in which it was acquired."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["SLICE_AXES", "Orientation", "PlaneChoice", "check_plane", "find_orie
 
 PlaneChoice = Literal["auto", "axial", "coronal", "sagittal"]
 
-SLICE_AXES = "slice_axes"  # key of a case: the directions that its slices are to follow
+SLICE_AXES = "slice_axes"  # key of a case: the directions that its slices must follow
 # Distance of slices over size of pixels from which on a scan counts as acquired in slices. Below it, axial slices of
 # other scans are cut nearly as finely, and the anatomy that encoders know best is axial.
 ANISOTROPIC = 1.5
 
-Orientation = NDArray[np.float64]  # 3 x 2, as nibabel's: for each axis its new place, and -1 where it is turned round
+Orientation = NDArray[np.float64]  # 3 x 2, as nibabel's: for each axis its new place, and -1 where it is flipped
 
 
 def check_plane(plane: str) -> None:
-    """Refuse what is no `PlaneChoice`.
+    """Refuse anything but a `PlaneChoice`.
 
     Raises:
         InputError: naming the planes.
@@ -38,17 +38,17 @@ def find_orientation(image: Volume, plane: PlaneChoice = "auto", like: SliceAxes
     """Find the new place of each axis of an image.
 
     Args:
-        image: C x X x Y x Z.
-        plane: "auto" follows the acquisition: the plane with the finest pixels, axial where voxels are nearly as deep
+        image: (C, X, Y, Z) image.
+        plane: "auto" to follow the acquisition: the plane with the finest pixels, axial where voxels are nearly as deep
             as wide, and a single slice's own; or one of the three planes.
-        like: directions that the axes follow as closely as they can, where the plane is "auto".
+        like: directions that the axes follow as closely as they can if the plane is "auto".
     """
     affine = np.asarray(image.affine, float)
     size = np.array(image.shape[1:])
     if plane != "auto":
         return io_orientation(_seen_from(PLANE_AXES[plane], affine))
     single = (size == 1).sum() == 1
-    # What a file does not say cannot be followed, and a single slice seen from its edge would be a line.
+    # Directions missing from a file cannot be followed, and a single slice seen edge-on would be a line.
     if like is not None and is_oriented(image) and not single:
         return io_orientation(_seen_from(like, affine))
     through = int(size.argmin()) if single else _acquired_through(affine)
@@ -83,14 +83,14 @@ def reversed_turn(orientation: Orientation) -> Orientation:
 
 
 def _acquired_through(affine: NDArray[np.float64]) -> int | None:
-    """The axis along which voxels are clearly longest, None where there is none."""
+    """Find the axis along which voxels are clearly longest; None if there is none."""
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     _, second, longest = np.sort(spacing)
     return int(spacing.argmax()) if longest >= ANISOTROPIC * second else None
 
 
 def _seen_from(axes: SliceAxes, affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """An affine in the frame of some axes, which need not be at right angles."""
+    """Express an affine in the frame of some axes, which need not be at right angles."""
     frame = np.eye(4)
     frame[:3, :3] = np.transpose(axes)
     return np.linalg.inv(frame) @ affine

@@ -31,11 +31,11 @@ __all__ = ["SLICE_AXES", "OrientSlices", "OrientSlicesd", "PlaneChoice"]
 class OrientSlices(InvertibleTransform):
     """Turn an image (C, X, Y, Z): X along the columns of its slices, Y along the rows, Z through them. Invertible.
 
-    Axes are permuted and flipped, voxels stay as they are. Axial slices have the axes L, P, S, coronal ones L, I, P,
+    Axes are permuted and flipped; voxels are not changed. Axial slices have the axes L, P, S, coronal ones L, I, P,
     sagittal ones P, I, L; oblique ones those of the nearest plane.
 
     Args:
-        plane: see `find_orientation`.
+        plane: plane of the slices, see `find_orientation`.
 
     Raises:
         InputError: the plane is unknown.
@@ -50,7 +50,7 @@ class OrientSlices(InvertibleTransform):
         self.plane = plane
 
     def __call__(self, image: MetaTensor, like: SliceAxes | None = None) -> MetaTensor:
-        """Turn the image; with `like`, whose plane "auto" then takes, its axes follow these as closely as they can."""
+        """Turn the image; with `like` and "auto", its axes follow these as closely as they can."""
         return self.orient(image, self.orientation(image, like))
 
     def orientation(self, image: MetaTensor, like: SliceAxes | None = None) -> Orientation:
@@ -64,7 +64,7 @@ class OrientSlices(InvertibleTransform):
         return turned
 
     def inverse(self, data: MetaTensor) -> MetaTensor:
-        """Turn it back."""
+        """Turn the image back."""
         orientation = np.array(self.pop_transform(data)[TraceKeys.EXTRA_INFO]["orientation"])
         return meta_tensor(turn(Volume.of(data), reversed_turn(orientation)), traced=data)
 
@@ -72,13 +72,13 @@ class OrientSlices(InvertibleTransform):
 class OrientSlicesd(MapTransform, InvertibleTransform):
     """Dictionary form of `OrientSlices`: all keys are turned as the image of `source_key` is. Invertible.
 
-    Where the case holds `SLICE_AXES`, those of a support, its slices follow them.
+    If the case holds `SLICE_AXES`, those of a support, its slices follow them.
 
     Args:
-        keys: images on one grid.
-        plane: see `OrientSlices`.
-        source_key: the image that decides.
-        allow_missing_keys: pass over a key that is not there.
+        keys: keys of images on one grid.
+        plane: plane of the slices, see `OrientSlices`.
+        source_key: key of the image that decides.
+        allow_missing_keys: True to pass over missing keys.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class OrientSlicesd(MapTransform, InvertibleTransform):
         return result
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Undo it for each key."""
+        """Turn the image of each key back."""
         result = dict(data)
         for key in self.key_iterator(result):
             result[key] = self.orienter.inverse(result[key])

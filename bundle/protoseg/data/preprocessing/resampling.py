@@ -14,16 +14,16 @@ from protoseg.ops.volume import Volume
 
 __all__ = ["Mode", "resample", "square_size"]
 
-SQUARE = 1.01  # ratio of the two spacings up to which pixels count as square
-LARGEST_EDGE = 2**15  # pixels of a slice; a header that is damaged would make more of a few
+SQUARE = 1.01  # largest ratio of the two spacings of pixels that count as square
+LARGEST_EDGE = 2**15  # pixels of a slice; a damaged header could ask for more
 
 Mode = Literal["bilinear", "nearest"]
-# torch's "nearest" takes the corner of a pixel, not its centre: labels would move by half a pixel.
+# torch's "nearest" takes the corner of a pixel, not its center: labels would move by half a pixel.
 TORCH_MODES = {"bilinear": "trilinear", "nearest": "nearest-exact"}
 
 
 def square_size(image: Volume) -> tuple[int, ...]:
-    """Voxels along X, Y, Z of an image (C, X, Y, Z) when X and Y have the smaller of their two spacings.
+    """Give the voxels along X, Y, Z of an image (C, X, Y, Z) at the smaller of the spacings of X and Y.
 
     An image whose two spacings agree within 1 % keeps its voxels.
 
@@ -47,7 +47,7 @@ def square_size(image: Volume) -> tuple[int, ...]:
 def resample(image: Volume, size: Sequence[int], mode: Mode) -> Volume:
     """Resample an image (C, X, Y, Z) to `size` voxels along X, Y, Z, in a copy; equal to MONAI's `Resize`.
 
-    The type stays, but for integers that are interpolated: these become float32.
+    The type is kept, except that interpolated integers become float32.
     """
     before, after = tuple(image.shape[1:]), tuple(size)
     dtype = image.dtype if mode == "nearest" or image.dtype.is_floating_point else torch.float32
@@ -55,5 +55,5 @@ def resample(image: Volume, size: Sequence[int], mode: Mode) -> Volume:
         return Volume.at(image.as_tensor().to(dtype, copy=True), image.affine, image.meta)
     voxels = F.interpolate(image.as_tensor().float()[None], size=after, mode=TORCH_MODES[mode])[0].to(dtype)
     scale = np.diag([*(old / new for old, new in zip(before, after)), 1.0])
-    scale[:3, 3] = (np.diag(scale)[:3] - 1) / 2  # centres stay where they are
+    scale[:3, 3] = (np.diag(scale)[:3] - 1) / 2  # centers stay where they are
     return Volume.at(voxels, np.asarray(image.affine, float) @ scale, image.meta)

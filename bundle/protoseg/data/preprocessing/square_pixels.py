@@ -17,10 +17,10 @@ __all__ = ["SquarePixels", "SquarePixelsd"]
 
 
 class SquarePixels(InvertibleTransform):
-    """Resample X and Y of an image (C, X, Y, Z) to the smaller of their two spacings; Z stays. Invertible.
+    """Resample X and Y of an image (C, X, Y, Z) to the smaller of their two spacings; Z is not resampled. Invertible.
 
-    An image whose two spacings agree within 1 % keeps its voxels as they are. A label map comes back exactly:
-    every pixel of the coarser grid has its centre in one of the finer.
+    An image whose two spacings agree within 1 % keeps its voxels as they are. Inverting restores a label map exactly:
+    every pixel of the coarser grid has its center in one of the finer.
 
     Args:
         mode: "bilinear" for images, "nearest" for label maps.
@@ -54,10 +54,10 @@ class SquarePixelsd(MapTransform, InvertibleTransform):
     """Dictionary form of `SquarePixels`: all keys get the grid of the image of `source_key`. Invertible.
 
     Args:
-        keys: images on one grid.
-        mode: of all keys, or of each.
-        source_key: the image whose spacing counts.
-        allow_missing_keys: pass over a key that is not there.
+        keys: keys of images on one grid.
+        mode: interpolation of all keys, or of each.
+        source_key: key of the image whose spacing counts.
+        allow_missing_keys: True to pass over missing keys.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class SquarePixelsd(MapTransform, InvertibleTransform):
         return result
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Undo it for each key."""
+        """Resample the image of each key back."""
         result = dict(data)
         for key, resampler in self.key_iterator(result, self.resamplers):
             result[key] = resampler.inverse(result[key])

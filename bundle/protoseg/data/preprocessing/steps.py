@@ -1,7 +1,7 @@
 """The steps of the preprocessing on cases {"image": ..., "label": ...}, which `Segmenter` takes without MONAI.
 
-The transforms that the configs name are MONAI's dictionary form of these: each holds its step, whose arguments are its
-own, and does what the step does. So there is one arithmetic, and one key, for both ways.
+The transforms that the configs name are MONAI's dictionary form of these: each holds its step, with the same arguments,
+and does what the step does. So both ways share one arithmetic, and one key.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ __all__ = [
     "transforms_key",
 ]
 
-FORMAT = 3  # raise it when the code changes what a transform makes of a scan: what was stored is made again then
+FORMAT = 3  # raise it when the code changes the result of a transform, so that stored results are made again
 
 Case = Mapping[Any, Any]
 
 
 @runtime_checkable
 class ScanTransform(Protocol):
-    """From the files of a case to what the engine takes, with a key: `Steps`, or MONAI's `Preprocessing`."""
+    """A transform from the files of a case to the engine's input, with a key: `Steps`, or MONAI's `Preprocessing`."""
 
     key: str
     """Stands for the transforms and their parameters, in every process alike."""
@@ -57,20 +57,20 @@ class ScanTransform(Protocol):
 
 
 def transform_key(transform: Callable[[Any], Any]) -> str:
-    """Key of a `ScanTransform`, or fingerprint of another callable as it is now, which use may change."""
+    """Give the key of a `ScanTransform`, or the present fingerprint of another callable, which may change in use."""
     return transform.key if isinstance(transform, ScanTransform) else fingerprint(transform)
 
 
 def transforms_key(transforms: Sequence[Any]) -> str:
-    """Key of transforms, in which a step and MONAI's form of it are the same."""
+    """Give the key of transforms, which is the same for a step and MONAI's form of it."""
     return fingerprint(FORMAT, [getattr(transform, "step", transform) for transform in transforms])
 
 
 def read_volume(path: Any) -> Volume:
-    """Read an image; padding is filled before anything is interpolated, which would blur it into values of no meaning.
+    """Read an image; padding is filled before interpolation could blur it into meaningless values.
 
-    The padding gets the lowest of the other values, see `without_padding`. What is stored as int16 stays so until it is
-    resampled or normalized: a large scan takes half the memory while it is turned and cropped.
+    The padding gets the lowest of the other values, see `without_padding`. int16 voxels stay so until they are
+    resampled or normalized, so that turning and cropping a large scan take half the memory.
     """
     image = Volume.of(read_image(path, integers=True))
     return Volume.at(without_padding(image.as_tensor()), image.affine, image.meta)
@@ -81,8 +81,8 @@ class Step:
     """Changes the entries of some keys.
 
     Args:
-        keys: of the entries; one, or several.
-        allow_missing_keys: pass over a key that is not there.
+        keys: key of the entry, or keys of several.
+        allow_missing_keys: True to pass over missing keys.
     """
 
     keys: Any
@@ -92,10 +92,10 @@ class Step:
         self.keys = (self.keys,) if isinstance(self.keys, str) else tuple(self.keys)
 
     def present(self, case: Case) -> Iterator[str]:
-        """Give the keys that are there.
+        """Give the keys that are present.
 
         Raises:
-            KeyError: one is missing and may not be.
+            KeyError: a required key is missing.
         """
         for key in self.keys:
             if key in case or not self.allow_missing_keys:
@@ -129,7 +129,7 @@ class LoadLabels(Step):
 
 @dataclass
 class OrientSlices(Step):
-    """Turn each key's image as that of `source_key` is turned, see `find_orientation`; it takes `SLICE_AXES` out."""
+    """Turn each key's image as that of `source_key` is turned, see `find_orientation`; `SLICE_AXES` is removed."""
 
     plane: PlaneChoice = "auto"
     source_key: str = "image"
@@ -161,9 +161,9 @@ class CropBody(Step):
 
 @dataclass
 class SquarePixels(Step):
-    """Resample each key's image to square pixels by the spacing of that of `source_key`; a mode for all, or for each.
+    """Resample each key's image to square pixels by the spacing of that of `source_key`; one mode for all, or one each.
 
-    A label map comes back exactly: every pixel of the coarser grid has its centre in one of the finer.
+    Inverting restores a label map exactly: every pixel of the coarser grid has its center in one of the finer.
     """
 
     mode: Mode | Sequence[Mode] = "bilinear"
@@ -194,7 +194,7 @@ class NormalizeIntensity(Step):
 
 
 class Steps:
-    """Steps in order, with a key that stands for them."""
+    """Steps in order, with a key that identifies them."""
 
     def __init__(self, transforms: Sequence[Callable[[Any], Any]]) -> None:
         self.transforms: Sequence[Callable[[Any], Any]] = list(transforms)
@@ -217,16 +217,16 @@ def scan_preprocessing(
     crop: bool = True,
     margin: float = MARGIN,
 ) -> Steps:
-    """Make the preprocessing of scans: read, turn to slices, cut to the body, make pixels square, normalize.
+    """Make the preprocessing of scans: read, orient, crop to the body, make pixels square, normalize.
 
     Args:
-        plane: in which slices are cut.
-        label_grid: see `align_labels`.
-        modality: of the scans, for the body and the intensities.
-        subtrahend: see `normalize`.
-        divisor: see `normalize`.
-        crop: cut to the body.
-        margin: mm to keep around it.
+        plane: plane of the slices.
+        label_grid: alignment of labels, see `align_labels`.
+        modality: modality of the scans, for the body and the intensities.
+        subtrahend: mean to subtract, see `normalize`.
+        divisor: standard deviation to divide by, see `normalize`.
+        crop: True to crop to the body.
+        margin: margin kept around the body in mm.
     """
     both = ("image", "label")
     made: list[Callable[[Any], Any]] = [

@@ -1,4 +1,4 @@
-"""What every config begins and ends with: files to tensors, and label maps to files."""
+"""The first and last transforms of every config: files to tensors, and label maps to files."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
@@ -32,14 +32,14 @@ class Preprocessing(Compose):
     """MONAI's `Compose` with a key, except that an `InputError` reaches the user as it was raised.
 
     MONAI wraps whatever a transform raises in a RuntimeError that names the transform; the sentence that
-    tells the user what is wrong with the file would be buried under it.
+    tells the user what is wrong with the file would be buried in it.
 
-    `key` stands for the transforms and their parameters, in every process alike.
+    `key` identifies the transforms and their parameters, in every process alike.
     """
 
     def __init__(self, transforms: Sequence[Callable]) -> None:
         super().__init__(transforms)
-        # Now, because MONAI's transforms note in themselves what they last did.
+        # Now, because MONAI's transforms record their last action in themselves.
         self.key = transforms_key(self.transforms)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -49,7 +49,7 @@ class Preprocessing(Compose):
 
 
 class LoadVolume(Transform):
-    """Read an image by `read_image`, its padding filled by the lowest of the other values.
+    """Read an image by `read_image`, its padding filled with the lowest of the other values.
 
     Example::
 
@@ -92,10 +92,10 @@ class LoadLabelsd(MapTransform):
     """Dictionary form of `LoadLabels`: each key's path becomes its label map, on the grid of an image.
 
     Args:
-        keys: the label maps' paths.
-        image_key: an image that is already loaded, as by `LoadVolumed`.
-        label_grid: see `align_labels`.
-        allow_missing_keys: pass over a key that is not there.
+        keys: keys of the label maps' paths.
+        image_key: key of an image that is already loaded, as by `LoadVolumed`.
+        label_grid: alignment of the labels, see `align_labels`.
+        allow_missing_keys: True to pass over missing keys.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class LoadLabelsd(MapTransform):
 class SaveLabelMap(Transform):
     """Write a label map (1, X, Y, Z) into a folder, named after the image it came from.
 
-    The name comes from `meta["filename_or_obj"]`. That of a picture is written as a picture too.
+    The name comes from `meta["filename_or_obj"]`. The label map of a picture is also written as a picture.
 
     Example::
 

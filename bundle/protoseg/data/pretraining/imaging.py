@@ -1,6 +1,6 @@
-"""From maps of what there is to images and labels, many slices at once, on any device.
+"""Makes images and labels of maps of tissues, many slices at once, on any device.
 
-The maps are those of `subjects`, the numbers that say how they are imaged those of `random_contrast` and `random_view`.
+The maps are those of `subjects`, the parameters of their imaging those of `random_contrast` and `random_view`.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ __all__ = ["image_pairs", "image_slices", "smooth_field"]
 
 FINE, COARSE = 0.8, 8  # pixels of a slice: blur of the fine texture, bumps of the coarse one
 NOISE_BLUR = 0.8  # pixels of the image
-BLUR_RADIUS = 4  # pixels that blurs reach
+BLUR_RADIUS = 4  # reach of blurs in pixels
 
 
 def image_pairs(
     batch: Mapping[str, Any], device: torch.device | str | None = None, non_blocking: bool = False, **kwargs: Any
 ) -> tuple[Tensor, Tensor, tuple[()], dict[str, Tensor]]:
-    """Image a batch of E labelled episodes: the `prepare_batch` of MONAI's trainer.
+    """Image a batch of E labelled episodes, as the `prepare_batch` of MONAI's trainer.
 
     Noise and texture are drawn on the device from the number of the first episode, so that the same batch gives the
     same images there.
 
     Args:
-        batch: of `LabelledEpisodes`.
-        device: where to work.
-        non_blocking: of the copy.
-        **kwargs: not used; MONAI's interface.
+        batch: batch of `LabelledEpisodes`.
+        device: device to work on.
+        non_blocking: True for an asynchronous copy.
+        **kwargs: unused keyword arguments of MONAI's interface.
 
     Returns:
         Query images (E, 1, 3, H, W), query labels (E, 1, H, W), no positional arguments, and the support as
@@ -52,10 +52,10 @@ def image_slices(slices: Mapping[str, Tensor], *, size: int, generator: torch.Ge
     """Image slices as the network's input.
 
     Args:
-        slices: of each of B slices, stacked: `maps` (B, 4, H, W) uint8, `coloured` and `windowed` (B,), `mean` and
+        slices: entries of B slices, stacked: `maps` (B, 4, H, W) uint8, `coloured` and `windowed` (B,), `mean` and
             `texture` (B, T), the fields of `View` and `Acquisition`, and perhaps those of `Tone`.
         size: edge of the images in pixels.
-        generator: of texture and noise, on the maps' device.
+        generator: generator of texture and noise, on the maps' device.
 
     Returns:
         Images (B, 3, size, size) of zero mean and unit variance, more or less, and labels (B, size, size), int64.
@@ -78,7 +78,7 @@ def image_slices(slices: Mapping[str, Tensor], *, size: int, generator: torch.Ge
 
 
 def _grid(slices: Mapping[str, Tensor], size: int) -> tuple[Tensor, Tensor]:
-    """Where to sample (B, size, size, 2) as `grid_sample` takes it, and what is no padding (B, 1, size, size)."""
+    """Give the sampling grid (B, size, size, 2) of `grid_sample`, and a mask (B, 1, size, size) without padding."""
     height, width = slices["maps"].shape[-2:]
     unit = (torch.arange(size, device=slices["maps"].device) + 0.5) / size - 0.5
     y, x = torch.meshgrid(unit, unit, indexing="ij")
@@ -92,7 +92,7 @@ def _grid(slices: Mapping[str, Tensor], size: int) -> tuple[Tensor, Tensor]:
 
 
 def smooth_field(knots: Tensor, size: int) -> Tensor:
-    """Smooth fields (B, ..., size, size) of about the knots' variance, from their values at knots (B, ..., K, K)."""
+    """Make smooth fields (B, ..., size, size), of about the knots' variance, from values at knots (B, ..., K, K)."""
     count = knots.shape[-1]
     at = torch.linspace(0, count - 1, size, device=knots.device)[:, None]
     weights = torch.exp(-0.5 * ((at - torch.arange(count, device=knots.device)) / 0.7) ** 2)
@@ -101,7 +101,7 @@ def smooth_field(knots: Tensor, size: int) -> Tensor:
 
 
 def _render(slices: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
-    """Brightness (B, 1, H, W): mean plus two scales of texture; pixels on a surface mix their tissues."""
+    """Render the brightness (B, 1, H, W): mean plus two scales of texture; pixels on a surface mix their tissues."""
     tissue, neighbour, coverage = (slices["maps"][:, index] for index in range(3))
     batch, height, width = tissue.shape
     fine = _noise((batch, 1, height, width), generator)
@@ -120,9 +120,9 @@ def _of_tissue(slices: Mapping[str, Tensor], tissues: Tensor, grain: Tensor) -> 
 
 
 def _acquire(picture: Tensor, inside: Tensor, slices: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
-    """Network input (B, 3, H, W) of ideal brightness (B, C, H, W).
+    """Turn ideal brightness (B, C, H, W) into network input (B, 3, H, W).
 
-    Where brightness is windowed (CT) it is cut to 0..1 and neither shading nor gamma apply.
+    Windowed brightness (CT) is clipped to 0..1, without shading or gamma.
     """
 
     def each(key: str) -> Tensor:
@@ -149,7 +149,7 @@ def _acquire(picture: Tensor, inside: Tensor, slices: Mapping[str, Tensor], gene
 
 
 def _ranged(picture: Tensor, inside: Tensor) -> Tensor:
-    """Brightness from 0 at the darkest to 1 at the top half per cent."""
+    """Scale brightness from 0 at the darkest to 1 at the top half percent."""
     sample = picture.masked_fill(~inside, torch.nan)[..., ::4, ::4].flatten(1)
     low = sample.nan_to_num(torch.inf).amin(1)[:, None, None, None]
     high = sample.nanquantile(0.995, dim=1)[:, None, None, None]
@@ -157,7 +157,7 @@ def _ranged(picture: Tensor, inside: Tensor) -> Tensor:
 
 
 def _statistics(picture: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (B, C, 1, 1) of what is no padding."""
+    """Compute mean and standard deviation (B, C, 1, 1) of what is not padding."""
     count = inside.sum((2, 3), keepdim=True)
     mean = (picture * inside).sum((2, 3), keepdim=True) / count
     variance = ((picture - mean).square() * inside).sum((2, 3), keepdim=True) / count
@@ -165,7 +165,7 @@ def _statistics(picture: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _coarse(picture: Tensor, detail: Tensor) -> Tensor:
-    """The pictures as scanners of fewer pixels would show them."""
+    """Coarsen the pictures as scanners with fewer pixels would."""
     result = picture.clone()
     for share in detail.unique().tolist():
         if share < 1:
@@ -176,7 +176,7 @@ def _coarse(picture: Tensor, detail: Tensor) -> Tensor:
 
 
 def _blur(picture: Tensor, deviation: Tensor) -> Tensor:
-    """Gaussian of a standard deviation (B,) in pixels each; 0 leaves a picture (C, H, W) as it is."""
+    """Blur each picture (C, H, W) by a Gaussian of a standard deviation (B,) in pixels; 0 leaves it as it is."""
     batch, channels, height, width = picture.shape
     offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=picture.device)
     kernel = torch.exp(-0.5 * (offsets / deviation.clamp(min=0.05)[:, None]) ** 2)

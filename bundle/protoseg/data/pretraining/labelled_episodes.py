@@ -31,18 +31,18 @@ class LabelledEpisodes(Dataset[dict[str, Any]]):
     """Draw pairs of slices at about the same height: of two subjects of a kind (65 %), or of one imaged twice.
 
     Half of the pairs share a contrast, as two scans of one protocol do; the others have one each.
-    Episode `index` depends on `seed` and `index` only, for any index >= 0.
+    Episode `index` depends only on `seed` and `index`, for any index >= 0.
 
     Args:
         cache_dir: folder for the subjects, which are painted once.
-        subjects: how many of each of `subjects.KINDS`.
-        shares: of the episodes that each kind of subject has, in proportion; 1 where a kind is not named.
+        subjects: number of subjects of each of `subjects.KINDS`.
+        shares: relative share of the episodes for each kind of subject; 1 for a kind that is not named.
         contrasts: shares of the contrasts, see `random_contrast`.
         image_size: edge of the network's input in pixels.
-        coarse_episodes: so many episodes from the first, a multiple of the batch size, are drawn at 3/4 of that edge,
-            which takes half the time.
-        seed: of subjects and episodes.
-        workers: processes that paint subjects.
+        coarse_episodes: number of episodes from the first, a multiple of the batch size, that are drawn at 3/4 of that
+            edge, which takes half the time.
+        seed: seed of subjects and episodes.
+        workers: number of processes that paint subjects.
 
     Raises:
         InputError: no subjects, unknown kinds of them, fewer than two of one, or unusable shares.
@@ -73,14 +73,14 @@ class LabelledEpisodes(Dataset[dict[str, Any]]):
         self._shares = weights / weights.sum()
 
     def __len__(self) -> int:
-        """Count the slices. Episodes do not end there: any index >= 0 gives one."""
+        """Count the slices. There are more episodes: any index >= 0 gives one."""
         return sum(subject.count for subjects in self._subjects.values() for subject in subjects)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Draw episode `index`.
 
         Returns:
-            `slices`: what `imaging.image_slices` takes, each stacked for support and query, in this order;
+            `slices`: input of `imaging.image_slices`, each stacked for support and query, in this order;
             `size`: edge of the images in pixels; `seed`: of their texture and noise.
         """
         if index < 0:
@@ -101,7 +101,7 @@ class LabelledEpisodes(Dataset[dict[str, Any]]):
         }
 
     def _draw_pair(self, rng: np.random.Generator) -> list[tuple[Subject, int]]:
-        """Two subjects of one world and the slice of each; both may be one and the same."""
+        """Draw two subjects of one world and the slice of each; both may be the same."""
         kinds = list(self._subjects)
         subjects = self._subjects[kinds[rng.choice(len(kinds), p=self._shares)]]
         first = subjects[rng.integers(len(subjects))]
@@ -126,7 +126,7 @@ class LabelledEpisodes(Dataset[dict[str, Any]]):
 def _recipe(
     subject: Subject, height: int, contrast: Contrast, view: View, rng: np.random.Generator
 ) -> dict[str, Tensor]:
-    """What one image is made of."""
+    """Collect everything that one image is made of."""
     numbers = {
         "mean": contrast.mean,
         "texture": contrast.texture,

@@ -28,30 +28,30 @@ __all__ = ["StreamedPairs"]
 SAME_SUBJECT = 0.25  # of the pairs of patterns and pictures: one imaged twice
 OPPOSED = 0.25  # of the pairs of people
 SAME_STAIN, OPPOSED_STAIN = 0.6, 0.2  # of the pairs of patterns, whose structures differ in little else
-PICTURE_TONES = 0.3  # of the pictures: changed in tone at all
+PICTURE_TONES = 0.3  # share of the pictures whose tone is changed at all
 COLOURLESS = Contrast(np.zeros(len(Tissue), np.float32), np.zeros(len(Tissue), np.float32), windowed=False)
 
 
 class StreamedPairs(Dataset[dict[str, Any]]):
     """Draw pairs of slices that show the same structures: of two subjects, or of one that is imaged twice.
 
-    Pair `index` depends on `seed` and `index` only, for any index >= 0; near indices share their subjects, see
+    Pair `index` depends only on `seed` and `index`, for any index >= 0; near indices share their subjects, see
     `SubjectStream`.
 
     Args:
-        cache_dir: folder of the subjects; those who had their time are deleted there.
-        slots: how many of each of `stream.KINDS` there are at a time.
-        renewal: pairs for which a subject stays.
-        shares: of the pairs that each kind has, in proportion; 1 where a kind is not named.
-        protocols: shares of what people are imaged by, see `contrast_pairs.PROTOCOLS`.
+        cache_dir: folder of the subjects; those whose time is over are deleted there.
+        slots: number of subjects of each of `stream.KINDS` at a time.
+        renewal: number of pairs for which a subject stays.
+        shares: relative share of the pairs for each kind; 1 for a kind that is not named.
+        protocols: shares of the protocols that people are imaged by, see `contrast_pairs.PROTOCOLS`.
         same_protocol: share of the pairs of people, 0 to 0.75, that are imaged by one protocol; another quarter is
             imaged by opposite ones.
-        planes: shares of `person_slices.ORIENTATIONS` that people are cut in.
+        planes: shares of the `person_slices.ORIENTATIONS` that people are cut in.
         close: share of the pairs of people who are seen whole that show one structure close by.
         turned: share of the pairs that are turned by any angle, or mirrored, together.
         image_size: edge of the network's input in pixels.
-        coarse_pairs: so many pairs from the first, a multiple of the batch size, are drawn at 3/4 of that edge.
-        seed: of subjects and pairs.
+        coarse_pairs: number of pairs from the first, a multiple of the batch size, that are drawn at 3/4 of that edge.
+        seed: seed of subjects and pairs.
 
     Raises:
         InputError: no slots, unknown kinds, fewer than two people or pictures of a kind, or unusable shares.
@@ -90,14 +90,14 @@ class StreamedPairs(Dataset[dict[str, Any]]):
         self._shares = weights / weights.sum()
 
     def __len__(self) -> int:
-        """Count the slots. Pairs do not end there: any index >= 0 gives one."""
+        """Count the slots. There are more pairs: any index >= 0 gives one."""
         return sum(pool.slots for pool in self.pools.values())
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Draw pair `index`.
 
         Returns:
-            `slices`: what `imaging.image_slices` takes, each stacked for support and query, in this order;
+            `slices`: input of `imaging.image_slices`, each stacked for support and query, in this order;
             `size`: edge of the images in pixels; `seed`: of their texture and noise.
         """
         if index < 0:
@@ -132,7 +132,7 @@ class StreamedPairs(Dataset[dict[str, Any]]):
 
 
 def _other_pair(pool: SubjectStream, index: int, rng: np.random.Generator) -> tuple[Side, Side]:
-    """Two slices of one world, or two pictures; both may be of the same subject."""
+    """Draw two slices of one world, or two pictures; both may be of the same subject."""
     slot, member = int(rng.integers(pool.slots)), int(rng.integers(pool.members))
     first = pool.maps(slot, index, member)
     height = int(rng.integers(len(first)))
@@ -149,7 +149,7 @@ def _other_pair(pool: SubjectStream, index: int, rng: np.random.Generator) -> tu
 
 
 def _recipe(kind: str, side: Side, contrast: Contrast, view: View, rng: np.random.Generator) -> dict[str, Tensor]:
-    """What one image is made of."""
+    """Collect everything that one image is made of."""
     coloured = kind in PICTURES
     numbers = {
         "mean": contrast.mean,

@@ -1,4 +1,4 @@
-"""Random maps of grey values: what another scanner, window or stain makes of the same tissues.
+"""Random maps of gray values: the same tissues under another scanner, window or stain.
 
 A curve maps brightness to brightness, monotone or not, rising or falling; a filter changes texture and edges (random
 convolutions, Xu et al., arXiv 2007.13003). Labels stay what they are, so features have to.
@@ -19,12 +19,12 @@ __all__ = ["FILTER", "KNOTS", "Tone", "apply_curves", "apply_filters", "random_t
 KNOTS = 9  # of a curve, from brightness 0 to 1
 FILTER = 5  # rows and columns of a filter
 # Shares of the images:
-PLAIN, RISING, FALLING = 0.6, 0.15, 0.12  # curves; what is left is neither
+PLAIN, RISING, FALLING = 0.6, 0.15, 0.12  # curves; the rest are neither
 FILTERED = 0.15
 
 
 class Tone(NamedTuple):
-    """What becomes of grey values."""
+    """A change of gray values."""
 
     curve: NDArray[np.float32]
     """(KNOTS,): brightness, 0 to 1, that replaces brightness k / (KNOTS - 1)."""
@@ -78,13 +78,13 @@ def _identity_filter() -> NDArray[np.float32]:
 
 
 def _rising(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Steps of unlike size, of which none is flat."""
+    """Draw a curve of unequal steps, none of them flat."""
     steps = rng.dirichlet(np.full(KNOTS - 1, 1.5)) * 0.8 + 0.2 / (KNOTS - 1)
     return np.concatenate([[0], np.cumsum(steps)]).astype(np.float32)
 
 
 def _crooked(rng: np.random.Generator) -> NDArray[np.float32]:
-    """A walk that turns back once or more, stretched to the whole range."""
+    """Draw a walk that turns back at least once, stretched to the whole range."""
     values = rng.random(5)
     curve = np.interp(np.linspace(0, 1, KNOTS), np.linspace(0, 1, 5), values)
     return ((curve - curve.min()) / max(np.ptp(curve), 1e-3)).astype(np.float32)

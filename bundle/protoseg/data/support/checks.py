@@ -1,4 +1,4 @@
-"""Refusing a support that is not one, as a damaged file holds it."""
+"""Checks of a support, which a damaged file may break."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["support_defect"]
 
 
 def support_defect(support: SupportSet) -> str | None:
-    """Say what is wrong with a support whose parts may be of any kind; None where nothing is."""
+    """Say what is wrong with a support, whose parts may be of any type; None if nothing is."""
     labels, shape = support.labels, tuple(support.images.shape)
     count = shape[0] if shape else 0
     known_size = None if support.known is None else (support.known.dtype, tuple(support.known.shape))
@@ -55,7 +55,7 @@ def _is_finite(support: SupportSet) -> bool:
 
 
 def _are_axes(axes: object) -> bool:
-    """Whether three directions span a space."""
+    """Tell whether three directions span a space."""
     try:
         matrix = np.asarray(axes, float)
     except (TypeError, ValueError, OverflowError):

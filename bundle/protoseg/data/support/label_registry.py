@@ -1,4 +1,4 @@
-"""Values for label names that are met one after another, kept in a file."""
+"""Values of label names that come up one after another, kept in a file."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ MOST_LABELS = 254  # viewers keep 255 for themselves
 
 
 class LabelRegistry:
-    """Gives every label name a value that it keeps for ever.
+    """Gives every label name a permanent value.
 
-    A viewer asks for the values once and draws by them; were they to change, it would draw a liver as a spleen. Safe
+    A viewer asks for the values only once; if they changed, it would show a liver as a spleen. Safe
     between threads and between processes.
 
     Args:
-        file: JSON; it is written when a new name is met.
+        file: path of a JSON file, written when a new name comes up.
     """
 
     def __init__(self, file: str | Path) -> None:
         self.file = Path(file)
 
     def values(self, names: Iterable[str]) -> LabelSet:
-        """Labels of these names, sorted by value; new names get the next values.
+        """Give the labels of some names, sorted by value; new names get the next values.
 
         Raises:
             InputError: there would be more than 254 labels.
         """
         wanted = list(dict.fromkeys(names))
-        known = self._read()  # each time: other processes of the server name labels too
+        known = self._read()  # every time, because other processes of the server name labels, too
         if not known.keys() >= set(wanted):
             known = self._with_new(wanted)
         return LabelSet({name: value for name, value in known.items() if name in wanted})

@@ -30,27 +30,27 @@ __all__ = ["LabelledScan", "LibraryState", "SavedSupport", "SupportLibrary"]
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 2  # raise it when the code changes what a support is made of: those on disk are made again then
+FORMAT = 2  # raise it when the code changes how supports are made, so that those on disk are made again
 
 
 @dataclass(frozen=True)
 class LabelledScan:
     """A scan that somebody labelled."""
 
-    scan: str  # what users know it by
+    scan: str  # its name for users
     image: str | Path
     label: str | Path
-    legend: Mapping[str, str] | None = None  # value in the label map -> name; None names them label_<value>
-    enabled: bool = True  # whether it serves; what is made of one that does not is kept all the same
-    kind: str = ""  # of its series, see `series_kind`; empty where it is not known
-    weight: float = 1.0  # 0 to 1, of its slices, see `SupportSet`; with 0 it does not serve
+    legend: Mapping[str, str] | None = None  # value in the label map -> name; None for label_<value>
+    enabled: bool = True  # whether it serves; its support is kept even if it does not
+    kind: str = ""  # kind of its series, see `series_kind`; empty if unknown
+    weight: float = 1.0  # weight of its slices, 0 to 1, see `SupportSet`; with 0 it does not serve
 
 
 @dataclass(frozen=True)
 class SavedSupport:
     """A support in a file of its own, of a scan that is elsewhere."""
 
-    scan: str  # what users know it by
+    scan: str  # its name for users
     file: Path  # named by its content
     enabled: bool = True
     kind: str = ""
@@ -59,44 +59,44 @@ class SavedSupport:
 
 @dataclass(frozen=True)
 class LibraryState:
-    """What can be segmented now."""
+    """The supports that can be segmented with now."""
 
     supports: tuple[SupportSet, ...] = ()  # one for each plane in which scans are labelled, the largest first
-    problems: Mapping[str, str] = field(default_factory=dict)  # by scan, why its labels are not used
-    key: str = ""  # digits that stand for the supports
+    problems: Mapping[str, str] = field(default_factory=dict)  # by scan, the reason why its labels are not used
+    key: str = ""  # digits that identify the supports
 
     @property
     def support(self) -> SupportSet | None:
-        """The largest support; None as long as nothing is labelled."""
+        """The largest support; None while nothing is labelled."""
         return self.supports[0] if self.supports else None
 
     @property
     def labels(self) -> LabelSet:
-        """What can be segmented, in whatever plane."""
+        """The labels that can be segmented, in any plane."""
         return reduce(LabelSet.merge, (support.labels for support in self.supports), LabelSet())
 
     def in_plane(self, axes: SliceAxes | None) -> LibraryState:
-        """Choose what serves a scan acquired in slices of these directions: its plane's, or the largest support."""
+        """Choose the support for a scan with slices of these directions: that of its plane, or the largest."""
         fitting = [support for support in self.supports if same_plane(support.slice_axes, axes)] or self.supports
         return replace(self, supports=tuple(fitting[:1]))
 
 
 class SupportLibrary:
-    """Makes one support a plane of all labelled scans; follows what is added, changed or removed.
+    """Makes one support per plane of all labelled scans, and follows additions, changes and removals.
 
-    What was made of a scan is kept on disk, by the states of its files, so that a restart reads no scan again. Safe
+    The support of a scan is kept on disk, by the state of its files, so that a restart reads no scan again. Safe
     between threads.
 
     Args:
-        folder: for the supports of single scans.
-        registry: values of the labels that come out, whatever they are in the label maps.
-        transform: see `load_support`.
-        image_size: see `load_support`.
-        adjacent_slices: see `load_support`.
-        magnification: see `load_support`.
-        slices: of each scan, see `choose_slices`.
-        limit: support slices in all of a plane, see `keep_most_useful`.
-        limits: by label name, see `keep_most_useful`.
+        folder: folder for the supports of single scans.
+        registry: registry of the resulting labels' values, whatever they are in the label maps.
+        transform: preprocessing, see `load_support`.
+        image_size: edge of the network's input in pixels, see `load_support`.
+        adjacent_slices: True for channels that are adjacent slices, see `load_support`.
+        magnification: enlargement of slices, see `load_support`.
+        slices: support slices of each scan, see `choose_slices`.
+        limit: largest number of support slices of a plane, see `keep_most_useful`.
+        limits: largest number of support slices by label name, see `keep_most_useful`.
     """
 
     def __init__(
@@ -134,14 +134,14 @@ class SupportLibrary:
     def update(
         self, scans: Sequence[LabelledScan | SavedSupport], encoder: SliceEncoder, kind: str = ""
     ) -> LibraryState:
-        """Give the support of those of these scans that are enabled; made anew only when something changed.
+        """Give the support of the enabled ones of some scans; it is made again only if something changed.
 
         A scan whose files cannot be used is left out, and the state says why.
 
         Args:
             scans: all labelled scans there are.
-            encoder: tells which slices are most useful.
-            kind: of the series that is to be segmented, see `labels_that_serve`; empty where it is not known.
+            encoder: encoder that tells which slices are most useful.
+            kind: kind of the series to be segmented, see `labels_that_serve`; empty if unknown.
         """
         files = [self.support_file(scan) for scan in scans]
         decided = ((file.name, scan.enabled, scan.kind, scan.weight) for scan, file in zip(scans, files))
@@ -161,7 +161,7 @@ class SupportLibrary:
 
     @property
     def state(self) -> LibraryState:
-        """What the last update gave, at once."""
+        """The result of the last update, at once."""
         return self._state
 
     def support_of(self, scan: LabelledScan | SavedSupport, encoder: SliceEncoder) -> SupportSet:
@@ -173,17 +173,17 @@ class SupportLibrary:
         return self._of_scan(scan, self.support_file(scan), encoder)
 
     def support_file(self, scan: LabelledScan | SavedSupport) -> Path:
-        """Give the file of the support of one scan; another scan, or another label of it, has another name."""
+        """Give the file of the support of one scan; the name depends on the scan and its labels."""
         if isinstance(scan, SavedSupport):
             return scan.file
         state = fingerprint(scan.scan, source_state(scan.image), source_state(scan.label), scan.legend, self._making)
         return self.folder / f"{re.sub(r'[^A-Za-z0-9]+', '_', scan.scan)[:60]}-{state}.safetensors"
 
     def check_made_alike(self, support: SupportSet) -> None:
-        """Refuse a support that does not compare with those made here.
+        """Refuse a support that cannot be combined with those made here.
 
         Raises:
-            InputError: it was preprocessed in another way, or is meant for one encoder alone.
+            InputError: it was preprocessed in another way, or is meant for one encoder only.
         """
         if support.preprocessing != self._preprocessing or support.encoder:
             raise InputError(
@@ -263,7 +263,7 @@ def _weighted(support: SupportSet, weight: float) -> SupportSet:
 
 
 def _by_plane(supports: Sequence[SupportSet]) -> list[list[SupportSet]]:
-    """Group supports whose slices compare."""
+    """Group supports by the plane of their slices."""
     groups: list[list[SupportSet]] = []
     for support in supports:
         fitting = [group for group in groups if same_plane(group[0].slice_axes, support.slice_axes)]

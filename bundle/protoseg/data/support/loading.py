@@ -1,4 +1,4 @@
-"""Supports in files: read from a labelled scan, kept in a file of their own."""
+"""Supports in files: read from a labelled scan, or kept in a file of their own."""
 
 from __future__ import annotations
 
@@ -52,25 +52,25 @@ def load_support(
     """Read one labelled scan and build a support from it.
 
     Args:
-        image: a volume, picture or DICOM folder; or what was read of one.
-        label: its labels, see `read_labels`; or what was read of them.
-        transform: {"image": path, "label": path} -> tensors of `support_from_scan`.
+        image: volume, picture or DICOM folder, or a `Volume` read from one.
+        label: labels of the image, see `read_labels`, or a `Volume` of them.
+        transform: transform of {"image": path, "label": path} to the tensors of `support_from_scan`.
         image_size: edge of the network's input in pixels, without magnification.
-        label_names: see `parse_label_names`.
-        slices: see `choose_slices`.
-        adjacent_slices: the network's three channels are a slice and its neighbours.
-        magnification: see `support_from_scan`.
-        slice_axes: directions that its slices are to follow, such as another support's; None for those of its plane.
+        label_names: names and values of the labels, see `parse_label_names`.
+        slices: support slices, see `choose_slices`.
+        adjacent_slices: True for channels that are a slice and its neighbors.
+        magnification: enlargement of slices, see `support_from_scan`.
+        slice_axes: directions that its slices must follow, such as another support's; None for those of its plane.
 
     Raises:
-        InputError: of reading, of the label names, or of the slice selection; a label that was chosen, or every
-            label, lies outside the body.
+        InputError: as in reading, in parsing label names and in choosing slices; or a label that was chosen, or every
+            label, is outside the body.
     """
-    making = preprocessing_key(transform, image_size, adjacent_slices)  # before use, which may change it
+    making = preprocessing_key(transform, image_size, adjacent_slices)  # before its use, which may change it
     data = transform({"image": image, "label": label, SLICE_AXES: slice_axes})
     scan, drawn_in = source_name(image, "the image"), source_name(label, "the labels")
     names = decode_label_names(label_names)
-    # The values of the file: what the crop to the body took away must not be said to be missing from it.
+    # The values of the file: labels outside the body, cropped by now, must not be reported as missing from the file.
     meta = getattr(data["label"], "meta", {})
     in_file = (
         Volume.at(torch.tensor(meta["label_values"]), torch.eye(4), meta)
@@ -96,7 +96,7 @@ def load_support(
 def preprocessing_key(
     transform: Callable[[dict[str, Any]], Mapping[Any, Any]], image_size: int, adjacent_slices: bool
 ) -> str:
-    """Digits that stand for how slices were prepared: supports with other ones do not compare."""
+    """Compute the digits that identify the preparation of slices: supports with others cannot be combined."""
     return fingerprint(transform_key(transform), image_size, adjacent_slices)
 
 
@@ -110,7 +110,7 @@ def save_support(path: str | Path, support: SupportSet) -> None:
 
 
 def read_support(path: str | Path) -> SupportSet:
-    """Read what `save_support` wrote; of gray slices a file may hold one channel in place of three equal ones.
+    """Read what `save_support` wrote; a file of gray slices may hold one channel instead of three equal ones.
 
     Raises:
         InputError: the file is missing, damaged, or no support.
@@ -122,7 +122,7 @@ def read_support(path: str | Path) -> SupportSet:
         with safe_open(path, framework="pt") as file:
             there = [name for name in OPTIONAL_TENSORS if name in file.keys()]  # noqa: SIM118, it has no other way
             tensors = {name: file.get_tensor(name) for name in (*TENSORS, *there)}
-            # Supports of before 0.2 do not say how their slices are directed.
+            # Supports from before 0.2 have no directions of their slices.
             details = {name: json.loads({"slice_axes": "null", **file.metadata()}[name]) for name in DETAILS}
         if tensors["images"].shape[1:2] == (1,):
             tensors["images"] = tensors["images"].repeat(1, 3, 1, 1)
@@ -140,7 +140,7 @@ def read_support(path: str | Path) -> SupportSet:
 
 
 def _labels_inside(labels: LabelSet, drawn: torch.Tensor, *, required: bool, place: str) -> LabelSet:
-    """Leave out labels that the transform took away, with a warning; refuse if they are required, or all."""
+    """Leave out labels that the transform cropped, with a warning; refuse if they are required, or all."""
     left = torch.unique(drawn).tolist()
     lost = [name for name, value in labels.items() if value not in left]
     if not lost:

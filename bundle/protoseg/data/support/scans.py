@@ -25,7 +25,7 @@ class SplitCases(NamedTuple):
 
 
 def split_cases(cases: Sequence[Mapping[str, Any]], support_scans: int = 1) -> SplitCases:
-    """Take the first so many cases as the support, the others as queries.
+    """Take the first `support_scans` cases as the support, the others as queries.
 
     Raises:
         InputError: that leaves no support or no query.
@@ -42,11 +42,11 @@ def load_support_scans(cases: Sequence[Mapping[str, Any]], **options: Any) -> Su
     """Read labelled scans and build one support of them all, in slices of the plane of the first.
 
     Args:
-        cases: of the support, at least one.
-        **options: of `load_support`.
+        cases: cases of the support, at least one.
+        **options: options of `load_support`.
 
     Raises:
-        InputError: of `load_support`, for any of the scans.
+        InputError: as in `load_support`, for any of the scans.
     """
     support = load_support(cases[0]["image"], cases[0]["label"], **options)
     for case in cases[1:]:
@@ -59,12 +59,12 @@ def load_supports(image: Labelled, label: Labelled, **options: Any) -> SupportSe
     """Read one labelled scan, or several with their labels in the same order, and build one support of them all.
 
     Args:
-        image: of one scan, or a list.
-        label: of one scan, or a list as long.
-        **options: of `load_support`.
+        image: image of one scan, or a list of several.
+        label: labels of one scan, or a list as long.
+        **options: options of `load_support`.
 
     Raises:
-        InputError: the lists are of different lengths, or empty; or of `load_support`, for any of the scans.
+        InputError: the lists are of different lengths, or empty; or as in `load_support`, for any of the scans.
     """
     images, labels = (list(given) if isinstance(given, list | tuple) else [given] for given in (image, label))
     if len(images) != len(labels) or not images:

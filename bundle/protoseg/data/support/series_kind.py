@@ -1,8 +1,8 @@
 """Kinds of series, such as T1 and T2 of one study, and which examples serve a query of a kind.
 
-This is the whole rule: examples of the query's kind serve it. A label that none of these shows comes from those of the
+The rule: examples of the query's kind serve it. A label that none of them shows comes from those of the
 same weighting, such as T1 with contrast agent for T1; or else from those of the same modality or of no known kind; or
-else from all others. Where the query's kind is not known, all serve.
+else from all others. If the query's kind is unknown, all serve.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TAGS = (
     "EchoTime",
     "ContrastBolusAgent",
 )  # DICOM attributes that tell the kind
-# Of MR: the first that occurs in what the series, protocol or sequence is called; "ep_b0" is a diffusion sequence.
+# Of MR: the first that occurs in the name of the series, protocol or sequence; "ep_b0" is a diffusion sequence.
 WEIGHTINGS = (
     ("ADC", r"adc|apparent"),
     ("DWI", r"dwi|diff|trace|ep ?b\d|\bb ?=? ?\d{2,4}\b|\bdti\b"),
@@ -44,10 +44,10 @@ def series_kind(tags: Mapping[str, Any]) -> str:
     """Name the kind of a series, such as "MR T1 in phase" or "CT portal".
 
     Args:
-        tags: DICOM attributes by keyword, see `TAGS`; those that are not known may lack or be empty.
+        tags: DICOM attributes by keyword, see `TAGS`; unknown ones may be missing or empty.
 
     Returns:
-        Modality, weighting and phase, as far as they are known; empty where not even the modality is.
+        Modality, weighting and phase, as far as they are known; empty if even the modality is unknown.
     """
     modality = str(tags.get("Modality") or "").strip().upper()
     if not re.fullmatch(r"[A-Z]{2,16}", modality):
@@ -65,11 +65,11 @@ def series_kind(tags: Mapping[str, Any]) -> str:
 
 
 def labels_that_serve(kind: str, examples: Sequence[tuple[str, Collection[str]]]) -> list[set[str]]:
-    """Tell with which of its labels each example serves a query.
+    """List, for each example, the labels with which it serves a query.
 
     Args:
-        kind: of the query.
-        examples: kind and labels of each.
+        kind: kind of the query.
+        examples: kind and labels of each example.
     """
     distances = [_distance(kind, other) for other, _ in examples]
     nearest: dict[str, int] = {}

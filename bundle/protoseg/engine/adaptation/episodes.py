@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Episode", "LabelledSlices", "draw_episodes"]
 
-MAX_DRAWS = 20  # in a row that leave no label in sight, before there is nothing to learn from
+MAX_DRAWS = 20  # draws in a row without a visible label before giving up
 
 
 class LabelledSlices(NamedTuple):
-    """Slices with what is, or is believed to be, on them."""
+    """Slices and the labels that are, or are believed to be, on them."""
 
     images: Tensor  # B x 3 x size x size, network input
     masks: Tensor  # B x size x size uint8, 0 = background, k = k-th label
 
 
 class Episode(NamedTuple):
-    """What `ALPNet` and `EpisodeLoss` take, for L labels that both views show."""
+    """The input of `ALPNet` and `EpisodeLoss`, for L labels that both views show."""
 
     query_images: Tensor  # 1 x 1 x 3 x size x size
     support_images: Tensor  # 1 x 1 x 3 x size x size
@@ -37,19 +37,19 @@ class Episode(NamedTuple):
     query_labels: Tensor  # 1 x 1 x size x size, 0 = background, k = k-th of the L labels
 
     def to(self, device: torch.device) -> Episode:
-        """Move them to a device."""
+        """Move the tensors to a device."""
         return Episode(*(tensor.to(device) for tensor in self))
 
 
 def draw_episodes(slices: LabelledSlices, augmentation: Compose, *, seed: int) -> Iterator[Episode]:
-    """Draw slices at random, again and again, and two views of each.
+    """Draw slices at random, endlessly, and two views of each.
 
-    The same seed gives the same episodes. They end where the augmentation leaves no label on many slices in a row.
+    The same seed gives the same episodes. They end when the augmentation leaves no label on many slices in a row.
 
     Args:
-        slices: to draw from, at least one.
-        augmentation: of {"image": (3, H, W), "mask": (L, H, W)}, with a random state.
-        seed: of slices and views.
+        slices: slices to draw from, at least one.
+        augmentation: transform of {"image": (3, H, W), "mask": (L, H, W)}, with a random state.
+        seed: seed of slices and views.
     """
     random = np.random.RandomState(seed)
     # A copy: the caller's transforms may serve several threads, and keep a random state of their own.
@@ -83,7 +83,7 @@ def _episode(image: Tensor, mask: Tensor, augmentation: Compose) -> Episode | No
 
 
 def _view(image: Tensor, one_hot: Tensor, augmentation: Compose) -> tuple[Tensor, Tensor]:
-    """An augmented image (3, H, W) and its masks (L, H, W), boolean; they do not overlap, as before."""
+    """Augment an image (3, H, W) and its boolean masks (L, H, W), which do not overlap, before or after."""
     view = augmentation({"image": image.clone(), "mask": one_hot.clone()})
     moved_image, moved = (torch.as_tensor(view[key]).as_subclass(Tensor) for key in ("image", "mask"))
     return moved_image.float(), moved > 0.5

@@ -14,19 +14,19 @@ from protoseg.ops.upsampling import BilinearUpsampler, upsampled_argmax
 __all__ = ["ReverseGuard"]
 
 BATCH = 8  # slices encoded together
-FALL = 0.01  # of a label's estimated Dice, beyond which the network is being corrupted
-AGREEMENT = 0.98  # mean Dice of the predictions before and after: the estimate is to be trusted near the start only
+FALL = 0.01  # fall of a label's estimated Dice beyond which the network is being corrupted
+AGREEMENT = 0.98  # mean Dice of the predictions before and after: the estimate can be trusted only near the start
 
 
 class ReverseGuard:
-    """Compares a network in adaptation with the one that it began as, on some slices of the query.
+    """Compares a network during adaptation with the original one, on some slices of the query.
 
-    Both segment the slices, and the support in reverse from what they found (`reverse_classification_accuracy`).
+    Both segment the slices, and the support in reverse from their predictions (`reverse_classification_accuracy`).
 
     Args:
-        network: before the adaptation.
-        images: (B, 3, size, size), network input, slices that show the labels well.
-        support: the ground truth; a slice for every label is enough, and quick.
+        network: network before the adaptation.
+        images: (B, 3, size, size) network input, slices that show the labels well.
+        support: ground truth; one slice for every label is enough, and quick.
     """
 
     def __init__(self, network: ALPNet, images: Tensor, support: SupportSet) -> None:
@@ -37,10 +37,10 @@ class ReverseGuard:
         self.start = _mean(self._estimates)
 
     def check(self, network: ALPNet) -> float | None:
-        """Mean estimated Dice, with a network, of the labels that were found before; None where it does worse.
+        """Estimate the mean Dice, with a network, of the labels that were found before; None if it does worse.
 
-        Worse is: the estimate of any label fell by more than 0.01, or the predictions have moved away (mean Dice of
-        old and new below 0.98).
+        It does worse if the estimate of any label fell by more than 0.01, or the predictions have moved away (mean Dice
+        of old and new below 0.98).
         """
         masks, estimates = self._segment(network)
         estimates = {name: estimates[name] for name in self._estimates}
@@ -51,7 +51,7 @@ class ReverseGuard:
 
     @torch.no_grad()
     def _segment(self, network: ALPNet) -> tuple[Tensor, dict[str, float]]:
-        """Predicted masks (B, size, size) and estimated Dice by label."""
+        """Predict masks (B, size, size), and estimate the Dice by label."""
         network.eval()
         device = next(network.parameters()).device
         query, support = (
@@ -69,7 +69,7 @@ class ReverseGuard:
         return found, estimates
 
     def _agreement(self, masks: Tensor) -> float:
-        """Mean Dice, over the labels that were found before, of two predictions of the same slices."""
+        """Average the Dice of two predictions of the same slices over the labels that were found before."""
         dice = []
         for label in self._masks.unique().tolist():
             if label:

@@ -1,4 +1,4 @@
-"""Adaptation: the network learns a little from the support or from its own predictions before it has the last word.
+"""Adaptation: the network learns a little from the support or from its own predictions before the final segmentation.
 
 Source: DINOv2-ALPNet (arXiv 2403.03273), test-time training, which is the scope "slice" here.
 """
@@ -40,8 +40,8 @@ __all__ = ["Adaptation", "AdaptationScope"]
 
 AdaptationScope = Literal["slice", "volume", "support"]
 
-CONFIDENT_SHARE = 0.5  # of the slices that hold a label: the others are not learned from
-MOST_SLICES = 16  # of a volume are learned from
+CONFIDENT_SHARE = 0.5  # of the slices that hold a label; the others are not learned from
+MOST_SLICES = 16  # slices of a volume that are learned from
 PRIVATE_BYTES = 2**28  # of features made by weights that no other volume will use
 
 
@@ -49,15 +49,15 @@ class Adaptation:
     """How a network is adapted; it always works on a copy of the weights.
 
     Args:
-        scope: "slice", to each slice's own prediction, and forgotten after the slice (published); "volume", once to
-            the confident slices of a volume, watched by a `ReverseGuard`; "support", once to the support, whatever
-            the query.
-        augmentation: of {"image": (3, H, W), "mask": (L, H, W)}, that makes episodes of a slice.
-        seed: of the episodes and of LoRA's first weights.
+        scope: "slice", to each slice's own prediction, and forgotten after the slice (published); "volume", once to the
+            confident slices of a volume, watched by a `ReverseGuard`; "support", once to the support, whatever the
+            query.
+        augmentation: transform of {"image": (3, H, W), "mask": (L, H, W)} that makes episodes of a slice.
+        seed: seed of the episodes and of LoRA's initial weights.
         training: arguments of `ShortTraining`.
 
     Raises:
-        InputError: for an unknown scope.
+        InputError: an unknown scope.
     """
 
     def __init__(self, *, scope: AdaptationScope, augmentation: Compose, seed: int = 0, **training: Any) -> None:
@@ -67,15 +67,15 @@ class Adaptation:
         self.augmentation = augmentation
         self.seed = seed
         self.training = ShortTraining(seed=seed, **training)
-        self._kept: tuple[str, SliceEncoder] | None = None  # of the last support: a copy of the weights each
+        self._kept: tuple[str, SliceEncoder] | None = None  # of the last support: each copies the weights
         self._lock = Lock()
 
     def to_slices(self, network: ALPNet, slices: LabelledSlices, guard: ReverseGuard | None = None) -> ALPNet:
-        """Train a copy of the network on labelled slices; give the network itself where a guard saw no gain."""
+        """Train a copy of the network on labelled slices; give the network itself if a guard saw no gain."""
         return self.training.adapted(network, draw_episodes(slices, self.augmentation, seed=self.seed), guard)
 
     def to_support(self, encoder: SliceEncoder, support: SupportSet) -> SliceEncoder:
-        """Freeze a copy of the network that learned from the support; once for the same support and network."""
+        """Freeze a copy of the network that learned from the support, once for each support and network."""
         network = encoder.network
         digests = (tensor_digest(t).hex() for t in (support.images, support.masks))
         parts = (encoder.fingerprint(), weights_fingerprint(network.matching), network.precision, *digests)
@@ -89,9 +89,10 @@ class Adaptation:
     def to_volume(
         self, encoder: SliceEncoder, slices: Tensor, coarse: CoarseSegmentation, support: SupportSet
     ) -> ALPNet:
-        """Make a copy of the network that learned from the confident slices (S, C, H, W) of a volume under their masks.
+        """Make a copy of the network that learned from the confident slices (S, C, H, W) of a volume, under their
+        masks.
 
-        The network itself comes back where nothing was found or the guard saw no gain.
+        The network itself is returned if nothing was found or the guard saw no gain.
         """
         confident = _confident_slices(coarse)
         if not confident:
@@ -111,14 +112,14 @@ class Adaptation:
         refiner: Refiner | None = None,
         clicks: Sequence[Click] = (),
     ) -> Prediction:
-        """Segment a volume by a network that is adapted to it; arguments as in `segment` of the engine.
+        """Segment a volume with a network that is adapted to it; arguments as in `segment` of the engine.
 
-        Features of a network adapted to the support go into the cache, which tells weights apart: the next query is
-        segmented by the same ones. Features of weights that live for a volume would only drive others out of it.
+        Features of a network adapted to the support are cached, as the cache tells weights apart: the next query is
+        segmented by the same ones. Features of weights that live for one volume would only drive out others.
         """
         network = encoder.network
         support.check_encoder(encoder.fingerprint())
-        support = replace(support, encoder="")  # adapted weights are others than those that the support is meant for
+        support = replace(support, encoder="")  # the support was made for the weights before adaptation
         if self.scope == "support":
             adapted_encoder = self.to_support(encoder, support)
             return segment(volume, support, adapted_encoder, settings, refiner=refiner, clicks=clicks)
@@ -133,7 +134,7 @@ class Adaptation:
 
 @torch.no_grad()
 def _match_adapted_slices(matched: MatchedVolume, adaptation: Adaptation) -> CoarseSegmentation:
-    """Match every slice that holds a label again, by a network that was adapted to the slice."""
+    """Match every slice that holds a label again, with a network adapted to that slice."""
     support, encoder, slices, coarse = matched.support, matched.encoder, matched.slices, matched.coarse
     label_map, log_probability = coarse.label_map.copy(), coarse.log_probability.clone()
     certainty = np.zeros_like(label_map)
@@ -141,7 +142,7 @@ def _match_adapted_slices(matched: MatchedVolume, adaptation: Adaptation) -> Coa
     held = np.flatnonzero(label_map.any((1, 2))).tolist()
     for index in tqdm(held, "Adapting", unit="slice", disable=not matched.settings.progress, leave=None):
         adapted = adaptation.to_slices(encoder.network, _labelled(slices, coarse, [index], encoder))
-        first = max(index - 1, 0)  # its neighbours come along for the slice adapter
+        first = max(index - 1, 0)  # with its neighbors, for the slice adapter
         around = volume_from_slices(slices[first : index + 2])
         again = match(around, support, encoder.of_network(adapted, FeatureCache(0)), settings).coarse
         label_map[index] = again.label_map[index - first]
@@ -153,13 +154,13 @@ def _match_adapted_slices(matched: MatchedVolume, adaptation: Adaptation) -> Coa
 
 
 def _labelled(slices: Tensor, coarse: CoarseSegmentation, indices: list[int], encoder: SliceEncoder) -> LabelledSlices:
-    """Some slices as the network takes them, under what was found on them."""
+    """Give some slices as network input, with the labels found on them."""
     masks = fit_slices(torch.from_numpy(coarse.label_map[indices])[:, None], encoder.image_size, "nearest")[:, 0]
     return LabelledSlices(encoder.network_input(slices, indices), masks)
 
 
 def _confident_slices(coarse: CoarseSegmentation) -> list[int]:
-    """The more confident half, by the mean probability of the patches found, of the slices that hold a label."""
+    """List the more confident half, by mean probability of the patches found, of the slices that hold a label."""
     held = np.flatnonzero(coarse.label_map.any((1, 2))).tolist()
     confidence = {}
     for index in held:
@@ -170,7 +171,7 @@ def _confident_slices(coarse: CoarseSegmentation) -> list[int]:
 
 
 def _largest(masks: Tensor, labels: int) -> list[int]:
-    """For every label that is there the slice of masks (B, H, W) on which it is largest."""
+    """List, for every label found, the slice of masks (B, H, W) on which it is largest."""
     areas = [(masks == label).flatten(1).sum(1) for label in range(1, 1 + labels)]
     return sorted({int(area.argmax()) for area in areas if area.any()})
 

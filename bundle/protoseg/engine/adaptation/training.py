@@ -1,4 +1,4 @@
-"""Trains a copy of a network for a little while, within steps and seconds, and gives the best of it back."""
+"""Trains a copy of a network briefly, within limits of steps and seconds, and returns its best state."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ __all__ = ["ShortTraining"]
 
 logger = logging.getLogger(__name__)
 
-CHECK_INTERVAL = 5  # steps between two looks of the guard, each of which costs about as much as three steps
+CHECK_INTERVAL = 5  # steps between two checks by the guard, each of which costs about three steps
 
 
 @dataclass(frozen=True)
 class ShortTraining:
-    """How to train.
+    """Settings of a short training.
 
     Args:
-        steps: optimiser steps, one episode each.
-        optimizer: makes an optimiser of parameters.
-        tuning: what is trained of the encoder, "lora" or "full", see `protoseg.networks.lora.adapt`.
-        rank: of LoRA.
-        seconds: of training; a step that would end later, if it took as long as the slowest so far, is not begun.
-            None for no limit.
-        seed: of LoRA's first weights.
-        clock: tells seconds.
+        steps: number of optimizer steps, one episode each.
+        optimizer: function that makes an optimizer of parameters.
+        tuning: part of the encoder that is trained, "lora" or "full", see `protoseg.networks.lora.adapt`.
+        rank: rank of LoRA.
+        seconds: limit of the training time; a step that would exceed it, at the pace of the slowest so far, is not
+            begun. None for no limit.
+        seed: seed of LoRA's initial weights.
+        clock: function that tells the time in seconds.
 
     Raises:
-        InputError: fewer than one step, or another tuning.
+        InputError: there is less than one step, or the tuning is unknown.
     """
 
     steps: int
@@ -60,10 +60,10 @@ class ShortTraining:
             raise InputError(f"tuning of adaptation is '{self.tuning}'; choose 'lora' or 'full'.")
 
     def adapted(self, network: ALPNet, episodes: Iterator[Episode], guard: ReverseGuard | None = None) -> ALPNet:
-        """Train a copy of a network, for inference; with a guard the best that it saw, which may be the network.
+        """Train a copy of a network for inference; with a guard, give the best that it saw, which may be the network.
 
-        The training loss is the published one (`EpisodeLoss`). The network is left as it is, as is the global random
-        state. It takes no more memory than training on two slices, and a copy of the weights.
+        The training loss is the published one (`EpisodeLoss`). The network and the global random state are left as they
+        are. It takes no more memory than training on two slices, and a copy of the weights.
         """
         deadline = None if self.seconds is None else self.clock() + self.seconds
         device = next(network.parameters()).device
@@ -80,11 +80,11 @@ class ShortTraining:
         return adapted.requires_grad_(False).eval()
 
     def _trainable_copy(self, network: ALPNet) -> ALPNet:
-        adapted = copy.deepcopy(network).eval()  # statistics of two slices are no good for normalisation
+        adapted = copy.deepcopy(network).eval()  # the statistics of two slices are too poor for normalization
         adapted.encoder = lora.adapt(lora.merge(cast(Encoder, adapted.encoder)), tuning=self.tuning, rank=self.rank)
         if adapted.slice_adapter is not None:
             adapted.slice_adapter.requires_grad_(self.tuning == "full")
-        if adapted.precision == "float16":  # in which small gradients vanish
+        if adapted.precision == "float16":  # small gradients vanish in it
             adapted.precision = "auto"
         return adapted
 
@@ -96,7 +96,7 @@ class ShortTraining:
         guard: ReverseGuard | None,
         deadline: float | None,
     ) -> bool:
-        """Train in place; False where the weights are no better than the first."""
+        """Train in place; return False if the weights are no better than at first."""
         loss_function, optimizer = EpisodeLoss(), self.optimizer(weights)
         device = weights[0].device
         best = None if guard is None else _Best(weights, guard)
@@ -131,7 +131,7 @@ class _Best:
         self.values: list[torch.Tensor] = []
 
     def consider(self, network: ALPNet, step: int) -> bool:
-        """Remember the weights if they are better; False where the guard would have no more of it."""
+        """Remember the weights if they are better; return False if the guard calls for an end."""
         estimate = self.guard.check(network)
         if estimate is not None and estimate > self.estimate:
             self.estimate, self.step = estimate, step
@@ -140,7 +140,7 @@ class _Best:
 
     @torch.no_grad()
     def restore(self) -> bool:
-        """Bring them back; False where none were better than the first."""
+        """Restore the best weights; return False if none were better than the first."""
         logger.info(
             "Adaptation: %d steps kept, estimated Dice %.3f, before %.3f", self.step, self.estimate, self.guard.start
         )

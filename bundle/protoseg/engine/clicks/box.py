@@ -1,6 +1,6 @@
 """From a box around a structure on a slice to its mask there.
 
-A box says two things: all of the structure on the slice is inside, and it reaches to the sides. The middle of the box
+A box tells two things: all of the structure on the slice is inside, and it reaches to the sides. The middle of the box
 means nothing: a bent organ does not hold it. So places inside the box are compared with places outside of it, by
 features and intensities; those that look like the outside are background, too, and the rest is compared anew, as in
 GrabCut (Rother et al., SIGGRAPH 2004) with the network's features in place of colors. What is left gives a rough mask,
@@ -92,11 +92,11 @@ def box_mask(
     """Find the structure in a box on its slice; the mask is never empty, and nowhere outside of the box.
 
     Args:
-        slices: (S, C, H, W), the whole volume, normalised.
-        box: on one of them.
-        features: (D, h, w) of that slice in its centred square (see `fit_slices`).
-        segmenter: makes masks from points.
-        spacing: of rows and columns in mm.
+        slices: (S, C, H, W) normalized slices of the whole volume.
+        box: box on one of the slices.
+        features: (D, h, w) features of that slice in its centered square (see `fit_slices`).
+        segmenter: segmenter that makes masks from points.
+        spacing: spacing of rows and columns in mm.
     """
     inside = np.zeros(slices.shape[-2:], bool)
     inside[box.top : box.bottom + 1, box.left : box.right + 1] = True
@@ -115,7 +115,7 @@ def box_mask(
 
 
 def _rough_mask(image: Image, features: Tensor, box: Box, spacing: tuple[float, float]) -> Mask:
-    """Mask (H, W) of what is in a box and does not look like what is beside it."""
+    """Mask (H, W) the pixels in a box that do not look like its surroundings."""
     grid = WorkingGrid((image.shape[1], image.shape[2]), spacing)
     (top, left), (bottom, right) = grid.points([(box.top, box.left), (box.bottom, box.right)])
     inside = np.zeros(grid.shape, bool)
@@ -143,7 +143,7 @@ def _rough_mask(image: Image, features: Tensor, box: Box, spacing: tuple[float, 
 
 
 def _deep_points(mask: Mask, spacing: tuple[float, float]) -> list[Point]:
-    """A few points (row, column) deep inside a mask, far from each other."""
+    """Choose a few points (row, column) deep inside a mask, far from each other."""
     depth = distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1]
     deep = np.argwhere(depth >= depth.max() / 2)
     chosen = [int(np.argmax(depth[tuple(deep.T)]))]
@@ -158,11 +158,11 @@ class _Places:
     """Places inside and outside of a box, and how like them every pixel of a window is.
 
     Args:
-        image: (C, H, W).
-        features: (D, h, w) of the slice.
-        inside: (H, W), of the box.
-        window: of the slice, around the box.
-        spacing: of rows and columns in mm.
+        image: (C, H, W) image.
+        features: (D, h, w) features of the slice.
+        inside: (H, W) mask of the box.
+        window: window of the slice around the box.
+        spacing: spacing of rows and columns in mm.
     """
 
     def __init__(
@@ -187,10 +187,10 @@ class _Places:
         self.within = tuple(np.transpose(within) - np.array(corner)[:, None])
 
     def lead(self, structure: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """How much more each pixel of the window is like the structure than like anything else.
+        """Compute how much more each pixel of the window is like the structure than like anything else.
 
         Args:
-            structure: of the places inside the box, those that belong to it.
+            structure: mask of the places inside the box that belong to the structure.
         """
         belongs = np.zeros(len(self.likeness), bool)
         belongs[: self.count] = structure
@@ -210,7 +210,7 @@ class _Places:
 
 
 def _cut(image: Image, places: _Places, inside: Mask, share: float, spacing: tuple[float, float]) -> Mask:
-    """Mask of the window that begins with a share of the box."""
+    """Make the mask of the window that begins with a share of the box."""
     lead = places.lead(places.structure(share))
     probability = expit(lead / TEMPERATURE).clip(0.01, 0.99).astype(np.float32)
     probability[~inside] = 0
@@ -222,7 +222,7 @@ def _cut(image: Image, places: _Places, inside: Mask, share: float, spacing: tup
 
 
 def _spread(mask: Mask) -> list[Point]:
-    """Points of a rectangle, `SEEDS` along each side; all of them where it is smaller."""
+    """Give the points of a rectangle, `SEEDS` along each side; all of them where it is smaller."""
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     chosen = [
         np.unique(one[np.linspace(0, len(one) - 1, min(len(one), SEEDS)).round().astype(int)])
@@ -232,11 +232,11 @@ def _spread(mask: Mask) -> list[Point]:
 
 
 def _nearest(likeness: NDArray[np.float32], *, own: bool = False) -> NDArray[np.float32]:
-    """Mean of the highest likenesses (points, ...) of each pixel; -1 where there are no points.
+    """Average the highest likenesses (points, ...) of each pixel; -1 where there are no points.
 
     Args:
-        likeness: to points.
-        own: the pixels are points themselves, whose likeness to themselves says nothing.
+        likeness: (points, ...) likeness of pixels to points.
+        own: True if the pixels are the points themselves, whose likeness to themselves says nothing.
     """
     count = min(NEAREST + own, len(likeness))
     if count == 0:
@@ -246,7 +246,7 @@ def _nearest(likeness: NDArray[np.float32], *, own: bool = False) -> NDArray[np.
 
 
 def _overlap_of_boxes(mask: Mask, inside: Mask) -> float:
-    """Share of a box that the box around a mask in it covers; 0 for an empty mask."""
+    """Compute the share of a box that the box around a mask in it covers; 0 for an empty mask."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
         return 0.0

@@ -53,10 +53,10 @@ class Corrector:
     """Corrects labels of one volume.
 
     Args:
-        slices: (S, C, H, W), normalised.
-        tracker: of structures through the slices.
-        segmenter: from clicks on a slice to its mask.
-        spacing: of slices, rows and columns in mm.
+        slices: (S, C, H, W) normalized slices.
+        tracker: propagator of structures through the slices.
+        segmenter: segmenter of a slice from clicks on it.
+        spacing: spacing of slices, rows and columns in mm.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class Corrector:
         """Find the pixels (H, W) that change sides, by slice.
 
         Args:
-            label_map: (S, H, W), what was found so far.
-            complaint: what is wrong.
-            kept: slices that stay as they are.
+            label_map: (S, H, W) label map found so far.
+            complaint: new clicks on one slice, on the wrong side of a label.
+            kept: indices of slices that stay as they are.
         """
         index, positive = complaint.slice_index, complaint.positive
         mask = label_map[index] == complaint.label
@@ -94,7 +94,7 @@ class Corrector:
         return changed
 
     def _reaches(self, label_map: LabelMap, mask: Mask, complaint: Complaint) -> list[float]:
-        """How far in mm around each click something may change; the label's mask on its slice is given."""
+        """Tell how far in mm around each click something may change; the label's mask on its slice is given."""
         size = self._largest_width(label_map, complaint)
         if not mask.any():
             return [NEW_REACH * size] * len(complaint.points)
@@ -102,7 +102,7 @@ class Corrector:
         return [min(REACH * float(way[point]), max(SMALLEST_PART, size)) for point in complaint.points]
 
     def _within(self, index: int, complaint: Complaint, reaches: Sequence[float]) -> Mask:
-        """Pixels of a slice that are within reach of the clicks."""
+        """Mask the pixels of a slice within reach of the clicks."""
         away = (index - complaint.slice_index) * self.spacing[0]
         shape, spacing = self.slices.shape[-2:], self.spacing[1:]
         distances = [np.hypot(_distance(shape, point, spacing), away) for point in complaint.points]
@@ -111,7 +111,7 @@ class Corrector:
     def _slices_beside(
         self, label_map: LabelMap, complaint: Complaint, kept: Collection[int], way: int, reach: float
     ) -> Iterator[int]:
-        """Slices beside a complaint that may change, the nearest first; `reach` is in mm."""
+        """Yield the slices beside a complaint that may change, the nearest first; `reach` is in mm."""
         for count in range(1, 1 + math.ceil(reach / self.spacing[0])):
             place = complaint.slice_index + way * count
             if not 0 <= place < len(label_map) or place in kept:
@@ -119,7 +119,7 @@ class Corrector:
             yield place
 
     def _domain(self, labels: LabelMap, complaint: Complaint) -> Mask:
-        """Pixels of a slice that may change."""
+        """Mask the pixels of a slice that may change."""
         return complaint.free[labels] if complaint.positive else labels == complaint.label
 
     def _on_slice(self, label_map: LabelMap, mask: Mask, complaint: Complaint, reaches: Sequence[float]) -> Mask:
@@ -147,7 +147,7 @@ class Corrector:
         return marked
 
     def _wrong(self, mask: Mask, complaint: Complaint) -> Mask:
-        """What is wrong with a label's mask on a slice, by all clicks there."""
+        """Find the wrong part of a label's mask on a slice, by all clicks there."""
         corrected = self.segmenter(
             self.slices,
             complaint.slice_index,
@@ -159,7 +159,7 @@ class Corrector:
         return (corrected != mask) & (corrected == complaint.positive)
 
     def _part(self, complaint: Complaint, points: Sequence[Point]) -> Mask:
-        """Structure that some points are on, far from the label's border: it is missing, or too much, as a whole."""
+        """Find the structure that some points are on, far from the label's border: missing, or too much, as a whole."""
         others = complaint.negatives if complaint.positive else complaint.positives
         nothing = np.zeros(self.slices.shape[-2:], bool)
         return self.segmenter(
@@ -180,16 +180,16 @@ class Corrector:
         return self._within(complaint.slice_index, complaint, [size] * len(complaint.points))
 
     def _largest_width(self, label_map: LabelMap, complaint: Complaint) -> float:
-        """Width in mm of the label on the slice where it is widest."""
+        """Measure the width in mm of the label on the slice where it is widest."""
         return max(self._width(one == complaint.label) for one in label_map)
 
     def _width(self, mask: Mask) -> float:
-        """Edge in mm of a square of the same area."""
+        """Give the edge in mm of a square of the same area."""
         return math.sqrt(np.count_nonzero(mask) * self.spacing[1] * self.spacing[2])
 
 
 def _held(mask: Mask, points: Sequence[Point]) -> Mask:
-    """Points, and the components of a mask that hold them."""
+    """Give points, and the components of a mask that hold them."""
     rows, columns = np.transpose(points)
     mask = mask.copy()
     mask[rows, columns] = True
@@ -198,6 +198,6 @@ def _held(mask: Mask, points: Sequence[Point]) -> Mask:
 
 
 def _distance(shape: tuple[int, ...], point: Point, spacing: tuple[float, float]) -> NDArray[np.float64]:
-    """Distance (H, W) of every pixel to a point in mm."""
+    """Compute the distance (H, W) of every pixel to a point in mm."""
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     return np.hypot((rows - point[0]) * spacing[0], (columns - point[1]) * spacing[1])

@@ -25,12 +25,12 @@ LEAST_DEVIATION = 1e-3  # variance of likeness below which differences mean noth
 
 
 def most_fitting(masks: Sequence[Mask], likeness: NDArray[np.floating], spacing: tuple[float, float]) -> Mask:
-    """Choose among masks (H, W) of a slice the one that is best told from its surroundings.
+    """Choose among masks (H, W) of a slice the one that differs most from its surroundings.
 
     Args:
-        masks: at least one.
-        likeness: (H, W) of the features of each pixel to what was clicked on.
-        spacing: of rows and columns, in any unit.
+        masks: masks, at least one.
+        likeness: (H, W) likeness of each pixel's features to the clicked ones.
+        spacing: spacing of rows and columns, in any unit.
     """
     return masks[int(np.argmax([_score(mask, likeness, spacing) for mask in masks]))]
 
@@ -47,7 +47,7 @@ def _score(mask: Mask, likeness: NDArray[np.floating], spacing: tuple[float, flo
 
 
 def _share_of_frame(mask: Mask) -> float:
-    """Share of a mask's border pixels (4-connected) that are the frame's."""
+    """Compute the share of a mask's border pixels (4-connected) on the frame."""
     padded = np.pad(mask, 1)
     enclosed = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     border = mask & ~enclosed

@@ -1,6 +1,6 @@
-"""Following a label from the slices where it is known to their neighbours, and on from there.
+"""Follows a label from the slices where it is known to their neighbors, and on from there.
 
-Neighbouring slices of one person show almost the same, so the slice that was done last serves as support for the next
+Neighboring slices of one person show almost the same, so the slice that was done last serves as support for the next
 one. Errors would add up that way: the label must be found by the known slices on both sides too, and it ends where it
 is not. Source of the idea: propagation with a memory of earlier frames, as in video object segmentation (Oh et al.,
 ICCV 2019).
@@ -39,7 +39,7 @@ MASK_SIZE = 256  # edge in pixels of the squares on which masks meet feature pat
 
 
 class Tracked(NamedTuple):
-    """Where a label was found, on a slice or in a volume."""
+    """The place of a label that was found, on a slice or in a volume."""
 
     mask: Mask
     certainty: NDArray[np.uint8]  # its probability in 1/255; 0 outside the mask
@@ -48,13 +48,13 @@ class Tracked(NamedTuple):
 class MaskPropagator:
     """Follows one label through one volume.
 
-    What lies between two known slices depends on these two alone, and is kept until one of them changes.
+    The slices between two known ones depend on these two alone, and are kept until one of them changes.
 
     Args:
-        slices: (S, C, H, W), normalised.
-        features: (S, D, h, w) of all of them.
-        matching: of a slice with its support.
-        spacing: of rows and columns in mm.
+        slices: (S, C, H, W) normalized slices.
+        features: (S, D, h, w) features of all slices.
+        matching: matching of a slice with its support.
+        spacing: spacing of rows and columns in mm.
     """
 
     def __init__(self, slices: Tensor, features: Tensor, matching: Matching, *, spacing: tuple[float, float]) -> None:
@@ -69,7 +69,7 @@ class MaskPropagator:
         """Find the label in the whole volume (S, H, W).
 
         Args:
-            known: masks (H, W) by slice; at least one.
+            known: masks (H, W) by slice, at least one.
         """
         shape = (len(self.slices), *self.slices.shape[-2:])
         found = Tracked(np.zeros(shape, bool), np.zeros(shape, np.uint8))
@@ -99,12 +99,12 @@ class MaskPropagator:
         """Follow a part of a slice to others, one after the other, until it ends.
 
         Args:
-            part: (H, W).
-            known: masks (H, W) by slice of what looks like it; the first is that of its own slice.
+            part: (H, W) mask of the part.
+            known: masks (H, W) by slice of similar structures; the first is that of the part's own slice.
             places: indices of slices to look at, the nearest first.
-            domain: (H, W) of each, where it may be.
-            label: (H, W) of each, what looks like the part too; may be left empty.
-            step: how far its border may move from one slice to the next, in mm.
+            domain: (H, W) masks, by slice, of where the part may be.
+            label: (H, W) masks, by slice, of the label, which looks like the part, too; may be left empty.
+            step: distance in mm that the border may move from one slice to the next.
         """
         squares = {index: self._square(mask) for index, mask in known.items()}
         found: dict[int, Mask] = {}
@@ -121,7 +121,7 @@ class MaskPropagator:
         return found
 
     def _fill(self, first: int, last: int, limits: dict[int, Mask]) -> dict[int, Tracked]:
-        """The slices between two, each from the nearer side; one of the two may lie just outside the volume."""
+        """Find the label between two slices, from the nearer one; one of the two may be just outside the volume."""
         turn = (first + last) // 2
         if first not in limits:
             turn = first
@@ -139,7 +139,7 @@ class MaskPropagator:
         return filled
 
     def _square(self, mask: Mask) -> Tensor:
-        """A mask (size, size) float32 in the centred square of the features."""
+        """Place a mask in the centered square of the features: (size, size) float32."""
         return (
             fit_slices(torch.from_numpy(mask)[None, None], MASK_SIZE, "nearest")[0, 0].float().to(self.features.device)
         )
@@ -147,7 +147,7 @@ class MaskPropagator:
     def _next(
         self, index: int, known: dict[int, Tensor], before: dict[int, Tensor], near: Mask | None = None
     ) -> Tracked:
-        """One slice, from the masks (size, size) of known slices and of the slice before."""
+        """Find the label on a slice, from the masks (size, size) of known slices and of the slice before."""
         supports = [known] if before.keys() <= known.keys() else [known, before]
         around = self._near(*before.values()) if near is None else self._held(self._square(near))
         patches = self._match(index, supports, around)
@@ -161,7 +161,7 @@ class MaskPropagator:
         return Tracked(found, certainty)
 
     def _near(self, before: Tensor) -> Tensor:
-        """The patches (h, w) within reach of a mask (size, size)."""
+        """Mark the patches (h, w) within reach of a mask (size, size)."""
         height, width = self.features.shape[-2:]
         patch = max(self.slices.shape[-2:]) * max(self.spacing) / max(height, width)  # mm
         radius = math.ceil(REACH / patch)
@@ -169,11 +169,11 @@ class MaskPropagator:
         return F.max_pool2d(held[None, None], 2 * radius + 1, stride=1, padding=radius)[0, 0] > 0
 
     def _held(self, mask: Tensor) -> Tensor:
-        """The patches (h, w) that hold a part of a mask (size, size)."""
+        """Mark the patches (h, w) that hold a part of a mask (size, size)."""
         return F.adaptive_max_pool2d(mask[None, None], self.features.shape[-2:])[0, 0] > 0
 
     def _match(self, index: int, supports: list[dict[int, Tensor]], near: Tensor) -> Tensor:
-        """Probability (h, w) of the label where it is near: geometric mean of those by each support."""
+        """Compute the label's probability (h, w) near it: the geometric mean over supports."""
         probability = torch.zeros(near.shape, device=self.features.device)
         rows, columns = (near.any(axis).nonzero()[:, 0] for axis in (1, 0))
         if not len(rows):
@@ -199,7 +199,7 @@ class MaskPropagator:
 
 
 def _grown(mask: Mask, distance: float, spacing: tuple[float, float]) -> Mask:
-    """What lies within some mm of a mask (H, W)."""
+    """Grow a mask (H, W) by a distance in mm."""
     grown = np.zeros_like(mask)
     (box,) = find_objects(mask.astype(np.uint8), max_label=1)
     if box is not None:

@@ -36,7 +36,7 @@ class ClickRecord:
         return contradicted
 
     def points(self, index: int, label: str) -> tuple[list[Point], list[Point]]:
-        """(row, column) of the points of a slice that are on a label, and of those that are not.
+        """Give the (row, column) points of a slice that are on a label, and those that are not.
 
         A positive click on another label is a negative one.
         """
@@ -47,7 +47,7 @@ class ClickRecord:
         return positive, negative + others
 
     def slices(self) -> dict[str, list[int]]:
-        """Sorted indices of the slices with positive clicks, by label."""
+        """List the sorted indices of the slices with positive clicks, by label."""
         found: dict[str, set[int]] = {}
         for click in self.valid:
             if click.positive:

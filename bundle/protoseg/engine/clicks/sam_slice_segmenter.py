@@ -1,4 +1,4 @@
-"""SAM as what makes the mask of one slice from clicks on it: what it is best known for."""
+"""SAM as the segmenter of one slice from clicks on it, which it is best known for."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ UNCLAIMED = 1e-4  # probability where there is no earlier mask
 
 
 class SamSliceSegmenter:
-    """A `SliceSegmenter`: asks SAM for what was clicked on, or for an earlier mask with clicks that correct it.
+    """A `SliceSegmenter`: asks SAM for the clicked structure, or for an earlier mask with clicks that correct it.
 
     Args:
-        refiner: asks SAM; clicks are among its prompts.
+        refiner: refiner that asks SAM, with clicks among its prompts.
     """
 
     def __init__(self, refiner: SamRefiner) -> None:
@@ -43,7 +43,7 @@ class SamSliceSegmenter:
         spacing: tuple[float, float],
         prior: Mask,
     ) -> Mask:
-        """See `SliceSegmenter`."""
+        """Mask (H, W) the clicked structure, see `SliceSegmenter`."""
         label_map = np.zeros((len(slices), *slices.shape[-2:]), np.uint8)
         label_map[index] = prior
         clicks = [Click(index, *point, CLICKED) for point in positive]

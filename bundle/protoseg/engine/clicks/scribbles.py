@@ -26,10 +26,11 @@ def segment_from_scribbles(
     """Segment a volume from partial drawings.
 
     Args:
-        volume: (C, X, Y, Z), normalised, slices along Z.
-        scribbles: (S, H, W); 0 where nothing is said, 1.. positions of labels, `BACKGROUND_SCRIBBLE` for none of them.
-        encoder: what to look with.
-        **arguments: of `ClickSegmentation`.
+        volume: (C, X, Y, Z) normalized volume, slices along Z.
+        scribbles: (S, H, W) scribbles; 0 where nothing is said, 1.. positions of labels, `BACKGROUND_SCRIBBLE` for none
+            of them.
+        encoder: encoder of slices.
+        **arguments: arguments of `ClickSegmentation`.
 
     Raises:
         InputError: scribbles of another size or of unknown labels, or none of a label; and as `ClickSegmentation`.
@@ -52,7 +53,7 @@ def segment_from_scribbles(
 
 
 def _clicks_on(scribbles: NDArray[np.uint8], labels: LabelSet) -> list[Click]:
-    """A click on every scribbled pixel; one for each label where it is none of them."""
+    """Make a click on every scribbled pixel, or one beside each label where it is none of them."""
     clicks = []
     for index, row, column in np.argwhere(scribbles).tolist():
         value = int(scribbles[index, row, column])

@@ -53,16 +53,16 @@ class ClickSegmentation:
     taken back are undone without computing anything again. Not safe between threads.
 
     Args:
-        volume: (C, X, Y, Z), normalised, slices along Z; a `Placed` one tells the spacing in mm.
-        encoder: what to look with.
-        labels: what may be clicked on.
-        scan: what to know the volume by; a support slice is one scan's and one index's.
-        support: slices of other scans, or of this one, that were labelled before; their labels are found too.
-        settings: how to segment the volume by the support.
-        refiner: brings the borders of what was found by the support to the image's edges.
-        slice_segmenter: what makes masks from clicks; by the network's features when left out.
-        accepted: (S, H, W), positions of labels that somebody accepted before: clicks correct these, and the support
-            serves for nothing. None where there is nothing of the kind.
+        volume: (C, X, Y, Z) normalized volume, slices along Z; a `Placed` one tells the spacing in mm.
+        encoder: encoder of slices.
+        labels: labels that may be clicked on.
+        scan: name that identifies the volume; a support slice is known by scan and index.
+        support: slices of other scans, or of this one, that were labelled before; their labels are found, too.
+        settings: settings of the segmentation by the support.
+        refiner: refiner of the borders of labels found by the support.
+        slice_segmenter: segmenter that makes masks from clicks; by default the one that uses the network's features.
+        accepted: (S, H, W) positions of labels that were accepted before, which clicks correct; the support is then not
+            used. None if there are none.
     """
 
     def __init__(
@@ -117,11 +117,11 @@ class ClickSegmentation:
         return self.predict()
 
     def add(self, clicks: Sequence[Click], masks: Mapping[int, Mask] | None = None) -> None:
-        """Work in clicks that were set at once: none of them corrects what came of the others.
+        """Add clicks that were set at once: none of them corrects the result of the others.
 
         Args:
-            clicks: to work in.
-            masks: by slice, of a label that they may begin; what the clicks tell where left out.
+            clicks: clicks to add.
+            masks: masks by slice of a label that they may begin; by default made from the clicks.
         """
         self._steps.append(_Step(tuple(clicks), {}))
         self._clicks.add(clicks)
@@ -134,10 +134,10 @@ class ClickSegmentation:
         self._obey()
 
     def predict(self) -> Prediction:
-        """Tell what the clicks that were added have led to.
+        """Give the result of the clicks that were added.
 
         Raises:
-            InputError: as `segment`.
+            InputError: as in `segment`.
         """
         if self.support is None and self.accepted is None and not self._clicks.slices():
             raise InputError("Nothing is clicked on yet: set a positive click on each structure to be segmented.")
@@ -166,7 +166,7 @@ class ClickSegmentation:
 
     @cached_property
     def _matched(self) -> Prediction | None:
-        """What the support tells of the volume, without clicks."""
+        """Segment the volume by the support, without clicks."""
         if self.support is None:
             return None
         return segment(self.volume, self.support, self.encoder, self.settings, refiner=self.refiner)

@@ -15,15 +15,15 @@ Mask = NDArray[np.bool_]
 
 
 def next_click(ground_truth: Mask, found: Mask, *, label: str) -> Click | None:
-    """Find a click in the largest error, on the slice where that is largest; None when there is no error.
+    """Find a click in the largest error, on the slice where that is largest; None if there is no error.
 
     With nothing found it is in the middle of the organ's largest slice. Source of the procedure: the evaluation of
     interactive segmentation by simulated users, as in Xu et al., CVPR 2016.
 
     Args:
-        ground_truth: (S, H, W).
-        found: (S, H, W).
-        label: its name, for the click.
+        ground_truth: (S, H, W) true mask.
+        found: (S, H, W) predicted mask.
+        label: name of the label, for the click.
     """
     candidates = []
     for error, positive in ((ground_truth & ~found, True), (found & ~ground_truth, False)):
@@ -39,7 +39,7 @@ def next_click(ground_truth: Mask, found: Mask, *, label: str) -> Click | None:
 
 
 def interior_point(mask: Mask) -> tuple[int, int]:
-    """Row and column of the pixel of a mask (H, W) that is farthest from all outside."""
+    """Find row and column of the pixel of a mask (H, W) that is farthest from its outside."""
     depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     row, column = np.unravel_index(depth.argmax(), mask.shape)
     return int(row), int(column)

@@ -79,18 +79,18 @@ def slice_mask(
     spacing: tuple[float, float] = (1.0, 1.0),
     prior: Mask | None = None,
 ) -> Mask:
-    """Mask (H, W) of what was clicked on.
+    """Mask (H, W) the clicked structure.
 
     The first positive click speaks for the whole slice, further ones and negative ones mostly for what is near. With
     an earlier mask all clicks are corrections. The mask holds every positive click and no negative one.
 
     Args:
-        image: (C, H, W), normalised.
-        features: (D, h, w) of the slice in its centred square (see `fit_slices`).
+        image: (C, H, W) normalized image.
+        features: (D, h, w) features of the slice in its centered square (see `fit_slices`).
         positive: (row, column) of points on the label.
         negative: (row, column) of points beside it.
-        spacing: of rows and columns in mm.
-        prior: (H, W), what was thought to be the label before these clicks; an empty one says nothing.
+        spacing: spacing of rows and columns in mm.
+        prior: (H, W) mask before these clicks; an empty one counts as none.
     """
     if not positive and (prior is None or not negative):
         return np.zeros(image.shape[1:], bool) if prior is None else prior.copy()
@@ -112,14 +112,14 @@ def slice_mask(
 
 
 def _first_mask(clicked: _Clicks) -> Mask:
-    """The most fitting of the masks by several criteria."""
+    """Choose the most fitting of the masks by several criteria."""
     nowhere = np.zeros(clicked.image.shape[1:], bool)
     masks = [_cut_out(clicked, clicked.first_lead(one), nowhere) for one in FIRST_CRITERIA]
     return most_fitting(masks, clicked.cosines[: len(clicked.near)].max(0), clicked.spacing)
 
 
 def _cut_out(clicked: _Clicks, lead: NDArray[np.float64], anchors: Mask) -> Mask:
-    """Mask by the lead of its pixels: components that hold anchors or positive clicks."""
+    """Cut a mask out by the lead of its pixels: components that hold anchors or positive clicks."""
     probability = expit(lead / TEMPERATURE).clip(UNSURE, 1 - UNSURE).astype(np.float32)
     _set(probability, clicked.positive, 1)
     _set(probability, clicked.negative, 0)
@@ -137,11 +137,11 @@ class _Clicks:
     """Points of a slice, and how like them every pixel is.
 
     Args:
-        image: (C, H, W), normalised.
-        features: (D, h, w) of the slice.
+        image: (C, H, W) normalized image.
+        features: (D, h, w) features of the slice.
         positive: (row, column) of points on the label.
         negative: (row, column) of points beside it.
-        spacing: of rows and columns in mm.
+        spacing: spacing of rows and columns in mm.
     """
 
     def __init__(
@@ -160,12 +160,12 @@ class _Clicks:
         self.smooth = gaussian_filter(image, (0, *(BLUR / step for step in spacing)))
 
     def lead(self, intensity_weight: float, unlike: float, prior: Image | None = None) -> NDArray[np.float64]:
-        """How much more each pixel (H, W) is like the label than like anything else.
+        """Compute how much more each pixel (H, W) is like the label than like anything else.
 
         Args:
             intensity_weight: likeness lost by a difference of one standard deviation.
             unlike: likeness below which a pixel is something else.
-            prior: (H, W), an earlier mask; with one, a click speaks for its surroundings alone.
+            prior: (H, W) earlier mask; with one, a click counts only for its surroundings.
         """
         radii = SURROUNDINGS if prior is None else (0.0,)
         likeness = self.cosines - intensity_weight * self._differences(radii)
@@ -182,7 +182,7 @@ class _Clicks:
         return inside - outside
 
     def first_lead(self, criteria: _Criteria) -> NDArray[np.float64]:
-        """Lead (H, W) of a first mask by its criteria."""
+        """Compute the lead (H, W) of a first mask by its criteria."""
         lead = self.lead(criteria.intensity_weight, criteria.unlike)
         if math.isinf(criteria.radius):
             return lead

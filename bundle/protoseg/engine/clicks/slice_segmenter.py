@@ -1,4 +1,4 @@
-"""What makes the mask of one slice from clicks on it."""
+"""Segmenters of one slice from clicks on it."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class SliceSegmenter(Protocol):
         spacing: tuple[float, float],
         prior: Mask,
     ) -> Mask:
-        """Mask (H, W) of what was clicked on.
+        """Mask (H, W) the clicked structure.
 
         Args:
-            slices: (S, C, H, W), the whole volume, normalised.
-            index: of the slice.
+            slices: (S, C, H, W) normalized slices of the whole volume.
+            index: index of the slice.
             positive: (row, column) of points on the label.
             negative: (row, column) of points beside it.
-            spacing: of rows and columns in mm.
-            prior: (H, W), what was thought to be the label before these clicks; empty when nothing was.
+            spacing: spacing of rows and columns in mm.
+            prior: (H, W) mask before these clicks, empty if there was none.
         """
         ...
 
@@ -49,7 +49,7 @@ class FeatureSliceSegmenter:
     """Compares the slice with its clicked points by the network's features.
 
     Args:
-        encoder: of slices.
+        encoder: encoder of slices.
     """
 
     def __init__(self, encoder: SliceEncoder) -> None:
@@ -66,7 +66,7 @@ class FeatureSliceSegmenter:
         spacing: tuple[float, float],
         prior: Mask,
     ) -> Mask:
-        """See `SliceSegmenter`."""
+        """Mask (H, W) the clicked structure, see `SliceSegmenter`."""
         features = self.encoder.encode_slices(slices, [index])[0]
         image = slices[index].float().cpu().numpy()
         return slice_mask(image, features, positive, negative, spacing=spacing, prior=prior)

@@ -19,8 +19,8 @@ class WorkingGrid:
     """The grid of a slice, or of a window of one, with pixels of at least 1.2 mm.
 
     Args:
-        shape: rows and columns of the slice.
-        spacing: of these in mm.
+        shape: number of rows and columns of the slice.
+        spacing: spacing of rows and columns in mm.
     """
 
     def __init__(self, shape: tuple[int, int], spacing: tuple[float, float]) -> None:
@@ -30,7 +30,7 @@ class WorkingGrid:
         self.spacing = spacing[0] * shape[0] / rows, spacing[1] * shape[1] / columns
 
     def shrink(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Maps (C, H, W) averaged on this grid (C, rows, columns)."""
+        """Average maps (C, H, W) on this grid: (C, rows, columns)."""
         if self.shape == self.full:
             return maps
         whole = torch.from_numpy(np.ascontiguousarray(maps, np.float32))[None]
@@ -44,6 +44,6 @@ class WorkingGrid:
         return (F.interpolate(coarse, size=self.full, mode="bilinear")[0, 0] > 0.5).numpy()
 
     def points(self, points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Tell where (row, column) points of the slice lie on this grid."""
+        """Convert (row, column) points of the slice to this grid."""
         rows, columns = self.shape
         return [(row * rows // self.full[0], column * columns // self.full[1]) for row, column in points]

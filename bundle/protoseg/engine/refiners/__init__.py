@@ -1,1 +1,1 @@
-"""From the coarse segmentation of the matching to borders on the image's edges."""
+"""Refiners: from the coarse segmentation of the matching to borders on the image's edges."""

@@ -1,4 +1,4 @@
-"""What clicks say about the pixels around them."""
+"""Evidence of clicks for the pixels around them."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ __all__ = ["PixelClick", "with_clicks"]
 Image = NDArray[np.float32]
 PixelClick = tuple[int, int, bool]  # row, column, positive
 
-REACH = 10.0  # mm; a click speaks for its surroundings
-ALIKE = 0.5  # standard deviations of the slice; and for what looks like it
-PATCH = 1  # pixels around a click whose mean shows what it is on
-UNSURE = 1e-3  # a probability nearer to 0 or 1 than this only the clicked pixels have
+REACH = 10.0  # mm; how far a click counts
+ALIKE = 0.5  # standard deviations of the slice: the difference of intensity within which it counts
+PATCH = 1  # pixels around a click whose mean is its intensity
+UNSURE = 1e-3  # only clicked pixels have a probability closer to 0 or 1 than this
 
 
 def with_clicks(
     image: Image, probability: Image, clicks: Sequence[PixelClick], *, spacing: tuple[float, float]
 ) -> Image:
-    """Probability of a label with clicks worked in: 1 or 0 on them, and drawn there nearby where the image is alike.
+    """Combine a label's probability with clicks: 1 or 0 on them, and close to it nearby where the image is alike.
 
-    The fusion of MIDeepSeg (Wang et al., Medical Image Analysis 2021), with distance and likeness apart in place of its
-    geodesic distance.
+    The fusion of MIDeepSeg (Wang et al., Medical Image Analysis 2021), with separate distance and likeness in place of
+    its geodesic distance.
 
     Args:
-        image: (C, H, W).
-        probability: (H, W) of the label.
-        clicks: on the label, positive, and beside it, in the order in which they were set; the last on a pixel counts.
-        spacing: of rows and columns in mm.
+        image: (C, H, W) image.
+        probability: (H, W) probability of the label.
+        clicks: clicks on the label, positive, and beside it, negative, in the order in which they were set; the last on
+            a pixel counts.
+        spacing: spacing of rows and columns in mm.
 
     Returns:
-        (H, W).
+        (H, W) probability.
     """
     inside, outside = (
         _influence(image, [click for click in clicks if click[2] is positive], spacing) for positive in (True, False)
@@ -47,7 +48,7 @@ def with_clicks(
 
 
 def _influence(image: Image, clicks: Sequence[PixelClick], spacing: tuple[float, float]) -> NDArray[np.float64]:
-    """How much clicks speak for each pixel (H, W): 1 on them, less with distance and difference of intensity."""
+    """Weigh the clicks for each pixel (H, W): 1 on them, less with distance and difference of intensity."""
     influence = np.zeros(image.shape[1:])
     rows, columns = np.ogrid[: image.shape[1], : image.shape[2]]
     deviation = max(float(image.std()), 1e-6)

@@ -22,7 +22,7 @@ from protoseg.ops.components import Box
 __all__ = ["CompetingRefiner"]
 
 MOST_WORKERS = 4  # labels refined at a time
-MOST_VOXELS = 2**26  # in their boxes, each of which may take some bytes a voxel
+MOST_VOXELS = 2**26  # in their boxes, which may take some bytes a voxel
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,17 @@ class _Claim:
     """What a label claims in its box of S x H x W voxels."""
 
     mask: NDArray[np.bool_]  # S x H x W
-    scores: list[NDArray[np.float32]]  # of the voxels of the mask on each slice
-    distant: bool  # whether it claims what was found, because the refinement went too far from it
+    scores: list[NDArray[np.float32]]  # for each slice, the scores of the voxels of the mask
+    distant: bool  # True if the refinement went too far, so that the coarse mask is claimed instead
 
 
 class CompetingRefiner(Refiner):
-    """Refines each label in its bounding box; of the labels that claim a voxel the one with the best potentials gets
-    it.
+    """Refines each label in its bounding box; a voxel that several labels claim goes to the one with the best
+    potentials.
 
     Args:
-        min_dice: a label whose refined mask agrees less with the coarse one stays as it was found, unless the user
-            clicked there.
+        min_dice: lowest Dice of a label's refined and coarse mask; below, the label stays as it was found, unless the
+            user clicked there.
 
     Raises:
         InputError: `min_dice` is not between 0 and 1.
@@ -53,10 +53,10 @@ class CompetingRefiner(Refiner):
 
     @abstractmethod
     def score(self, potentials: UnaryPotentials) -> NDArray[np.float32]:
-        """Score how much speaks for the label, voxel by voxel (S, H, W); -inf outside the refined mask."""
+        """Score the evidence for the label, voxel by voxel (S, H, W); -inf outside the refined mask."""
 
     def parts(self, shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
-        """Tell which slices of a box (S, H, W) to score together, and the scores of which of them to keep."""
+        """Tell which slices of a box (S, H, W) to score together, and which of their scores to keep."""
         yield slice(0, shape[0]), slice(0, shape[0])
 
     def refine(
@@ -70,7 +70,7 @@ class CompetingRefiner(Refiner):
         """Refine all labels of a volume.
 
         Raises:
-            InputError: a click lies outside the volume or is for no label.
+            InputError: a click lies outside the volume or is for an unknown label.
         """
         check_clicks(clicks, coarse.label_map.shape, coarse.labels)
         boxes = dict(label_boxes(coarse, spacing, clicks))
@@ -82,7 +82,7 @@ class CompetingRefiner(Refiner):
         label_map, best = (
             np.zeros(shape, np.uint8),
             np.zeros(shape, np.float16),
-        )  # what is never written takes no memory
+        )  # pages never written take no memory
         notes = {}
         with ThreadPoolExecutor(_workers(boxes.values())) as pool:
             for position, found in zip(boxes, pool.map(claim, boxes)):
@@ -125,7 +125,7 @@ class CompetingRefiner(Refiner):
 
 
 def _enter(claim: _Claim, position: int, box: Box, label_map: NDArray[np.uint8], best: NDArray[np.float16]) -> None:
-    """Give a label the voxels of its claim that no label before has a better score for, slice by slice."""
+    """Give a label the voxels of its claim for which no earlier label has a better score, slice by slice."""
     for index, (mask, scores) in enumerate(zip(claim.mask, claim.scores), start=box[0].start):
         taken, highest = label_map[index][box[1:]], best[index][box[1:]]  # views
         won = (taken[mask] == 0) | (scores > highest[mask])

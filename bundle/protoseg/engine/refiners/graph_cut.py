@@ -22,11 +22,11 @@ class GraphCutRefiner(CompetingRefiner):
 
     Args:
         smoothness: price of a border in mm, see `cut`.
-        dimensions: 3 cuts volumes; 2 slice by slice, in about half the time.
-        min_dice: see `CompetingRefiner`.
+        dimensions: 3 to cut volumes; 2 to cut slice by slice, in about half the time.
+        min_dice: lowest Dice with the coarse mask, see `CompetingRefiner`.
 
     Raises:
-        InputError: `smoothness` is not above 0, or there are other dimensions than 2 and 3.
+        InputError: `smoothness` is not above 0, or `dimensions` is neither 2 nor 3.
     """
 
     def __init__(self, *, smoothness: float = 4.0, dimensions: Literal[2, 3] = 3, min_dice: float = 0.3) -> None:
@@ -39,7 +39,7 @@ class GraphCutRefiner(CompetingRefiner):
         self.dimensions = dimensions
 
     def parts(self, shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
-        """Cut volumes in slabs that overlap, and slice by slice any number of slices."""
+        """Cut volumes in overlapping slabs, or any number of slices one by one."""
         for slab, kept in slabs(shape):
             yield (slab, kept) if self.dimensions == 3 else (kept, kept)
 

@@ -1,4 +1,4 @@
-"""Refinement by a guided filter: potentials are smoothed along the image's edges. Lighter than a graph cut."""
+"""Refinement by a guided filter: potentials are smoothed along the image's edges. Cheaper than a graph cut."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from protoseg.ops.guided_filter import guided_filter
 
 __all__ = ["GuidedRefiner"]
 
-CLIP = 6.0  # log odds; one certain pixel is not to outvote a whole window
+CLIP = 6.0  # log odds; so that one certain pixel cannot outvote a whole window
 
 
 class GuidedRefiner(CompetingRefiner):
-    """Filters each label's potentials slice by slice, guided by the image; pictures guide by their mean channel.
+    """Filters each label's potentials slice by slice, guided by the image, or by the mean channel of a picture.
 
     Args:
-        radius: of the filter's windows in mm.
-        strength: of the smoothing: a window with less than this share of the variance around the label is flat.
-        min_dice: see `CompetingRefiner`.
+        radius: radius of the filter's windows in mm.
+        strength: strength of the smoothing: a window with less than this share of the variance around the label is
+            flat.
+        min_dice: lowest Dice with the coarse mask, see `CompetingRefiner`.
 
     Raises:
         InputError: `radius` or `strength` is not above 0.

@@ -1,7 +1,7 @@
-"""What every refiner has in common: from a coarse segmentation to one that follows the image's edges.
+"""The interface of refiners: from a coarse segmentation to one that follows the image's edges.
 
-The matching decides at the resolution of the features, some pixels a patch. A refiner sees the image on the volume's
-own grid, and moves the borders.
+The matching decides at the resolution of the features, of which a patch is several pixels wide. A refiner sees the
+image on the volume's own grid, and moves the borders.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ __all__ = ["CoarseSegmentation", "RefinedSegmentation", "Refiner"]
 
 @dataclass(frozen=True)
 class CoarseSegmentation:
-    """What the matching found in S slices of H x W pixels, for L labels."""
+    """The result of the matching in S slices of H x W pixels, for L labels."""
 
     label_map: NDArray[np.uint8]  # S x H x W, 0 = background, k = k-th label; components are filtered
     log_probability: Tensor  # S x (1 + L) x h x w float16, log-softmax over the classes, of the square slices
     labels: LabelSet
 
     def probability(self, index: int) -> Tensor:
-        """Probabilities (1 + L, H, W) float32 of one slice's classes on its own grid, upsampled bilinearly.
+        """Compute one slice's class probabilities (1 + L, H, W), float32, on its own grid, upsampled bilinearly.
 
         Full-resolution maps of a whole volume would not fit into memory: ask slice by slice.
         """
@@ -40,7 +40,7 @@ class CoarseSegmentation:
 
 @dataclass(frozen=True)
 class RefinedSegmentation:
-    """A label map as it came out, and what a user should know about it."""
+    """The refined label map, and what a user should know about it."""
 
     label_map: NDArray[np.uint8]  # S x H x W, numbered as the coarse one
     notes: Mapping[str, str] = field(default_factory=dict)  # by label name
@@ -64,8 +64,8 @@ class Refiner(ABC):
         """Refine all labels of a volume.
 
         Args:
-            slices: (S, C, H, W), normalised image, axes from the feet, from the front, from the patient's right.
-            coarse: what the matching found.
-            spacing: of slices, rows and columns in mm.
-            clicks: of the user; a refined label holds its positive clicks and leaves out its negative ones.
+            slices: (S, C, H, W) normalized slices, axes from the feet, from the front, from the patient's right.
+            coarse: result of the matching.
+            spacing: spacing of slices, rows and columns in mm.
+            clicks: clicks of the user; a refined label holds its positive clicks and leaves out its negative ones.
         """

@@ -1,7 +1,7 @@
 """Refinement by SAM or MedSAM: prompts from the coarse mask, masks from SAM, and labels that compete for each pixel.
 
 Source: ProtoSAM (arXiv 2407.07042, section 3.3). Here a slice is embedded once for all labels and components, all its
-prompts are decoded in one batch, and where SAM leaves the coarse mask, the coarse mask stays.
+prompts are decoded in one batch, and where SAM strays from the coarse mask, the coarse mask stays.
 """
 
 from __future__ import annotations
@@ -35,14 +35,15 @@ class SamRefiner(Refiner):
     """Refines the slices that hold a label, or a click, with SAM or MedSAM.
 
     Args:
-        sam: the model.
-        prompts: what to ask it for; when left out all there is, for MedSAM boxes.
-        min_dice: a component that agrees less with SAM's mask stays as it is, unless a click contradicts it.
-        cache: of embeddings, to share it with others; its own when left out.
-        progress: show a progress bar over the slices.
+        sam: model.
+        prompts: kinds of prompts; by default all there are, boxes for MedSAM.
+        min_dice: lowest Dice of a component with SAM's mask; below, the component stays as it is, unless a click
+            contradicts it.
+        cache: cache of embeddings, to share it with others; by default one of its own.
+        progress: True to show a progress bar over the slices.
 
     Raises:
-        InputError: MedSAM is to get more than boxes, or `min_dice` is not between 0 and 1.
+        InputError: MedSAM would get more than boxes, or `min_dice` is not between 0 and 1.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class SamRefiner(Refiner):
         """Refine all labels of a volume, slice by slice; SAM sees pixels, so the spacing does not matter.
 
         Raises:
-            InputError: a click lies outside the volume or is for no label; MedSAM got clicks.
+            InputError: a click lies outside the volume or is for an unknown label; or MedSAM got clicks.
         """
         check_clicks(clicks, coarse.label_map.shape, coarse.labels)
         if clicks and self.sam.boxes_only:
@@ -96,7 +97,7 @@ class SamRefiner(Refiner):
     def _refine_slice(
         self, embedding: Tensor, coarse: CoarseSegmentation, index: int, clicks: Sequence[Click]
     ) -> tuple[NDArray[np.uint8], set[int]]:
-        """The refined slice (H, W), and the positions of the labels of which SAM went too far."""
+        """Refine a slice: (H, W), and the positions of the labels of which SAM went too far."""
         label_map, probability = coarse.label_map[index], coarse.probability(index).cpu()
         frame = self.sam.frame(*label_map.shape)
         requests = list(sam_requests(label_map, probability, coarse.labels, frame, self.prompts, clicks))
@@ -115,15 +116,15 @@ class SamRefiner(Refiner):
 
 
 def _as_bytes(image: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """A normalised slice (C, H, W) as SAM was trained on pictures: (3, H, W) uint8."""
+    """Convert a normalized slice (C, H, W) to the pictures that SAM was trained on: (3, H, W) uint8."""
     scaled = (image - low[:, None, None]) / (high - low).clamp(min=1e-6)[:, None, None]
     return three_channels((scaled * 255).round().byte())
 
 
 def _best_mask(logits: Tensor, quality: Tensor, request: SamRequest, frame: SamFrame) -> Tensor:
-    """Of masks (M, h, w) the one with the largest sum of scores; an empty one only if all are.
+    """Choose of masks (M, h, w) the one with the largest sum of scores; an empty one only if all are empty.
 
-    Scores: SAM's own estimate (M,), Dice with the coarse mask, and the share of the user's clicks that it respects.
+    The scores are SAM's own estimate (M,), the Dice with the coarse mask, and the share of the user's clicks respected.
     """
     masks = logits > 0
     component = pad_to_square(request.fitted, frame.map_size)
@@ -140,8 +141,8 @@ def _best_mask(logits: Tensor, quality: Tensor, request: SamRequest, frame: SamF
 def _compete(masks: Tensor, requests: Sequence[SamRequest], probability: Tensor) -> NDArray[np.uint8]:
     """Give each pixel to one label: of those whose masks (N, H, W), logits, cover it, the most probable.
 
-    How sure SAM is of the mask, and how probable the matching thinks the label, count alike. Where the user adds to a
-    label, what the matching thought does not count.
+    SAM's certainty of the mask and the matching's probability of the label count alike. Where the user adds to a label,
+    the matching does not count.
     """
     covered = (masks > 0).any(0)  # a small part of the slice
     logits = masks[:, covered]
@@ -156,7 +157,7 @@ def _compete(masks: Tensor, requests: Sequence[SamRequest], probability: Tensor)
 
 
 def _with_clicks(label_map: NDArray[np.uint8], clicks: Sequence[Click], labels: LabelSet) -> NDArray[np.uint8]:
-    """The user is right, whatever SAM thinks."""
+    """Set the clicked pixels: the user is right, whatever SAM found."""
     for click in clicks:
         place, label = (click.row, click.column), labels.position(click.label)
         if click.positive:
@@ -175,5 +176,5 @@ def _notes(distant: Counter[int], coarse: CoarseSegmentation) -> dict[str, str]:
 
 
 def _dice(first: Tensor, second: Tensor) -> Tensor:
-    """Dice of two boolean masks; 0 for two empty ones."""
+    """Compute the Dice of two boolean masks; 0 for two empty ones."""
     return 2 * (first & second).sum() / (first.sum() + second.sum()).clamp(min=1)

@@ -1,4 +1,4 @@
-"""What SAM is asked for on a slice: each component of each label, and what the user clicked on beside them."""
+"""Prompts for SAM on a slice: each component of each label, and the user's clicks beside them."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ __all__ = ["BOXES_ONLY", "PromptSettings", "SamRequest", "sam_requests"]
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """Which prompts to make of a component.
+    """Kinds of prompts to make of a component.
 
     Args:
-        box: its box.
-        points: points inside it, see `positive_points`.
-        point_count: how many, for "spread".
-        negatives: at most so many points in the ring around it.
+        box: True for its bounding box.
+        points: kind of points inside it, see `positive_points`.
+        point_count: number of points for "spread".
+        negatives: largest number of points in the ring around it.
         negative_gate: probability of the background that a negative point needs.
-        mask: its coarse logits.
+        mask: True for its coarse logits.
 
     Raises:
-        InputError: nothing is left to ask with.
+        InputError: no kind of prompt is left.
     """
 
     box: bool = True
@@ -66,19 +66,19 @@ class SamRequest:
 
     label: int  # position among the support's labels, from 1
     component: NDArray[np.bool_]  # H x W, of the coarse mask; empty where there are clicks alone
-    fitted: Tensor  # bool, the same in the part of SAM's maps that the slice fills
+    fitted: Tensor  # bool, the component in the part of SAM's maps that the slice fills
     prompt: Prompt
     inside: NDArray[np.float64]  # N x 2, the user's points among the prompt's positive ones
     outside: NDArray[np.float64]  # N x 2, those among its negative ones
 
     @property
     def grown(self) -> bool:
-        """The user says that the coarse mask is too small."""
+        """Whether the user says that the coarse mask is too small."""
         return not self._covers(self.inside).all()
 
     @property
     def contradicted(self) -> bool:
-        """The user says that the coarse mask is wrong."""
+        """Whether the user says that the coarse mask is wrong."""
         return self.grown or bool(self._covers(self.outside).any())
 
     def _covers(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -94,18 +94,18 @@ def sam_requests(
     settings: PromptSettings,
     clicks: Sequence[Click] = (),
 ) -> Iterator[SamRequest]:
-    """Give all requests for a slice.
+    """Make all requests for a slice.
 
-    A positive click sharpens the component that it lies on or near to; clicks of a label beside all its components
-    make one request of their own. A click on another label counts as one against this.
+    A positive click sharpens the component that it is on or near; clicks of a label away from all its components make a
+    request of their own. A click on another label counts as a negative one.
 
     Args:
-        label_map: (H, W), the coarse one.
-        probability: (1 + L, H, W), of the background and the labels.
-        labels: that may be there.
-        frame: of the slice in SAM's input.
-        settings: which prompts to make.
-        clicks: on this slice.
+        label_map: (H, W) coarse label map.
+        probability: (1 + L, H, W) probability of the background and the labels.
+        labels: labels that may be there.
+        frame: frame of the slice in SAM's input.
+        settings: kinds of prompts.
+        clicks: clicks on this slice.
     """
     found = set(np.flatnonzero(np.bincount(label_map.ravel())).tolist()) - {0}
     for label in sorted(found | {labels.position(click.label) for click in clicks if click.positive}):
@@ -141,10 +141,10 @@ def _prompt(
     frame: SamFrame,
     settings: PromptSettings,
 ) -> Prompt:
-    """What the coarse segmentation says about a component."""
+    """Make the prompt for a component of the coarse segmentation."""
     box = component_box(component)
     corner = np.maximum(box[:2] - RING, 0)
-    around = slice(corner[1], box[3] + RING + 1), slice(corner[0], box[2] + RING + 1)  # no point lies elsewhere
+    around = slice(corner[1], box[3] + RING + 1), slice(corner[0], box[2] + RING + 1)  # all points are within
     component, sure, else_sure = component[around], foreground[around].numpy(), background[around].numpy()
     positive = positive_points(component, sure, settings.points, count=settings.point_count)
     negative = negative_points(component, else_sure, count=settings.negatives, gate=settings.negative_gate)
@@ -157,7 +157,7 @@ def _prompt(
 
 
 def _mask(fitted: Tensor, foreground: Tensor, frame: SamFrame) -> Tensor | None:
-    """The mask prompt; None for a component that is too small to be seen in SAM's maps."""
+    """Make the mask prompt; None for a component that is too small to be seen in SAM's maps."""
     if not fitted.any():
         return None
     probability = frame.fit_maps(foreground[None])[0]
@@ -165,7 +165,7 @@ def _mask(fitted: Tensor, foreground: Tensor, frame: SamFrame) -> Tensor | None:
 
 
 def _sharpened(prompt: Prompt, inside: NDArray[np.float64], outside: NDArray[np.float64]) -> Prompt:
-    """A prompt with the user's points, and a box that holds those inside."""
+    """Add the user's points to a prompt, and extend its box to hold those inside."""
     box = prompt.box
     if box is not None and len(inside):
         box = np.concatenate([np.minimum(box[:2], inside.min(0)), np.maximum(box[2:], inside.max(0))])
@@ -174,7 +174,7 @@ def _sharpened(prompt: Prompt, inside: NDArray[np.float64], outside: NDArray[np.
 
 
 def _owner(components: NDArray[np.uint32], click: Click) -> int:
-    """Number of the component nearest to a click, at most a ring's width away; 0 if there is none."""
+    """Find the number of the component nearest to a click, at most a ring's width away; 0 if there is none."""
     rows = slice(max(0, click.row - RING), click.row + RING + 1)
     columns = slice(max(0, click.column - RING), click.column + RING + 1)
     near = components[rows, columns]

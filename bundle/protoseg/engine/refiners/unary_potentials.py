@@ -1,4 +1,4 @@
-"""What speaks for one label in and around it: the matching, the label's own appearance in this scan, and clicks."""
+"""Evidence for one label in and around it: the matching, the label's own appearance in this scan, and clicks."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from protoseg.ops.upsampling import BilinearUpsampler, Window
 __all__ = ["Surroundings", "UnaryPotentials", "label_boxes", "unary_potentials"]
 
 MARGIN = 10.0  # mm around a coarse mask within which its border may move: about a feature patch
-CERTAIN = 12.0  # log odds; surer are clicks alone
-AT_ONCE = 2**22  # voxels that are looked at to see what is usual around a label
+CERTAIN = 12.0  # log odds; only clicks are surer
+AT_ONCE = 2**22  # voxels of a label's surroundings that are examined at once
 
 
 @dataclass(frozen=True)
 class UnaryPotentials:
-    """What speaks for a label in S x H x W voxels of the volume."""
+    """The evidence for a label in S x H x W voxels of the volume."""
 
     image: NDArray[np.float32]  # C x S x H x W
     log_odds: NDArray[np.float32]  # S x H x W; above 0 where the label is likelier than not, infinite on clicks
@@ -41,15 +41,15 @@ class UnaryPotentials:
 
 
 class Surroundings:
-    """A label's box, whose potentials are collected a few slices at a time: some are as large as the volume.
+    """A label's box, whose potentials are collected a few slices at a time: it may be as large as the volume.
 
     Args:
-        slices: (S, C, H, W) of the volume.
-        coarse: what the matching found.
-        position: of the label, from 1.
-        box: of the volume.
-        spacing: of slices, rows and columns in mm.
-        clicks: of the user.
+        slices: (S, C, H, W) slices of the volume.
+        coarse: result of the matching.
+        position: position of the label, from 1.
+        box: box in the volume.
+        spacing: spacing of slices, rows and columns in mm.
+        clicks: clicks of the user.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Surroundings:
         self.contrast = contrast_of(self.image(part) for part in parts)
 
     def image(self, part: slice) -> NDArray[np.float32]:
-        """Give some slices of the box, C x S x H x W."""
+        """Give the image (C, S, H, W) on some slices of the box."""
         return self._gather(part) if self._whole is None else self._whole[:, part]
 
     def _gather(self, part: slice) -> NDArray[np.float32]:
@@ -78,15 +78,15 @@ class Surroundings:
         return self.slices[box[0], :, box[1], box[2]].transpose(0, 1).float().cpu().contiguous().numpy()
 
     def mask(self, part: slice) -> NDArray[np.bool_]:
-        """Tell where the matching found the label on some slices of the box."""
+        """Mask the label as found by the matching on some slices of the box."""
         mask: NDArray[np.bool_] = self.coarse.label_map[self._within(part)] == self.position
         return mask
 
     def potentials(self, part: slice) -> UnaryPotentials:
-        """Collect what speaks for the label on some slices of the box."""
+        """Collect the evidence for the label on some slices of the box."""
         image, mask, box = self.image(part), self.mask(part), self._within(part)
         log_odds = _lead(self.coarse, self.position, box)
-        dropped = (log_odds > 0) & ~mask  # by the component filter
+        dropped = (log_odds > 0) & ~mask  # dropped by the component filter
         log_odds[dropped] *= -1
         del dropped
         log_odds += self.appearance.log_ratio(image)
@@ -108,7 +108,7 @@ class Surroundings:
 def label_boxes(
     coarse: CoarseSegmentation, spacing: tuple[float, float, float], clicks: Sequence[Click]
 ) -> Iterator[tuple[int, Box]]:
-    """Position and padded bounding box of every label that was found, its positive clicks included."""
+    """Give the position and padded bounding box of every label that was found, its positive clicks included."""
     for position, box in enumerate(find_objects(coarse.label_map, max_label=len(coarse.labels)), start=1):
         if box is None:
             continue
@@ -126,13 +126,13 @@ def unary_potentials(
     spacing: tuple[float, float, float],
     clicks: Sequence[Click],
 ) -> UnaryPotentials:
-    """Collect what speaks for a label in a box at once; arguments as of `Surroundings`."""
+    """Collect the evidence for a label in a box at once; arguments as for `Surroundings`."""
     whole = slice(0, box[0].stop - box[0].start)
     return Surroundings(slices, coarse, position, box, spacing, clicks).potentials(whole)
 
 
 def _lead(coarse: CoarseSegmentation, position: int, box: Box) -> NDArray[np.float32]:
-    """How far a label is ahead of the best other class by the matching, in log odds, on the pixels of a box."""
+    """Compute the matching's lead of a label over the best other class, in log odds, on the pixels of a box."""
     log_probability = coarse.log_probability[box[0]].float()  # S x (1 + L) x h x w
     others = log_probability.clone()
     others[:, position] = -torch.inf
@@ -143,7 +143,7 @@ def _lead(coarse: CoarseSegmentation, position: int, box: Box) -> NDArray[np.flo
 
 
 def _clicks_in(box: Box, label: str, clicks: Sequence[Click]) -> dict[int, list[PixelClick]]:
-    """Clicks by slice of a box, as they concern a label: what is on another label is beside this one."""
+    """Group clicks by slice of a box, as they concern a label: positive on another label means negative here."""
     inside = defaultdict(list)
     for click in clicks:
         mine = click.label == label
@@ -154,7 +154,7 @@ def _clicks_in(box: Box, label: str, clicks: Sequence[Click]) -> dict[int, list[
 
 
 def _padded(side: slice, places: NDArray[np.int64], spacing: float, size: int) -> slice:
-    """One side of a box of a grid of `size` voxels, made to hold some places, with a margin."""
+    """Extend one side of a box, on an axis of `size` voxels, to hold some places, with a margin."""
     margin = math.ceil(MARGIN / spacing)
     first, last = min([side.start, *places]), max([side.stop - 1, *places])
     return slice(max(int(first) - margin, 0), min(int(last) + margin + 1, size))

@@ -1,4 +1,4 @@
-"""What hollow organs hold, and small bowel in loops."""
+"""The content of hollow organs, and small bowel in loops."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ __all__ = ["paint_loops", "paint_lumen"]
 
 
 def paint_lumen(canvas: Canvas, box: Box, distance: Array, *, content: Tissue, wall: float, gas_above: float) -> None:
-    """Fill a hollow organ: content, and gas above a level since it rises to the front of a lying person."""
+    """Fill a hollow organ: content, and gas above a level, since it rises to the front of a person lying down."""
     inside = distance + wall
     canvas.paint(box, inside, content, label=None, over={Tissue.GUT_WALL})
     level = gas_above - np.broadcast_to(canvas.template_axes[1][box[1]][None, :, None], inside.shape)
@@ -20,7 +20,7 @@ def paint_lumen(canvas: Canvas, box: Box, distance: Array, *, content: Tissue, w
 
 
 def paint_loops(canvas: Canvas, rng: np.random.Generator, *, bay: NDArray[np.bool_], share: float, label: int) -> None:
-    """Small bowel that wanders through the fat of `bay` (X, Y, Z) until it has filled a share of it."""
+    """Paint small bowel that wanders through the fat of `bay` (X, Y, Z) until it fills a share of it."""
     radius = rng.uniform(10.5, 13.5)
     for path in _loops(canvas, bay, rng, radius=radius, share=share):
         calibre = radius * rng.uniform(0.85, 1.2)

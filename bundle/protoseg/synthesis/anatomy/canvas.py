@@ -64,7 +64,7 @@ class Canvas:
         return self.box(np.subtract(centre, radii), np.add(centre, radii))
 
     def coordinates(self, box: Box) -> tuple[Array, Array, Array]:
-        """Template x, y, z of the voxels of a box."""
+        """Give the template x, y, z of the voxels of a box."""
         return self.x[box], self.y[box], self.z[box]
 
     def noise(self, noise: SmoothNoise, box: Box) -> Array:
@@ -72,7 +72,7 @@ class Canvas:
         return noise([axis[part] for axis, part in zip(self.template_axes, box)])
 
     def tube(self, points: ArrayLike, radii: ArrayLike, *, step: float = 8.0) -> tuple[Box, Array]:
-        """Box of, and distance to, a tube along a spline through control points."""
+        """Find the box of, and the distance to, a tube along a spline through control points."""
         centres, widths = smooth_curve(points, radii, step=step)
         widest = widths.max()
         box = self.box(centres.min(axis=0) - widest, centres.max(axis=0) + widest)

@@ -51,7 +51,7 @@ def draw_anatomy(seed: int = 2) -> Figure:
 
 
 def _views(volume: NDArray[Any]) -> list[tuple[NDArray[Any], float]]:
-    """Axial slices and a coronal one of a volume (X, Y, Z) in RAS, as radiology shows them, with their aspects."""
+    """Axial slices and a coronal one of a volume (X, Y, Z) in RAS, as in radiology, with their aspect ratios."""
     _, depth, height = volume.shape
     axial = [volume[::-1, ::-1, round(level * (height - 1))].T for level in AXIAL_LEVELS]
     return [*((view, 1.0) for view in axial), (volume[::-1, round(0.475 * depth), ::-1].T, 2.5)]

@@ -1,4 +1,4 @@
-"""What a part of the body has to offer to be drawn."""
+"""The interface of a part of the body that can be drawn."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["PaintPerson", "Region"]
 
 
 class PaintPerson(Protocol):
-    """Paint one person."""
+    """Paints one person."""
 
     def __call__(self, seed: np.random.SeedSequence, *, axes: Sequence[Array], table: bool) -> Canvas:
         """Paint a person onto the grid that three axes span.
 
-        `axes` hold voxel positions in mm: x grows to the right, y forwards, z upwards, from an origin of the region's
-        own; `table` puts the person on a CT table. The same seed is the same person whatever the axes.
+        `axes` hold voxel positions in mm: x grows to the right, y forward, z upward, from an origin of the region's
+        own; `table` puts the person on a CT table. The same seed gives the same person, whatever the axes.
         """
         ...
 

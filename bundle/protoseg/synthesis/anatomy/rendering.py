@@ -1,4 +1,4 @@
-"""From tissues to what a scanner would show: CT in HU, or T1- and T2-weighted MR."""
+"""Renders tissues as a scanner would show them: CT in HU, or T1- and T2-weighted MR."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ HOUNSFIELD: dict[Tissue, tuple[float, float]] = {
     Tissue.LENS: (75, 4),
 }
 
-# HU that contrast medium adds: (arterial, portal-venous).
+# HU added by contrast medium: (arterial, portal-venous).
 ENHANCEMENT: dict[Tissue, tuple[float, float]] = {
     Tissue.MUSCLE: (5, 10),
     Tissue.SPONGY_BONE: (10, 20),

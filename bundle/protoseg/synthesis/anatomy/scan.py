@@ -39,7 +39,7 @@ def synthesise(
 ) -> SyntheticScan:
     """Make one person's scan of a part of the body, one of `REGIONS`.
 
-    The same seed is the same person whatever the contrast; `shape` is in voxels along x (left to right),
+    The same seed gives the same person, whatever the contrast; `shape` is in voxels along x (left to right),
     y (back to front) and z (upwards), `spacing` in mm. Nothing depends on global random state.
     Raises `InputError` for an unknown region or contrast, or a grid that is not three positive numbers.
     """
@@ -71,12 +71,12 @@ def paint_scan(
     axes = [(o + s * np.arange(n)).astype(np.float32) for o, s, n in zip(origin, spacing, shape)]
     canvas = region.paint(person, axes=axes, table=table)
     affine = np.diag([*spacing, 1.0])
-    affine[:3, 3] = np.add(origin, placing.uniform(-60, 60, 3))  # the scanner's origin means nothing
+    affine[:3, 3] = np.add(origin, placing.uniform(-60, 60, 3))  # a scanner's origin is arbitrary
     return canvas, affine
 
 
 def check_request(region: str, contrast: str, shape: Sequence[int], spacing: Sequence[float]) -> None:
-    """Raise `InputError` for what `synthesise` cannot make."""
+    """Raise `InputError` for a scan that `synthesise` cannot make."""
     if region not in REGIONS:
         raise InputError(f"region is {region!r}; expected one of {', '.join(REGIONS)}.")
     if contrast not in CONTRASTS:

@@ -39,7 +39,7 @@ class SmoothNoise:
 
 
 def ellipse(x: Array, y: Array, radii: tuple[float, float]) -> Array:
-    """Distance to an upright ellipse around the origin."""
+    """Compute the distance to an upright ellipse around the origin."""
     u, v = x / radii[0], y / radii[1]
     norm = np.sqrt(u * u + v * v) + np.float32(1e-6)
     slope = np.sqrt((u / radii[0]) ** 2 + (v / radii[1]) ** 2) + np.float32(1e-6)
@@ -47,7 +47,7 @@ def ellipse(x: Array, y: Array, radii: tuple[float, float]) -> Array:
 
 
 def ellipsoid(x: Array, y: Array, z: Array, *, centre: Point, radii: Point) -> Array:
-    """Distance to an upright ellipsoid (first order: exact on the surface)."""
+    """Compute the distance to an upright ellipsoid (first order: exact on the surface)."""
     u, v, w = ((c - m) / r for c, m, r in zip((x, y, z), centre, radii))
     norm = np.sqrt(u * u + v * v + w * w) + np.float32(1e-6)
     slope = np.sqrt((u / radii[0]) ** 2 + (v / radii[1]) ** 2 + (w / radii[2]) ** 2) + np.float32(1e-6)
@@ -55,7 +55,7 @@ def ellipsoid(x: Array, y: Array, z: Array, *, centre: Point, radii: Point) -> A
 
 
 def capsule(x: Array, y: Array, z: Array, *, start: ArrayLike, end: ArrayLike, radii: tuple[float, float]) -> Array:
-    """Distance to a rounded rod whose radius goes evenly from the first to the second of `radii`."""
+    """Compute the distance to a rounded rod whose radius changes evenly from the first to the second of `radii`."""
     direction = np.subtract(end, start)
     length2 = float(direction @ direction) + 1e-6
     dx, dy, dz = (c - np.float32(s) for c, s in zip((x, y, z), np.asarray(start)))
@@ -66,7 +66,7 @@ def capsule(x: Array, y: Array, z: Array, *, start: ArrayLike, end: ArrayLike, r
 
 
 def smooth_union(a: Array, b: Array, blend: float) -> Array:
-    """Union whose seam is rounded over `blend` mm."""
+    """Unite two shapes, with a seam rounded over `blend` mm."""
     overlap = np.maximum(blend - np.abs(a - b), 0) / blend
     return np.minimum(a, b) - overlap * overlap * (blend / 4)
 

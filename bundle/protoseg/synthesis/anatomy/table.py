@@ -1,4 +1,4 @@
-"""The table of a CT scanner, which a person of any region lies on."""
+"""The table of a CT scanner, on which people lie."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ __all__ = ["paint_table"]
 
 
 def paint_table(canvas: Canvas) -> None:
-    """Paint a curved CT table, a thin shell round foam, that touches the back."""
+    """Paint a curved CT table, a thin shell around foam, that touches the back."""
     flat_x, flat_y = canvas.axes[0][:, None, None], canvas.axes[1][None, :, None]
     body_y = np.where((canvas.tissue > 0) & (np.abs(flat_x) < 60), flat_y, np.inf)
     top = float(body_y.min()) if np.isfinite(body_y).any() else float(canvas.axes[1][0])

@@ -1,4 +1,4 @@
-"""What a body is made of."""
+"""The tissues of a body."""
 
 from enum import IntEnum, auto
 
@@ -6,7 +6,7 @@ __all__ = ["Tissue"]
 
 
 class Tissue(IntEnum):
-    """What determines a voxel's brightness; an organ may hold several."""
+    """A tissue, which determines a voxel's brightness; an organ may hold several."""
 
     AIR = 0
     TABLE_SHELL = auto()

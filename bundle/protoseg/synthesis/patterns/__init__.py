@@ -1,1 +1,1 @@
-"""Slices without anatomy: many small things, and thin branching ones, of which no single one has a place of its own."""
+"""Slices without anatomy: many small things, and thin branching ones, none of which has a fixed place."""

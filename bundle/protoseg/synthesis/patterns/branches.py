@@ -18,7 +18,7 @@ Line = tuple[NDArray[np.float64], float]
 
 @dataclass(frozen=True)
 class Plant:
-    """What the members of one world have in common; lengths are shares of the slice's edge."""
+    """Common traits of the members of one world; lengths are shares of the slice's edge."""
 
     tissues: tuple[Tissue, ...]
     """Of the ground, tree, second tree, disc and field."""
@@ -82,7 +82,7 @@ def _draw_plant(rng: np.random.Generator) -> Plant:
 
 
 def _grow(rng: np.random.Generator, plant: Plant, root: NDArray[np.float64], thickness: float) -> list[Line]:
-    """The strokes of one tree: stems from the root, and branches that fork off ever thinner."""
+    """Draw the strokes of one tree: stems from the root, and branches that fork off ever thinner."""
     lines: list[Line] = []
     stems = int(rng.integers(3, 7))
     turn = rng.uniform(0, 2 * np.pi)

@@ -17,7 +17,7 @@ SOLID = [tissue for tissue in Tissue if tissue >= Tissue.SKIN]
 
 @dataclass(frozen=True)
 class Culture:
-    """What the members of one world have in common; lengths are shares of the slice's edge."""
+    """Common traits of the members of one world; lengths are shares of the slice's edge."""
 
     tissues: tuple[Tissue, ...]
     """Of what is between the cells, of cell, nucleus, other cell, wall, and of the ground's other texture."""

@@ -1,4 +1,4 @@
-"""How the beams of an ultrasound probe lie in the picture."""
+"""The beams of an ultrasound probe in the picture."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ __all__ = ["Beams", "draw_beams", "draw_place"]
 
 
 class Beams(NamedTuple):
-    """Where the samples of all beams lie: rows are depths and columns are beams (size, size)."""
+    """Places of the samples of all beams: rows are depths and columns are beams (size, size)."""
 
     depth: Field
     """Along the beam, 0 to 1."""

@@ -29,20 +29,20 @@ FINENESS = 2  # pixels that strokes are drawn with, for one
 
 
 def plane(size: int) -> tuple[Field, Field]:
-    """Rows (size, 1) and columns (1, size), 0 to 1 from edge to edge."""
+    """Make rows (size, 1) and columns (1, size), 0 to 1 from edge to edge."""
     middles = (np.arange(size, dtype=np.float32) + 0.5) / size
     return middles[:, None], middles[None, :]
 
 
 def ramp(values: Field, start: float, end: float) -> Field:
-    """0 below `start`, 1 above `end`, smooth between; `end` may be the smaller one."""
+    """Map values to 0 below `start`, 1 above `end`, smoothly between; `end` may be the smaller one."""
     share = np.clip((values - start) / (end - start), 0, 1)
     smooth: Field = share * share * (3 - 2 * share)
     return smooth
 
 
 def blend(colours: Field, colour: Sequence[float] | Field, share: Field) -> Field:
-    """Lay a colour over a picture (3, size, size) as far as `share` (size, size) says."""
+    """Lay a color over a picture (3, size, size) by a `share` (size, size)."""
     return np.asarray(colours + share * (np.asarray(colour, np.float32)[:, None, None] - colours), np.float32)
 
 
@@ -72,21 +72,21 @@ def _weights(at: Field, width: float) -> Field:
 
 
 def clouds(rng: np.random.Generator, size: int, width: float, *, octaves: int = 3) -> Field:
-    """Bumps of this width, with ever smaller ones upon them; about unit variance."""
+    """Draw bumps of this width, with ever smaller ones on top; about unit variance."""
     weights = 0.6 ** np.arange(octaves)
     layers = (weight * bumps(rng, size, width / 2**octave) for octave, weight in enumerate(weights))
     return np.asarray(sum(layers) / np.sqrt((weights**2).sum()), np.float32)
 
 
 def threads(rng: np.random.Generator, size: int, width: float | tuple[float, float], *, thickness: float) -> Field:
-    """Winding lines, 1 on them and falling to 0, that keep about `width` between them."""
+    """Draw winding lines, 1 on them and falling to 0, about `width` apart."""
     field = bumps(rng, size, width)
     slope = np.hypot(*np.gradient(field)) * size + 1e-3
     return np.asarray(np.exp(-((field / (slope * thickness)) ** 2)), np.float32)
 
 
 def honeycomb(rng: np.random.Generator, size: int, width: float) -> Field:
-    """Irregular cells of this width: 0 in their middles and 1 on the net between them."""
+    """Draw irregular cells of this width: 0 in their middles and 1 on the net between them."""
     y, x = plane(size)
     y, x = (axis + 0.3 * width * bumps(rng, size, 1.3 * width) + 2 * width * bumps(rng, size, 0.3) for axis in (y, x))
     angles = rng.uniform(0, np.pi) + np.arange(3) * np.pi / 3
@@ -104,16 +104,16 @@ def outline(
     roughness: float,
     longer: float = 1.0,
 ) -> Field:
-    """Distance to an irregular closed outline, negative inside.
+    """Compute the distance to an irregular closed outline, negative inside.
 
     Args:
-        rng: of the irregularity.
+        rng: random generator.
         y: rows of the points.
         x: columns of the points.
-        centre: row and column.
+        centre: row and column of the middle.
         radius: mean radius.
-        roughness: 0 makes an ellipse, 0.1 a nodule, 0.4 a star.
-        longer: how much longer than wide.
+        roughness: unevenness: 0 makes an ellipse, 0.1 a nodule, 0.4 a star.
+        longer: ratio of length to width.
     """
     turn = rng.uniform(0, np.pi)
     dy, dx = y - centre[0], x - centre[1]

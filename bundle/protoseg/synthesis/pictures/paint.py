@@ -1,4 +1,4 @@
-"""Pictures with one lesion in them, as cameras and ultrasound probes show it, so that features serve those too."""
+"""Pictures with one lesion in them, as cameras and ultrasound probes show it, so that features suit those, too."""
 
 from collections.abc import Callable
 
@@ -26,12 +26,12 @@ def paint_picture(seed: int, *, kind: str, size: int = 256) -> NDArray[np.uint8]
     """Paint the picture of one patient: red, green, blue and structure (4, size, size).
 
     The structure is 1 in the lesion and 2 in a vessel, which some ultrasound pictures have; hairs, rulers, glints and
-    what else lies before a lesion do not take from it.
+    other things in front of a lesion are not cut out of it.
 
     Args:
-        seed: of everything; any two pictures of one kind make a pair.
+        seed: seed of everything; any two pictures of one kind make a pair.
         kind: "skin" (dermoscopy), "polyp" (colonoscopy) or "ultrasound".
-        size: pixels along an edge.
+        size: number of pixels along an edge.
 
     Raises:
         InputError: there is no such kind.
@@ -41,6 +41,6 @@ def paint_picture(seed: int, *, kind: str, size: int = 256) -> NDArray[np.uint8]
     random = np.random.default_rng(seed)
     while True:
         colours, structure = PAINTERS[kind](random, size)
-        if SMALLEST <= (structure == 1).mean() <= LARGEST:  # one in some hundred lies beside what the lens sees
+        if SMALLEST <= (structure == 1).mean() <= LARGEST:  # about one in a hundred is outside the view
             break
     return np.concatenate([np.round(255 * np.clip(colours, 0, 1)).astype(np.uint8), structure[None]])

@@ -29,7 +29,7 @@ INSET = (0.03, 0.25, 0.17)
 
 
 def paint_polyp(rng: np.random.Generator, size: int) -> tuple[Field, NDArray[np.uint8]]:
-    """Paint one polyp: colours (3, size, size), about 0 to 1, and its mask (size, size)."""
+    """Paint one polyp: colors (3, size, size), about 0 to 1, and its mask (size, size)."""
     visible, inset = _draw_frame(rng, size), _draw_inset(rng, size)
     visible = visible * (1 - inset)
     lumen = 0.5 + rng.normal(0, 0.22, 2)

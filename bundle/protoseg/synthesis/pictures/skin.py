@@ -29,7 +29,7 @@ STICKERS = ((0.1, 0.45, 0.75), (0.85, 0.2, 0.25), (0.95, 0.8, 0.2), (0.2, 0.6, 0
 
 
 def paint_skin(rng: np.random.Generator, size: int) -> tuple[Field, NDArray[np.uint8]]:
-    """Paint one lesion: colours (3, size, size), about 0 to 1, and its mask (size, size)."""
+    """Paint one lesion: colors (3, size, size), about 0 to 1, and its mask (size, size)."""
     distance = _draw_lesion(rng, size)
     softness = np.exp(rng.uniform(np.log(0.006), np.log(0.08)) + 0.5 * bumps(rng, size, 0.25))
     inside = ramp(distance / softness, 1, -1)

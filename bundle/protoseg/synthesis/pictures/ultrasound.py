@@ -1,7 +1,7 @@
 """Nodules and cysts as ultrasound shows them.
 
 Speckle is that of fully developed scattering (Burckhardt 1978): the envelope of a complex Gaussian field, whose power
-is the tissue's echogenicity in dB, compressed to grey values.
+is the tissue's echogenicity in dB, compressed to gray values.
 """
 
 from typing import NamedTuple
@@ -37,7 +37,7 @@ class Echoes(NamedTuple):
 
 
 def paint_ultrasound(rng: np.random.Generator, size: int) -> tuple[Field, NDArray[np.uint8]]:
-    """Paint one nodule or cyst: colours (3, size, size), 0 to 1, and labels (size, size), 1 in it and 2 in a vessel."""
+    """Paint one nodule or cyst: colors (3, size, size), 0 to 1, and labels (size, size), 1 in it and 2 in a vessel."""
     beams = draw_beams(rng, size)
     tissue = _draw_layers(rng, beams)
     structure = np.zeros((size, size), np.uint8)
@@ -173,7 +173,7 @@ def _add_rim(rng: np.random.Generator, tissue: Echoes, distance: Field) -> Echoe
 
 
 def _envelope(rng: np.random.Generator, tissue: Echoes, beams: Beams) -> Field:
-    """Grey values (size, size), 0 to 1, of all samples."""
+    """Gray values (size, size), 0 to 1, of all samples."""
     size = len(beams.depth)
     level = tissue.level - np.cumsum(tissue.loss, axis=0) / size
     axial, lateral = rng.uniform(0.45, 0.9) * size / 256, rng.uniform(0.6, 2.0) * size / 256

@@ -12,8 +12,8 @@ from protoseg.synthesis.shapes.world import Ground, Shape, draw_member, draw_wor
 __all__ = ["paint_shapes"]
 
 SPACING = 1.8  # mm in the plane, as in slices of the abdomen
-OWN_BUMPS, OWN_GROUND = 0.5, 0.25  # of the unevenness of a shape, or of the ground, what is the member's own
-MARGIN = 2.0  # mm that shapes keep from the surface of what they lie in
+OWN_BUMPS, OWN_GROUND = 0.5, 0.25  # shares of the unevenness of a shape, and of the ground, that are the member's own
+MARGIN = 2.0  # mm between shapes and the surface of what they are in
 
 Solid = tuple[Box, Array]
 """A box of the canvas and the distance to a shape in it."""
@@ -23,10 +23,10 @@ def paint_shapes(seed: int, member: int, *, shape: tuple[int, int], slices: int 
     """Paint one member of a world: maps (slices, 4, H, W) in the order of `Subject.slice`.
 
     Args:
-        seed: of the world, which its members share: 8 to 14 structures with their places, forms and tissues.
-        member: which one, >= 0; members differ as people do, and some lack a structure.
-        shape: pixels of 1.8 mm along x and y (W, H).
-        slices: how many; they are 2 to 5 mm apart, as the world has it.
+        seed: seed of the world, which its members share: 8 to 14 structures with their places, forms and tissues.
+        member: index of the member, >= 0; members differ as people do, and some lack a structure.
+        shape: number of pixels of 1.8 mm along x and y (W, H).
+        slices: number of slices, which are 2 to 5 mm apart, depending on the world.
     """
     world = draw_world(np.random.default_rng(seed), SPACING / 2 * np.array(shape))
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(member,)))

@@ -1,4 +1,4 @@
-"""What a world of random shapes holds, and how its members differ."""
+"""The content of a world of random shapes, and the differences of its members."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -46,7 +46,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Ground:
-    """What the shapes lie in: a body of so many layers in air, or a frame filled by so many regions."""
+    """The surroundings of the shapes: a body of some layers in air, or a frame filled by some regions."""
 
     body: bool
     tissues: tuple[Tissue, ...]
@@ -61,7 +61,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class World:
-    """An arrangement of shapes; those that come later lie in front."""
+    """An arrangement of shapes; later ones are in front."""
 
     ground: Ground
     shapes: tuple[Shape, ...]

@@ -15,22 +15,22 @@ BATCH = 100  # resamples in memory at a time
 
 
 def mean_over_labels(table: ArrayLike) -> float:
-    """Mean over labels of their means over scans, from a table (scans, labels); NaN says nothing and is left out."""
+    """Average, over labels, their means over scans, from a table (scans, labels); NaN is left out."""
     return float(_means(np.asarray(table, float)))
 
 
 def mean_interval(table: ArrayLike, *, pooled: bool = False, seed: int = 0) -> tuple[float, float] | None:
-    """95 % confidence interval of `mean_over_labels`: percentile bootstrap over scans.
+    """Compute the 95 % confidence interval of `mean_over_labels`: percentile bootstrap over scans.
 
     Scans are drawn, not single values: the labels of one scan succeed and fail together.
 
     Args:
-        table: (scans, labels).
-        pooled: the mean is that of all values at once, so that a label that more scans show weighs more.
-        seed: of the draws.
+        table: (scans, labels) values.
+        pooled: True for the mean of all values at once, so that labels shown by more scans weigh more.
+        seed: seed of the draws.
 
     Returns:
-        Lower and upper bound; None for fewer than two scans that say something.
+        Lower and upper bound; None for fewer than two scans with a value.
     """
     values = np.asarray(table, float)
     values = values[~np.isnan(values).all(1)]

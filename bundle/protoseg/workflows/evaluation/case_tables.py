@@ -17,7 +17,7 @@ INTEGERS = ("slices",)
 
 
 def write_rows(path: Path, rows: Sequence[CaseRow]) -> None:
-    """Write a CSV file with a row for each scan, label and protocol; "nan" where a measure says nothing."""
+    """Write a CSV file with a row for each scan, label and protocol; "nan" where a measure is undefined."""
     write_table(path, cast(Sequence[Mapping[str, Any]], rows), COLUMNS)
 
 

@@ -1,6 +1,6 @@
 """Largest diameters of a mask, between points of its surface, as pyradiomics measures them.
 
-The surface runs half way between the centers of voxels inside and outside, as marching cubes finds it.
+The surface runs halfway between the centers of voxels inside and outside, as marching cubes finds it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def largest_diameter(mask: NDArray[np.bool_], columns: NDArray[np.float64]) -> f
     """Measure in mm the largest distance between two points of the surface (Maximum3DDiameter).
 
     Args:
-        mask: X x Y x Z, with a voxel in it.
-        columns: steps in mm along X, Y and Z, 3 x 3, one a column.
+        mask: (X, Y, Z) mask, with a voxel in it.
+        columns: (3, 3) steps in mm along X, Y and Z, one a column.
     """
     return _farthest(_hull(_ends(mask)) @ columns.T)
 
@@ -29,8 +29,8 @@ def largest_in_plane_diameter(mask: NDArray[np.bool_], columns: NDArray[np.float
     """Measure in mm the largest distance between two points of the outline in one slice (Maximum2DDiameterSlice).
 
     Args:
-        mask: X x Y x Z, with a voxel in it.
-        columns: steps in mm along X, Y and Z, 3 x 3, one a column.
+        mask: (X, Y, Z) mask, with a voxel in it.
+        columns: (3, 3) steps in mm along X, Y and Z, one a column.
         through: axis along which the slices are stacked.
     """
     steps = np.delete(columns, through, axis=1)
@@ -39,7 +39,7 @@ def largest_in_plane_diameter(mask: NDArray[np.bool_], columns: NDArray[np.float
 
 
 def _ends(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Where the surface cuts each line of voxels along an axis first and last (N, axes): all others are between."""
+    """Find where the surface first and last cuts each line of voxels along an axis (N, axes): others are between."""
     found: list[NDArray[np.float64]] = []
     for axis in range(mask.ndim):
         lines = np.moveaxis(mask, axis, -1)

@@ -1,4 +1,4 @@
-"""An evaluation: scans are segmented under one protocol or both, and what was found is reported side by side."""
+"""An evaluation: scans are segmented under one protocol or both, and the results are reported side by side."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SUPPORT_SHOWN = 24  # slices
 
 @dataclass(frozen=True)
 class ProtocolRun:
-    """What runs an evaluation under one protocol, and keeps what was found."""
+    """The evaluation under one protocol, and its results."""
 
     evaluator: Evaluator
     inferer: OneShotInferer | LegacyInferer
@@ -41,19 +41,19 @@ class ProtocolRun:
 
 
 class Evaluation:
-    """Evaluates under one protocol or both, and writes what was found.
+    """Evaluates under one protocol or both, and writes the results.
 
     `metrics.csv` has a row per scan, label and protocol; `run.json` tells how they were made; `report.html`,
     `metrics.json` and the pictures are made of these, see `write_report`.
 
     Args:
-        runs: one for each protocol.
+        runs: run of each protocol.
         protocol: "leak_free", "legacy" or "both".
         output_dir: folder of the files.
-        settings: of the run, for the report.
+        settings: settings of the run, for the report.
 
     Raises:
-        InputError: for an unknown protocol.
+        InputError: an unknown protocol.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Evaluation:
         }
 
     def _draw_support(self, run: ProtocolRun) -> dict[str, Any]:
-        """Write pictures of the support slices; how many there are, and captions and files of those shown."""
+        """Write pictures of the support slices; give their number, and captions and files of those shown."""
         inferer = run.inferer
         positions = inferer.slices_used() if isinstance(inferer, LegacyInferer) else range(len(inferer.support.origins))
         shown = []

@@ -17,12 +17,12 @@ __all__ = ["ReloadGroundTruthd"]
 
 
 class ReloadGroundTruthd(MapTransform):
-    """Read true label maps anew, whole: cropping a scan to the body may have cut them.
+    """Read true label maps again, whole: cropping a scan to the body may have cut them.
 
     Args:
-        keys: label maps that were read from files.
-        prediction_key: prediction on the grid of the scan's file; the ground truth comes on the same grid.
-        label_grid: see `align_labels`.
+        keys: keys of label maps that were read from files.
+        prediction_key: key of the prediction, on the grid of the scan's file; the ground truth gets the same grid.
+        label_grid: alignment of the labels, see `align_labels`.
     """
 
     def __init__(self, keys: KeysCollection, prediction_key: str = "pred", label_grid: LabelGrid = "affine") -> None:

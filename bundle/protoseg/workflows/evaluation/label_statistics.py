@@ -21,7 +21,7 @@ PERCENTILES = (5, 25, 50, 75, 95)
 
 
 class LabelStatistics(TypedDict):
-    """One label of one scan. All but the first four are None where the label has no voxel."""
+    """One label of one scan. All but the first four are None if the label has no voxel."""
 
     volume_ml: float
     voxels: int
@@ -64,12 +64,12 @@ def label_statistics(
     """Measure each label.
 
     Args:
-        image: C x X x Y x Z, as `read_image` reads it; its affine maps a voxel index to RAS+ mm.
-        label_map: X x Y x Z, on the same voxels.
-        labels: name -> value.
+        image: (C, X, Y, Z) image, as `read_image` reads it; its affine maps a voxel index to RAS+ mm.
+        label_map: (X, Y, Z) label map, on the same voxels.
+        labels: value of each label by name.
 
     Returns:
-        The statistics of each label by its name.
+        Statistics of each label by its name.
 
     Raises:
         InputError: the image and the label map have different sizes.

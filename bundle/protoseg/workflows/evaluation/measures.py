@@ -1,8 +1,8 @@
-"""All that is measured of one label of one scan.
+"""The measures of one label of one scan.
 
-Rule for what is empty. Where a label is absent and was not predicted there is nothing to measure: every measure is
-NaN and the scan does not count for the label. Where only one of prediction and ground truth is empty, every overlap is
-0 and every distance is the diagonal of the scan, which no distance can exceed: a miss costs as much as it can.
+Rule for empty masks. If a label is absent and was not predicted there is nothing to measure: every measure is
+NaN and the scan does not count for the label. If only one of prediction and ground truth is empty, every overlap is
+0 and every distance is the diagonal of the scan, which no distance can exceed: a miss costs as much as possible.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def measure_label(predicted: Tensor, true: Tensor, affine: Tensor, *, surfaces: 
     """Compare two masks.
 
     Args:
-        predicted: (X, Y, Z), bool.
-        true: same shape.
+        predicted: (X, Y, Z) bool mask.
+        true: (X, Y, Z) bool mask of the ground truth.
         affine: voxel index to mm; spacings may differ between axes.
-        surfaces: measure surfaces too, which takes seconds for a large organ.
+        surfaces: True to measure surfaces too, which takes seconds for a large organ.
     """
     volume, reference = volume_ml(predicted, affine), volume_ml(true, affine)
     volumes: VolumeMetrics = {

@@ -1,4 +1,4 @@
-"""How well label maps agree with the ground truth, scan by scan and label by label."""
+"""The agreement of label maps with the ground truth, scan by scan and label by label."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Case(TypedDict):
 
 
 class Details(TypedDict):
-    """What is known about a case besides its measures."""
+    """Further details of a case, besides its measures."""
 
     slice_dice: float  # mean of the Dice of single slices; NaN but for the legacy protocol
     slices: int | None  # that count; None for all
@@ -53,9 +53,10 @@ class LabelDice(Metric):
     rule for empty predictions and ground truths.
 
     Args:
-        labels: name -> value of the labels to score.
-        surfaces: measure surfaces too, which takes seconds for a large organ.
-        output_transform: engine output -> (predictions, ground truths), two lists of (1, X, Y, Z) label maps.
+        labels: values of the labels to score, by name.
+        surfaces: True to measure surfaces too, which takes seconds for a large organ.
+        output_transform: function of the engine's output that gives predictions and ground truths, two lists of (1, X,
+            Y, Z) label maps.
     """
 
     protocol = "leak_free"
@@ -81,13 +82,13 @@ class LabelDice(Metric):
             self.rows += [self.score(prediction, ground_truth, name) for name in self.labels]
 
     def compute(self) -> float:
-        """Mean over labels of the mean Dice over scans, so far, of all processes; 0 when nothing counts."""
+        """Average, over labels, the mean Dice over scans so far, of all processes; 0 if nothing counts."""
         rows = self.all_rows()
         mean = mean_over_labels(as_table(rows, "dice")) if rows else math.nan
         return 0.0 if math.isnan(mean) else mean
 
     def all_rows(self) -> list[CaseRow]:
-        """Rows of all processes, scan by scan; each of them must ask."""
+        """Collect the rows of all processes, scan by scan; each of them must call this."""
         count = len(self.labels)
         scans = [self.rows[start : start + count] for start in range(0, len(self.rows), count)]
         return [row for scan in gather_in_turn(scans) for row in scan]
@@ -104,11 +105,11 @@ class LabelDice(Metric):
         }
 
     def masks(self, prediction: MetaTensor, ground_truth: MetaTensor, name: str) -> tuple[Tensor, Tensor]:
-        """Predicted and true mask (X, Y, Z) of a label, as far as they count."""
+        """Give predicted and true mask (X, Y, Z) of a label, as far as they count."""
         return prediction[0] == self.labels[name], ground_truth[0] == self.labels[name]
 
     def details(self, prediction: MetaTensor, predicted: Tensor, true: Tensor, name: str) -> Details:
-        """Tell what is known besides the measures of the masks."""
+        """Give the details besides the measures of the masks."""
         finding = findings_from_json(prediction.meta[FINDINGS])[name]
         return {
             "slice_dice": math.nan,

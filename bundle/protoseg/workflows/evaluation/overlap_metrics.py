@@ -1,4 +1,4 @@
-"""How far two masks overlap."""
+"""The overlap of two masks."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class OverlapMetrics(TypedDict):
 
 
 def overlap_metrics(predicted: Tensor, true: Tensor) -> OverlapMetrics:
-    """Compare two masks (X, Y, Z) or (X, Y), bool, which are not both empty; all is 0 where one of them is."""
+    """Compare two masks (X, Y, Z) or (X, Y), bool, which are not both empty; all measures are 0 if one of them is."""
     counts = get_confusion_matrix(predicted[None, None].float(), true[None, None].float())
 
     def measure(name: str) -> float:
-        # Of an empty prediction MONAI gives no precision, of an empty ground truth no recall.
+        # MONAI gives no precision of an empty prediction, and no recall of an empty ground truth.
         return float(compute_confusion_matrix_metric(name, counts).nan_to_num(0.0))
 
     return {

@@ -1,4 +1,4 @@
-"""The evaluation protocols: what each of them knows, and how the published one counts.
+"""The evaluation protocols: what each of them may know, and how the published one counts.
 
 **leak_free**: every slice of the volume is segmented and counted, and the query's label map is read for scoring only.
 **legacy**: as published, see `protoseg.engine.legacy_protocol`; both ways of averaging that the papers use.
@@ -29,18 +29,18 @@ class LegacyDice(LabelDice):
     Rows hold the mean Dice of single slices (ProtoSAM) too. A scan without the organ does not count. ALPNet's code
     also leaves out the last slice of each volume, for no reason that its paper gives; here it counts.
 
-    Args are those of `LabelDice`; predictions are (L, X, Y, Z) masks, slices along Z, on the grid of the ground truths.
+    Arguments are those of `LabelDice`; predictions are (L, X, Y, Z) masks, slices along Z, on the ground truths' grid.
     """
 
     protocol = "legacy"
 
     def masks(self, prediction: MetaTensor, ground_truth: MetaTensor, name: str) -> tuple[Tensor, Tensor]:
-        """Predicted and true mask (X, Y, Z) of a label, on the slices that hold it."""
+        """Give predicted and true mask (X, Y, Z) of a label, on the slices that hold it."""
         true = ground_truth[0] == self.labels[name]
         return prediction[list(self.labels).index(name)].bool() & _holding(true), true
 
     def details(self, prediction: MetaTensor, predicted: Tensor, true: Tensor, name: str) -> Details:
-        """Tell what is known besides the measures of the masks."""
+        """Give the details besides the measures of the masks."""
         return {
             "slice_dice": slice_dice(predicted, true),
             "slices": int(_holding(true).sum()),
@@ -50,7 +50,7 @@ class LegacyDice(LabelDice):
 
 
 def slice_dice(predicted: Tensor, true: Tensor) -> float:
-    """Mean Dice of single slices over those that hold the label; masks (X, Y, Z). NaN if there are none."""
+    """Average the Dice of single slices of masks (X, Y, Z) over those that hold the label. NaN if there are none."""
     overlap, predicted_area, true_area = (mask.flatten(0, 1).sum(0) for mask in (predicted & true, predicted, true))
     return float((2 * overlap / (predicted_area + true_area))[_holding(true)].mean())
 
@@ -61,13 +61,13 @@ def prepare_scan_with_ground_truth(
     """Give the scan of a batch as `prepare_scan` does, and its ground truth to the inferer as well: to `LegacyInferer`.
 
     Args:
-        batch: "image" (1, C, X, Y, Z) and "label" (1, 1, X, Y, Z).
-        *args: not used; MONAI's interface.
-        **kwargs: not used; MONAI's interface.
+        batch: batch with "image" (1, C, X, Y, Z) and "label" (1, 1, X, Y, Z).
+        *args: unused positional arguments of MONAI's interface.
+        **kwargs: unused keyword arguments of MONAI's interface.
     """
     return batch["image"], batch.get("label"), (), {"query_label": batch.get("label")}
 
 
 def _holding(mask: Tensor) -> Tensor:
-    """Which slices of a mask (X, Y, Z) hold the label, (Z,)."""
+    """Tell which slices of a mask (X, Y, Z) hold the label: (Z,)."""
     return mask.flatten(0, 1).any(0)

@@ -1,4 +1,4 @@
-"""What has been published on one-shot segmentation of abdominal organs, for comparison."""
+"""Published figures of one-shot segmentation of abdominal organs, for comparison."""
 
 from __future__ import annotations
 

@@ -23,13 +23,13 @@ ROWS_FILE, RUN_FILE = "metrics.csv", "run.json"
 
 
 def write_report(evaluations: Sequence[str | Path], output_dir: str | Path) -> None:
-    """Write `report.html` and `metrics.json` from what evaluations wrote, and print the means.
+    """Write `report.html` and `metrics.json` from the files of evaluations, and print the means.
 
     Several evaluations, of different folds or label sets, are taken together; `metrics.csv` then holds the rows of
     all.
 
     Args:
-        evaluations: their folders.
+        evaluations: folders of the evaluations.
         output_dir: folder of the report.
 
     Raises:
@@ -78,7 +78,7 @@ def _protocols(rows: Sequence[CaseRow]) -> list[str]:
 def _figures(
     folders: Sequence[EvaluationFolder], rows: Sequence[CaseRow], summaries: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """What `metrics.json` holds. Its mean Dice is that of the first protocol: leak-free, if that was evaluated."""
+    """Give the content of `metrics.json`, whose mean Dice is that of the first protocol, leak-free if evaluated."""
     first = next(iter(summaries.values()))
     return {
         "mean_dice": first["means"]["dice"]["mean"],

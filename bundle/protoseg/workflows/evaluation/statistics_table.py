@@ -21,11 +21,11 @@ def statistics_rows(query: str, statistics: Mapping[str, LabelStatistics]) -> li
 
 
 def write_statistics_csv(path: PathLike, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a CSV file (UTF-8) with a row for each query and label; what an absent label lacks is an empty cell.
+    """Write a CSV file (UTF-8) with a row for each query and label; values missing for an absent label are empty cells.
 
     Args:
-        path: of the file, which is replaced whole.
-        rows: see `statistics_rows`.
+        path: path of the file, which is replaced whole.
+        rows: rows, see `statistics_rows`.
 
     Raises:
         WriteError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""From the rows of an evaluation to the figures of a report."""
+"""Summarizes the rows of an evaluation as the figures of a report."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ MEASURES = {  # column -> heading; errors count by their size, whether too much 
 
 
 def summarise(rows: Sequence[CaseRow], *, seed: int = 0) -> dict[str, Any]:
-    """Means with 95 % confidence intervals of the rows of one protocol, over all labels and label by label.
+    """Compute means with 95 % confidence intervals of the rows of one protocol, over all labels and by label.
 
     Args:
-        rows: of every label of every scan.
-        seed: of the bootstrap.
+        rows: rows of every label of every scan.
+        seed: seed of the bootstrap.
 
     Returns:
-        What can be written as JSON: None stands for what is not defined.
+        Figures as JSON; None stands for undefined ones.
     """
     labels = list(dict.fromkeys(row["label"] for row in rows))
     by_label = {name: [row for row in rows if row["label"] == name] for name in labels}
@@ -65,7 +65,7 @@ def _figure(rows: Sequence[CaseRow], measure: str, seed: int) -> dict[str, Any]:
 
 
 def _mean_of_slices(by_label: Iterable[Sequence[CaseRow]]) -> float:
-    """Mean Dice of all organ slices of all scans, label by label, then over labels (ProtoSAM)."""
+    """Average the Dice of all organ slices of all scans, label by label, then over labels (ProtoSAM)."""
     means = []
     for rows in by_label:
         counted = [(row["slice_dice"], row["slices"]) for row in rows if row["slices"]]

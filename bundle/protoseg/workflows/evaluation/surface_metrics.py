@@ -1,4 +1,4 @@
-"""How far apart two surfaces are, in mm."""
+"""The distance of two surfaces, in mm."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ class SurfaceMetrics(TypedDict):
 
     hd95_mm: float  # 95th percentile of the distances from one surface to the other, the larger of both ways
     surface_distance_mm: float  # mean of the distances of both ways
-    surface_dice_1mm: float  # share of both surfaces that lies within 1 mm of the other
+    surface_dice_1mm: float  # share of both surfaces within 1 mm of the other
     surface_dice_3mm: float
 
 
 def surface_metrics(predicted: Tensor, true: Tensor, spacing: Sequence[float], *, diagonal: float) -> SurfaceMetrics:
     """Compare the surfaces of two masks, which are not both empty.
 
-    A surface is the voxels of a mask with a face neighbour outside of it. The distances are taken once for all
+    A surface is the voxels of a mask with a face neighbor outside of it. The distances are taken once for all
     measures; MONAI's functions for single measures give the same numbers in four times the time.
 
     Args:
-        predicted: (X, Y, Z) or (X, Y), bool.
-        true: same shape.
-        spacing: of the voxels along each axis, in mm.
-        diagonal: of the whole scan in mm, the distance where one of the masks is empty; the surface Dice is 0 there.
+        predicted: (X, Y, Z) or (X, Y) bool mask.
+        true: bool mask of the ground truth, of the same shape.
+        spacing: size of a voxel along each axis in mm.
+        diagonal: diagonal of the whole scan in mm, the distance if one of the masks is empty; the surface Dice is then
+            0.
 
     Returns:
         Distances in mm, and the surface Dice of Nikolov et al. (JMIR 2021), counted in voxels.

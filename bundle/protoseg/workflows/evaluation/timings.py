@@ -1,4 +1,4 @@
-"""How long the engine takes for a scan."""
+"""The time that the engine takes for a scan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes out of a data loader, as the networks take it."""
+"""Prepares batches of a data loader for the networks."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def prepare_episodes(
 ) -> tuple[Tensor, Tensor, tuple[()], dict[str, Tensor]]:
     """Turn a batch of E one-label, one-query episodes into the arguments of `ALPNet` and `EpisodeLoss`.
 
-    The `prepare_batch` of MONAI's trainer.
+    This is the `prepare_batch` of MONAI's trainer.
 
     Args:
-        batch: "query_image" (E, 3, H, W), "query_mask" (E, H, W), "support_images" (E, S, 3, H, W) and
+        batch: batch with "query_image" (E, 3, H, W), "query_mask" (E, H, W), "support_images" (E, S, 3, H, W) and
             "support_masks" (E, S, H, W).
-        device: where they go.
-        non_blocking: of the copy.
+        device: device to move the tensors to.
+        non_blocking: True for an asynchronous copy.
         **kwargs: further arguments of `Tensor.to`.
 
     Returns:
@@ -40,14 +40,14 @@ def prepare_episodes(
 
 
 def prepare_scan(batch: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
-    """Give the scan of a batch, and its label map where there is one, where they are.
+    """Give the scan of a batch, and its label map if there is one, on the device that they are on.
 
-    The `prepare_batch` of MONAI's evaluators, which would move both to the network's device. The engine moves a few
-    slices at a time, so that no volume needs to fit there, and its label maps stay beside the ground truth.
+    Replaces the `prepare_batch` of MONAI's evaluators, which would move both to the network's device. The engine moves
+    a few slices at a time, so that no volume needs to fit there, and its label maps stay beside the ground truth.
 
     Args:
-        batch: "image" (1, C, X, Y, Z) and perhaps "label" (1, 1, X, Y, Z).
-        *args: not used; MONAI's interface.
-        **kwargs: not used; MONAI's interface.
+        batch: batch with "image" (1, C, X, Y, Z) and perhaps "label" (1, 1, X, Y, Z).
+        *args: unused positional arguments of MONAI's interface.
+        **kwargs: unused keyword arguments of MONAI's interface.
     """
     return batch["image"], batch.get("label")

@@ -41,24 +41,24 @@ STATE_KEYS = (
 class TrainingCheckpoint:
     """Keeps `last.pt` (everything that a resumed run needs) and `best.pt` (the network of the best validation).
 
-    Both are written beside their place and moved there, so that a run killed at any moment leaves the previous
+    Both are written beside their place and then moved, so that a run killed at any moment leaves the previous
     file whole. Episodes are a pure function of their number and the random state is kept, so a resumed run goes on
     exactly as the uninterrupted one. Of several processes only the first writes, and its random state is kept. An
     Ignite handler; attach it after the one that validates.
 
     Args:
         output_dir: folder of the two files.
-        network: to be trained.
-        optimizer: its optimiser.
-        lr_scheduler: its learning-rate schedule.
-        loss: with what it keeps from step to step.
-        sampler: numbers the episodes; told where to go on.
-        batch_size: episodes an iteration takes, over all processes.
-        evaluator: whose key metric decides about `best.pt`, higher being better.
-        average: of the weights over the steps; it is kept in `last.pt`, and by itself in `average.pt`.
-        header: of `best.pt` and `average.pt`, see `make_header`.
-        interval: iterations between two writings of `last.pt` within an epoch; a whole number of optimiser steps.
-            It is written at the end of every epoch as well.
+        network: network that is trained.
+        optimizer: optimizer of the network.
+        lr_scheduler: learning-rate schedule of the optimizer.
+        loss: loss, with its state from step to step.
+        sampler: sampler that numbers the episodes, and is told where to resume.
+        batch_size: number of episodes in an iteration, over all processes.
+        evaluator: evaluator whose key metric decides about `best.pt`, higher being better.
+        average: average of the weights over the steps, kept in `last.pt`, and by itself in `average.pt`.
+        header: header of `best.pt` and `average.pt`, see `make_header`.
+        interval: number of iterations between two writings of `last.pt` within an epoch, a whole number of optimizer
+            steps. It is written at the end of every epoch as well.
     """
 
     def __init__(
@@ -101,16 +101,16 @@ class TrainingCheckpoint:
         """Train, from where `last.pt` was written if there is one; a finished run is left as it is.
 
         Raises:
-            InputError: the file is damaged, is no `last.pt`, or belongs to another network or optimiser.
+            InputError: the file is damaged, is no `last.pt`, or belongs to another network or optimizer.
         """
         path = self.output_dir / LAST
         if is_first():
             remove_unfinished(
                 self.output_dir, {LAST, BEST, AVERAGE}
-            )  # of a run that was killed, each as large as these
+            )  # left by a killed run, each as large as these are
         if path.exists():
             iteration = self._restore(path)
-            # Ignite would begin a finished run anew, and refuses one with fewer epochs than are done.
+            # Ignite would restart a finished run, and refuses fewer epochs than are done.
             if iteration >= trainer.state.max_epochs * trainer.state.epoch_length:
                 logger.info("%s: already finished after %d iterations; raise epochs to go on.", path, iteration)
                 return
@@ -125,7 +125,7 @@ class TrainingCheckpoint:
         trainer.run()
 
     def _restore(self, path: Path) -> int:
-        """Bring all but the trainer to where the file was written; give the iterations that were done by then."""
+        """Restore everything but the trainer from the file; give the number of iterations done by then."""
         state = _read(path, STATE_KEYS if self.average is None else (*STATE_KEYS, "average"))
         load_strict(self.network, state["network"], source=path, target=type(self.network).__name__)
         try:
@@ -155,8 +155,8 @@ class TrainingCheckpoint:
             )
 
     def _save_within_epoch(self, engine: Engine) -> None:
-        done = engine.state.iteration % cast(int, engine.state.epoch_length)  # given: episodes have no end
-        # The end of an epoch is saved after its validation, or a run that dies in between would never make up for it.
+        done = engine.state.iteration % cast(int, engine.state.epoch_length)  # always set: episodes are endless
+        # The end of an epoch is saved after its validation, or a run that dies in between would never do it.
         if done and done % self.interval == 0:
             self._save_last(engine)
 

@@ -1,4 +1,4 @@
-"""The weights that a training ends with."""
+"""The weights at the end of a training."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["FinalWeights"]
 
 
 class FinalWeights:
-    """Writes the network and its header when the training is over; an Ignite handler.
+    """Writes the network and its header at the end of the training; an Ignite handler.
 
     Args:
-        file: of the weights.
-        network: that is trained.
-        header: of the file, see `make_header`.
+        file: file of the weights.
+        network: network that is trained.
+        header: header of the file, see `make_header`.
     """
 
     def __init__(self, *, file: str | Path, network: ALPNet, header: Mapping[str, Any]) -> None:
@@ -35,5 +35,5 @@ class FinalWeights:
 
     def __call__(self, engine: Engine) -> None:
         """Write the file."""
-        remove_unfinished(self.file.parent, {self.file.name})  # of a run that was killed
+        remove_unfinished(self.file.parent, {self.file.name})  # left by a killed run
         save_weights(self.network, self.file, header=self.header)

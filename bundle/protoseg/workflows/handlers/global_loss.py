@@ -18,7 +18,7 @@ class GlobalEpisodeLoss(EpisodeLoss):
     """
 
     def forward(self, output: EpisodeOutput, target: Tensor) -> Tensor:
-        """Scalar loss, see `EpisodeLoss`."""
+        """Compute the scalar loss, see `EpisodeLoss`."""
         own = super().forward(output, target)
         return own + (mean_over_processes(own) - own.detach())
 

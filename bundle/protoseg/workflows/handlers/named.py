@@ -1,4 +1,4 @@
-"""Handlers that a config has under names of their own."""
+"""Handlers that have ids of their own in a config."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ Handler = TypeVar("Handler")
 
 
 def named(handler: Handler) -> Handler:
-    """Give back a handler: MONAI reads the `_target_` of each in a list, so there none may be a mere reference."""
+    """Return a handler as it is: MONAI reads the `_target_` of each in a list, so none may be a mere reference."""
     return handler

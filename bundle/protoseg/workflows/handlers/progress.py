@@ -14,12 +14,12 @@ __all__ = ["EpisodeProgress", "ScanProgress"]
 class ScanProgress:
     """A bar over the iterations of each epoch: the scans of an evaluation or of an inference run.
 
-    An Ignite handler. Unlike Ignite's own bar it starts at what is done, which is nothing at first. Of several
+    An Ignite handler. Unlike Ignite's own bar it starts at what is already done. Of several
     processes the first shows one.
 
     Args:
-        description: what is being done.
-        unit: what an iteration takes.
+        description: text before the bar.
+        unit: word for an iteration.
     """
 
     def __init__(self, description: str = "Evaluating", unit: str = "scan") -> None:
@@ -34,7 +34,7 @@ class ScanProgress:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._close)
 
     def describe(self, engine: Engine) -> str:
-        """Text before the bar."""
+        """Give the text before the bar."""
         return self.description
 
     def _open(self, engine: Engine) -> None:
@@ -49,7 +49,7 @@ class ScanProgress:
             self._bar.update()
 
     def numbers(self, engine: Engine) -> dict[str, float]:
-        """Numbers after the bar."""
+        """Give the numbers after the bar."""
         return {}
 
     def _close(self, _: Engine) -> None:
@@ -64,9 +64,9 @@ class EpisodeProgress(ScanProgress):
         super().__init__("Training", unit="step")
 
     def describe(self, engine: Engine) -> str:
-        """Text before the bar."""
+        """Give the text before the bar."""
         return f"{self.description} {engine.state.epoch}/{engine.state.max_epochs}"
 
     def numbers(self, engine: Engine) -> dict[str, float]:
-        """Numbers after the bar."""
+        """Give the numbers after the bar."""
         return {"loss": from_engine("loss", first=True)(engine.state.output)}

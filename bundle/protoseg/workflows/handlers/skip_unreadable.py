@@ -1,4 +1,4 @@
-"""Going on when one scan of many cannot be read."""
+"""Goes on when one scan of many cannot be read."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ logger = logging.getLogger(__name__)
 
 
 class SkipUnreadable(Sized):
-    """Iterate over the scans of a data loader that can be read; keep what is wrong with the others.
+    """Iterate over the scans of a data loader that can be read; keep the errors of the others.
 
-    Also an Ignite handler, of the engine that iterates: without it, the engine would begin again from the first scan
+    Also a handler of the Ignite engine that iterates: without it, the engine would begin again from the first scan
     to make up for those left out.
 
     Args:
-        loader: gives scans, or batches of one; after an error, the next.
+        loader: loader of scans, or of batches of one; after an error it gives the next.
     """
 
     def __init__(self, loader: Batches) -> None:
@@ -32,7 +32,7 @@ class SkipUnreadable(Sized):
         self.failures: list[InputError] = []
 
     def __len__(self) -> int:
-        """Number of scans, readable or not."""
+        """Count the scans, readable or not."""
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Any]:
@@ -52,17 +52,17 @@ class SkipUnreadable(Sized):
 
     def attach(self, engine: Engine) -> None:
         """End the epoch of `engine` with the last readable scan."""
-        from ignite.engine import Engine, Events  # who has an engine has it
+        from ignite.engine import Engine, Events  # installed, as there is an engine
 
         engine.add_event_handler(Events.DATALOADER_STOP_ITERATION, Engine.terminate_epoch)
 
     def raise_if_failed(self) -> None:
-        """Raise what was wrong with the scans that could not be read, see `raise_failures`."""
+        """Raise the errors of the scans that could not be read, see `raise_failures`."""
         raise_failures(self.failures, len(self))
 
 
 def raise_failures(failures: Sequence[InputError], count: int) -> None:
-    """Raise what was wrong with some of so many queries, if any.
+    """Raise the errors of some of `count` queries, if any.
 
     Raises:
         InputError: a line for each; for a single query, the error as it was raised.

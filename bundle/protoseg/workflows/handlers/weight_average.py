@@ -18,14 +18,14 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class WeightAverage:
-    """Follows a network with an average of its weights, which ships in their place: it is ahead of them in a long run.
+    """Averages a network's weights as it trains; in a long run, the average is better than the weights themselves.
 
     After n steps the average keeps (1 + n) / (10 + n) of itself and `decay` at most, so that it forgets the first fast.
     An Ignite handler; a `TrainingCheckpoint` attaches and keeps it.
     Source: Polyak and Juditsky 1992; the ramp is that of TensorFlow's `ExponentialMovingAverage`.
 
     Args:
-        network: to be trained.
+        network: network that is trained.
         decay: share of the average that each step keeps.
     """
 
@@ -34,7 +34,7 @@ class WeightAverage:
 
     @property
     def network(self) -> nn.Module:
-        """The network with averaged weights."""
+        """Network with averaged weights."""
         return self._average.module
 
     def attach(self, engine: Engine) -> None:
@@ -42,11 +42,11 @@ class WeightAverage:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.update)
 
     def update(self, engine: Engine) -> None:
-        """Take in the weights of an iteration."""
+        """Add the weights of an iteration."""
         self._average.update_parameters(engine.network)  # type: ignore[attr-defined]
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what a resumed run needs."""
+        """Give the state that a resumed run needs."""
         return self._average.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -1,1 +1,1 @@
-"""What is written for people to look at: pictures, pages, a JSON report a query."""
+"""Output for people: pictures, pages, a JSON report per query."""

@@ -22,8 +22,8 @@ def draw_box_plots(rows: Mapping[str, Sequence[CaseRow]], measures: Mapping[str,
     """Draw a panel for each measure, with a box for each label and protocol and a dot for each scan.
 
     Args:
-        rows: by protocol.
-        measures: column -> heading.
+        rows: rows by protocol.
+        measures: heading of each measure, by column.
     """
     labels = list(dict.fromkeys(row["label"] for mine in rows.values() for row in mine))
     figure = Figure(figsize=(max(5.0, 0.75 * len(labels) + 2), 2.7 * len(measures)), layout="constrained")

@@ -26,13 +26,13 @@ from protoseg.workflows.reports.pictures import as_slices, label_colour
 __all__ = ["EDGE", "PREDICTION", "SaveCasePicturesd", "case_file", "draw_case", "draw_slice", "draw_support"]
 
 EDGE = 150  # pixels of a slice in a picture
-CONTEXT = 1.6  # side of what is shown, over the extent of the label
+CONTEXT = 1.6  # side of the part shown, over the extent of the label
 TRUTH = (1.0, 1.0, 1.0)
 PREDICTION = (1.0, 0.55, 0.0)
 
 
 def case_file(protocol: str, scan: str, label: str) -> Path:
-    """Tell where the picture of a case lies in the folder of an evaluation."""
+    """Give the path of the picture of a case in the folder of an evaluation."""
     return Path("cases") / protocol / f"{scan}_{label}.png"
 
 
@@ -41,11 +41,11 @@ class SaveCasePicturesd(MapTransform):
     """Draw every label of a scan as a picture of its own, see `draw_case` and `case_file`.
 
     Args:
-        keys: predictions, slices along Z.
-        metric: that knows the labels and which part of a prediction counts.
+        keys: keys of predictions, slices along Z.
+        metric: metric that knows the labels and which part of a prediction counts.
         output_dir: folder of the evaluation.
-        image_key: image (C, X, Y, Z) on the same grid.
-        ground_truth_key: true label map on the same grid.
+        image_key: key of the image (C, X, Y, Z) on the same grid.
+        ground_truth_key: key of the true label map on the same grid.
     """
 
     def __init__(
@@ -82,9 +82,9 @@ def draw_case(image: NDArray[Any], predicted: NDArray[np.bool_], true: NDArray[n
     A volume of one slice, a picture, is drawn whole without the label first, then with it, and then its surroundings.
 
     Args:
-        image: S x H x W or, in colour, S x H x W x 3; square pixels.
-        predicted: S x H x W.
-        true: S x H x W; not both are empty.
+        image: (S, H, W) or, in color, (S, H, W, 3) image with square pixels.
+        predicted: (S, H, W) predicted mask.
+        true: (S, H, W) true mask; at most one of the two is empty.
     """
     either = predicted | true
     low, high = float(image.min()), float(image.max())
@@ -100,7 +100,7 @@ def draw_case(image: NDArray[Any], predicted: NDArray[np.bool_], true: NDArray[n
 
 
 def draw_support(support: SupportSet, positions: Sequence[int]) -> list[tuple[str, Image.Image]]:
-    """Draw slices of a support with their labels filled, each with a caption that says where it comes from."""
+    """Draw slices of a support with their labels filled, each with a caption that tells its origin."""
     colours = [label_colour(position) for position in range(len(support.labels))]
     drawn = []
     for position in positions:
@@ -113,7 +113,7 @@ def draw_support(support: SupportSet, positions: Sequence[int]) -> list[tuple[st
 
 
 def _views(mask: NDArray[np.bool_]) -> list[tuple[int, tuple[int, int], int, bool]]:
-    """Slice, centre and side of the square to show, and whether with the label, of each of three tiles."""
+    """Choose slice, center and side of the square to show, and whether with the label, for each of three tiles."""
     _, rows, columns = find_objects(mask.astype(np.uint8))[0]
     centre = ((rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2)
     extent = max(rows.stop - rows.start, columns.stop - columns.start)
@@ -127,7 +127,7 @@ def _views(mask: NDArray[np.bool_]) -> list[tuple[int, tuple[int, int], int, boo
 
 
 def _square(slice_: NDArray[Any], centre: tuple[int, int], side: int, padding: float) -> NDArray[Any]:
-    """Cut a square of `side` pixels around a centre out of a slice; what lies outside of it is padding."""
+    """Cut a square of `side` pixels around a center out of a slice; the part outside is padded."""
     half = side // 2
     widths = [(half, side - half)] * 2 + [(0, 0)] * (slice_.ndim - 2)
     padded = np.pad(slice_, widths, constant_values=padding)
@@ -140,10 +140,10 @@ def draw_slice(
     colours: Sequence[tuple[float, float, float]],
     outlined: NDArray[np.bool_] | None = None,
 ) -> Image.Image:
-    """Draw one square slice, grey or in colour from 0 to 1, with labels 1, 2, ... filled and a mask outlined."""
+    """Draw one square slice, gray or in color from 0 to 1, with labels 1, 2, ... filled and a mask outlined."""
     grey = Image.fromarray((255 * shown).astype(np.uint8)).convert("RGB").resize((EDGE, EDGE), Image.Resampling.BICUBIC)
     labels = np.asarray(Image.fromarray(filled).resize((EDGE, EDGE), Image.Resampling.NEAREST))
-    present = [colours[value - 1] for value in np.unique(labels) if value]  # label2rgb gives colours in this order
+    present = [colours[value - 1] for value in np.unique(labels) if value]  # label2rgb gives colors in this order
     painted = label2rgb(labels, np.asarray(grey), colors=present or None, alpha=0.4, bg_label=0, saturation=1)
     if outlined is not None:
         mask = np.asarray(Image.fromarray(outlined).resize((EDGE, EDGE), Image.Resampling.NEAREST))

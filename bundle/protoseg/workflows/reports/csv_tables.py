@@ -26,9 +26,9 @@ def read_table(path: Path, texts: Sequence[str], integers: Sequence[str] = ()) -
     """Read what `write_table` wrote.
 
     Args:
-        path: CSV file.
-        texts: columns of text; all others hold numbers, None where a cell is empty.
-        integers: columns of whole numbers.
+        path: path of the CSV file.
+        texts: names of the columns of text; all others hold numbers, None where a cell is empty.
+        integers: names of the columns of whole numbers.
     """
 
     def value(column: str, text: str) -> Any:

@@ -1,4 +1,4 @@
-"""How well the Dice that the engine estimates agrees with the true one: as a figure, and as a picture."""
+"""The agreement of the engine's estimated Dice with the true one, as a figure and as a picture."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["draw_estimates", "estimate_correlation"]
 
 
 def estimate_correlation(estimated: Sequence[float], true: Sequence[float]) -> float | None:
-    """Give the Pearson correlation of estimated and true Dice; None where one of them does not vary."""
+    """Give the Pearson correlation of estimated and true Dice; None if one of them does not vary."""
     if len(set(estimated)) < 2 or len(set(true)) < 2:
         return None
     return statistics.correlation(estimated, true)
 
 
 def draw_estimates(estimated: Sequence[float], true: Sequence[float], labels: Sequence[str]) -> Figure:
-    """Scatter plot of estimated against true Dice, a point per scan and label, coloured by label."""
+    """Draw a scatter plot of estimated against true Dice, a point per scan and label, colored by label."""
     figure = Figure(figsize=(6.5, 4.5), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""Pages that need nothing else: pictures are part of them, and nothing is fetched."""
+"""Pages that need nothing else: pictures are embedded, and nothing is fetched."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def data_uri(content: bytes, kind: str) -> str:
 
 
 def _figure(figure: Mapping[str, Any]) -> Markup:
-    """A mean with its interval, as text."""
+    """Write a mean with its interval as text."""
     if figure["mean"] is None:
         return Markup("–")
     if figure["interval"] is None:

@@ -1,4 +1,4 @@
-"""An evaluation as one page that needs nothing else: pictures are part of it, and nothing is fetched."""
+"""An evaluation as one page that needs nothing else: pictures are embedded, and nothing is fetched."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PLOTTED = {name: MEASURES[name] for name in ("dice", "hd95_mm")}
 
 @dataclass(frozen=True)
 class EvaluationFolder:
-    """What an evaluation wrote."""
+    """The files of an evaluation."""
 
     path: Path
     rows: Sequence[CaseRow]
@@ -43,9 +43,9 @@ def render_report(
     """Render the page.
 
     Args:
-        folders: of the evaluations, with their pictures.
-        rows: of all evaluations, by protocol.
-        summaries: of the rows, by protocol, see `summarise`.
+        folders: folders of the evaluations, with their pictures.
+        rows: rows of all evaluations, by protocol.
+        summaries: summaries of the rows, by protocol, see `summarise`.
     """
     labels = list(dict.fromkeys(row["label"] for mine in rows.values() for row in mine))
     return render_page(
@@ -65,12 +65,12 @@ def render_report(
 
 
 def _seconds(folders: Sequence[EvaluationFolder], protocol: str) -> float:
-    """Median seconds a scan."""
+    """Compute the median of the seconds per scan."""
     return float(np.median([time for folder in folders for time in folder.run["seconds"].get(protocol, [])]))
 
 
 def _cases(folders: Sequence[EvaluationFolder], rows: Sequence[CaseRow], label: str) -> list[dict[str, Any]]:
-    """Worst, median and best case of a label; fewer where there are fewer."""
+    """Give worst, median and best case of a label, or as many as there are."""
     counted = sorted((row for row in rows if row["label"] == label and math.isfinite(row["dice"])), key=_dice)
     ranks = {0: "worst", len(counted) - 1: "best", (len(counted) - 1) // 2: "median"}
     if len(counted) < 3:
@@ -109,7 +109,7 @@ def _support(folder: EvaluationFolder, protocol: str) -> dict[str, Any]:
 
 
 def _estimates(rows: Mapping[str, Sequence[CaseRow]]) -> str | None:
-    """Scatter plot of the Dice that was estimated without the ground truth; None where there was no estimate."""
+    """Draw the scatter plot of the estimated Dice; None if there is no estimate."""
     known = [
         (row["estimated_dice"], row["dice"], row["label"])
         for mine in rows.values()

@@ -1,4 +1,4 @@
-"""MONAI's form of writing what the engine says about each scan, see `query_report`."""
+"""MONAI's form of writing the engine's findings about each scan, see `query_report`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["SaveReportd", "report_settings"]
 
 
 class SaveReportd(MapTransform):
-    """Write what the engine says about a label map as `<query>_seg.json`, label by label.
+    """Write the engine's findings about a label map as `<query>_seg.json`, label by label.
 
-    Volume in ml, confidence, estimated Dice, the support slice that served, and a warning where one is due.
+    Volume in ml, confidence, estimated Dice, the support slice that served, and a warning if there is one.
 
     Args:
-        keys: label maps (1, X, Y, Z) on the query's grid, with the engine's findings in their metadata.
-        labels: name -> value.
+        keys: keys of label maps (1, X, Y, Z) on the query's grid, with the engine's findings in their metadata.
+        labels: value of each label by name.
         output_dir: folder of the files.
-        settings: of the run, for the report, see `report_settings`.
+        settings: settings of the run, for the report, see `report_settings`.
     """
 
     def __init__(

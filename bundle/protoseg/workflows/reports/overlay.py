@@ -49,16 +49,16 @@ def draw_overlay(
     aspect: float = 1.0,
     columns: int = 5,
 ) -> Figure:
-    """Draw slices spread over the labelled extent: the image above, the labels drawn into it below.
+    """Draw slices spread over the labelled extent: the image above, the labels drawn over it below.
 
     Args:
-        image: S x H x W or, in colour, S x H x W x 3.
-        predicted: S x H x W, drawn as filled areas.
-        ground_truth: S x H x W, drawn as white contours.
-        labels: name -> value.
-        title: of the figure.
-        aspect: height of a voxel over its width.
-        columns: slices to show.
+        image: (S, H, W) or, in color, (S, H, W, 3) image.
+        predicted: (S, H, W) label map, drawn as filled areas.
+        ground_truth: (S, H, W) label map, drawn as white contours.
+        labels: value of each label by name.
+        title: title of the figure.
+        aspect: ratio of a voxel's height to its width.
+        columns: number of slices to show.
     """
     chosen = _spread(predicted if ground_truth is None else np.maximum(predicted, ground_truth), columns)
     height, width = image.shape[1:3]
@@ -97,19 +97,19 @@ def _draw_labels(
 
 
 def _spread(label_map: NDArray[Any], count: int) -> list[int]:
-    """Slices spread evenly over the extent of the labels, or over the volume where there are none."""
+    """Choose slices spread evenly over the extent of the labels, or over the volume if there are none."""
     holding = np.flatnonzero(label_map.any(axis=(1, 2)))
     first, last = (holding[0], holding[-1]) if holding.size else (0, len(label_map) - 1)
     return sorted({round(index) for index in np.linspace(first, last, count + 2)[1:-1]})
 
 
 def as_slices(volume: Any) -> NDArray[Any]:
-    """(C, X, Y, Z) -> S x H x W, or S x H x W x 3 in colour."""
+    """Turn a volume (C, X, Y, Z) into slices: S x H x W, or S x H x W x 3 in color."""
     array = np.asarray(volume).transpose(3, 2, 1, 0)
     return array if array.shape[-1] == 3 else array[..., 0]
 
 
 def label_colour(position: int) -> tuple[float, float, float]:
-    """Colour (red, green, blue) of the label that is listed in this place."""
-    # The map's colours come in pairs of a strong and a pale one: all the strong ones first.
+    """Give the color (red, green, blue) of the label at a position in the list."""
+    # The map's colors come in pairs of a strong and a pale one: all the strong ones first.
     return colormaps["tab20"](2 * position % 20 + position // 10 % 2)[:3]

@@ -18,15 +18,15 @@ __all__ = ["SaveOverlayd", "as_slices", "draw_overlay", "label_colour"]
 
 @renamed_arguments(truth_key="ground_truth_key")
 class SaveOverlayd(MapTransform):
-    """Draw a label map over its image, and the ground truth where it is known, as `<query>_seg.png`.
+    """Draw a label map over its image, and the ground truth if it is known, as `<query>_seg.png`.
 
     Args:
-        keys: label maps (1, X, Y, Z), slices along Z.
-        labels: name -> value.
+        keys: keys of label maps (1, X, Y, Z), slices along Z.
+        labels: value of each label by name.
         output_dir: folder of the pictures.
-        image_key: image (C, X, Y, Z) on the same grid.
-        ground_truth_key: true label map on the same grid, if there is one.
-        columns: slices to show.
+        image_key: key of the image (C, X, Y, Z) on the same grid.
+        ground_truth_key: key of the true label map on the same grid, if there is one.
+        columns: number of slices to show.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the engine says about each scan, as files."""
+"""The engine's findings about each scan, as files."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def write_report(
     labels: Mapping[str, int],
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Write what is known about a label map as `<query>_seg.json`, label by label, and log its warnings.
+    """Write the findings about a label map as `<query>_seg.json`, label by label, and log its warnings.
 
     Args:
         output_dir: folder of the file.
-        label_map: on the query's own voxels.
-        source: the query as it was read; its voxels are not needed.
-        findings: of the engine, by name.
-        labels: name -> value.
-        settings: of the run, see `report_settings`.
+        label_map: label map on the query's own voxels.
+        source: query as it was read; its voxels are not needed.
+        findings: findings of the engine, by label name.
+        labels: value of each label by name.
+        settings: settings of the run, see `report_settings`.
 
     Returns:
-        What was written.
+        Content of the file.
     """
     query = source.meta["filename_or_obj"]
     report = {
@@ -62,12 +62,12 @@ def write_report(
 
 @renamed_arguments(choice="support_selection", components="component_filter")
 def report_settings(network: ALPNet, support: SupportSet, **options: Any) -> dict[str, Any]:
-    """Give what label maps depend on besides their images, as JSON; fingerprints stand for masks and weights.
+    """Give everything that label maps depend on besides their images, as JSON, with fingerprints of masks and weights.
 
     Args:
-        network: that segments.
-        support: of all queries.
-        **options: to be told as they are.
+        network: network that segments.
+        support: support of all queries.
+        **options: settings to include as they are.
     """
     return {
         "support": sorted({query_id(origin.scan) for origin in support.origins}),

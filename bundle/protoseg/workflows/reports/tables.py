@@ -1,4 +1,4 @@
-"""What an inference run found, as a table for the terminal."""
+"""The findings of an inference run as a table for the terminal."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ COLUMNS = ("query", "label", "ml", "est. Dice", "warning")
 
 
 def read_reports(folder: Path, queries: Sequence[PathLike]) -> list[dict[str, Any]]:
-    """Read the reports about queries, those that there are."""
+    """Read the reports about queries, as far as they exist."""
     reports = (read_report(report_file(folder, query_id(query))) for query in queries)
     return [report for report in reports if report is not None]
 
 
 def report_table(reports: Sequence[dict[str, Any]], folder: Path) -> str:
-    """Write a line a query and label: volume, estimated Dice and warning; at the end, where the files are."""
+    """Write a line per query and label: volume, estimated Dice and warning; and, at the end, the place of the files."""
     rows = [COLUMNS]
     for report in reports:
         for name, entry in report["labels"].items():

@@ -26,7 +26,7 @@ FALL = 0.01  # of the Dice, by a click that was to correct
 
 
 class ClickRow(NamedTuple):
-    """What one label of one scan is like after some clicks."""
+    """The result for one label of one scan after some clicks."""
 
     scan: str
     label: str
@@ -50,13 +50,13 @@ def study_clicks(
     Dice is over the whole volume. A label that is right before gets no more rows; one that the scan lacks gets none.
 
     Args:
-        volume: (C, X, Y, Z), normalised, slices along Z.
-        label_map: (1, X, Y, Z), the ground truth.
-        labels: name -> value in `label_map`.
-        encoder: what to look with.
+        volume: (C, X, Y, Z) normalized volume, slices along Z.
+        label_map: (1, X, Y, Z) ground truth.
+        labels: value of each label in `label_map`, by name.
+        encoder: encoder of slices.
         scan: name of the scan.
-        clicks: how many each label gets.
-        **arguments: of `ClickSegmentation`.
+        clicks: largest number of clicks on each label.
+        **arguments: arguments of `ClickSegmentation`.
     """
     drawn = axial_slices(label_map)[:, 0].cpu().numpy()
     for name, value in labels.items():
@@ -89,7 +89,7 @@ def click_figures(rows: Sequence[StudyRow]) -> dict[str, float]:
     """Sum up the rows of a study: Dice after some clicks, how many clicks it takes, and how often one does harm.
 
     Args:
-        rows: of `click_rows`.
+        rows: rows of `click_rows`.
 
     Returns:
         "dice_after_N": mean over labels and scans; "noc90": mean number of clicks up to a Dice of .90, where labels

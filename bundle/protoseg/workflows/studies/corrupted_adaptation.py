@@ -23,16 +23,16 @@ BLOCKS = 16  # each way, of random labels
 
 
 class CorruptedAdaptation(Adaptation):
-    """Learns from the slices of a volume as `Adaptation` does, after their predicted masks were spoilt.
+    """Learns from the slices of a volume as `Adaptation` does, after their predicted masks were corrupted.
 
     Args:
-        corruption: how.
-        guarded: a `ReverseGuard` watches, as always outside of studies.
+        corruption: kind of corruption.
+        guarded: True for a `ReverseGuard` that watches, as always outside of studies.
         scope: "volume".
-        **arguments: see `Adaptation`.
+        **arguments: arguments of `Adaptation`.
 
     Raises:
-        InputError: for an unknown corruption.
+        InputError: an unknown corruption.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class CorruptedAdaptation(Adaptation):
         self.corruption, self.guarded = corruption, guarded
 
     def to_slices(self, network: ALPNet, slices: LabelledSlices, guard: ReverseGuard | None = None) -> ALPNet:
-        """See `Adaptation.to_slices`; the masks are spoilt first."""
+        """Corrupt the masks, then train as `Adaptation.to_slices` does."""
         wrong = LabelledSlices(slices.images, _corrupted(slices.masks, self.corruption, self.seed))
         return super().to_slices(network, wrong, guard if self.guarded else None)
 
 
 def _corrupted(masks: Tensor, corruption: Corruption, seed: int) -> Tensor:
-    """Masks (B, size, size): moved, without those of the right half, or with labels by chance in square blocks."""
+    """Corrupt masks (B, size, size): moved, without their right half, or with random labels in square blocks."""
     if corruption == "shifted":
         return masks.roll((SHIFT, SHIFT), dims=(1, 2))
     size = masks.shape[-1]

@@ -1,4 +1,4 @@
-"""What an encoder sees: the first three principal components of its features as colours, beside the slices."""
+"""What an encoder sees: the first three principal components of its features as colors, beside the slices."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from protoseg.workflows.engine_parts import open_config, open_parts
 __all__ = ["draw_features", "principal_colours"]
 
 LEVELS = (0.15, 0.85)  # of a scan, between which slices are shown
-SHARPEST = 0.02  # share of the patches whose colours are cut off, at either end
+SHARPEST = 0.02  # share of the patches whose colors are cut off, at either end
 DARK = 0.02  # patches so little brighter than the darkest are air, in shares of the slice's range
 
 
 def draw_features(
     scans: Sequence[Path], *, overlays: Sequence[str] = (), overrides: Mapping[str, Any], columns: int = 4
 ) -> Figure:
-    """Draw slices of scans and under them their features, in colours that mean the same in all of them.
+    """Draw slices of scans and under them their features, in colors that mean the same in all of them.
 
     Args:
-        scans: volumes, pictures or DICOM folders; of these a row of slices each.
-        overlays: names of files in bundle/configs to be laid over inference.yaml.
-        overrides: of single settings there, such as "weights".
-        columns: slices of a scan.
+        scans: volumes, pictures or DICOM folders; each gets a row of slices.
+        overlays: names of files in bundle/configs to lay over inference.yaml.
+        overrides: values of config entries, such as "weights".
+        columns: number of slices of a scan.
 
     Raises:
         InputError: a scan or the weights cannot be read.
@@ -55,7 +55,7 @@ def draw_features(
 
 
 def principal_colours(features: Tensor, shown: Tensor) -> Tensor:
-    """Red, green and blue (B, h, w, 3), 0 to 1: principal components of the unit-length features (B, C, h, w).
+    """Compute red, green and blue (B, h, w, 3), 0 to 1: principal components of the unit-length features (B, C, h, w).
 
     Fitted to the patches that are `shown` (B, h, w), of all slices together; the others are black.
     """

@@ -36,12 +36,12 @@ def run_click_study_of_index(
     What is done is kept scan by scan, as by `run_click_study`. The rows of a set are "set/scan".
 
     Args:
-        study: where the rows go.
-        index: JSON file, see `read_index`.
-        clicks: how many each label gets.
+        study: study that collects the rows.
+        index: path of the JSON file, see `read_index`.
+        clicks: largest number of clicks on each label.
         only: names of sets, see `read_index`.
-        limit: queries of each set; all when left out.
-        **overrides: of entries of `inference.yaml`.
+        limit: largest number of queries of each set; by default all.
+        **overrides: values of entries of `inference.yaml`.
 
     Raises:
         InputError: the index, a scan or a setting cannot be used, or a number is below 1.
@@ -66,7 +66,7 @@ def run_click_study_of_index(
 
 
 def queries(one: ScanSet) -> list[LabelledScan]:
-    """Scans of a set that are segmented, each once, in the order of the index."""
+    """List the scans of a set that are segmented, each once, in the order of the index."""
     return list(dict.fromkeys(pair.query for pair in one.pairs))
 
 

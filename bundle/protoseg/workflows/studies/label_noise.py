@@ -1,4 +1,4 @@
-"""Labels as a hasty hand draws them."""
+"""Labels as drawn in haste."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def deform_labels(support: SupportSet, pixels: float, *, seed: int = 0) -> Suppo
     A label that would vanish from a slice stays there as it was.
 
     Args:
-        support: whose masks are moved.
-        pixels: of the network's input, by which a border moves at most, roughly; with 0 nothing moves.
-        seed: of the moves.
+        support: support whose masks are moved.
+        pixels: largest move of a border, roughly, in pixels of the network's input; 0 moves nothing.
+        seed: seed of the moves.
     """
     if not pixels:
         return support

@@ -1,4 +1,4 @@
-"""How well a network segments each of some labelled scans from the others."""
+"""Measures how well a network segments each of some labelled scans from the others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class LabelledVolume(NamedTuple):
     """A preprocessed scan and its labels."""
 
     scan: str
-    image: Tensor  # C x X x Y x Z, normalised, slices along Z
+    image: Tensor  # C x X x Y x Z, normalized, slices along Z
     label_map: Tensor  # 1 x X x Y x Z
     labels: LabelSet  # with values that are the same for all scans
 
@@ -42,13 +42,13 @@ def read_labelled_volume(
     """Read a labelled scan, its labels numbered by a registry that all scans share.
 
     Args:
-        scan: files and names.
-        transform: see `load_support`.
-        registry: values of the labels.
-        axes: directions that its slices are to follow; None for those of its plane.
+        scan: labelled scan, its files and names.
+        transform: preprocessing, see `load_support`.
+        registry: registry of the labels' values.
+        axes: directions that its slices must follow; None for those of its plane.
 
     Raises:
-        InputError: of reading, or no label is left of it.
+        InputError: as in reading, or no label is left.
     """
     data = transform({"image": str(scan.image), "label": str(scan.label), SLICE_AXES: axes})
     names = parse_label_names(scan.legend, data["label"], str(scan.label))
@@ -62,12 +62,12 @@ def read_labelled_volume(
 def leave_one_out_dice(
     volumes: Sequence[LabelledVolume], encoder: SliceEncoder, settings: OneShotSettings
 ) -> float | None:
-    """Mean Dice over scans and labels, each scan being segmented from three slices a label of each other one.
+    """Average the Dice over scans and labels, segmenting each scan from three slices per label of each other one.
 
     Args:
-        volumes: at least two scans that share a label; None is returned for fewer.
-        encoder: to be judged.
-        settings: how to segment.
+        volumes: scans that share a label; None is returned for fewer than two.
+        encoder: encoder to judge.
+        settings: settings of the segmentation.
     """
     form: Any = {"image_size": encoder.image_size, "adjacent_slices": encoder.adjacent_slices}
     supports = [

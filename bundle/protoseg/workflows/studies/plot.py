@@ -14,15 +14,15 @@ from protoseg.workflows.reports.pictures import label_colour
 __all__ = ["draw_study"]
 
 GROUP = 0.8  # width of a label's bars together; labels are 1 apart
-LETTER, HANDLE = 0.09, 0.6  # inches that a letter of the legend takes, and the coloured box beside a name
+LETTER, HANDLE = 0.09, 0.6  # inches that a letter of the legend takes, and the colored box beside a name
 
 
 def draw_study(rows: Sequence[Mapping[str, Any]], measures: Mapping[str, str]) -> Figure:
     """Draw a panel for each measure, with a bar for each label and method: the mean over scans.
 
     Args:
-        rows: with "method", "label" and the measures.
-        measures: key -> heading.
+        rows: rows with "method", "label" and the measures.
+        measures: heading of each measure, by key.
     """
     labels, methods = (list(dict.fromkeys(row[key] for row in rows)) for key in ("label", "method"))
     inches = max(6.0, 0.8 * len(labels) + 2)

@@ -41,10 +41,10 @@ def run_study(study: Study, variants: Mapping[str, Variant], *, limit: int | Non
     """Segment and measure the same scans by one variant after another; the files are written after each.
 
     Args:
-        study: where the rows go.
-        variants: by name.
-        limit: of scans; all when left out.
-        **overrides: of config entries, for all variants, which may override them again: "dataset_dir", "section",
+        study: study that collects the rows.
+        variants: variants by name.
+        limit: largest number of scans; by default all.
+        **overrides: values of config entries for all variants, which may override them again: "dataset_dir", "section",
             "weights".
 
     Raises:
@@ -73,7 +73,7 @@ def run_click_study(study: Study, *, clicks: int, limit: int | None = None, **ov
 
 @dataclass(frozen=True)
 class _OpenVariant:
-    """What a variant segments with, and what."""
+    """The engine of a variant, and its scans."""
 
     parts: EngineParts
     support: SupportSet
@@ -85,7 +85,7 @@ class _OpenVariant:
         return self.parts.segment(volume, self.support, self.encoder)
 
     def fingerprint(self) -> str:
-        """Stands for all that the result depends on, but for the volume."""
+        """Give the digits that stand for everything the result depends on, except the volume."""
         support = (tensor_digest(self.support.images), tensor_digest(self.support.masks))
         names = (self.support.labels, self.support.components)
         return fingerprint(weights_fingerprint(self.parts.network), *support, *names, self.described)
@@ -107,7 +107,7 @@ def _open(variant: Variant, overrides: Mapping[str, Any]) -> _OpenVariant:
 
 
 def _with_values(support: SupportSet, values: LabelSet) -> SupportSet:
-    """The support with the values that labels have in the queries' data set, without those that it does not know."""
+    """Give the support with the values of the queries' data set, without labels unknown there."""
     if not support.labels.keys() & values.keys():
         raise InputError(
             f"The support has the labels {', '.join(support.labels)} and the queries {', '.join(values)}; they need "

@@ -25,7 +25,7 @@ from protoseg.workflows.studies.plot import draw_study
 
 __all__ = ["MEASURES", "Method", "Study", "StudyRow", "study_table"]
 
-Method = Callable[[MetaTensor], Prediction]  # of a volume (C, X, Y, Z), normalised, slices along Z
+Method = Callable[[MetaTensor], Prediction]  # of a volume (C, X, Y, Z), normalized, slices along Z
 
 StudyRow = dict[str, Any]
 """One label of one scan, segmented by one method: "scan", "method", "label", some of `MEASURES`, and "seconds".
@@ -42,7 +42,7 @@ class Study:
     """Collects rows, and keeps them scan by scan: a study that was stopped, or gets further methods, goes on.
 
     Args:
-        name: of the files.
+        name: name of the files.
         output_dir: folder of the files.
     """
 
@@ -62,11 +62,11 @@ class Study:
         """Segment scans by a method and measure what was found, on the grid of the preprocessed scans.
 
         Args:
-            method: its name.
-            run: what segments a volume.
+            method: name of the method.
+            run: function that segments a volume.
             scans: "image" (C, X, Y, Z) and "label" (1, X, Y, Z) after preprocessing.
-            labels: name -> value.
-            made_with: stands for all that the method depends on; what was measured with another is not used.
+            labels: value of each label by name.
+            made_with: fingerprint of everything that the method depends on; measurements with another are not used.
         """
         for scan in tqdm(scans, method, unit="scan"):
             self.keep(scan, method, made_with, partial(_measured_rows, scan, method, run, labels))
@@ -99,7 +99,7 @@ class Study:
 
 
 def study_table(rows: Sequence[StudyRow]) -> str:
-    """Means over scans as text: for each measure a line for each method, with the mean over labels and each label."""
+    """Format means over scans as text: for each measure a line per method, with the mean over labels and each label."""
     labels = list(dict.fromkeys(row["label"] for row in rows))
     methods = {method: [row for row in rows if row["method"] == method] for method in (row["method"] for row in rows)}
     tables = []

@@ -1,4 +1,4 @@
-"""What the studies compare: variants of an evaluation, by name."""
+"""The variants of an evaluation that the studies compare, by name."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ SHOTS = (1, 2, 3, 5, 10)
 
 @dataclass(frozen=True)
 class Variant:
-    """What is laid over `train.yaml` and `evaluate.yaml`.
+    """Overlays and overrides of `train.yaml` and `evaluate.yaml`.
 
     Args:
-        overlays: files of the folder of configs.
-        overrides: id of a config entry -> value.
-        label_noise: see `deform_labels`.
+        overlays: names of files in the folder of configs.
+        overrides: values of config entries by id.
+        label_noise: largest move of the labels' borders in pixels, see `deform_labels`.
     """
 
     overlays: tuple[str, ...] = ()
@@ -51,12 +51,13 @@ Variants = dict[str, Variant]  # by name, in the order of the table
 
 
 def refinement_variants(*, adaptation: bool = False, slice_steps: int = 20) -> Variants:
-    """Coarse masks, and what makes them better, in the order in which one builds on the other.
+    """Vary the refinement: coarse masks, and the steps that improve them, in order.
 
     Args:
-        adaptation: try test-time training and adaptation to the support too, without a limit of time, so that the
+        adaptation: True to add test-time training and adaptation to the support, without a limit of time, so that the
             figures do not depend on the machine.
-        slice_steps: of test-time training on each slice; with the published number a volume takes half an hour.
+        slice_steps: number of steps of test-time training on each slice; with the published number a volume takes half
+            an hour.
     """
     graph_cut = "refiners/graph_cut.yaml"
     variants = {
@@ -76,13 +77,13 @@ def refinement_variants(*, adaptation: bool = False, slice_steps: int = 20) -> V
 
 
 def encoder_variants(weights: Mapping[str, str]) -> tuple[Variants, list[str]]:
-    """Vary the encoder: trained, untrained, each whose checkpoint is there; and give the names of the others.
+    """Vary the encoder: trained, untrained, and each that has a checkpoint; and give the names of the others.
 
     Args:
-        weights: name of an encoder -> its checkpoint, where that is not in the bundle's models.
+        weights: checkpoint of an encoder by its name, if it is not in the bundle's models.
 
     Raises:
-        InputError: for an unknown name, or a file that is not there.
+        InputError: an unknown name, or a missing file.
     """
     names = sorted(name for name in ENCODERS if name != SHIPPED)
     for name, path in weights.items():
@@ -101,7 +102,7 @@ def encoder_variants(weights: Mapping[str, str]) -> tuple[Variants, list[str]]:
 
 
 def shot_variants(dataset_dir: str, section: str) -> tuple[Variants, list[str]]:
-    """Supports of more and more scans for the same queries, and the names of those that need more scans."""
+    """Vary the support: more and more scans for the same queries, and the names of those that need more scans."""
     count = len(load_datalist(f"{dataset_dir}/dataset.json", section, dataset_dir=dataset_dir, segmented=True))
     possible = [shots for shots in SHOTS if shots < count]
     variants = {
@@ -153,7 +154,7 @@ def corruption_variants(*, learning_rate: float) -> Variants:
 
 
 def resolution_variants(sizes: Sequence[int]) -> Variants:
-    """Edges of the network's input in pixels."""
+    """Vary the edge of the network's input in pixels."""
     return {f"{size} px": Variant(overrides={"image_size": size, "magnification": 1.0}) for size in sizes}
 
 

@@ -45,7 +45,7 @@ SHARED_VIEWS = ("turned by 180 degrees", "mirrored left to right")
 
 
 def view_variants() -> Variants:
-    """Scans as they are and in every view; the support as it is, or seen so too."""
+    """Vary the view of the scans, with the support as it is or in the same view."""
     variants = {"as it is": Variant()}
     for name, transform in VIEWS.items():
         variants[name] = Variant(overrides={"validate#dataset#transform": _after_preprocessing(transform)})

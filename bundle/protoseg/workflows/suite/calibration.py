@@ -67,7 +67,7 @@ def left_out_figures(rows: Sequence[SuiteRow]) -> dict[str, Any]:
 
 
 def calibration_source(calibration: Calibration) -> str:
-    """Write a calibration as it stands in the engine."""
+    """Write a calibration as it is in the engine's source."""
     fields = ("intercept", *CUES, "below", "above")
     return f"SHIPPED = Calibration({', '.join(f'{name}={getattr(calibration, name):.3f}' for name in fields)})"
 
@@ -88,14 +88,14 @@ def _fit(data: _Data, taken: NDArray[np.bool_]) -> Calibration:
 
 
 def _coefficients(data: _Data, taken: NDArray[np.bool_]) -> Array:
-    """Least squares in which every set weighs the same."""
+    """Fit least squares in which every set weighs the same."""
     root = np.sqrt(_weights(data.sets[taken]))
     found: Array = np.linalg.lstsq(root[:, None] * data.terms[taken], root * data.dice[taken], rcond=None)[0]
     return found
 
 
 def _weights(sets: NDArray[Any]) -> Array:
-    """Weights that sum to 1, the same sum for every set."""
+    """Give weights that sum to 1, with the same sum for every set."""
     _, place, count = np.unique(sets, return_inverse=True, return_counts=True)
     weights: Array = 1 / count[place] / len(count)
     return weights

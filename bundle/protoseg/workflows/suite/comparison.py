@@ -33,7 +33,7 @@ class EarlierRun:
 
 
 def read_run(folder: Path) -> EarlierRun:
-    """Read what a run wrote.
+    """Read the files of a run.
 
     Raises:
         InputError: the folder holds no run that has ended.
@@ -51,15 +51,15 @@ def compare(earlier: EarlierRun, rows: Sequence[SuiteRow], settings: Mapping[str
     """Take paired differences of the Dice of the labels that both runs scored.
 
     Args:
-        earlier: run.
-        rows: of this run.
-        settings: that this run was made with.
+        earlier: earlier run.
+        rows: rows of this run.
+        settings: settings that this run was made with.
 
     Returns:
-        As JSON: "against", the earlier run's folder; "sets", by name, and "all", over sets of equal weight, with
-        "before", "now", "difference" and its 95 % "interval" (bootstrap over pairs, and over sets); "fell" and "rose",
-        the names of sets by how far; "unpaired", how many scored labels only one of them has; "estimate" and
-        "seconds" of both for what they share; "settings", those that differ.
+        Comparison as JSON: "against", the earlier run's folder; "sets", by name, and "all", over sets of equal weight,
+        with "before", "now", "difference" and its 95 % "interval" (bootstrap over pairs, and over sets); "fell" and
+        "rose", the names of sets by how far; "unpaired", the number of scored labels that only one of them has;
+        "estimate" and "seconds" of both for what they share; "settings", those that differ.
 
     Raises:
         InputError: the runs have no scored label in common.
@@ -134,7 +134,7 @@ def _interval(bounds: tuple[float, float] | None) -> list[float] | None:
 
 
 def _seconds(rows: Sequence[SuiteRow]) -> float:
-    """Seconds of all pairs, each counted once."""
+    """Sum the seconds of all pairs, each counted once."""
     return sum({_key(row)[:3]: row["seconds"] for row in rows}.values())
 
 

@@ -1,4 +1,4 @@
-"""The index of a suite: sets of labelled scans, and which of them to segment from which.
+"""The index of a suite: sets of labelled scans, and the pairs of support and query among them.
 
 Example::
 
@@ -24,7 +24,7 @@ from protoseg.labels import LabelSet
 __all__ = ["LabelledScan", "ScanPair", "ScanSet", "read_index"]
 
 Fields = Mapping[str, Any]
-FACTS = ("modality", "region", "dim")  # what sets are grouped by
+FACTS = ("modality", "region", "dim")  # facts that sets are grouped by
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ScanPair:
 
     @property
     def file(self) -> Path:
-        """Where results about the pair belong in a folder, without suffix: another path for each pair of an index."""
+        """Path of the pair's results in a folder, without suffix; it is unique in an index."""
         identity = f"{self.set_name} {self.support_name} {self.query.name}"
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
         return Path(_file_name(self.set_name)) / f"{_file_name(query_id(self.query.name))}_{digest}"
@@ -76,13 +76,13 @@ def read_index(path: str | Path, *, only: Sequence[str] = (), limit: int | None 
     """Read an index; `bundle/docs/suite.md` describes its format.
 
     Args:
-        path: JSON file, from whose folder relative paths start.
-        only: names of the sets to take, or patterns such as "chest*"; all when empty.
-        limit: pairs of each set, spread evenly over its list; all when left out.
+        path: path of the JSON file, from whose folder relative paths start.
+        only: names of the sets to take, or patterns such as "chest*"; by default all.
+        limit: largest number of pairs of each set, spread evenly over its list; by default all.
 
     Raises:
-        InputError: the file cannot be read or understood, no set has such a name, or the limit is below 1. Whether
-            the scans can be read shows when they are.
+        InputError: the file cannot be read or parsed, no set has such a name, or the limit is below 1. Scans are read,
+            and refused, only later.
     """
     path = Path(path)
     if limit is not None and limit < 1:
@@ -129,7 +129,7 @@ def _read_set(entry: Any, path: Path, number: int) -> ScanSet:
 
 
 def _pairs(entry: Fields, folder: Path, place: str) -> list[tuple[tuple[LabelledScan, ...], LabelledScan]]:
-    """Supports and query of each pair: as listed under "todo", or else every two scans of different subjects."""
+    """List supports and query of each pair: as listed under "todo", or else every two scans of different subjects."""
     for key in ("todo", "pairs"):
         if not isinstance(entry.get(key) or [], list):
             raise InputError(f"{place}: found {_kind(entry[key])} under {key!r}, expected a list. Correct it.")

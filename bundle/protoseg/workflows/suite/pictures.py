@@ -21,12 +21,12 @@ QUALITY = 88  # of JPEG: a run has hundreds of pictures
 
 
 def picture_file(pair: ScanPair, label: str) -> Path:
-    """Tell where the picture of a label belongs in the folder of a run."""
+    """Give the path of the picture of a label in the folder of a run."""
     return Path("cases") / f"{pair.file}_{pair.labels[label]}.jpg"
 
 
 def save_pictures(output_dir: Path, pair: ScanPair, segmented: SegmentedPair) -> None:
-    """Draw each label that is in the query or was found there: its support, and three slices of the query."""
+    """Draw each label that is, or was found, in the query: its support, and three slices of the query."""
     image = as_slices(segmented.image)
     found, drawn = as_slices(segmented.found), as_slices(segmented.drawn)
     for name in segmented.support_ml:

@@ -27,7 +27,7 @@ TEMPLATE = "suite.html.jinja"
 
 @dataclass(frozen=True)
 class SuiteReport:
-    """What a run found, and how it was made."""
+    """The results of a run, and its settings."""
 
     rows: Sequence[SuiteRow]
     run: Mapping[str, Any]
@@ -39,9 +39,9 @@ def write_report(report: SuiteReport, output_dir: Path, earlier: EarlierRun | No
     """Write `rows.csv`, `summary.json`, `summary.csv`, `run.json` and `report.html`, and print the figures.
 
     Args:
-        report: of the run.
-        output_dir: its folder, which has the pictures.
-        earlier: a run to compare with, in `comparison.json` and `comparison.csv` and on the page.
+        report: results of the run.
+        output_dir: folder of the run, which has the pictures.
+        earlier: run to compare with, in `comparison.json` and `comparison.csv` and on the page.
 
     Raises:
         InputError: nothing was scored, or the two runs have nothing in common.
@@ -101,7 +101,7 @@ def _render(
 
 
 def _cases(rows: Sequence[SuiteRow], pictures: Mapping[tuple[str, str, str, str], Path]) -> list[dict[str, Any]]:
-    """Worst, median and best label of a set; fewer where there are fewer."""
+    """Give worst, median and best label of a set, or as many as there are."""
     scored = sorted((row for row in rows if row["dice"] is not None), key=lambda row: row["dice"])
     ranks = {0: "worst", len(scored) - 1: "best", (len(scored) - 1) // 2: "median"}
     if len(scored) < 3:

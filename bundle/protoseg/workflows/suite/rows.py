@@ -27,14 +27,14 @@ and "volume_ml" is all false. A label that is absent from the support's ground t
 TEXTS = ("set", "modality", "region", "dim", "support", "query", "label", "warning")
 MEASURES = ("dice", "precision", "recall", "hd95_mm", "surface_dice_3mm")
 INTERVAL = ("estimated_dice_low", "estimated_dice_high")
-CUE = "cue_"  # begins the columns of what the estimate is made from
+CUE = "cue_"  # prefix of the columns of the estimate's cues
 
 
 def measured_rows(one: ScanSet, pair: ScanPair, segmented: SegmentedPair) -> list[SuiteRow]:
-    """Compare what was found with the ground truth on the query's own grid, whole, label by label.
+    """Compare the prediction with the ground truth on the query's whole grid, label by label.
 
-    The volumes, slices, confidence and whatever else a finding holds are what an estimate of the Dice may be
-    calibrated on: none of them knows the ground truth.
+    The volumes, slices, confidence and other numbers of a finding serve to calibrate an estimate of the Dice: none of
+    them knows the ground truth.
     """
     surfaces = min(segmented.predicted.shape[1:]) > 1  # a picture has no scale
     found = segmented.found.as_tensor()[0]
@@ -74,13 +74,13 @@ def write_suite_rows(path: Path, rows: Sequence[SuiteRow]) -> None:
 
 
 def read_suite_rows(path: Path) -> list[SuiteRow]:
-    """Read what `write_suite_rows` wrote."""
+    """Read the rows that `write_suite_rows` wrote."""
     return read_table(path, TEXTS)
 
 
 def finding_columns(finding: LabelFinding | None) -> dict[str, Any]:
     """Give the numbers of a finding by the names of its fields, the bounds of its interval by those of `INTERVAL`."""
-    finding = finding or LabelFinding(0.0, None, None)  # lost before the engine saw it
+    finding = finding or LabelFinding(0.0, None, None)  # lost before it reached the engine
     columns: dict[str, Any] = {}
     for field in fields(finding):
         value = getattr(finding, field.name)

@@ -49,24 +49,24 @@ def run_suite(
 ) -> None:
     """Segment and measure every pair of an index by the bundle's inference config, and report.
 
-    What is done is kept pair by pair, so that a run that was stopped goes on. A pair that cannot be segmented is told
-    about and left out.
+    Results are kept pair by pair, so that a run that was stopped can be resumed. A pair that cannot be segmented is
+    reported and left out.
 
     Args:
-        index: see `read_index`.
+        index: path of the index, see `read_index`.
         output_dir: folder of the files, see `write_report`.
         against: folder of an earlier run to compare with.
-        only: see `read_index`.
-        limit: see `read_index`.
-        overlays: see `PairSegmenter`.
-        overrides: see `PairSegmenter`.
-        client: of a cluster, whose processes share the pairs; this process alone when left out.
+        only: names of sets, see `read_index`.
+        limit: largest number of pairs of each set, see `read_index`.
+        overlays: config files, see `PairSegmenter`.
+        overrides: values of config entries, see `PairSegmenter`.
+        client: client of a cluster whose processes share the pairs; by default this process does all.
 
     Raises:
         InputError: the index or a setting cannot be used, or the folder holds results of other settings; at the end,
             a line for each pair that could not be segmented.
     """
-    earlier = None if against is None else read_run(Path(against))  # now: a wrong folder should not show after hours
+    earlier = None if against is None else read_run(Path(against))  # now: a wrong folder must not show after hours
     pairs = [(one, pair) for one in read_index(index, only=only, limit=limit) for pair in one.pairs]
     segmenter = PairSegmenter(overlays, overrides)
     run = _SharedRun(Path(output_dir), overlays, overrides or {}, segmenter.settings())
@@ -87,7 +87,7 @@ def run_suite(
 
 @dataclass(frozen=True)
 class _SharedRun:
-    """What processes need to segment pairs, each with a network of its own, made once."""
+    """The data that processes need to segment pairs, each with a network of its own, made once."""
 
     output_dir: Path
     overlays: Sequence[str]
@@ -96,18 +96,18 @@ class _SharedRun:
 
     @cached_property
     def segmenter(self) -> PairSegmenter:
-        """That of this process."""
+        """Segmenter of this process."""
         return PairSegmenter(self.overlays, self.overrides)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "segmenter"}
 
     def file(self, pair: ScanPair) -> Path:
-        """Where the rows of a pair are kept: what is written last about it."""
+        """Give the file of the rows of a pair, which is written last."""
         return self.output_dir / "pairs" / pair.file.with_name(f"{pair.file.name}.json")
 
     def is_done(self, pair: ScanPair) -> bool:
-        """Tell whether a pair has rows, which have to be of these settings."""
+        """Tell whether a pair has rows, and check that they have these settings."""
         content = read_report(self.file(pair))
         if content is None:
             return False
@@ -116,13 +116,13 @@ class _SharedRun:
         return True
 
     def remove_unfinished(self, pair: ScanPair) -> None:
-        """Remove what a killed process was writing about a pair."""
+        """Remove files that a killed process left unfinished about a pair."""
         remove_unfinished(self.file(pair).parent, {self.file(pair).name})
         folder = self.output_dir / "cases" / pair.file.parent
         remove_unfinished(folder, {f"{pair.file.name}_{value}.jpg" for value in pair.labels.values()})
 
     def failure(self, pair: ScanPair, error: Exception) -> str:
-        """What is wrong with a pair, in a line; of an error that nobody foresaw, a file tells more."""
+        """Describe the error of a pair in a line; for an unforeseen one, a file has more."""
         if isinstance(error, InputError):
             return f"{pair}: {error}"
         file = self.output_dir / "failures" / pair.file.with_name(f"{pair.file.name}.txt")
@@ -135,7 +135,7 @@ class _SharedRun:
 def _segment_all(
     run: _SharedRun, pairs: Sequence[tuple[ScanSet, ScanPair]], client: Client | None
 ) -> dict[str, str | InputError]:
-    """Segment the pairs that are not done; give what was wrong with each that could not be, by its file."""
+    """Segment the pairs that are not done; give the error of each that could not be, by its file."""
     left = {str(pair.file): (one, pair) for one, pair in pairs if not run.is_done(pair)}
     outcomes: Iterable[tuple[str, str | InputError | None]]
     outcomes = share(client, _measure, left, run) if client else ((name, _measure(run, left[name])) for name in left)
@@ -153,11 +153,11 @@ def _segment_all(
 
 
 def _measure(run: _SharedRun, item: tuple[ScanSet, ScanPair]) -> str | None:
-    """Segment and measure a pair, unless it is done, and keep what came of it; give a line of what was wrong."""
+    """Segment and measure a pair, unless it is done, and keep the result; return a line about its error, if any."""
     one, pair = item
     segmenter = run.segmenter
     run.remove_unfinished(pair)
-    if run.is_done(pair):  # by a process that died before it could tell
+    if run.is_done(pair):  # done by a process that died before it could report
         return None
     try:
         segmented = segmenter.segment(pair)
@@ -167,7 +167,7 @@ def _measure(run: _SharedRun, item: tuple[ScanSet, ScanPair]) -> str | None:
         write_json(run.file(pair), {**kept, "rows": rows})
     except WriteError:
         raise
-    except Exception as error:  # one pair of many; whatever is wrong with it, the others go on
+    except Exception as error:  # one pair of many: whatever its error, the others go on
         return run.failure(pair, error)
     return None
 
@@ -188,7 +188,7 @@ def _describe(index: str | Path, run: _SharedRun, done: Sequence[Mapping[str, An
         "index": str(index),
         "overlays": list(run.overlays),
         "overrides": dict(run.overrides),
-        # Sums in another order, as of another number of threads, differ in the last digit.
+        # Sums in another order, as with another number of threads, differ in the last digit.
         "settings": {**run.settings, "threads": threads[0] if len(threads) == 1 else threads},
         "versions": library_versions(),
     }

@@ -62,8 +62,8 @@ class PairSegmenter:
     """Segments queries from supports by the bundle's own inference config.
 
     Args:
-        overlays: files of the folder of configs, laid over `inference.yaml`.
-        overrides: id of a config entry -> value.
+        overlays: names of files in the folder of configs, laid over `inference.yaml`.
+        overrides: values of config entries by id.
 
     Raises:
         InputError: an overlay or an entry does not exist, or an entry cannot be used.
@@ -84,7 +84,7 @@ class PairSegmenter:
         self._preprocessings: dict[str, Preprocessing] = {}
 
     def settings(self) -> dict[str, Any]:
-        """Tell all that a label map depends on besides its scans, as JSON: config entries, weights, code and device."""
+        """Give all that a label map depends on besides its scans, as JSON: config entries, weights, code and device."""
         roots = ("support", "inferer", "network", "preprocessing")
         return {
             **{name: json.loads(json.dumps(self.config[name])) for name in _reachable(self.config, roots)},
@@ -103,10 +103,10 @@ class PairSegmenter:
         return data
 
     def segment(self, pair: ScanPair) -> SegmentedPair:
-        """Segment the query of a pair; of its label map, nothing is known while that is done.
+        """Segment the query of a pair, without knowing its label map.
 
         Raises:
-            InputError: a scan cannot be read, or shows none of the labels that are to be asked for.
+            InputError: a scan cannot be read, or shows none of the labels to look for.
         """
         support, support_ml = self._support(pair)
         preprocessing = self._preprocessing(pair.query)
@@ -154,7 +154,7 @@ class PairSegmenter:
         return reduce(SupportSet.merge, supports), {name: sum(each) / len(each) for name, each in volumes.items()}
 
     def _preprocessing(self, scan: LabelledScan) -> Preprocessing:
-        """The config's preprocessing for a scan's modality; a modality that the user chose is that of all scans."""
+        """Make the config's preprocessing for a scan's modality; a modality chosen by the user holds for all scans."""
         modality = scan.read_as if self.config["modality"] == "auto" else self.config["modality"]
         if modality not in self._preprocessings:
             config = ConfigParser()
@@ -165,7 +165,7 @@ class PairSegmenter:
 
 
 def _reachable(config: ConfigParser, roots: Sequence[str]) -> list[str]:
-    """Names of the config's entries that the roots refer to, and these do, and so on; the roots too."""
+    """List the config's entries that the roots refer to, directly or not, including the roots."""
     reached: list[str] = []
     waiting = list(roots)
     while waiting:
@@ -177,7 +177,7 @@ def _reachable(config: ConfigParser, roots: Sequence[str]) -> list[str]:
 
 
 def _code_digest() -> str:
-    """Digits that stand for the source code of the package, but for the workflows, which measure and report."""
+    """Compute the digits that stand for the package's source code, except the workflows, which measure and report."""
     folder = Path(protoseg.__file__).parent
     digest = hashlib.sha256()
     for file in sorted(folder.rglob("*.py")):

@@ -1,4 +1,4 @@
-"""From the rows of a suite to its figures: set by set, group by group, label by label."""
+"""Summarizes the rows of a suite as figures: set by set, group by group, label by label."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Figures = dict[str, Any]
 
 
 def summarize(rows: Sequence[SuiteRow]) -> Figures:
-    """Summarize a whole suite, each set weighing the same, as JSON: None stands for what is not defined.
+    """Summarize a whole suite, each set weighing the same, as JSON: None stands for undefined figures.
 
     Returns:
-        "dice", over sets; "estimate", over all labels; "sets", "labels" (set by set) and "groups" (by modality,
-        region and dimension), each by name.
+        Figures: "dice", over sets; "estimate", over all labels; "sets", "labels" (set by set) and "groups" (by
+        modality, region and dimension), each by name.
     """
     sets = {name: _set_figures(mine) for name, mine in rows_by(rows, "set").items()}
     return {
@@ -67,9 +67,9 @@ def estimate_figures(rows: Iterable[SuiteRow]) -> Figures:
     """Judge how well the estimated Dice follows the true one, over the labels that have both.
 
     Returns:
-        "labels", how many; "correlation" (Pearson); "error", mean of absolute differences; "low", how many have a true
-        Dice below `LOW`; "low_called_high", how many of these are estimated above `HIGH`; "coverage", share of the
-        true values within the estimates' intervals, None where they have none.
+        Figures: "labels", their number; "correlation" (Pearson); "error", mean of absolute differences; "low", how many
+        have a true Dice below `LOW`; "low_called_high", how many of these are estimated above `HIGH`; "coverage", share
+        of the true values within the estimates' intervals, None where they have none.
     """
     known = [row for row in rows if row["dice"] is not None and row["estimated_dice"] is not None]
     estimated, true = [row["estimated_dice"] for row in known], [row["dice"] for row in known]
@@ -148,7 +148,7 @@ def _set_figures(rows: Sequence[SuiteRow]) -> Figures:
 
 
 def _groups(rows: Sequence[SuiteRow], fact: str, sets: Mapping[str, Figures]) -> dict[str, Figures]:
-    """Figures of the sets with the same fact, each set weighing the same."""
+    """Summarize the sets with the same fact, each set weighing the same."""
     groups = {}
     for value, mine in rows_by(rows, fact).items():
         names = rows_by(mine, "set")
@@ -173,7 +173,7 @@ def _over_sets(sets: Iterable[Figures]) -> Figures:
 
 
 def _false_positives(rows: Iterable[SuiteRow]) -> Figures:
-    """Labels that were asked for and are absent from the ground truth, and what was found of them all the same."""
+    """Count labels that were looked for and are absent from the ground truth, and those found all the same."""
     absent = [row for row in rows if row["dice"] is None]
     found = [row["volume_ml"] for row in absent if row["volume_ml"]]
     return {"absent": len(absent), "found": len(found), "mean_ml": _mean(found)}

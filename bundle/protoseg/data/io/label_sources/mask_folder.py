@@ -16,15 +16,15 @@ MOST_VALUES = 5  # in a message
 
 
 def read_mask_folder(folder: Path, files: Mapping[str, Path], read: Callable[[Path], NamedLabels]) -> NamedLabels:
-    """Read the masks of a folder as one label map; their values are their places in alphabetical order, from 1.
+    """Read the masks of a folder as one label map; their values are their ranks in alphabetical order, from 1.
 
     Args:
-        folder: for messages.
-        files: name -> mask, at least one.
-        read: voxels (1, X, Y, Z) and affine of a file.
+        folder: folder, for messages.
+        files: path of each mask by name, at least one.
+        read: function that reads voxels (1, X, Y, Z) and affine of a file.
 
     Raises:
-        InputError: a file holds several labels, or lies on another grid than the first.
+        InputError: a file holds several labels, or is on another grid than the first.
     """
     names = sorted(files)
     first = read(files[names[0]])

@@ -18,7 +18,7 @@ MOST_PAIRS = 5  # in a message
 
 
 class NamedMask(NamedTuple):
-    """Where a structure is (X, Y, Z), its name, and its value in the label map to be made."""
+    """The mask (X, Y, Z) of a structure, its name, and its value in the label map to be made."""
 
     name: str
     value: int
@@ -32,7 +32,7 @@ class NamedLabels(NamedTuple):
     affine: np.ndarray
     names: dict[str, int] | None = None
     kind: str = "volume"
-    details: Mapping[str, str] = {}  # more that the file says, for the metadata
+    details: Mapping[str, str] = {}  # further metadata of the file
 
 
 def combine_masks(masks: Iterable[NamedMask], path: str | PathLike[str]) -> np.ndarray:
@@ -41,8 +41,8 @@ def combine_masks(masks: Iterable[NamedMask], path: str | PathLike[str]) -> np.n
     So a tumor stays visible within its organ, and an organ within the body. At most one mask is in memory at a time.
 
     Args:
-        masks: at least one.
-        path: where they come from, for messages.
+        masks: masks, at least one.
+        path: path that they come from, for messages.
     """
     label_map = np.zeros((), np.int16)
     sizes: dict[int, int] = {}

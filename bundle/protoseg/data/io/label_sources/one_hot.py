@@ -16,7 +16,7 @@ __all__ = ["from_channels"]
 def from_channels(channels: np.ndarray, path: PathLike) -> np.ndarray:
     """Turn masks (C, X, Y, Z) into one label map (1, X, Y, Z); channel c becomes label c, counted from 1.
 
-    Where the first channel is what the others leave, it is the background, and the second becomes label 1.
+    A first channel that is the complement of the others is the background, and the second becomes label 1.
 
     Raises:
         InputError: a channel holds other values than 0 and 1.

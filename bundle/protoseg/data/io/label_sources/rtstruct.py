@@ -20,7 +20,7 @@ from protoseg.errors import InputError
 __all__ = ["read_rtstruct"]
 
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
-IN_ONE_SLICE = 0.5  # voxels that the points of a contour may be apart across the slices
+IN_ONE_SLICE = 0.5  # largest distance in voxels between points of a contour across the slices
 SAME_PLANE = 0.01  # voxels
 
 
@@ -30,10 +30,10 @@ def read_rtstruct(dataset: Dataset, path: Path, shape: tuple[int, ...], affine: 
     Contours of one plane within each other are holes. A structure's value is its place in the set, from 1.
 
     Args:
-        dataset: the structure set.
-        path: its file, for messages.
-        shape: (X, Y, Z) of the image that it was drawn on.
-        affine: of that image, from voxel index to RAS+ mm.
+        dataset: structure set.
+        path: path of its file, for messages.
+        shape: (X, Y, Z), size of the image that it was drawn on.
+        affine: affine of that image, from voxel index to RAS+ mm.
 
     Raises:
         InputError: there are no closed contours, they are not drawn on the image's slices, or none is on the image.
@@ -62,7 +62,7 @@ def read_rtstruct(dataset: Dataset, path: Path, shape: tuple[int, ...], affine: 
 
 
 def _contours(dataset: Dataset, to_index: np.ndarray) -> dict[str, list[np.ndarray]]:
-    """Closed contours of each structure that has some, as voxel indices (N, 3)."""
+    """Collect the closed contours of each structure that has some, as voxel indices (N, 3)."""
     drawn = {int(roi.ReferencedROINumber): roi.get("ContourSequence") or [] for roi in dataset.ROIContourSequence}
     rois = list(dataset.StructureSetROISequence)
     found = {}
@@ -78,7 +78,7 @@ def _contours(dataset: Dataset, to_index: np.ndarray) -> dict[str, list[np.ndarr
 
 
 def _fill(contours: list[np.ndarray], shape: tuple[int, ...], axis: int) -> np.ndarray:
-    """Mask of one structure; of several planes that are nearest to one slice, the nearest counts."""
+    """Fill one structure; of several planes nearest to one slice, the closest counts."""
     planes: dict[int, list[np.ndarray]] = defaultdict(list)
     for points in contours:
         planes[round(points[:, axis].mean() / SAME_PLANE)].append(np.delete(points, axis, axis=1))

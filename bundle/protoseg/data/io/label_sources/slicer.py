@@ -24,7 +24,7 @@ class _Segment(NamedTuple):
 
 
 def read_slicer_segmentation(path: Path) -> NamedLabels | None:
-    """Read the label map of a segmentation and the values of its segments by name; None where no segment is described.
+    """Read the label map of a segmentation and the values of its segments by name; None if none is described.
 
     The values are those of the file. Where it has layers, in which several segments may have one value, they are the
     places of the segments, from 1.
@@ -32,7 +32,7 @@ def read_slicer_segmentation(path: Path) -> NamedLabels | None:
     Raises:
         InputError: a segment's value or layer is no number, or there is no such layer.
     """
-    import SimpleITK  # only those who have such files should wait for it
+    import SimpleITK  # slow, so only for those who have such files
 
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
@@ -43,7 +43,7 @@ def read_slicer_segmentation(path: Path) -> NamedLabels | None:
         if not segments:
             return None
         image = reader.Execute()
-    except RuntimeError:  # damaged: the reader of images tells
+    except RuntimeError:  # damaged: the reader of images reports it
         return None
     except ValueError as error:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Telling in which form labels come, and reading them."""
+"""Recognizes the form in which labels come, and reads them."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def read_label_source(
     """Read labels from a label map, a folder of masks, a DICOM SEG or RTSTRUCT, with their names where they have some.
 
     Args:
-        path: a file or folder.
-        read: voxels (C, X, Y, Z) and affine of a file, or of a folder that holds a DICOM series.
-        name_of: file name without the suffix of an image; the file name itself where it has none.
-        image_grid: gives the grid of the image that the labels belong to, if that is known.
+        path: file or folder.
+        read: function that reads voxels (C, X, Y, Z) and affine of a file, or of a folder that holds a DICOM series.
+        name_of: function that strips the suffix of an image from a file's name, if it has one.
+        image_grid: function that gives the grid of the image that the labels belong to, if that is known.
 
     Raises:
         InputError: the labels cannot be used.
@@ -59,8 +59,8 @@ def _read_file(path: Path, read: Callable[[Path], NamedLabels]) -> NamedLabels:
 
 
 def _read_object(path: Path, image_grid: Callable[[], Grid] | None, *, alone: bool) -> NamedLabels | None:
-    """Read a DICOM SEG or RTSTRUCT; None for another object, which is refused where it is `alone`, in no folder."""
-    import pydicom  # all of this takes long to import, and most labels are no DICOM objects
+    """Read a DICOM SEG or RTSTRUCT; None for another object, which is refused if it is `alone`, in no folder."""
+    import pydicom  # slow to import, and most labels are no DICOM objects
 
     from protoseg.data.io.label_sources.dicom_seg import read_dicom_seg
     from protoseg.data.io.label_sources.rtstruct import read_rtstruct

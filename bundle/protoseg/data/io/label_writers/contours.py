@@ -1,8 +1,8 @@
 """Outlines of masks as closed polygons, holes included.
 
-A polygon runs half way between the centers of pixels inside and outside, so that every center is on its side of it. A
-hole is joined to the outline around it by a channel of no width, a keyhole, as the standard has it for CLOSED_PLANAR:
-readers that add contours up fill the same as those that exclude what is enclosed twice.
+A polygon runs halfway between the centers of pixels inside and outside, so that every center is on its side of it. A
+hole is joined to the outline around it by a channel of no width, a keyhole, as the standard requires for CLOSED_PLANAR:
+readers that add contours up and readers that exclude what is enclosed twice fill the same pixels.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def mask_contours(mask: NDArray[np.bool_]) -> list[Polygon]:
 def _joined(rings: list[Polygon]) -> Polygon:
     """Join an outline, the ring that begins first along X, with the holes in it.
 
-    In the order in which holes begin along X, what is before a hole's first point is joined already.
+    Holes are taken in the order in which they begin along X: everything before a hole's first point is joined already.
     """
     outline, *holes = sorted(rings, key=lambda ring: float(ring[:, 0].min()))
     for hole in holes:
@@ -60,7 +60,7 @@ def _with_keyhole(outline: Polygon, hole: Polygon) -> Polygon:
 
 
 def _corners(polygon: Polygon) -> Polygon:
-    """Leave out points that repeat the one before, or lie on the straight way from it to the next."""
+    """Leave out points that repeat the one before, or are on the straight line from it to the next."""
     polygon = polygon[(polygon != np.roll(polygon, 1, axis=0)).any(axis=1)]
     before, after = polygon - np.roll(polygon, 1, axis=0), np.roll(polygon, -1, axis=0) - polygon
     turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]

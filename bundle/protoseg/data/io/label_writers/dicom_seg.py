@@ -41,16 +41,16 @@ def write_dicom_seg(
 ) -> None:
     """Write a binary DICOM SEG in a series of its own: a segment for each label that has a voxel.
 
-    Segments are numbered 1, 2, 3, ... in the order of the labels' values, which `read_labels` brings back. Names,
+    Segments are numbered 1, 2, 3, ... in the order of the labels' values, which `read_labels` restores. Names,
     SNOMED codes and colors are as `anatomy_codes` has them.
 
     Args:
-        path: of the file.
-        label_map: X x Y x Z, as `read_series` orders the voxels of the series; 0 is background.
-        affine: voxel index -> RAS+ mm, 4 x 4.
-        labels: name -> value; a value without a name becomes "label_<value>".
+        path: path of the file.
+        label_map: (X, Y, Z) label map, with voxels as `read_series` orders those of the series; 0 is background.
+        affine: (4, 4) affine, voxel index -> RAS+ mm.
+        labels: value of each label by name; a value without a name becomes "label_<value>".
         series: folder of the DICOM series that the label map was made on.
-        weights: fingerprint of the network's, for the identification of the algorithm.
+        weights: fingerprint of the network's weights, for the identification of the algorithm.
 
     Raises:
         InputError: see `LabelledSeries.read`; or highdicom refuses the headers of the series.
@@ -94,9 +94,9 @@ def _segmentation(labelled: LabelledSeries, weights: str) -> DicomSeg:
 
 
 def _with_spacing(labelled: LabelledSeries) -> list[Dataset]:
-    """Headers that say how far apart the slices are, which highdicom copies; scanners often leave it out or mistake it.
+    """Copy the headers with the distance of the slices, which highdicom takes over; scanners often omit or mistake it.
 
-    Handing it to highdicom as an argument would cost the references from frames to slices.
+    As an argument of highdicom it would cost the references from frames to slices.
     """
     normal = np.cross(*np.reshape(labelled.headers[0].ImageOrientationPatient, (2, 3)).astype(float))
     step = float(labelled.affine[:3, 2] @ normal)  # along it where the gantry was tilted, too

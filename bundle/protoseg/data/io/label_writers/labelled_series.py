@@ -19,7 +19,7 @@ from protoseg.errors import InputError
 
 __all__ = ["LabelledSeries"]
 
-SAME_PLACE = 0.5  # of a voxel that corresponding corners may be apart
+SAME_PLACE = 0.5  # largest distance of corresponding corners in voxels
 LONGEST_NAME = 64  # characters of a DICOM long string
 UTF_8 = "ISO_IR 192"
 PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
@@ -44,12 +44,12 @@ class LabelledSeries:
     def read(
         cls, label_map: NDArray[np.uint8], affine: NDArray[np.float64], labels: Mapping[str, int], series: Path
     ) -> LabelledSeries:
-        """Read the headers of the series and see that the label map fits them.
+        """Read the headers of the series and check that the label map fits them.
 
         Args:
-            label_map: X x Y x Z, as `read_series` orders the voxels; 0 is background.
-            affine: voxel index -> RAS+ mm, 4 x 4.
-            labels: name -> value; a value without a name becomes "label_<value>".
+            label_map: (X, Y, Z) label map, with voxels as `read_series` orders them; 0 is background.
+            affine: (4, 4) affine, voxel index -> RAS+ mm.
+            labels: value of each label by name; a value without a name becomes "label_<value>".
             series: folder of the DICOM series.
 
         Raises:
@@ -85,7 +85,7 @@ def _named(values: Iterable[int], labels: Mapping[str, int]) -> dict[str, int]:
 
 
 def _dicom_text(name: str) -> str:
-    """Make a name that DICOM can hold: a backslash would part it in two."""
+    """Make a name that DICOM can hold: a backslash would split it in two."""
     return "".join(c if c.isprintable() and c != "\\" else "/" for c in name)[:LONGEST_NAME].strip()
 
 
@@ -105,7 +105,7 @@ def _check_grid(size: tuple[int, ...], affine: NDArray[np.float64], grid: Series
 
 
 def _headers(files: list[Path]) -> list[Dataset]:
-    """Headers with all that a DICOM object which refers to them takes over; what anonymization removed is empty."""
+    """Read headers, with everything that a DICOM object takes over from them; what anonymization removed is empty."""
     wanted = [*PATIENT, *STUDY, *IDENTIFIERS, *PLACE, *OTHERS, *LOSSY, "SpecificCharacterSet"]
     headers: list[Dataset] = [pydicom.dcmread(file, stop_before_pixels=True, specific_tags=wanted) for file in files]
     for header, file in zip(headers, files):

@@ -41,16 +41,16 @@ def write_rtstruct(
 ) -> None:
     """Write a structure set in a series of its own: a region of interest for each label that has a voxel.
 
-    Contours are closed and drawn on the slices of the series, see `mask_contours`; those that `read_labels` fills give
+    Contours are closed and drawn on the slices of the series, see `mask_contours`; filled by `read_labels` they give
     the label map back. A region's number is the label's value.
 
     Args:
-        path: of the file.
-        label_map: X x Y x Z, as `read_series` orders the voxels of the series; 0 is background.
-        affine: voxel index -> RAS+ mm, 4 x 4.
-        labels: name -> value; a value without a name becomes "label_<value>".
+        path: path of the file.
+        label_map: (X, Y, Z) label map, with voxels as `read_series` orders those of the series; 0 is background.
+        affine: (4, 4) affine, voxel index -> RAS+ mm.
+        labels: value of each label by name; a value without a name becomes "label_<value>".
         series: folder of the DICOM series that the label map was made on.
-        weights: fingerprint of the network's, for the description of how the regions were made.
+        weights: fingerprint of the network's weights, for the description of how the regions were made.
 
     Raises:
         InputError: see `LabelledSeries.read`.
@@ -67,7 +67,7 @@ def write_rtstruct(
 
 
 def _structure_set(labelled: LabelledSeries) -> FileDataset:
-    """Everything but the regions."""
+    """Make the structure set without its regions."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = RTStructureSetStorage, generate_uid()
     meta.TransferSyntaxUID = ImplicitVRLittleEndian  # an explicit one bounds a contour to 64 KiB
@@ -95,7 +95,7 @@ def _structure_set(labelled: LabelledSeries) -> FileDataset:
 
 
 def _referenced(labelled: LabelledSeries) -> Dataset:
-    """The frame of reference with the study, the series and its slices."""
+    """Describe the frame of reference with the study, the series and its slices."""
     first = labelled.headers[0]
     series, study, frame = Dataset(), Dataset(), Dataset()
     series.SeriesInstanceUID = first.SeriesInstanceUID
@@ -136,7 +136,7 @@ def _drawn(name: str, value: int, labelled: LabelledSeries) -> Dataset:
 
 
 def _in_patient(points: NDArray[np.float64], header: Dataset) -> NDArray[np.float64]:
-    """Bring pixel indices (N, 2) of a slice to LPS mm (N, 3)."""
+    """Convert pixel indices (N, 2) of a slice to LPS mm (N, 3)."""
     origin = np.array(header.ImagePositionPatient, float)
     along_row, along_column = np.reshape(header.ImageOrientationPatient, (2, 3)).astype(float)
     row_spacing, column_spacing = map(float, header.PixelSpacing)
@@ -150,7 +150,7 @@ def _contour(places: NDArray[np.float64], header: Dataset, number: int) -> Datas
     contour.ContourImageSequence = [_reference(header)]
     contour.ContourGeometricType, contour.NumberOfContourPoints = "CLOSED_PLANAR", len(places)
     contour.ContourNumber = number
-    # As it will be in the file: pydicom would look at each number, which takes longer than all else together.
+    # As in the file: pydicom would check each number, which takes longer than everything else together.
     text = "\\".join(f"{value:.4f}" for value in places.ravel())
     contour.add(DataElement(CONTOUR_DATA, "DS", text, already_converted=True))
     return contour

@@ -1,4 +1,4 @@
-"""The hollow organs from oesophagus to colon: walls, and what they hold."""
+"""The hollow organs from esophagus to colon: walls, and what they hold."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ __all__ = ["paint_colon", "paint_small_bowel", "paint_stomach"]
 
 
 def paint_stomach(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None:
-    """Oesophagus, stomach and duodenum."""
+    """Paint esophagus, stomach and duodenum."""
     oesophagus = [by_spine(-10, 26, 190), by_spine(-14, 38, 130), (-30, -8, 106)]
     box, distance = canvas.tube(oesophagus, [7, 7, 8])
     canvas.paint(box, distance, Tissue.GUT_WALL, over=CAVITY | {Tissue.LUNG})
@@ -37,7 +37,7 @@ def paint_stomach(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> Non
 
 
 def paint_colon(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None:
-    """Paint the frame round the small bowel, with haustra, stool and gas."""
+    """Paint the frame around the small bowel, with haustra, stool and gas."""
     ascending = [(88, 4, -170), (98, -4, -130), (104, -12, -80), (96, 0, -42)]
     sagging = rng.uniform(-75, -45)
     transverse = [(72, 46, -44), (36, 66, -52), (-8, 70, sagging), (-52, 62, -24), (-86, 34, 14)]
@@ -56,7 +56,7 @@ def paint_colon(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None:
 
 
 def paint_small_bowel(canvas: Canvas, trunk: Trunk, rng: np.random.Generator, *, fatness: float) -> None:
-    """Loops in front of the spine, below stomach and liver; the fatter, the fewer."""
+    """Paint loops in front of the spine, below stomach and liver; the fatter the person, the fewer."""
     x, y, z = canvas.coordinates(canvas.everywhere)
     bay = (trunk.cavity < 0) & (trunk.diaphragm < -12) & (y > -22) & (z < 20 + 0.25 * y - 0.25 * x)
     paint_loops(canvas, rng, bay=bay, share=1.0 - 0.45 * fatness, label=ABDOMEN_LABELS["bowel"])

@@ -1,4 +1,4 @@
-"""What is labelled in the abdomen."""
+"""The labels of the abdomen."""
 
 __all__ = ["ABDOMEN_LABELS"]
 

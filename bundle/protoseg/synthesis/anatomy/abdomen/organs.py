@@ -21,7 +21,7 @@ def _varied(rng: np.random.Generator, values: Point, spread: float) -> Point:
 
 
 def paint_liver(canvas: Canvas, trunk: Trunk, rng: np.random.Generator) -> None:
-    """Paint two lobes moulded by diaphragm and wall, hollowed by kidney, hilum and fissure."""
+    """Paint two lobes molded by diaphragm and wall, hollowed by kidney, hilum and fissure."""
     box = canvas.box((-125, -95, -70), (140, 95, 160))
     x, y, z = canvas.coordinates(box)
     size = rng.uniform(0.95, 1.08)

@@ -16,7 +16,7 @@ HALF_WIDTH, HALF_DEPTH = 140.0, 95.0  # mm: the outline of the template's muscle
 
 @dataclass(frozen=True)
 class Trunk:
-    """Distances (mm) on the whole grid that organs lean on."""
+    """Distances (mm) on the whole grid that organs are fitted to."""
 
     outline: Array  # negative inside the muscle wall
     cavity: Array  # negative inside the ribs and the abdominal wall
@@ -25,12 +25,12 @@ class Trunk:
 
 
 def spine_y(z: Array | float) -> Array:
-    """Tell where the vertebral bodies' centres lie: lumbar lordosis, thoracic kyphosis."""
+    """Give the y of the vertebral bodies' centers: lumbar lordosis, thoracic kyphosis."""
     return np.float32(-31) - np.float32(22) * ((np.asarray(z, dtype=np.float32) + 50) / 200) ** 2
 
 
 def by_spine(x: float, forwards: float, z: float) -> Point:
-    """Place a point `forwards` mm in front of the vertebral bodies' centres."""
+    """Place a point `forwards` mm in front of the vertebral bodies' centers."""
     return x, float(spine_y(z)) + forwards, z
 
 

@@ -14,7 +14,7 @@ SOFT = CAVITY | {Tissue.MUSCLE}
 
 
 def paint_great_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Aorta left and vena cava right of the midline in front of the spine, down to the iliac vessels."""
+    """Paint the aorta left and the vena cava right of the midline in front of the spine, down to the iliac vessels."""
     wide = rng.uniform(0.88, 1.15)
     aorta = [by_spine(-22, 16, 200), by_spine(-18, 24, 130), by_spine(-8, 29, 60)]
     aorta += [by_spine(-7, 28, 0), by_spine(-4, 28, -60), by_spine(-2, 28, -92)]
@@ -35,7 +35,7 @@ def paint_great_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def paint_branches(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Renal vessels, coeliac trunk, superior mesenteric artery and vein, splenic and portal vein."""
+    """Paint renal vessels, celiac trunk, superior mesenteric artery and vein, splenic and portal vein."""
     hilum = 42.0
     courses = (
         (Tissue.VEIN, [(18, -2, -8), (32, -14, -12), (hilum + 6, -24, -14)], 4.5),
@@ -87,7 +87,7 @@ def _paint_vein(
 
 
 def paint_mesentery(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Thin vessels that fan out from the mesenteric root through the fat."""
+    """Paint thin vessels that fan out from the mesenteric root through the fat."""
     for _ in range(26):
         root = np.array([4, 26, rng.uniform(-70, 0)])
         tip = root + rng.normal(0, 1, 3) * (42, 12, 26) + (0, 14, -12)

@@ -1,4 +1,4 @@
-"""The tubes of neck and chest: trachea and bronchi, oesophagus, and the thyroid on the trachea."""
+"""The tubes of neck and chest: trachea and bronchi, esophagus, and the thyroid on the trachea."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ CARINA = (3.0, -25.0, 0.0)  # mm: where the trachea forks
 
 
 def paint_airways(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Trachea and main bronchi carry the label; the lobar bronchi do not."""
+    """Paint trachea and main bronchi, which carry the label, and the lobar bronchi, which do not."""
     label, calibre = CHEST_LABELS["trachea"], rng.uniform(0.82, 1.12)
     sway = rng.normal(0, 3)
     trachea = [by_spine(0, 31, 175), by_spine(sway / 2, 31, 110), by_spine(2 + sway, 31, 50), CARINA]
@@ -47,7 +47,7 @@ def _paint_bronchus(canvas: Canvas, path: Sequence[Point], radii: Sequence[float
 
 
 def paint_oesophagus(canvas: Canvas, rng: np.random.Generator, *, depth: float) -> None:
-    """Paint it between trachea and spine, then in front of the aorta, and through the diaphragm to the stomach.
+    """Paint the esophagus between trachea and spine, in front of the aorta, and through the diaphragm to the stomach.
 
     `depth` is that of the abdomen's origin, in mm, which says where the stomach is.
     """

@@ -1,4 +1,4 @@
-"""What some people's lungs have: effusion, consolidation, ground glass, nodules."""
+"""Diseases of some people's lungs: effusion, consolidation, ground glass, nodules."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ LUNG = {Tissue.LUNG}
 
 
 def paint_lung_disease(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Paint what this person happens to have; only fluid outside the lung loses the lung's label."""
+    """Paint the diseases that this person happens to have; only fluid outside the lung loses the lung's label."""
     if rng.random() < 0.25:
         for side in (-1, 1):
             if rng.random() < 0.6:

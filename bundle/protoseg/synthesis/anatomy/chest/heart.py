@@ -90,7 +90,7 @@ def _frame(
 
 
 def _by_axis(frame: tuple[Array, Array, Array], *, centre: Point, axis: Point) -> tuple[Array, Array]:
-    """Distance from, and position along, an axis through a centre."""
+    """Distance from, and position along, an axis through a center."""
     unit = (np.asarray(axis) / np.linalg.norm(axis)).astype(np.float32)
     x, y, z = (c - np.float32(m) for c, m in zip(frame, centre))
     along = x * unit[0] + y * unit[1] + z * unit[2]

@@ -1,4 +1,4 @@
-"""What is labelled in the chest."""
+"""The labels of the chest."""
 
 __all__ = ["CHEST_LABELS"]
 

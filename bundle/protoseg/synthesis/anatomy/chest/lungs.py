@@ -14,7 +14,7 @@ LUNG = {Tissue.LUNG}
 
 
 def paint_lungs(canvas: Canvas, chest: Chest, rng: np.random.Generator) -> None:
-    """Fill the chest above the diaphragm; what lies between the lungs is painted over them later."""
+    """Fill the chest above the diaphragm; structures between the lungs are painted over them later."""
     everywhere = canvas.everywhere
     x, y, z = canvas.coordinates(everywhere)
     space = np.maximum(chest.cavity + 1.5, -chest.diaphragm)
@@ -36,7 +36,7 @@ def _paint_sheet(canvas: Canvas, distance: Array) -> None:
 
 
 def paint_lung_vessels(canvas: Canvas, rng: np.random.Generator, *, blood: Tissue) -> None:
-    """Arteries and veins that fork on their way from the hilum to the lung's surface."""
+    """Paint arteries and veins that fork on their way from the hilum to the lung's surface."""
     for side in (-1, 1):
         for number in range(34):
             root = np.array([side * 50, -24, -40]) + rng.normal(0, 4, 3) * (1, 1, 4)

@@ -1,4 +1,4 @@
-"""The fat between the lungs, which all that lies there is bedded in."""
+"""The fat between the lungs, in which everything there is embedded."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The shoulder girdle: how the arms lie, what the shoulders look like, and their bones."""
+"""The shoulder girdle: the position of the arms, the shape of the shoulders, and their bones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ ARMS_DOWN = Arms(
 
 
 def shoulders(x: Array, y: Array, z: Array, *, arms: Arms, bulk: float) -> Array:
-    """Distance to the muscles of shoulders and arms: trapezius, deltoid, and the armpit's two folds."""
+    """Compute the distance to the muscles of shoulders and arms: trapezius, deltoid, and the armpit's two folds."""
     across = np.abs(x)
     girth = 36 + 6 * bulk
     union = capsule(across, y, z, start=(0, -45, 112), end=arms.head, radii=(38, girth))
@@ -64,7 +64,7 @@ def shoulders(x: Array, y: Array, z: Array, *, arms: Arms, bulk: float) -> Array
 
 
 def axilla(x: Array, y: Array, z: Array, *, arms: Arms) -> Array:
-    """Distance to the fat of both armpits, between ribs, shoulder joint and the folds."""
+    """Compute the distance to the fat of both armpits, between ribs, shoulder joint and the folds."""
     centre = (arms.head[0] - 36, arms.head[1] + 14, arms.head[2] - 34)
     return ellipsoid(np.abs(x), y, z, centre=centre, radii=(23, 24, 46))
 

@@ -1,4 +1,4 @@
-"""The bones round the chest: spine, ribs and sternum."""
+"""The bones around the chest: spine, ribs and sternum."""
 
 from itertools import pairwise
 

@@ -14,7 +14,7 @@ __all__ = ["paint_aorta", "paint_chest_veins", "paint_pulmonary_vessels"]
 
 
 def paint_aorta(canvas: Canvas, rng: np.random.Generator, *, arms: Arms) -> None:
-    """Paint it from the left ventricle over the arch and down beside the spine, with the three branches of the arch."""
+    """Paint the aorta from the left ventricle over the arch, with its three branches, and down beside the spine."""
     wide, high = rng.uniform(0.85, 1.2), rng.normal(0, 5)
     x, y = rng.normal(0, 2, 2)
     course = [(-8, 18, -70), (4, 26, -52), (14, 27, -30), (15 + x, 24 + y, -2), (9 + x, 14 + y, 21 + high)]
@@ -34,7 +34,7 @@ def paint_aorta(canvas: Canvas, rng: np.random.Generator, *, arms: Arms) -> None
 
 
 def paint_chest_veins(canvas: Canvas, rng: np.random.Generator, *, arms: Arms, blood: Tissue) -> None:
-    """Superior vena cava with the veins that join it, azygos, and the inferior vena cava up to the heart."""
+    """Paint the superior vena cava with the veins that join it, azygos, and the inferior vena cava up to the heart."""
     wide = rng.uniform(0.85, 1.2)
     brachiocephalic = (
         [(31, 13, 24), (31, 22, 42), (36, 20, 58), (38, 8, 84), (40, 6, 120), (40, 10, 170)],

@@ -20,7 +20,7 @@ CAVITY = {Tissue.VISCERAL_FAT}
 
 @dataclass(frozen=True)
 class Chest(Trunk):
-    """Distances (mm) on the whole grid that the chest's organs lean on."""
+    """Distances (mm) on the whole grid that the chest's organs are fitted to."""
 
     cage: Array  # negative inside the ribs' outer surface
 
@@ -132,7 +132,7 @@ def _paint_fat_planes(canvas: Canvas, chest: Chest, rng: np.random.Generator, *,
 
 
 def _paint_neck(canvas: Canvas, rng: np.random.Generator) -> None:
-    """The fat that oesophagus, trachea and vessels run in, between the muscles that turn and bend the head."""
+    """The fat that esophagus, trachea and vessels run in, between the muscles that turn and bend the head."""
     box = canvas.box((-60, -70, 45), (60, 70, 240))
     x, y, z = canvas.coordinates(box)
     centre = spine_y(z) + 33

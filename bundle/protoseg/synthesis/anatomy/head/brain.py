@@ -64,7 +64,7 @@ def _sylvian_fissure(side: Array, y: Array, z: Array, *, width: float) -> Array:
 def _sulci(canvas: Canvas, box: Box, rng: np.random.Generator) -> tuple[Array, Array]:
     """Distance to the sheets that fold the cortex, and a slow field.
 
-    Waves of one length but random directions, on a sphere round each hemisphere's middle: their zeros are winding
+    Waves of one length but random directions, on a sphere around each hemisphere's middle: their zeros are winding
     lines of even spacing, which the rays from the middle widen into sheets.
     """
     x, y, z = canvas.coordinates(box)
@@ -89,7 +89,7 @@ def _sulci(canvas: Canvas, box: Box, rng: np.random.Generator) -> tuple[Array, A
 
 
 def paint_brainstem(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Midbrain with its peduncles, pons and medulla; the fluid round them is painted already."""
+    """Paint midbrain with its peduncles, pons and medulla; the fluid around them is painted before."""
     stem = HEAD_LABELS["brainstem"]
     bulge = rng.uniform(0.92, 1.08)
     box, peduncle = paired_tube(canvas, [(7, -4, 26), (11, -4, 36), (17, 1, 46)], [6, 6, 5], step=6)

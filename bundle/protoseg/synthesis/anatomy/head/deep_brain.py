@@ -1,4 +1,4 @@
-"""The brain's inside: corpus callosum, ventricles, the grey nuclei and the hippocampi.
+"""The brain's inside: corpus callosum, ventricles, the gray nuclei and the hippocampi.
 
 Places are in mm from the anterior commissure, as in stereotaxic atlases.
 """

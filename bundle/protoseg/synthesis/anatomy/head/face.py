@@ -1,4 +1,4 @@
-"""Eyes and what moves the face: orbits, chewing muscles, glands and the tongue."""
+"""The soft face: eyes,: orbits, chewing muscles, glands and the tongue."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ EYE, APEX = (31.5, 71.0, 14.0), (18.0, 30.0, 21.0)
 
 
 def paint_soft_face(canvas: Canvas, head: Head, rng: np.random.Generator, *, fatness: float) -> None:
-    """Skin, and under it fat; muscle begins deeper, in the nape at once."""
+    """Paint skin and the fat under it; muscle begins deeper, but directly in the nape."""
     everywhere = canvas.everywhere
     x, y, z = canvas.coordinates(everywhere)
     canvas.paint(everywhere, head.outline, Tissue.SKIN)
@@ -35,7 +35,7 @@ def paint_soft_face(canvas: Canvas, head: Head, rng: np.random.Generator, *, fat
 
 
 def paint_chewing_muscles(canvas: Canvas, head: Head, rng: np.random.Generator) -> None:
-    """Temporal muscles on the skull, masseters outside the jaw, pterygoids inside it, lips and cheeks."""
+    """Paint temporal muscles on the skull, masseters outside the jaw, pterygoids inside it, lips and cheeks."""
     bulk = rng.uniform(0.85, 1.12)
     box = canvas.box((-85, -20, -20), (85, 70, 66))
     x, y, z = canvas.coordinates(box)
@@ -56,7 +56,7 @@ def paint_chewing_muscles(canvas: Canvas, head: Head, rng: np.random.Generator) 
 
 
 def paint_salivary_glands(canvas: Canvas, head: Head, rng: np.random.Generator) -> None:
-    """Paint the parotids round the ramus of the mandible under the ear; the submandibular glands under its body."""
+    """Paint the parotids around the ramus of the mandible under the ear; the submandibular glands under its body."""
     size = rng.uniform(0.85, 1.12)
     box, lateral = paired_ellipsoid(canvas, (53, 3, -30), (13 * size, 20 * size, 28 * size))
     _, y, z = canvas.coordinates(box)

@@ -29,7 +29,7 @@ VAULT, VAULT_Z = (66.0, 85.0, 72.0), 44.0  # half axes of the skull's cavity, an
 
 @dataclass(frozen=True)
 class Head:
-    """Distances (mm) on the whole grid that the parts lean on."""
+    """Distances (mm) on the whole grid that the parts are fitted to."""
 
     outline: Array  # negative inside the skin
     vault: Array  # negative inside the dome's inner table, were it a closed egg
@@ -38,12 +38,12 @@ class Head:
 
 
 def spine_y(z: Array | float) -> Array:
-    """Tell where the cervical vertebral bodies' centres lie."""
+    """Give the y of the cervical vertebral bodies' centers."""
     return np.float32(-9) - np.float32(26) * ((np.asarray(z, dtype=np.float32) + 45) / 110) ** 2
 
 
 def by_spine(x: float, forwards: float, z: float) -> Point:
-    """Place a point `forwards` mm in front of the vertebral bodies' centres."""
+    """Place a point `forwards` mm in front of the vertebral bodies' centers."""
     return x, float(spine_y(z)) + forwards, z
 
 
@@ -65,7 +65,7 @@ def measure_head(canvas: Canvas, rng: np.random.Generator, *, neck: float) -> He
 def paired_tube(
     canvas: Canvas, points: ArrayLike, radii: ArrayLike, *, step: float = 8.0, stretch: Point = (1, 1, 1)
 ) -> tuple[Box, Array]:
-    """Box of, and distance to, two mirrored tubes; `points` describe the right one.
+    """Find the box of, and the distance to, two mirrored tubes; `points` describe the right one.
 
     `stretch` widens the tube's section along each axis.
     """
@@ -82,7 +82,7 @@ def paired_tube(
 
 
 def paired_ellipsoid(canvas: Canvas, centre: Point, radii: Point) -> tuple[Box, Array]:
-    """Box of, and distance to, two mirrored ellipsoids; `centre` is the right one's."""
+    """Find the box of, and the distance to, two mirrored ellipsoids; `centre` is the right one's."""
     reach = centre[0] + radii[0]
     box = canvas.box((-reach, centre[1] - radii[1], centre[2] - radii[2]), np.add(centre, radii))
     x, y, z = canvas.coordinates(box)

@@ -1,4 +1,4 @@
-"""What is labelled in the head."""
+"""The labels of the head."""
 
 __all__ = ["HEAD_LABELS"]
 

@@ -1,4 +1,4 @@
-"""What may be wrong in a brain: a tumour with oedema, an infarct, small lesions of the white matter."""
+"""Lesions of the brain: a tumor with edema, an infarct, small lesions of the white matter."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ BRAIN = {Tissue.GREY_MATTER, Tissue.WHITE_MATTER}
 
 
 def paint_lesions(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Paint at most one kind; the labels stay those of the healthy brain. Most people have none."""
+    """Paint at most one kind, in most people none; the labels stay those of the healthy brain."""
     kind = rng.choice(["none", "tumour", "infarct", "spots"], p=[0.6, 0.15, 0.08, 0.17])
     if kind == "tumour":
         _paint_tumour(canvas, rng)

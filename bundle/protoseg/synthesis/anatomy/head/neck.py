@@ -15,7 +15,7 @@ FLESH = {Tissue.SUBCUTANEOUS_FAT, Tissue.VISCERAL_FAT, Tissue.MUSCLE}
 
 
 def paint_neck_muscles(canvas: Canvas, head: Head, rng: np.random.Generator, *, fatness: float) -> None:
-    """Fat between the nape's muscles and beside the throat, then the muscles that stand out in it."""
+    """Paint fat between the nape's muscles and beside the throat, then the muscles that stand out in it."""
     box = canvas.box((-200, -150, -220), (200, 60, -20))
     x, y, _ = canvas.coordinates(box)
     wave, thickness, *strands = (canvas.noise(SmoothNoise(rng, scale), box) for scale in (22.0, 18.0, 9.0, 14.0))
@@ -51,7 +51,7 @@ def paint_neck_muscles(canvas: Canvas, head: Head, rng: np.random.Generator, *, 
 
 
 def paint_airway(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Pharynx, larynx and trachea with their walls and cartilages, the hyoid, and the oesophagus behind."""
+    """Paint pharynx, larynx and trachea with their walls and cartilages, the hyoid, and the esophagus behind."""
     label = HEAD_LABELS["airway"]
     wide = rng.uniform(0.8, 1.1)
     box, hyoid = paired_tube(canvas, [(0, 36, -80), (12, 30, -79), (20, 14, -74)], [3, 2.6, 2.0], step=6)
@@ -98,7 +98,7 @@ def paint_thyroid(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def paint_neck_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Carotid, vertebral and jugular vessels, one side's vein often the wider."""
+    """Paint carotid, vertebral and jugular vessels, one side's vein often the wider."""
     over = FLESH | {Tissue.THYROID, Tissue.SALIVARY_GLAND, Tissue.MUCOSA}
     carotid, jugular = HEAD_LABELS["carotid_arteries"], HEAD_LABELS["jugular_veins"]
     lateral = rng.normal(0, 1.5)

@@ -15,7 +15,7 @@ BONE = {Tissue.CORTICAL_BONE, Tissue.SPONGY_BONE}
 
 
 def paint_skull(canvas: Canvas, head: Head, rng: np.random.Generator) -> None:
-    """Face bones first, then the braincase, which ends at the cavity that it holds."""
+    """Paint face bones first, then the braincase, which ends at the cavity that it holds."""
     skull = HEAD_LABELS["skull"]
     for box, distance in _face_bones(canvas, rng):
         x, y, _ = canvas.coordinates(box)

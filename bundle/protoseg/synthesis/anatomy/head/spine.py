@@ -16,7 +16,7 @@ DISCS = (-52, -68, -84, -100, -117, -135, -154, -174, -195)
 
 
 def paint_cervical_spine(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Atlas, axis and the vertebrae below, then the canal with the cord in its fluid."""
+    """Paint atlas, axis and the vertebrae below, then the canal with the cord in its fluid."""
     label = HEAD_LABELS["vertebrae"]
     box = canvas.box((-44, -70, -40), (44, 20, -12))
     x, y, z = canvas.coordinates(box)

@@ -12,7 +12,7 @@ CISTERNS = {Tissue.CEREBROSPINAL_FLUID, Tissue.CORTICAL_BONE, Tissue.SPONGY_BONE
 
 
 def paint_brain_vessels(canvas: Canvas, head: Head, rng: np.random.Generator) -> None:
-    """Sagittal, straight, transverse and sigmoid sinuses; carotid siphons, middle and anterior cerebral arteries."""
+    """Paint sagittal, straight, transverse and sigmoid sinuses; carotid, middle and anterior cerebral arteries."""
     box = canvas.box((-8, -95, 5), (8, 70, 122))
     x, y, z = canvas.coordinates(box)
     sagittal = np.maximum(np.abs(x) + 0.8 * (-head.cavity[box] - 1) - 4, np.abs(head.cavity[box] + 2) - 4)

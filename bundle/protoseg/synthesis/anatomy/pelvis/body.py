@@ -39,7 +39,7 @@ CAVITY = (
 
 @dataclass(frozen=True)
 class PelvicBody:
-    """Distances (mm) on the whole grid that the insides lean on."""
+    """Distances (mm) on the whole grid that the inner parts are fitted to."""
 
     outline: Array  # negative inside the fascia under the skin's fat
     cavity: Array  # negative inside the peritoneal cavity and the small pelvis
@@ -52,7 +52,7 @@ def profile(positions: Array, levels: Sequence[float] | Array, values: Sequence[
 
 
 def spine_y(z: Array | float) -> Array:
-    """Tell where the lower lumbar vertebrae's centres lie, from the sacrum's endplate (z = 93) up."""
+    """Give the y of the lower lumbar vertebrae's centers, from the sacrum's endplate (z = 93) up."""
     return np.float32(-18) - np.float32(17) * ((np.asarray(z, dtype=np.float32) - 158) / 65) ** 2
 
 

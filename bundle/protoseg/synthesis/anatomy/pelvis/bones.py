@@ -42,12 +42,12 @@ SACRUM = (
 
 
 def crest_height(y: Array) -> Array:
-    """Height of the iliac crest above a depth, from the posterior to the anterior spine (mm)."""
+    """Give the height of the iliac crest above a depth, from the posterior to the anterior spine (mm)."""
     return 138 - 58 * ((y + 20) / np.where(y > -20, 66, 75)) ** 2
 
 
 def wing_offset(x: Array, y: Array, z: Array) -> tuple[Array, Array]:
-    """Tell how far outwards (mm) of the iliac wing's middle sheet a point of the right side is; half its thickness."""
+    """Compute how far (mm) outward of the iliac wing's middle sheet a point of the right is; half its thickness."""
     along = np.clip((y + 95) / 141, 0, 1.1)
     flare = np.where(z > 85, 0.5, 0.4) * np.minimum(1, 1.4 * along) * (z - 85)
     offset = 0.8 * (x - 42 - 78 * along**0.9 - flare)

@@ -1,4 +1,4 @@
-"""What is labelled in the pelvis."""
+"""The labels of the pelvis."""
 
 __all__ = ["PELVIS_LABELS"]
 

@@ -1,4 +1,4 @@
-"""Muscles of pelvis and thigh: iliopsoas, the buttocks, the pelvic floor, and the groups round the femur."""
+"""Muscles of pelvis and thigh: iliopsoas, the buttocks, the pelvic floor, and the groups around the femur."""
 
 from itertools import pairwise
 
@@ -34,7 +34,7 @@ THIGH: tuple[tuple[tuple[Point, ...], float], ...] = (
 
 
 def paint_muscles(canvas: Canvas, body: PelvicBody, rng: np.random.Generator, *, fatness: float, woman: bool) -> None:
-    """Paint both sides, deep muscles first; the fatter, the wider the seams between them."""
+    """Paint both sides, deep muscles first; the fatter the person, the wider the seams between them."""
     bulk = rng.uniform(0.8, 1.1) - 0.1 * woman
     seam = rng.uniform(0.5, 1.2) + 1.2 * fatness
     for side, name in ((1, "right"), (-1, "left")):

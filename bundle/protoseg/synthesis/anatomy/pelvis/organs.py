@@ -1,4 +1,4 @@
-"""Bladder, rectum, and what lies between them: prostate and seminal vesicles, or uterus and ovaries."""
+"""Bladder, rectum, and the organs between them: prostate and seminal vesicles, or uterus and ovaries."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ SOFT = FAT | {Tissue.MUSCLE}
 
 @dataclass(frozen=True)
 class Bladder:
-    """Where the bladder will lie, and how thick its wall is, in mm: the fuller, the thinner."""
+    """The place of the bladder and the thickness of its wall, in mm: the fuller, the thinner."""
 
     centre: Point
     radii: Point
@@ -50,7 +50,7 @@ def plan_bladder(rng: np.random.Generator, *, woman: bool) -> Bladder:
 
 
 def paint_bladder(canvas: Canvas, body: PelvicBody, bladder: Bladder, rng: np.random.Generator) -> None:
-    """Paint a bag moulded by what surrounds it."""
+    """Paint a bag molded by what surrounds it."""
     box = canvas.around(bladder.centre, bladder.radii)
     bag = ellipsoid(*canvas.coordinates(box), centre=bladder.centre, radii=bladder.radii)
     bag += 2.2 * canvas.noise(SmoothNoise(rng, 30.0), box)
@@ -61,7 +61,7 @@ def paint_bladder(canvas: Canvas, body: PelvicBody, bladder: Bladder, rng: np.ra
 
 
 def paint_rectum(canvas: Canvas, rng: np.random.Generator) -> Point:
-    """Paint it along the sacrum from the anus up; give where the sigmoid goes on."""
+    """Paint the rectum along the sacrum from the anus up; give the point where the sigmoid goes on."""
     full = rng.uniform(0.75, 1.35)
     sway = rng.normal(0, 5, 3)
     course = [(0, -50, -66), (0, -38, -40), (sway[0], -50, -12), (sway[1], -60, 16), (sway[2], -54, 44)]
@@ -100,7 +100,7 @@ def paint_prostate(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def paint_uterus(canvas: Canvas, body: PelvicBody, bladder: Bladder, rng: np.random.Generator) -> None:
-    """Cervix behind the bladder; the body leans over it, the steeper the fuller the bladder is."""
+    """Paint the cervix behind the bladder and the body leaning over it, the steeper the fuller the bladder."""
     size = rng.uniform(0.8, 1.2)
     cervix = np.array([rng.normal(0, 3), -22 + rng.normal(0, 2), 8 + rng.normal(0, 3)])
     towards = np.array([bladder.centre[1] - cervix[1], bladder.centre[2] - cervix[2]])
@@ -134,7 +134,7 @@ def _paint_ovary(canvas: Canvas, centre: NDArray[np.float64], rng: np.random.Gen
 
 
 def paint_genitals(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Penis and scrotum in front of and between a man's thighs."""
+    """Paint penis and scrotum in front of and between a man's thighs."""
     outside = {Tissue.AIR, Tissue.SKIN, Tissue.SUBCUTANEOUS_FAT}
     hang = rng.uniform(-8, 8)
     box, bag = canvas.tube([(0, 36, -62), (0, 40 + 0.5 * hang, -98 + hang)], [20, 30], step=6)
