@@ -6,14 +6,15 @@ a support scan is laid over the query, moved, and stretched across the slices, s
 those that were found; what is far out of its place there loses probability. How far is far follows from how well the
 centers agree, and is never less than a part of the frame: organs move, and differ.
 
-With one label, or two that disagree, nothing is known and little changes. The frame of a picture is the photographer's:
-pictures stay as they are.
+With one label, or two that disagree, nothing is known and little changes. The frame of a picture is its photographer's,
+so pictures stay as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -24,11 +25,11 @@ from protoseg.engine.support import SupportSet
 __all__ = ["Layout", "by_layout", "layouts_of"]
 
 # Found on the suite, see docs/engine_defaults.md.
-TOLERANCE = 1 / 10  # of the frame's edge, by which a label may be out of its place before it costs
+TOLERANCE = 1 / 8  # of the frame's edge, by which a label may be out of its place before it costs
 STRETCH_RANGE = (0.2, 5.0)  # of the distance of slices
 LEAST_CERTAINTY = 0.4  # mean probability of a label's patches below which it says nothing about the others
 LEAST_PATCHES = 4  # of a label, the same
-LARGEST_PENALTY = 8.0  # of a log-probability
+LARGEST_PENALTY = 1.0  # of a log-probability: what is surely like a label stays, wherever it is
 ROUNDS, FITTING_ROUNDS = 2, 10
 DRAWN = 0.25  # share of a patch that a label must cover to count for its extent
 
@@ -39,8 +40,13 @@ class Layout:
 
     drawn: Tensor  # L, whether the label is drawn on the scan
     centers: Tensor  # L x 3
-    before: Tensor  # L x 3, from the center to the first patch; infinite where its end is not shown
-    after: Tensor  # L x 3, from the center to the last patch, likewise
+    before: Tensor  # L x 3, from the center to the first patch
+    after: Tensor  # L x 3, from the center to the last patch
+
+    @property
+    def radius(self) -> Tensor:
+        """Mean way (L,) from the center to the ends of the rows and columns of a label."""
+        return (self.before + self.after)[:, 1:].mean(1) / 2
 
 
 def layouts_of(support: SupportSet, patches: tuple[int, int]) -> list[Layout]:
@@ -56,8 +62,7 @@ def layouts_of(support: SupportSet, patches: tuple[int, int]) -> list[Layout]:
         numbers = torch.arange(1, 1 + len(support.labels))[:, None, None, None]
         shares = F.adaptive_avg_pool2d((support.masks[slices] == numbers).float(), patches)  # L x slices x h x w
         places = _places(torch.tensor([float(support.origins[k].slice_index) for k in slices]), patches)
-        known = torch.ones(shares.shape[:2], dtype=torch.bool) if support.known is None else support.known[slices].T
-        layout = _laid_out(shares, places, known)
+        layout = _laid_out(shares, places)
         if layout.drawn.sum() >= 2:
             layouts.append(layout)
     return layouts
@@ -84,7 +89,7 @@ def by_layout(log_probability: Tensor, layouts: Sequence[Layout], slice_step: fl
         known = [distance for distance in distances if distance is not None]
         if not known:
             return log_probability
-        penalty = (torch.stack(known).amin(0) / 2).clamp(max=LARGEST_PENALTY)
+        penalty = (reduce(torch.minimum, known) / 2).clamp(max=LARGEST_PENALTY)
         changed = before.clone()
         changed[:, 1:] -= penalty.transpose(0, 1)
         changed = changed.log_softmax(1)
@@ -117,6 +122,8 @@ def _distance(layout: Layout, centers: Tensor, trust: Tensor, places: Tensor, sl
         if axis == 0 and not along:
             continue
         center, before, after = (stretch[axis] * way[:, axis] for way in (layout.centers, layout.before, layout.after))
+        if axis == 0:  # not every slice of it need be labelled
+            before, after = (torch.maximum(way, layout.radius / slice_step) for way in (before, after))
         away = places[axis] - (center + shift[axis])[:, None, None, None]
         beyond = (away - _by_label(after)).clamp(min=0) + (-away - _by_label(before)).clamp(min=0)
         total += (beyond / tolerance[axis]).square()
@@ -147,24 +154,16 @@ def _fit(source: Tensor, target: Tensor, trust: Tensor) -> tuple[float | None, T
     return float(stretch[0]) if known else None, shift, 1.5 * spread
 
 
-def _laid_out(shares: Tensor, places: Tensor, known: Tensor) -> Layout:
-    """Lay out labels.
-
-    Args:
-        shares: (L, slices, h, w) of patches.
-        places: (3, slices, h, w).
-        known: (L, slices), whether the label was labelled on the slice.
-    """
+def _laid_out(shares: Tensor, places: Tensor) -> Layout:
+    """Lay out labels by their shares (L, slices, h, w) of patches at places (3, slices, h, w)."""
+    drawn = shares.flatten(1).any(1)
     centers = _centers(shares, places)
-    least = shares.flatten(1).amax(1).clamp(max=DRAWN)
-    inside = (shares >= _by_label(least)) & (shares > 0)
+    least = shares.flatten(1).amax(1).clamp(max=DRAWN)[:, None, None, None]
+    inside = (shares >= least) & (shares > 0)
     far = torch.where(inside[:, None], places, -torch.inf).flatten(2).amax(2)
     near = torch.where(inside[:, None], places, torch.inf).flatten(2).amin(2)
-    # A label may reach to the next slice that was labelled and does not show it.
-    slices, without = places[0, :, 0, 0], known & ~shares.flatten(2).any(2)
-    far[:, 0] = torch.where(without & (slices > far[:, :1]), slices, torch.inf).amin(1)
-    near[:, 0] = torch.where(without & (slices < near[:, :1]), slices, -torch.inf).amax(1)
-    return Layout(shares.flatten(1).any(1), centers, (centers - near).clamp(min=0), (far - centers).clamp(min=0))
+    after, before = (way.clamp(min=0).nan_to_num(posinf=0.0) for way in (far - centers, centers - near))
+    return Layout(drawn, centers, before, after)
 
 
 def _centers(weights: Tensor, places: Tensor) -> Tensor:
