@@ -106,7 +106,7 @@ class ProtosegApp(MONAILabelApp):
 
     def init_trainers(self) -> dict[str, TrainTask]:
         """Make the trainings."""
-        return {"adapt": Adapt(self.context, self.folder / "training")}
+        return {"adapt": Adapt(self.context, self.folder / "training")} if self.options.adapt else {}
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Make the strategies that choose the next image."""

@@ -45,6 +45,8 @@ class Options:
         annotate_groups: groups whose members may submit labels.
         manage_groups: groups whose members may also delete, train, and change the library.
         api_keys: file of keys for programs, each a line NAME ROLE KEY; the environment PROTOSEG_API_KEYS may hold more.
+        adapt: True to offer self-supervised training on the studies. With the weights that ship it lowered the Dice of
+            other people's scans, see docs/model_card.md.
         files: the bundle's inference config, and the override files laid over it.
         overrides: values of config entries by id.
     """
@@ -61,6 +63,7 @@ class Options:
     annotate_groups: tuple[str, ...] = ("annotate",)
     manage_groups: tuple[str, ...] = ("manage",)
     api_keys: str = ""
+    adapt: bool = False
     files: tuple[str, ...] = (str(CONFIGS / "inference.yaml"),)
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
@@ -85,6 +88,8 @@ def read_options(conf: Mapping[str, str]) -> Options:
     for key in ("user_header", "group_header"):
         if key in values:
             own[key] = _header(key, values.pop(key))
+    if "adapt" in values:
+        own["adapt"] = _flag("adapt", values.pop("adapt"))
     if "api_keys" in values:
         own["api_keys"] = str(values.pop("api_keys"))
     if "support_slices" in values:
@@ -100,6 +105,12 @@ def read_options(conf: Mapping[str, str]) -> Options:
 def _positive(key: str, value: Any) -> int:
     if type(value) is not int or value < 1:
         raise InputError(f"--conf {key} is {value!r}; expected a whole number of at least 1.")
+    return value
+
+
+def _flag(key: str, value: Any) -> bool:
+    if type(value) is not bool:
+        raise InputError(f"--conf {key} is {value!r}; expected true or false.")
     return value
 
 

@@ -25,7 +25,7 @@ __all__ = ["PATIENCE", "Studies", "running_server", "write_studies"]
 APP = Path(__file__).resolve().parents[2] / "monailabel_app"
 PATIENCE = 600.0  # seconds; only a server that hangs is waited for so long
 # Small slices, which are fast, and caches so small that they soon are full and give up what is used again later.
-CONF = {"image_size": "112", "feature_cache_mb": "2", "scan_cache_mb": "1"}
+CONF = {"image_size": "112", "feature_cache_mb": "2", "scan_cache_mb": "1", "adapt": "true"}
 SIZE = {"shape": (64, 64, 6), "spacing": (6.0, 6.0, 36.0)}
 
 

@@ -148,7 +148,7 @@ class Server:
 
     def start(self):
         """Start it and wait until it answers."""
-        conf = [word for pair in CONF.items() for word in ("--conf", *pair)]
+        conf = [word for pair in {**CONF, "adapt": "true"}.items() for word in ("--conf", *pair)]
         address = ["--host", "127.0.0.1", "--port", str(self.port)]
         command = ["start_server", "--app", str(APP), "--studies", str(self.studies), *address, *conf]
         environment = {

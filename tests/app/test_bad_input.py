@@ -43,7 +43,8 @@ def test_what_is_no_request_at_all(client):
     assert client.http.get("/info/").status_code == 200
 
 
-def test_training_by_numbers_that_are_none(client):
+def test_training_by_numbers_that_are_none(start):
+    client = start(adapt="true")
     for value in (0, -1, "many", None):
         answer = client.http.post("/train/adapt", params={"run_sync": True}, json={"epoch_length": value})
         assert answer.status_code == 400
@@ -93,8 +94,9 @@ def test_labels_that_cannot_be_stored(client, label, tmp_path):
     [
         (
             {"imagesize": "64"},
-            "--conf imagesize: there is no such option. There are annotate_groups, api_keys, encoder",
+            "--conf imagesize: there is no such option. There are adapt, annotate_groups, api_keys, encoder",
         ),
+        ({"adapt": "sometimes"}, "--conf adapt is 'sometimes'; expected true or false."),
         ({"max_support_slices": "none"}, "--conf max_support_slices is 'none'; expected a whole number"),
         ({"support_slices": "some"}, "--conf support_slices is 'some'; expected largest, thirds, all."),
         ({"max_label_slices": "3"}, "--conf max_label_slices is 3; expected a mapping"),

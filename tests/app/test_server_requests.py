@@ -29,7 +29,7 @@ BAD_REQUESTS = [
     ("/infer/oneshot?image=person0", {"params": '{"label": "../x"}'}, 400, "expected a name without '/'"),
     ("/infer/oneshot?image=person0", {"params": '{"result_extension": "/../x"}'}, 400, "result_extension is '/../x'"),
     ("/infer/oneshot?image=person0", {"params": '{"result_dtype": "object"}'}, 400, "result_dtype is 'object'"),
-    ("/train/nothing", {}, 404, "There is no model 'nothing'; this app has 'adapt'"),
+    ("/train/nothing", {}, 404, "There is no model 'nothing'; this app has none."),
     ("/scoring/nothing", {}, 404, "There is no method 'nothing'"),
     ("/activelearning/nothing", {}, 404, "There is no strategy 'nothing'"),
     ("/batch/infer/nothing", {}, 404, "There is no model 'nothing'"),

@@ -169,7 +169,7 @@ def test_the_background_scores_what_nobody_labelled(start, label):
 
 
 def test_training_replaces_the_weights_and_old_features_are_not_used(start, label, studies):
-    client = start()
+    client = start(adapt="true")
     client.submit("person0", *label(0, ["liver", "spleen"]))
     client.submit("person1", *label(1, ["liver", "spleen"]))
     before = client.infer("oneshot", "person2").json()["labels"]["liver"]
@@ -190,8 +190,13 @@ def test_training_replaces_the_weights_and_old_features_are_not_used(start, labe
     assert client.infer("oneshot", "person2").json()["labels"]["liver"] == before
 
 
+def test_training_is_offered_to_those_who_ask_for_it(start):
+    assert start().http.get("/info/").json()["trainers"] == {}
+    assert list(start(adapt="true").http.get("/info/").json()["trainers"]) == ["adapt"]
+
+
 def test_weights_that_are_worse_are_not_used(start, label, studies):
-    client = start()
+    client = start(adapt="true")
     client.submit("person0", *label(0, ["liver", "spleen"]))
     client.submit("person1", *label(1, ["liver", "spleen"]))
     ruinous = {"max_epochs": 1, "epoch_length": 3, "learning_rate": 3.0}

@@ -14,6 +14,7 @@ from torch import Tensor
 from protoseg.engine.component_filter import keep_components
 from protoseg.engine.contrast import is_inverted
 from protoseg.engine.cues import Cues, gather_cues, segment_by_halves
+from protoseg.engine.layout import by_layout, layouts_of
 from protoseg.engine.orientation import quarter_turns
 from protoseg.engine.prediction import LabelFinding, Prediction, label_finding
 from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation
@@ -26,6 +27,7 @@ from protoseg.matching.matching import Prototypes
 from protoseg.ops.components import Box
 from protoseg.ops.slices import axial_slices, fit_slices
 from protoseg.ops.upsampling import BilinearUpsampler, Window, upsampled_argmax
+from protoseg.ops.volume import Placed, spacing_of
 
 __all__ = ["MatchedVolume"]
 
@@ -52,6 +54,7 @@ class MatchedVolume:
         weights = None if support.weights is None else support.weights[None].to(self.support_features.device)
         prototypes = encoder.matching.build(self.support_features[None], masks[None], known)
         self.prototypes = replace(prototypes, weights=weights)
+        self.reduced = encoder.matching.reduce(self.prototypes)  # for the many slices that are matched
         self.descriptors = slice_descriptors(self.support_features)
         patches = (self.support_features.shape[-2], self.support_features.shape[-1])
         height, width = self.slices.shape[-2:]
@@ -83,7 +86,7 @@ class MatchedVolume:
         encoded = self._encode_seen(batch)
         found = []
         for index, features, similarity in zip(batch, encoded, self._similarity(encoded)):
-            prototypes, self.serving[index], self.likeness[index] = self._choose(similarity)
+            prototypes, self.serving[index], self.likeness[index] = self._choose(similarity, self.reduced)
             found.append(self.encoder.matching.evidence(features[None, None], prototypes)[0, 0])
         self.evidence.update(zip(batch, torch.stack(found).cpu()))
 
@@ -95,8 +98,11 @@ class MatchedVolume:
         unlikeness = self.likeness.max() - self.likeness
         for index, distance in enumerate(unlikeness):
             logits = self.encoder.matching.decide(self.evidence.pop(index)[None, None], distance[None, None])
-            scores = logits[0, 0].log_softmax(0)
-            self.log_probability[index] = scores
+            self.log_probability[index] = logits[0, 0].log_softmax(0)
+        if self.settings.layout == "auto":
+            layouts = layouts_of(self.support, (self.log_probability.shape[-2], self.log_probability.shape[-1]))
+            self.log_probability = by_layout(self.log_probability, layouts, self._slice_step())
+        for index, scores in enumerate(self.log_probability.float()):
             best = upsampled_argmax(scores, self.to_pixels)
             self.winner[index] = best.label
             self.certainty[index] = torch.from_numpy(best.score).exp_().mul_(255).round_().numpy()
@@ -155,6 +161,14 @@ class MatchedVolume:
     def _encode(self, slices: Tensor, indices: Sequence[int]) -> Tensor:
         return self.encoder.encode_slices(slices, indices, self.settings.batch_size)
 
+    def _slice_step(self) -> float:
+        """Distance of two slices in patches."""
+        if not isinstance(self.volume, Placed):
+            return 1.0
+        x, y, z = spacing_of(self.volume.affine).tolist()
+        height, width = self.slices.shape[-2:]
+        return float(z * max(self.log_probability.shape[-2:]) / max(x * width, y * height))
+
     def _turned(self) -> str:
         return f"found in the picture turned by {(90, 180, -90)[self.turns - 1]} degrees" if self.turns else ""
 
@@ -163,16 +177,19 @@ class MatchedVolume:
         return torch.rot90(self._encode(self.seen, indices), -self.turns, (-2, -1))
 
     def _serving(self, features: Tensor) -> Prototypes:
-        return self._choose(self._similarity(features[None])[0])[0]
+        return self._choose(self._similarity(features[None])[0], self.prototypes)[0]
 
     def _similarity(self, features: Tensor) -> Tensor:
         """Compute the cosines (B, N) of slices with features (B, C, h, w) to the slices of the support."""
         # One by one: a product with several sums in another order.
         return torch.stack([self.descriptors @ slice_descriptors(one[None])[0] for one in features]).cpu()
 
-    def _choose(self, similarity: Tensor) -> tuple[Prototypes, NDArray[np.int64], Tensor]:
-        """Choose the prototypes for a query slice; give the nearest support slice for every label, and the highest
-        cosine."""
+    def _choose(self, similarity: Tensor, prototypes: Prototypes) -> tuple[Prototypes, NDArray[np.int64], Tensor]:
+        """Choose the prototypes that serve a query slice.
+
+        Returns:
+            Them, the support slice that is nearest for every label, and the highest cosine of all support slices.
+        """
         by_label = similarity.expand(len(self.present), -1).masked_fill(~self.present, -torch.inf)
         nearest = by_label.argmax(1)
         chosen = nearest[self.present.any(1)]
@@ -182,7 +199,7 @@ class MatchedVolume:
             likest = by_label.topk(min(SIMILAR_OF_LABEL, len(similarity)))
             chosen = likest.indices[likest.values.isfinite()]
             chosen = torch.cat([chosen, similarity.topk(min(SIMILAR, len(similarity))).indices])
-        prototypes = replace(self.prototypes, likeness=similarity[None].to(self.support_features.device))
+        prototypes = replace(prototypes, likeness=similarity[None].to(self.support_features.device))
         return prototypes.serve(chosen.unique()), nearest.numpy(), similarity.max()
 
     def _cues(self, label_map: NDArray[np.uint8], found: Mapping[str, tuple[float, int]]) -> dict[str, Cues]:

@@ -38,7 +38,7 @@ def reverse_classification_accuracy(
     count = len(support.labels)
     classes = torch.arange(1, 1 + count, device=query_masks.device)
     one_hot = (query_masks == classes[:, None, None, None]).float()  # L x Q x size x size
-    prototypes = matching.build(query_features[None], one_hot[None].to(query_features.device))
+    prototypes = matching.reduce(matching.build(query_features[None], one_hot[None].to(query_features.device)))
     size = support.masks.shape[-1]
     patches = (support_features.shape[-2], support_features.shape[-1])
     to_pixels = BilinearUpsampler(patches, size, size)

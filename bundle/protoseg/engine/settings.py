@@ -27,19 +27,23 @@ class OneShotSettings:
         contrast: "auto" to negate the gray values if the support then explains the volume better; "as_is" never to.
         orientation: "auto" to turn a picture by quarter turns if the support then explains it better; "as_is" never to.
             Volumes state their own orientation.
+        layout: "auto" to take probability from labels that lie elsewhere among the others than on the support; "as_is"
+            never to.
         component_filter: 3D components of a label to keep: "support" (as many as the support has, and more that are as
             large and sure), "one" or "none" (no filter).
         estimate_quality: True to segment the support in reverse and estimate each label's Dice.
         progress: True to show a progress bar over the slices.
 
     Raises:
-        InputError: an unknown support selection, contrast, orientation or component filter, or a batch size below 1.
+        InputError: an unknown support selection, contrast, orientation, layout or component filter, or a batch size
+            below 1.
     """
 
     batch_size: int = 8
     support_selection: SupportSelection = "similar"
     contrast: Literal["auto", "as_is"] = "auto"
     orientation: Literal["auto", "as_is"] = "auto"
+    layout: Literal["auto", "as_is"] = "auto"
     component_filter: ComponentFilter = "support"
     estimate_quality: bool = True
     progress: bool = False
@@ -51,7 +55,7 @@ class OneShotSettings:
                 "published choice by parts of an organ's extent needs the query's own label map: it exists in the "
                 "legacy evaluation protocol alone.)"
             )
-        for name in ("contrast", "orientation"):
+        for name in ("contrast", "orientation", "layout"):
             if getattr(self, name) not in ("auto", "as_is"):
                 raise InputError(f"{name} is '{getattr(self, name)}'; choose 'auto' or 'as_is'.")
         if self.component_filter not in ("none", "one", "support"):

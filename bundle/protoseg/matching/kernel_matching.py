@@ -35,6 +35,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from protoseg.errors import InputError
+from protoseg.matching.low_rank import low_rank
 from protoseg.matching.matching import Matching, Prototypes, unit
 from protoseg.moved import renamed_arguments
 
@@ -61,6 +62,7 @@ class KernelMatching(Matching):
         rejection_rise: largest rise of `rejection_threshold`.
         slice_scale: inverse temperature of the cosine between whole slices: the votes of a support slice count
             ``exp(slice_scale * (cosine - largest cosine))`` times; 0 to count all alike.
+        energy: share, above 0 and at most 1, of the prototypes' squared length that `reduce` keeps; 1 to keep all.
 
     Raises:
         InputError: one is out of its range.
@@ -75,6 +77,7 @@ class KernelMatching(Matching):
         rejection_slope: float = 0.0,
         rejection_rise: float = 0.0,
         slice_scale: float = 0.0,
+        energy: float = 0.999,
     ) -> None:
         super().__init__()
         if not 0 < scale <= 60:
@@ -91,12 +94,15 @@ class KernelMatching(Matching):
                 f"rejection_slope, rejection_rise and slice_scale of KernelMatching are {rejection_slope}, "
                 f"{rejection_rise} and {slice_scale}; they must not be below 0."
             )
+        if not 0 < energy <= 1:
+            raise InputError(f"energy of KernelMatching is {energy}; it must be above 0 and at most 1.")
         self.scale = scale
         self.rejection_threshold = rejection_threshold
         self.selectivity = selectivity
         self.rejection_slope = rejection_slope
         self.rejection_rise = rejection_rise
         self.slice_scale = slice_scale
+        self.energy = energy
 
     @property
     def rejection_vote(self) -> float:
@@ -120,6 +126,10 @@ class KernelMatching(Matching):
             known=known,
         )
 
+    def reduce(self, prototypes: Prototypes) -> Prototypes:
+        """Express prototypes in the few directions that hold nearly all of them."""
+        return prototypes if self.energy == 1 else low_rank(prototypes, self.energy)
+
     def evidence(self, query: Tensor, prototypes: Prototypes) -> Tensor:
         """Average the votes of the support about query patches (E, Q, C, h, w); one of cosine 1 has the weight 1.
 
@@ -128,6 +138,8 @@ class KernelMatching(Matching):
             every label the votes by slice that shows it.
         """
         vectors = unit(query.float().flatten(-2), dim=2).transpose(1, 2)  # E x C x Q x patches
+        if prototypes.basis is not None:
+            vectors = torch.einsum("eck,ecqn->ekqn", prototypes.basis, vectors)
         few = vectors.split(max(1, PATCHES_AT_ONCE // vectors.shape[2]), dim=-1)
         votes = torch.cat([self._votes(part, prototypes) for part in few], dim=-1)
         return votes.unflatten(-1, query.shape[-2:])

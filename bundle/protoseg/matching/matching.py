@@ -19,13 +19,14 @@ SLICES_AT_ONCE, PATCHES_AT_ONCE = 16, 16 * 1024
 class Prototypes:
     """Unit-length prototypes of a support and the classes they belong to; class 0 is the background."""
 
-    patches: Tensor  # E x S x N x C
+    patches: Tensor  # E x S x N x C, or x K in a basis
     membership: Tensor  # E x (1 + L) x S x N, the share of each prototype that counts for the class
     present: Tensor  # E x L x S, True where the label is drawn on the slice
     likeness: Tensor | None = None  # E x S, cosine of each slice to the query's; None: not known
     known: Tensor | None = None  # E x L x S, False where the label was left out, there or not; None: all True
     weights: Tensor | None = None  # E x S, 0 to 1, by which the votes of each slice are multiplied; None: 1
     chosen: tuple[int, ...] | None = None  # support slices that serve; None: all
+    basis: Tensor | None = None  # E x C x K, in which patches are given; None: in the channels of the features
 
     @property
     def serving(self) -> tuple[int, ...]:
@@ -88,6 +89,10 @@ class Matching(nn.Module, ABC):
             known: (E, L, S) mask, False where a label was not labelled: the slice may show it all the same. None for
                 True everywhere.
         """
+
+    def reduce(self, prototypes: Prototypes) -> Prototypes:
+        """Make prototypes cheaper to match with, where that changes next to nothing; `evidence` alone takes them."""
+        return prototypes
 
     @abstractmethod
     def match(self, query: Tensor, prototypes: Prototypes) -> Tensor:

@@ -40,7 +40,7 @@ __all__ = [
 
 CONFIGS = Path(bundle_root()) / "configs"
 # Ids of a config that are fields of `OneShotSettings`.
-SETTINGS = ("support_selection", "contrast", "orientation", "component_filter")
+SETTINGS = ("support_selection", "contrast", "orientation", "layout", "component_filter")
 
 
 class Config(Protocol):

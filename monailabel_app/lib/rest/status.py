@@ -123,7 +123,7 @@ def _device(device: torch.device) -> str:
 
 def _jobs(app: Any) -> list[JobAnswer]:
     found = [_job(kind, task) for kind in KINDS for task in list(tasks(kind))[-SHOWN_JOBS:]]
-    stats = app._trainers["adapt"].stats()
+    stats = app._trainers["adapt"].stats() if "adapt" in app._trainers else {}
     training = [job for job in found if job.kind == KINDS["train"]]
     if stats and training and training[-1].state in ("running", "done", "failed"):
         training[-1].progress = _progress(stats)

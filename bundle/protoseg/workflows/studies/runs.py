@@ -30,6 +30,7 @@ SETTINGS = (
     "support_selection",
     "contrast",
     "orientation",
+    "layout",
     "component_filter",
     "refiner",
     "adaptation",
