@@ -84,7 +84,7 @@ def parse() -> tuple[str, dict[str, Any]]:
     add("components", "one 3D component of each label, as many as in the support, or all")
     ttt = add("ttt", "test-time training: scopes, steps, and noise in the support's labels; slow")
     ttt.add_argument("--scopes", nargs="+", choices=SCOPES, default=SCOPES, help="what is learned from")
-    ttt.add_argument("--steps", type=int, nargs="+", default=(10, 40), help="of the optimiser")
+    ttt.add_argument("--steps", type=int, nargs="+", default=(10, 40), help="of the optimizer")
     ttt.add_argument("--label_noise", type=float, nargs="+", default=(0, 4), help="pixels that borders move")
     corruption = add("corruption", "test-time training on masks that are wrong on purpose, guarded and not; slow")
     corruption.add_argument("--learning_rate", type=float, default=0.003, help="high, to do harm in a few steps")

@@ -61,7 +61,7 @@ class Acquisition(NamedTuple):
     gain: float
     offset: float
     colour_gain: Float
-    """(3,): of red, green and blue, where there are colours."""
+    """(3,): of red, green and blue, where there are colors."""
 
 
 def random_views(
