@@ -25,7 +25,7 @@ SliceSelection = Literal["largest", "thirds", "all"]
 
 
 class SliceOrigin(NamedTuple):
-    """Where a support slice comes from."""
+    """The origin of a support slice."""
 
     scan: str
     slice_index: int  # counted from the feet; from the front in coronal slices, from the right in sagittal ones
