@@ -1,4 +1,4 @@
-"""How much memory a measurement took."""
+"""The memory of a measurement."""
 
 import resource
 

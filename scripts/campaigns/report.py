@@ -1,4 +1,4 @@
-"""What a campaign found, as parts of a page of the documentation."""
+"""The findings of a campaign, as parts of a page of the documentation."""
 
 from __future__ import annotations
 

@@ -127,7 +127,6 @@ def test_a_scan_knows_the_labels_that_it_came_with():
     assert together.known.tolist() == [[True, False]] * 2 + [[False, True]] * 2
     assert together.take([3, 0]).known.tolist() == [[False, True], [True, False]]
     assert together.without_label("spleen").known.tolist() == [[True]] * 2
-    assert together.without_scan("b").known.tolist() == [[True]] * 2
     both = support_from_scan(image, drawn, LABELS, scan="c", image_size=16, slices=[4])
     assert together.merge(both).known.tolist() == [*together.known.tolist(), [True, True]]
     assert both.merge(both).known is None
@@ -140,4 +139,3 @@ def test_labels_drawn_one_after_the_other_are_both_known():
     together = liver.merge(spleen)
     assert [origin.slice_index for origin in together.origins] == [3, 4]
     assert together.known.tolist() == [[True, False], [True, True]]
-    assert together.with_all_known(together.origins[:1]).known is None

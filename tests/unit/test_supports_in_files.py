@@ -83,22 +83,12 @@ def test_a_support_is_not_used_with_other_weights():
         segment(volume, support(encoder="123"), SliceEncoder(network, 8))
 
 
-def test_labels_and_scans_can_be_taken_out_again():
+def test_labels_can_be_taken_out_again():
     whole = support()
     assert whole.without_label("spleen").labels == {"liver": 4}
     assert whole.without_label("spleen").one_hot().sum((1, 2, 3)).tolist() == [whole.one_hot()[0].sum()]
-    other = support_from_scan(
-        torch.zeros(1, 16, 12, 1), torch.full((1, 16, 12, 1), 4), {"liver": 4}, image_size=16, scan="b.nii.gz"
-    )
-    merged = whole.merge(other)
-    assert len(merged.origins) == len(whole.origins) + 1
-    left = merged.without_scan("a.nii.gz")
-    assert left.labels == {"liver": 4}
-    assert left.origins == (("b.nii.gz", 0),)
-    with pytest.raises(InputError, match=r"The support has no slice of c.nii.gz; it has slices of a.nii.gz, b.nii.gz"):
-        merged.without_scan("c.nii.gz")
     with pytest.raises(InputError, match="The support has no label 'kidney'; it has liver, spleen"):
-        merged.without_label("kidney")
+        whole.without_label("kidney")
 
 
 def test_a_slice_that_is_drawn_again_replaces_the_old_one():

@@ -30,17 +30,7 @@ def main() -> None:
     if command == "clicks":
         study_clicks(study, arguments)
     else:
-        variants = {
-            "refinement": refinement,
-            "encoders": encoders,
-            "shots": shots,
-            "components": components,
-            "ttt": ttt,
-            "corruption": corruption,
-            "resolution": resolution,
-            "modalities": modalities,
-            "views": views,
-        }[command](arguments)
+        variants = variants_of(command, arguments)  # takes arguments out
         run_study(study, variants, **arguments)
     if command != "clicks":
         print(study_table(study.rows))
@@ -94,7 +84,7 @@ def parse() -> tuple[str, dict[str, Any]]:
     add("components", "one 3D component of each label, as many as in the support, or all")
     ttt = add("ttt", "test-time training: scopes, steps, and noise in the support's labels; slow")
     ttt.add_argument("--scopes", nargs="+", choices=SCOPES, default=SCOPES, help="what is learned from")
-    ttt.add_argument("--steps", type=int, nargs="+", default=(10, 40), help="of the optimiser")
+    ttt.add_argument("--steps", type=int, nargs="+", default=(10, 40), help="of the optimizer")
     ttt.add_argument("--label_noise", type=float, nargs="+", default=(0, 4), help="pixels that borders move")
     corruption = add("corruption", "test-time training on masks that are wrong on purpose, guarded and not; slow")
     corruption.add_argument("--learning_rate", type=float, default=0.003, help="high, to do harm in a few steps")
@@ -112,56 +102,37 @@ def parse() -> tuple[str, dict[str, Any]]:
     return arguments.pop("command"), arguments
 
 
-def refinement(arguments: dict[str, Any]) -> study_variants.Variants:
-    """Take the study's own arguments out; the rest is common to all studies."""
-    return study_variants.refinement_variants(**{name: arguments.pop(name) for name in ("adaptation", "slice_steps")})
+def variants_of(command: str, arguments: dict[str, Any]) -> study_variants.Variants:
+    """Make the variants of a study; its own arguments are taken out, the rest is common to all studies."""
 
+    def own(*names: str) -> dict[str, Any]:
+        return {name: arguments.pop(name) for name in names}
 
-def encoders(arguments: dict[str, Any]) -> study_variants.Variants:
-    """Take the arguments of this study out, as `refinement` does; refuse checkpoints that do not exist."""
-    pairs = [pair.partition("=") for pair in arguments.pop("encoder_weights")]
-    variants, absent = study_variants.encoder_variants({name: file for name, _, file in pairs})
-    if absent:
-        print(f"skipped, as their checkpoints are not there (--encoder_weights NAME=FILE): {', '.join(absent)}")
+    match command:
+        case "refinement":
+            return study_variants.refinement_variants(**own("adaptation", "slice_steps"))
+        case "encoders":
+            files = {name: file for name, _, file in (pair.partition("=") for pair in arguments.pop("encoder_weights"))}
+            variants, skipped = study_variants.encoder_variants(files)
+            reason = "as their checkpoints are not there (--encoder_weights NAME=FILE)"
+        case "shots":
+            variants, skipped = study_variants.shot_variants(arguments["dataset_dir"], arguments["section"])
+            reason = f"as the section '{arguments['section']}' has too few scans"
+        case "components":
+            return study_variants.component_variants()
+        case "ttt":
+            return study_variants.ttt_variants(**own("scopes", "steps", "label_noise"))
+        case "corruption":
+            return study_variants.corruption_variants(**own("learning_rate"))
+        case "resolution":
+            return study_variants.resolution_variants(**own("sizes"))
+        case "modalities":  # whose folders are part of the variants
+            return study_variants.modality_variants(arguments.pop("dataset_dir"))
+        case _:
+            return view_variants()
+    if skipped:
+        print(f"skipped, {reason}: {', '.join(skipped)}")
     return variants
-
-
-def shots(arguments: dict[str, Any]) -> study_variants.Variants:
-    """Take the arguments of this study out, as `refinement` does; refuse numbers of shots that are too high."""
-    variants, too_many = study_variants.shot_variants(arguments["dataset_dir"], arguments["section"])
-    if too_many:
-        print(f"skipped, as the section '{arguments['section']}' has too few scans: {', '.join(too_many)}")
-    return variants
-
-
-def components(arguments: dict[str, Any]) -> study_variants.Variants:
-    """Take the arguments of this study out, as `refinement` does."""
-    return study_variants.component_variants()
-
-
-def ttt(arguments: dict[str, Any]) -> study_variants.Variants:
-    """Take the arguments of this study out, as `refinement` does."""
-    return study_variants.ttt_variants(**{name: arguments.pop(name) for name in ("scopes", "steps", "label_noise")})
-
-
-def corruption(arguments: dict[str, Any]) -> study_variants.Variants:
-    """Take the arguments of this study out, as `refinement` does."""
-    return study_variants.corruption_variants(learning_rate=arguments.pop("learning_rate"))
-
-
-def resolution(arguments: dict[str, Any]) -> study_variants.Variants:
-    """Take the arguments of this study out, as `refinement` does."""
-    return study_variants.resolution_variants(arguments.pop("sizes"))
-
-
-def modalities(arguments: dict[str, Any]) -> study_variants.Variants:
-    """Take the arguments of this study out, as `refinement` does; the folders are part of the variants."""
-    return study_variants.modality_variants(arguments.pop("dataset_dir"))
-
-
-def views(arguments: dict[str, Any]) -> study_variants.Variants:
-    """Take the arguments of this study out, as `refinement` does."""
-    return view_variants()
 
 
 if __name__ == "__main__":

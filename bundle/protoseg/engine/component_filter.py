@@ -1,4 +1,4 @@
-"""Which 3D components of the labels of a volume to keep."""
+"""The choice of the 3D components to keep of a volume's labels."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class LabelFinding:
 
     @property
     def warning(self) -> str:
-        """What a user should know before relying on the label; empty if nothing."""
+        """Message that a user should see before relying on the label; empty if there is none."""
         if self.support_slice is None:
             return "not found"
         if self.estimated_dice is not None and self.estimated_dice < LOW_ESTIMATE:

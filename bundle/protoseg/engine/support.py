@@ -25,7 +25,7 @@ SliceSelection = Literal["largest", "thirds", "all"]
 
 
 class SliceOrigin(NamedTuple):
-    """Where a support slice comes from."""
+    """The origin of a support slice."""
 
     scan: str
     slice_index: int  # counted from the feet; from the front in coronal slices, from the right in sagittal ones
@@ -109,14 +109,6 @@ class SupportSet:
             weights=None if (weights == 1).all() else weights,
         )
 
-    def with_all_known(self, origins: Collection[SliceOrigin]) -> SupportSet:
-        """Mark every label as known on some slices."""
-        if self.known is None:
-            return self
-        known = self.known.clone()
-        known[[origin in origins for origin in self.origins]] = True
-        return replace(self, known=None if known.all() else known)
-
     def without_label(self, name: str) -> SupportSet:
         """Leave out a label; slices that show no other label go too.
 
@@ -134,21 +126,6 @@ class SupportSet:
             known=None if self.known is None else self._known_of(labels),
         )
         return left.take([k for k, mask in enumerate(left.masks) if mask.any()])
-
-    def without_scan(self, scan: str) -> SupportSet:
-        """Leave out the slices of one scan; labels that were drawn on no other scan go too.
-
-        Raises:
-            InputError: no slice belongs to that scan.
-        """
-        kept = [k for k, origin in enumerate(self.origins) if origin.scan != scan]
-        if len(kept) == len(self.origins):
-            scans = sorted({origin.scan for origin in self.origins})
-            raise InputError(f"The support has no slice of {scan}; it has slices of {', '.join(scans) or 'none'}.")
-        left = self.take(kept)
-        for name in [name for name in self.labels if not (left.masks == self.labels.position(name)).any()]:
-            left = left.without_label(name)
-        return left
 
     def take(self, indices: Sequence[int]) -> SupportSet:
         """Keep only some slices, in the order of the indices."""

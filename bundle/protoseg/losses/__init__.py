@@ -1,1 +1,1 @@
-"""What training minimizes: over pairs of slices, by matching, by contrast."""
+"""Losses of pre-training over pairs of slices: by matching, and by contrast."""

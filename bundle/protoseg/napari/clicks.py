@@ -28,7 +28,7 @@ INSIDE, OUTSIDE = "#00e676", "#ff1744"
 
 @dataclass(frozen=True)
 class Pen:
-    """What the next click means."""
+    """The meaning of the next click."""
 
     label: str
     positive: bool

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-__all__ = ["Appearance", "log_likelihood_ratio"]
+__all__ = ["Appearance"]
 
 Image = NDArray[np.float32]
 Parts: TypeAlias = Callable[[], Iterable[tuple[Image, NDArray[np.bool_]]]]
@@ -22,24 +22,10 @@ TRUST = 20.0  # pixels; a smaller label is assumed to look like its surroundings
 BINS = int(2 * RANGE / BIN)
 
 
-def log_likelihood_ratio(image: Image, inside: NDArray[np.bool_]) -> Image:
-    """Compute the log ratio of how likely each pixel's intensities are inside a label and outside of it.
-
-    Both likelihoods are histograms, as in Boykov and Jolly (ICCV 2001), one per channel of the image; the ratios of the
-    channels are averaged, because channels of pictures tell much the same.
-
-    Args:
-        image: (C, *space) image.
-        inside: (*space) mask of where the label is thought to be.
-
-    Returns:
-        (*space) map, above 0 where it looks like the label; 0 everywhere if one of the sides is empty.
-    """
-    return Appearance.of(lambda: [(image, inside)]).log_ratio(image)
-
-
 class Appearance:
     """Histograms of a label and of what is around it in an image, which may be too large to be held at once.
+
+    As in Boykov and Jolly (ICCV 2001), one pair of histograms for each channel.
 
     Args:
         means: mean of each channel.
@@ -73,7 +59,11 @@ class Appearance:
         return cls(means, widths, [_log_ratio(*pair) for pair in zip(label, whole)])
 
     def log_ratio(self, image: Image) -> Image:
-        """Look the log ratio of a part (C, *space) up, see `log_likelihood_ratio`."""
+        """Look up how much likelier the intensities of a part (C, *space) are inside the label than outside, as a log.
+
+        Channels are averaged, because those of pictures tell much the same. The result (*space) is above 0 where it
+        looks like the label, and 0 everywhere if one of the sides is empty.
+        """
         looked_up = (
             log_ratio[_bins(channel, mean, width)]
             for channel, mean, width, log_ratio in zip(image, self.means, self.widths, self.log_ratios)

@@ -1,4 +1,4 @@
-"""How much to work on at once."""
+"""Sizes of the steps in which large tensors are worked on."""
 
 import math
 

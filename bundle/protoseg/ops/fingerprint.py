@@ -1,4 +1,4 @@
-"""What tells one set of weights from another."""
+"""Fingerprints of weights."""
 
 from __future__ import annotations
 

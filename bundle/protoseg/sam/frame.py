@@ -1,4 +1,4 @@
-"""Where the pixels of a slice lie in SAM's square input, and in the maps of a quarter of its resolution."""
+"""The place of a slice's pixels in SAM's square input, and in the maps of a quarter of its resolution."""
 
 from __future__ import annotations
 

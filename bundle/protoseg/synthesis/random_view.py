@@ -61,7 +61,7 @@ class Acquisition(NamedTuple):
     gain: float
     offset: float
     colour_gain: Float
-    """(3,): of red, green and blue, where there are colours."""
+    """(3,): of red, green and blue, where there are colors."""
 
 
 def random_views(
@@ -103,7 +103,7 @@ def random_acquisition(rng: np.random.Generator) -> Acquisition:
 
 
 def _windows(rng: np.random.Generator) -> list[Float]:
-    """What the two views show: top, bottom, left and right edge as shares of the body's box (2 x 4)."""
+    """Draw the windows of the two views: top, bottom, left and right edge as shares of the body's box (2 x 4)."""
     kind = rng.random()
     if kind < ZOOM:
         size, centre = rng.uniform(0.3, 0.75, 2), rng.uniform(0.25, 0.75, 2)

@@ -28,7 +28,7 @@ TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?")
 
 
 class Listed(NamedTuple):
-    """What the list of an archive says of one example."""
+    """One example in the list of an archive."""
 
     file: str
     sha256: str

@@ -1,4 +1,4 @@
-"""What a list tells of a support, without holding its slices."""
+"""Sketches of supports for lists, without their slices."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What MONAI Label 0.8.5 lacks or does wrong as a server, put right at run time.
+"""Repairs of MONAI Label 0.8.5 as a server, made at run time.
 
-One file a repair; each says first which defect it mends, so that it can go when the defect does. `patching` is how they
-replace what is there: it refuses what is not as it was.
+One file per repair; each begins with the defect that it mends, so that it can go when the defect does. They replace
+functions and classes by `patching`, which refuses originals that have changed.
 """
 
 import sys

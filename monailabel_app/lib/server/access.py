@@ -1,4 +1,4 @@
-"""Who may send what: this machine only, from the server's own pages, and nothing endless.
+"""Access to the server: from this machine only, from the server's own pages, and without endless bodies.
 
 Defects of MONAI Label 0.8.5: it listens on all interfaces unless told otherwise, although its token check works with
 no current PyJWT; its CORS answer lets every web site that the user visits read the studies, and what such a site sends
@@ -24,7 +24,7 @@ READING = ("GET", "HEAD", "OPTIONS")
 
 
 class LocalhostOnlyMiddleware:
-    """Refuse other machines, unless `--conf remote_access true`; other web sites; and bodies above a limit.
+    """Refuses other machines, unless `--conf remote_access true`; other web sites; and bodies above a limit.
 
     A site is another if it is not of this machine's name nor of one of `--conf host_names`.
     """
@@ -93,7 +93,7 @@ def _address(scope: Scope) -> IPv4Address | IPv6Address | None:
 
 
 def _is_of_this_machine(host: str, names: Sequence[str]) -> bool:
-    """Tell whether the header Host names this machine. A site whose name was made to lead here has its own there."""
+    """Tell whether the header Host names this machine. A site whose name was made to point here sends its own."""
     name = urlsplit(f"//{host}").hostname or ""
     try:
         return ip_address(name).is_loopback

@@ -15,7 +15,7 @@ __all__ = ["audited"]
 
 
 class Act(NamedTuple):
-    """What an endpoint does, and which of its arguments are worth knowing."""
+    """The action of an endpoint, and its arguments for the log."""
 
     what: str
     study: str = ""  # name of the argument that names the study
@@ -40,7 +40,7 @@ ACTS = {
 
 
 def audited(call: Callable[[], Any], endpoint: Callable, values: dict[str, Any]) -> Any:
-    """Make a call of an endpoint, and write down what it did, or that it was refused."""
+    """Call an endpoint, and record what it did, or that it was refused."""
     act = ACTS.get(f"{endpoint.__module__.rpartition('.')[2]}.{endpoint.__name__}")
     if act is None:
         return call()

@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 
 class DicomDatastore(DICOMWebDatastore, FolderDatastore):
-    """`DICOMWebDatastore` whose lists are fresh and whose labels come back as they went.
+    """`DICOMWebDatastore` whose lists are fresh and whose labels are read as they were written.
 
     An image is a series, its name the SeriesInstanceUID. Its final label is the newest DICOM SEG that refers to it.
     """
@@ -86,7 +86,7 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
         return {"total": len(self.list_images()), "completed": len(completed), "label_tags": dict(tags)}
 
     def get_image_uri(self, image_id: str) -> str:
-        """Return the path of a series as NIfTI, fetched when it is not here yet.
+        """Return the path of a series as NIfTI, fetched if it is not here yet.
 
         Raises:
             ImageNotFoundException: the DICOM server has no such CT or MR series.
@@ -114,7 +114,7 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
         return Path(self._datastore.image_path()) / image_id
 
     def series_kind(self, image_id: str) -> str:
-        """Tell the kind of a series that was fetched; empty where it was not, or its tags tell none."""
+        """Tell the kind of a series that was fetched; empty if it was not, or its tags do not tell."""
         if not UID.fullmatch(image_id) or not self._series_folder(image_id).is_dir():
             return ""
         if image_id not in self._kinds:
@@ -122,7 +122,7 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
         return self._kinds[image_id]
 
     def series_place(self, image_id: str) -> SeriesPlace:
-        """Tell where a series belongs, which is fetched when it is not here yet.
+        """Tell where a series belongs; it is fetched if it is not here yet.
 
         Raises:
             ImageNotFoundException: the DICOM server has no such series.

@@ -74,7 +74,7 @@ def _in_threads(run_endpoint: Callable[..., Any], pool: ThreadPoolExecutor) -> C
 
 
 def _answer(endpoint: Callable, values: dict[str, Any], is_coroutine: bool) -> Any:
-    """Call an endpoint in this thread; errors that the client can do something about become HTTP errors."""
+    """Call an endpoint in this thread; errors that the client can mend become HTTP errors."""
     try:
         check_request(endpoint, values)
         return asyncio.run(endpoint(**values)) if is_coroutine else endpoint(**values)

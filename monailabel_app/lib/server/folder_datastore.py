@@ -105,11 +105,11 @@ class FolderDatastore(IndexedFolder):
         return image_id
 
     def series_kind(self, image_id: str) -> str:
-        """Tell the kind of an image's series, see `series_kind`; empty, since files without DICOM tags tell none."""
+        """Tell the kind of an image's series, see `series_kind`; empty, since the files have no DICOM tags."""
         return ""
 
     def series_place(self, image_id: str) -> SeriesPlace:
-        """Tell where an image's series belongs; nothing, since files without DICOM tags tell nothing."""
+        """Tell where an image's series belongs: nowhere, since the files have no DICOM tags."""
         return SeriesPlace("", "", "")
 
     def label_version(self, image_id: str, version: str = "") -> LabelVersion | None:
@@ -146,13 +146,13 @@ class FolderDatastore(IndexedFolder):
             raise StaleLabelError(_refusal(image_id, current, refused), current, refused, str(submission.drawn_on))
 
     def _follow(self, current: LabelVersion | None, submission: Submission) -> dict[str, Any]:
-        """Keep the label that is there; give what is to be known about the one that takes its place."""
+        """Keep the present label as a version; give the info of the one that replaces it."""
         if current and current.version != submission.version:
             self.versions.keep(current, "undone" if submission.moved == "undone" else "replaced")
         return {} if submission.moved else {"replaces": current.version if current else ""}
 
     def undo_first_label(self, image_id: str, label_info: dict[str, Any]) -> None:
-        """Remove a final label before which there was none, and keep it as a version.
+        """Remove a first final label, and keep it as a version.
 
         Raises:
             LabelNotFoundException: there is none.
@@ -191,7 +191,7 @@ class FolderDatastore(IndexedFolder):
             self._update_datastore_file()
 
     def set_label_aside(self, label_id: str, label_tag: str, folder: Path) -> None:
-        """Move a label, with what is known about it, into a new folder, from which `put_label_back` takes it.
+        """Move a label, with its info, into a new folder, from which `put_label_back` takes it.
 
         Raises:
             LabelNotFoundException: there is none.

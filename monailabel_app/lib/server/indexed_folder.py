@@ -25,7 +25,7 @@ class IndexedFolder(LocalDatastore):
     """`LocalDatastore` with whole files and an index that is changed in transactions."""
 
     _datastore: LocalDatastoreModel
-    _config_ts: Any  # of the index that is in memory, see `_state_of`
+    _config_ts: Any  # of the index in memory, see `_state_of`
 
     def __init__(self, datastore_path: str, **options: Any):
         Path(datastore_path).mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ class IndexedFolder(LocalDatastore):
             unfinished.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")
 
     def _remove_unfinished(self) -> None:
-        """Remove what a killed process was writing; whoever is writing now holds the lock."""
+        """Remove files that a killed process left unfinished; whoever is writing now holds the lock."""
         with self._transaction() as index:
             for folder in (index.base_path, index.image_path(), *Path(index.label_path(None)).iterdir()):
                 remove_unfinished(Path(folder))
@@ -102,13 +102,13 @@ class IndexedFolder(LocalDatastore):
         return {name: file for name, file in files.items() if not name.startswith(".")}  # those are being written
 
     def sync(self) -> None:
-        """Take in what others have put into the folder, or removed, before the file watcher does."""
+        """Follow additions to the folder and removals by others, before the file watcher does."""
         self.refresh()
 
     def _store(self, source: str, target: Path) -> None:
         """Put a file and the changed index in their places: both or neither, whenever the server is killed.
 
-        Once there is a whole copy, what is left to do is written down; whoever opens the folder next finishes it.
+        Once there is a whole copy, the remaining steps are written down; whoever opens the folder next finishes them.
         """
         copy = unfinished_path(target)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ class IndexedFolder(LocalDatastore):
         self._finish_begun()
 
     def _finish_begun(self) -> None:
-        """Do what `_store` wrote down, or what a killed server left of it; the index is read again afterwards."""
+        """Do the steps that `_store` wrote down, perhaps in a killed server; the index is read again afterwards."""
         if not self._begun.exists():
             return
         begun = json.loads(self._begun.read_text(encoding="utf-8"))

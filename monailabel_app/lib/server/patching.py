@@ -61,7 +61,7 @@ def patch(owner: Any, name: str, make: Callable[[Any], Callable[..., Any]], *, t
 
 
 def patch_class(owner: Any, name: str, replacement: type, *, defect: str) -> None:
-    """Replace a class by a subclass of it, which may only override existing methods.
+    """Replace a class by a subclass of it, which overrides existing methods.
 
     Args:
         owner: module that uses the class.

@@ -1,4 +1,4 @@
-"""The DICOMweb proxy that OHIF reads studies through.
+"""The DICOMweb proxy through which OHIF reads studies.
 
 Defects of MONAI Label 0.8.5: it drops the query string, so that no study filter works and opening one patient may list
 another's studies; what is sent on to the DICOM server holds the passwords and keys of the client; and users who

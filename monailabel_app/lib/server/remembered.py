@@ -29,7 +29,7 @@ BESIDE_PROMPTS = {
 
 
 def remembered(call: Callable[[], Any], endpoint: Callable, values: dict[str, Any]) -> Any:
-    """Make a call of an endpoint; note the prompts of an inference that was answered and says from which client."""
+    """Call an endpoint; record the prompts of an inference that was answered and names its client."""
     answer = call()
     if endpoint.__name__ == "api_run_inference":
         params = json.loads(values["params"] or "{}")

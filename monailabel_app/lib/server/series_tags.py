@@ -1,4 +1,4 @@
-"""What the DICOM tags of a series that the server has fetched tell of it."""
+"""Facts about a fetched series from its DICOM tags."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PLACE_TAGS = ("StudyInstanceUID", "FrameOfReferenceUID", "SeriesDescription")
 
 
 class SeriesPlace(NamedTuple):
-    """Where a series belongs; each is empty where the tags do not say."""
+    """The place of a series; each field is empty if the tags do not tell it."""
 
     study: str
     frame: str  # of reference: series with the same one compare place by place
@@ -24,7 +24,7 @@ class SeriesPlace(NamedTuple):
 
 
 def kind_of_series(folder: Path) -> str:
-    """Tell the kind of a series, see `series_kind`, by the first file of its folder; empty where that tells nothing."""
+    """Tell the kind of a series, see `series_kind`, by the first file of its folder; empty if unknown."""
     tags = _first_tags(folder, TAGS)
     return series_kind(tags) if tags else ""
 

@@ -1,4 +1,4 @@
-"""Sessions, images that a client uploads for itself, kept inside their folder.
+"""Sessions, which are images that clients upload for themselves, kept inside their folder.
 
 Defects of MONAI Label 0.8.5: a session's name is joined to a path as it comes, so that `../..` is a session too; an
 uploaded archive is unpacked wherever its members' names point; a file that is no image becomes a session; what is
@@ -82,7 +82,7 @@ def _unpacked(archive: Path, scratch: Path) -> Path:
 
 
 def _discard(received: Path) -> None:
-    """Remove the folder of temporary files that an upload was received in; nothing elsewhere."""
+    """Remove the folder of temporary files of an upload, and nothing elsewhere."""
     folder = received.resolve() if received.is_dir() else received.resolve().parent
     if received.is_absolute() and folder.parent == Path(tempfile.gettempdir()).resolve():
         shutil.rmtree(folder, ignore_errors=True)

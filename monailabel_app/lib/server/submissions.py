@@ -1,4 +1,4 @@
-"""How a submitted label follows the one that is there: after it, instead of it, or not at all."""
+"""The ways in which a submitted label follows the present one: after it, instead of it, or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploads that are small until they are unpacked: archives and compressed images are bounded as requests are.
+"""Bounds for uploads that are small until they are unpacked: archives and compressed images.
 
 A kilobyte may unpack to a megabyte, hence an upload of the largest size to terabytes, on disk or in memory.
 """
@@ -38,7 +38,7 @@ def check_unpacked_image(path: Path) -> None:
     """Refuse an image file whose header promises more voxels than `--conf upload_limit_mb` allows.
 
     Raises:
-        InputError: so it does.
+        InputError: the header promises more.
     """
     if path.is_file():
         _check(promised_bytes(path), path)

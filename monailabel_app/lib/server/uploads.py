@@ -1,4 +1,4 @@
-"""What clients send to be stored: names that stay in their folder, images and label maps that can be read."""
+"""Checks of uploads: names that stay in their folder, images and label maps that can be read."""
 
 import re
 from pathlib import Path
@@ -71,5 +71,5 @@ def _times(volume: Volume) -> str:
 
 
 def _without_folder(message: str, path: Path) -> str:
-    """A server's folders are no client's business."""
+    """Hide the server's folders from clients."""
     return message.replace(f"{path.parent}/", "")

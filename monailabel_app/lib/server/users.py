@@ -19,7 +19,7 @@ LONGEST_NAME = 64  # characters
 
 
 def user_name(headers: Headers, header: str) -> str:
-    """Read a name from a header; "unknown" where there is none, or several that contradict each other.
+    """Read a name from a header; "unknown" if there is none, or several that contradict each other.
 
     Characters that do not print, such as line ends and marks that turn the direction of writing, are left out.
     """
@@ -38,6 +38,6 @@ async def _user_of_request(request: Request) -> User:
 
 
 def patch_users(app: FastAPI) -> None:
-    """Let endpoints know who asks; where MONAI Label's own log-in is on, that knows."""
+    """Let endpoints know the user; MONAI Label's own log-in, where it is on, takes precedence."""
     if not settings.MONAI_LABEL_AUTH_ENABLE:
         app.dependency_overrides[get_current_user] = _user_of_request

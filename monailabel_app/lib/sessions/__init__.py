@@ -1,1 +1,1 @@
-"""What each client does with each image: its prompts, and what it submitted."""
+"""The work of each client on each image: its prompts, and its submitted labels."""

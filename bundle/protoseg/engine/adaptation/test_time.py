@@ -46,7 +46,7 @@ PRIVATE_BYTES = 2**28  # of features made by weights that no other volume will u
 
 
 class Adaptation:
-    """How a network is adapted; it always works on a copy of the weights.
+    """The adaptation of a network, always on a copy of its weights.
 
     Args:
         scope: "slice", to each slice's own prediction, and forgotten after the slice (published); "volume", once to the

@@ -167,7 +167,7 @@ class Corrector:
         )
 
     def _likely_place(self, mask: Mask, complaint: Complaint, size: float) -> Mask:
-        """Where a label (S, H, W) may be on a slice that has nothing of it: below or above the nearest slice that has.
+        """Mask where a label (S, H, W) may be on a slice without it: below or above the nearest slice that has it.
 
         Clicks that are not there are about another part, of `size` mm at most.
         """

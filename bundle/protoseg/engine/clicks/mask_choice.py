@@ -1,4 +1,4 @@
-"""Which of several masks is what somebody clicked on.
+"""Chooses the one of several masks that was clicked on.
 
 A structure looks alike inside and unlike its surroundings, and is seldom cut off by the frame. The one weight is the
 ratio of the two of a linear regression of the Dice of six masks for each of 280 clicks on the slices of fifteen sets;

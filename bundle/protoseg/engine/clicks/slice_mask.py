@@ -236,7 +236,7 @@ def _far_apart(points: Sequence[Point]) -> list[Point]:
 
 
 def _window(possible: Mask) -> Window:
-    """Where the cut has to look: around what may belong to the label."""
+    """Box the pixels that the cut has to look at: those around what may belong to the label."""
     sides = []
     for axis, size in zip((1, 0), possible.shape):
         places = np.flatnonzero(possible.any(axis))

@@ -12,8 +12,8 @@ __all__ = ["PixelClick", "with_clicks"]
 Image = NDArray[np.float32]
 PixelClick = tuple[int, int, bool]  # row, column, positive
 
-REACH = 10.0  # mm; how far a click counts
-ALIKE = 0.5  # standard deviations of the slice: the difference of intensity within which it counts
+REACH = 10.0  # mm; width of the influence of a click in space
+ALIKE = 0.5  # standard deviations of the slice; width of its influence in intensity
 PATCH = 1  # pixels around a click whose mean is its intensity
 UNSURE = 1e-3  # only clicked pixels have a probability closer to 0 or 1 than this
 

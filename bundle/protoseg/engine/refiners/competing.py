@@ -27,7 +27,7 @@ MOST_VOXELS = 2**26  # in their boxes, which may take some bytes a voxel
 
 @dataclass(frozen=True)
 class _Claim:
-    """What a label claims in its box of S x H x W voxels."""
+    """The claim of a label in its box of S x H x W voxels."""
 
     mask: NDArray[np.bool_]  # S x H x W
     scores: list[NDArray[np.float32]]  # for each slice, the scores of the voxels of the mask

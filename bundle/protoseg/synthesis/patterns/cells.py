@@ -22,7 +22,7 @@ class Culture:
     tissues: tuple[Tissue, ...]
     """Of what is between the cells, of cell, nucleus, other cell, wall, and of the ground's other texture."""
     distance: float
-    """Between neighbouring cells."""
+    """Between neighboring cells."""
     fill: float
     """Radius of a cell as a share of half that distance; packed cells have none."""
     nucleus: float

@@ -50,7 +50,7 @@ def paint_polyp(rng: np.random.Generator, size: int) -> tuple[Field, NDArray[np.
 
 
 def _draw_frame(rng: np.random.Generator, size: int) -> Field:
-    """What the endoscope shows of the square: 1 inside of an octagon, a rounded square or a disc, or everywhere."""
+    """Draw what the endoscope shows of the square: 1 inside an octagon, a rounded square or a disc, or everywhere."""
     y, x = plane(size)
     dy, dx = np.abs(y - 0.5), np.abs(x - 0.5)
     kind = rng.choice(["octagon", "rounded", "disc", "full"], p=[0.4, 0.25, 0.1, 0.25])
@@ -88,7 +88,7 @@ def _draw_polyp(rng: np.random.Generator, size: int, lumen: NDArray[np.float64])
 def _draw_light(
     rng: np.random.Generator, lumen: NDArray[np.float64], distance: Field, inside: Field, radius: float
 ) -> tuple[Field, Field]:
-    """How squarely wall and polyp face the light, and how much of it comes back."""
+    """Compute how squarely wall and polyp face the light, and how much of it is reflected."""
     size = len(distance)
     y, x = plane(size)
     depth, wall = _draw_wall(rng, size, lumen)
@@ -130,7 +130,7 @@ def _draw_wall(rng: np.random.Generator, size: int, lumen: NDArray[np.float64]) 
 
 
 def _facing(rng: np.random.Generator, height: Field) -> Field:
-    """How squarely a surface faces the light at the endoscope's tip."""
+    """Compute how squarely a surface faces the light at the endoscope's tip."""
     y, x = plane(len(height))
     slope_y, slope_x = (len(height) * slope for slope in np.gradient(height))
     tip = 0.5 + rng.normal(0, 0.15, 2)

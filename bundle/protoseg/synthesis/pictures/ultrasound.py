@@ -28,7 +28,7 @@ NODULE, VESSEL = 1, 2
 
 
 class Echoes(NamedTuple):
-    """What comes back from every sample."""
+    """The echoes of every sample."""
 
     level: Field
     """Echogenicity in dB."""

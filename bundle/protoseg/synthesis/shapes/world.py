@@ -52,7 +52,7 @@ class Ground:
     tissues: tuple[Tissue, ...]
     """Of the layers from the outside in, or of the regions; the first region is the background."""
     half: NDArray[np.float64]
-    """Half width and half height (mm) of the body, or of the part of the frame where shapes may be centred."""
+    """Half width and half height (mm) of the body, or of the part of the frame where shapes may be centered."""
     scale: float
     """Thickness of a body's outer layers, or width of a region's bumps, in mm."""
     noise: int

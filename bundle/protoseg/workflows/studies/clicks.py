@@ -1,4 +1,4 @@
-"""How good a segmentation gets with every click of a careful, simulated user."""
+"""Measures how a segmentation improves with every click of a careful, simulated user."""
 
 from __future__ import annotations
 

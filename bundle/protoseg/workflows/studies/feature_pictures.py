@@ -1,4 +1,4 @@
-"""What an encoder sees: the first three principal components of its features as colors, beside the slices."""
+"""Pictures of an encoder's view: the first three principal components of its features as colors, beside the slices."""
 
 from __future__ import annotations
 

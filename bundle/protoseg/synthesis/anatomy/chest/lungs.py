@@ -52,7 +52,7 @@ def paint_lung_vessels(canvas: Canvas, rng: np.random.Generator, *, blood: Tissu
 
 
 def _paint_tissue(canvas: Canvas, rng: np.random.Generator) -> None:
-    """What tints the lung: a mesh of vessels finer than a voxel, and more blood at a lying person's back."""
+    """Tint the lung: a mesh of vessels finer than a voxel, and more blood at the back of a person lying down."""
     _, y, _ = canvas.coordinates(canvas.everywhere)
     strands = [np.abs(canvas.noise(SmoothNoise(rng, 11.0), canvas.everywhere)) for _ in range(2)]
     mesh = np.clip(0.45 - 1.4 * np.hypot(*strands), 0, 0.4)

@@ -47,7 +47,7 @@ def _paint_ribs(canvas: Canvas, chest: Chest, rng: np.random.Generator) -> None:
 
 
 def _slant(around: Array, z: Array) -> Array:
-    """How far a rib has come down, in mm, on its way from the spine to the front."""
+    """Compute how far a rib has come down, in mm, on its way from the spine to the front."""
     steep = 76 - 39 * np.exp((np.minimum(z, 40) - 35) / 45)
     low = np.clip((-60 - z) / 60, 0, 1)
     share = np.sin(np.clip(around / 0.72, 0, 1) * (np.pi / 2)) - 2.2 * low * np.maximum(around - 0.72, 0)
