@@ -7,7 +7,7 @@ import pytest
 import torch
 from shades_of_grey import LABELS, SIZE, network, scan
 
-from protoseg.engine.agreement import Agreement, Found, compare, doubts_by_label, judge, leave_one_out
+from protoseg.engine.agreement import Found, compare, doubts_by_label, judge, leave_one_out
 from protoseg.engine.prediction import LabelFinding, Prediction, findings_from_json, findings_to_json
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SliceOrigin, SupportSet, support_from_scan
@@ -33,7 +33,7 @@ def test_scans_that_agree_are_not_doubted():
     assert {scan: set(mine) for scan, mine in agreements.items()} == {name: {"ball", "rod"} for name in "abc"}
     for mine in agreements.values():
         for agreement in mine.values():
-            assert (agreement.dice > 0.7, agreement.others, agreement.doubt) == (True, 2, "")
+            assert (agreement.dice > 0.7, agreement.doubt) == (True, "")
     assert doubts_by_label(agreements) == {}
 
 
@@ -82,18 +82,24 @@ def test_labels_go_by_name_whatever_their_values():
     assert min(found.dice for found in judge(other, labelled("a"), ENCODER).values()) > 0.7
 
 
-@pytest.mark.parametrize(
-    ("dice", "usual", "doubted"), [(0.6, 0.8, False), (0.5, 0.8, True), (0.2, None, True), (0.4, None, False)]
-)
-def test_what_is_doubted_is_much_worse_than_usual(dice, usual, doubted):
-    assert bool(Agreement(dice, usual, 3).doubt) == doubted
+def doubted(*dice):
+    """Whether the label of the first of some scans is doubted, by what others find of it on each."""
+    found = {str(number): {"liver": Found(value, "")} for number, value in enumerate(dice)}
+    return bool(compare(found)["0"]["liver"].doubt)
+
+
+def test_what_is_doubted_is_much_worse_than_usual():
+    assert doubted(0.72, 0.9, 0.9, 0.9)
+    assert not doubted(0.78, 0.9, 0.9, 0.9), "a little less is no reason"
+    assert not doubted(0.6, 0.9, 0.8, 0.7), "where the others differ as much among themselves"
+    assert doubted(0.4, 0.9, 0.8, 0.7)
+    assert (doubted(0.2, 0.2), doubted(0.4, 0.4)) == (True, False), "of two, nobody knows what is usual"
 
 
 def test_usual_is_what_the_others_reach():
     found = {name: {"liver": Found(dice, "")} for name, dice in (("a", 0.9), ("b", 0.8), ("c", 0.4), ("d", 0.7))}
     agreements = compare(found)
     assert [agreements[name]["liver"].usual for name in "ac"] == pytest.approx([0.7, 0.8])
-    assert agreements["a"]["liver"].others == 3
 
 
 def test_findings_warn_of_examples_that_are_doubted():

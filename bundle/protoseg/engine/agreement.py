@@ -6,7 +6,7 @@ that was labelled so far. Which of these it is, people have to tell: here it is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import NamedTuple
@@ -23,9 +23,10 @@ from protoseg.ops.upsampling import BilinearUpsampler, upsampled_argmax
 __all__ = ["Agreement", "Found", "compare", "doubts_by_label", "judge", "leave_one_out"]
 
 SIMILAR, SIMILAR_OF_LABEL = 16, 5  # slices of the others that serve one, as where a volume is matched
-# Below these a label is doubted; docs/clicks.md tells how they were found.
-MARGIN = 0.25  # of Dice, below the median of the other scans
-POOR = 0.3  # Dice, where there is no more than one other scan
+# A label is doubted that is so much below the median of the other scans: Dice, and median deviations of these from
+# their median, whichever is more; docs/clicks.md tells what that finds.
+MARGIN, DEVIATIONS = 0.15, 3.0
+POOR = 0.3  # Dice, below which it is where there is no more than one other scan
 
 
 class Found(NamedTuple):
@@ -40,13 +41,13 @@ class Agreement(NamedTuple):
 
     dice: float  # see `Found`
     usual: float | None  # median of the same of the other scans; None where there is one other scan alone
-    others: int  # how many other scans have the label
+    least: float  # below which it is doubted
     instead: str = ""  # see `Found`
 
     @property
     def doubt(self) -> str:
         """Tell people why the label should be checked; empty where nothing speaks against it."""
-        if self.dice >= (POOR if self.usual is None else self.usual - MARGIN):
+        if self.dice >= self.least:
             return ""
         found = f", which find {self.instead} there" if self.instead else ""
         if self.usual is None:
@@ -79,9 +80,16 @@ def compare(found: Mapping[str, Mapping[str, Found]]) -> dict[str, dict[str, Agr
     for scan, mine in found.items():
         for name, (dice, instead) in mine.items():
             others = [theirs[name].dice for other, theirs in found.items() if other != scan and name in theirs]
-            usual = median(others) if len(others) > 1 else None
-            agreements.setdefault(scan, {})[name] = Agreement(dice, usual, len(others), instead)
+            agreements.setdefault(scan, {})[name] = _agreement(dice, others, instead)
     return agreements
+
+
+def _agreement(dice: float, others: Sequence[float], instead: str) -> Agreement:
+    if len(others) < 2:
+        return Agreement(dice, None, POOR, instead)
+    usual = median(others)
+    deviation = median(abs(other - usual) for other in others)
+    return Agreement(dice, usual, usual - max(MARGIN, DEVIATIONS * deviation), instead)
 
 
 def doubts_by_label(agreements: Mapping[str, Mapping[str, Agreement]]) -> dict[str, list[str]]:
