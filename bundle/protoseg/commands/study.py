@@ -91,7 +91,8 @@ def parse() -> tuple[str, dict[str, Any]]:
         needed = name not in BY_CLICKS
         command.add_argument("--dataset_dir", required=needed, help="that holds dataset.json", **several)
         command.add_argument("--output_dir", type=Path, required=True, help=f"where to write {name}.csv and .png")
-        command.add_argument("--section", default="test", help="of dataset.json; its first scan is the support")
+        first = "is corrected first" if name == "corrections" else "is the support"
+        command.add_argument("--section", default="test", help=f"of dataset.json; its first scan {first}")
         command.add_argument("--weights", default=str(SHIPPED), help="of the network")
         command.add_argument("--limit", type=int, help="scans to segment; all when left out")
         return command
@@ -126,7 +127,7 @@ def parse() -> tuple[str, dict[str, Any]]:
         command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="sets of it; all when left out")
     arguments = vars(parser.parse_args())
     if arguments["command"] in BY_CLICKS and (arguments["dataset_dir"] is None) == (arguments["index"] is None):
-        clicks.error("give either --dataset_dir or --index")
+        parser.error("give either --dataset_dir or --index")
     return arguments.pop("command"), arguments
 
 

@@ -25,7 +25,7 @@ __all__ = ["Agreement", "Found", "compare", "doubts_by_label", "judge", "leave_o
 SIMILAR, SIMILAR_OF_LABEL = 16, 5  # slices of the others that serve one, as where a volume is matched
 # A label is doubted that is so much below the median of the other scans: Dice, and median deviations of these from
 # their median, whichever is more; docs/clicks.md tells what that finds.
-MARGIN, DEVIATIONS = 0.15, 3.0
+MARGIN, DEVIATIONS = 0.2, 3.0
 POOR = 0.3  # Dice, below which it is where there is no more than one other scan
 
 
