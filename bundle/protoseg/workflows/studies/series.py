@@ -125,7 +125,7 @@ class _User:
             sample = self.segmenter.load(scan)
             folder = self.study.output_dir / "scans" / self.study.name / "accepted"
             digests = (tensor_digest(sample["image"]).hex(), tensor_digest(sample["label"]).hex())
-            before, taught = taught, fingerprint(taught, *digests)
+            before, taught = taught, fingerprint(taught, scan.name, *digests)
             file = folder / f"{taught}.safetensors"
             place = {"set": series.name, "order": number, "position": position}
             measure = partial(self._correct, sample, series.labels, library, file, place)
