@@ -23,6 +23,7 @@ from lib.engine import Engine
 from lib.infers.oneshot import OneShot
 from lib.infers.oneshot_click import AllLabelsClick, OneLabelClick
 from lib.infers.oneshot_scribbles import Scribbles
+from lib.library.agreements import Agreements
 from lib.library.examples import Examples
 from lib.library.importing import remove_incoming
 from lib.library.record import RecordFile
@@ -84,7 +85,9 @@ class ProtosegApp(MONAILabelApp):
             limits=self.options.max_label_slices,
         )
         record = RecordFile(folder / "library.json")
-        self.context = Context(self.options, engine, datastore, registry, library, record, Traffic())
+        traffic = Traffic()
+        agreements = Agreements(library, traffic)
+        self.context = Context(self.options, engine, datastore, registry, library, record, traffic, agreements)
         self.examples = Examples(self.context, folder / "removed")
         self.audit = AuditLog(folder / "audit.jsonl", lambda: engine.encoder().fingerprint())
         self.prompts = PromptSessions(folder / "sessions")
@@ -168,5 +171,6 @@ class ProtosegApp(MONAILabelApp):
         self._background.close()
 
     def _score(self) -> None:
+        self.context.check_examples()
         for method in self._scoring_methods.values():
             method({}, self._datastore)

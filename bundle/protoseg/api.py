@@ -22,6 +22,7 @@ from protoseg.data.io.in_memory import Source, image_source, label_source, sourc
 from protoseg.data.io.volumes import query_id
 from protoseg.data.prepared_scan import PreparedScan, prepare_scan
 from protoseg.data.support.loading import load_support, read_support, save_support
+from protoseg.engine.agreement import Agreement, doubts_by_label, leave_one_out
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import segment
 from protoseg.engine.support import SliceSelection, SupportSet
@@ -52,6 +53,7 @@ class Segmenter:
         self.parts = parts
         self.encoder = parts.encoder(FeatureCache(feature_cache_mb * MEBIBYTE))
         self.support: SupportSet | None = None
+        self._checked: tuple[SupportSet, dict[str, dict[str, Agreement]]] | None = None
 
     @classmethod
     def from_pretrained(
@@ -151,6 +153,24 @@ class Segmenter:
         self.support = support
         return self
 
+    def check_support(self) -> dict[str, dict[str, Agreement]]:
+        """Segment the slices of each labelled scan by those of the others, which tells of labels that conflict.
+
+        `segment` warns of them in its findings. Which label is right is for people to tell; until then all serve.
+
+        Returns:
+            By scan and label: the Dice with what the others find, what is usual, and a doubt where it is much lower.
+            Nothing of a label that no other scan has.
+
+        Raises:
+            InputError: nothing is labelled yet.
+        """
+        support = self._served()
+        if self._checked is None or self._checked[0] is not support:
+            found = leave_one_out(support, self.encoder)
+            self._checked = support, {query_id(scan): mine for scan, mine in found.items()}
+        return self._checked[1]
+
     def segment(self, image: Source, *, name: str | None = None) -> Segmentation:
         """Segment a scan or picture.
 
@@ -171,6 +191,7 @@ class Segmenter:
             refiner=self.parts.refiner,
             adaptation=self.parts.adaptation,
         )
+        prediction = prediction.with_doubts(doubts_by_label(self.check_support()))
         return Segmentation.of(prediction, scan, support.labels, self.encoder.fingerprint())
 
     def session(self, image: Source, *, labels: Sequence[str] = (), name: str | None = None) -> Session:

@@ -8,6 +8,7 @@ from monailabel.datastore.local import LocalDatastore
 
 from lib.background import Traffic
 from lib.engine import Engine
+from lib.library.agreements import Agreements
 from lib.library.record import Record, RecordFile
 from lib.options import Options
 from lib.studies import FinalLabel, final_labels, series_kind_of
@@ -29,6 +30,7 @@ class Context:
     library: SupportLibrary
     record: RecordFile
     traffic: Traffic
+    agreements: Agreements
 
     def final_labels(self, record: Record | None = None) -> list[FinalLabel]:
         """List the studies with a final label, as they are now, including those switched off."""
@@ -52,11 +54,18 @@ class Context:
             for one in record.imported
         ]
 
+    def all_examples(self) -> list[LabelledScan | SavedSupport]:
+        """List the scans with a final label and the supports that came from elsewhere, whether they serve or not."""
+        record = self.record.read()
+        return [*(label.scan for label in self.final_labels(record)), *self.imported(record)]
+
+    def check_examples(self) -> None:
+        """Hold each example against the others, as far as that is not known."""
+        self.agreements.update(self.all_examples(), self.engine.encoder())
+
     def labelled(self, image: str = "") -> LibraryState:
         """Give the support of all examples that serve, or of those that serve one image, by the kind of its series."""
-        record = self.record.read()
-        labelled = [label.scan for label in self.final_labels(record)]
-        scans: list[LabelledScan | SavedSupport] = [*labelled, *self.imported(record)]
+        scans = self.all_examples()
         kind = series_kind_of(self.datastore, image) if image else ""
         return self.library.update(scans, self.engine.encoder(), kind)
 

@@ -13,6 +13,7 @@ from two_organs import ct, grey, nifti, organs, picture
 from protoseg.data.preparation.synthetic import write_dataset
 from protoseg.errors import InputError
 from protoseg.workflows import engine_parts
+from protoseg.workflows.studies import series
 from protoseg.workflows.studies import views as study_views
 
 SCRIPT = Path(__file__).parents[2] / "bundle" / "protoseg" / "commands" / "study.py"
@@ -129,6 +130,44 @@ def test_clicks_need_scans_of_one_kind(study, index, capsys):
     assert "give either --dataset_dir or --index" in capsys.readouterr().err
     with pytest.raises(InputError, match="--clicks is 0; it must be at least 1"):
         study("clicks", "--index", index, "--clicks", "0")
+
+
+def test_corrections_teach_from_scan_to_scan(study, index, tmp_path, capsys, monkeypatch):
+    supports = []
+    correct = series.correct_scan
+
+    def spy(*arguments, support, **others):
+        supports.append(support and {Path(origin.scan).name for origin in support.origins})
+        return correct(*arguments, support=support, **others)
+
+    monkeypatch.setattr(series, "correct_scan", spy)
+    command = ("corrections", "--index", index, "--clicks", "2", "--orders", "2", "--only", "scans")
+    rows = study(*command)
+    assert [(row["order"], row["position"], row["scan"], row["label"]) for row in rows[::2]] == [
+        ("1", "1", "b", "left"),
+        ("1", "2", "a", "left"),
+        ("2", "1", "a", "left"),
+        ("2", "2", "b", "left"),
+    ]
+    assert supports == [None, {"b"}, None, {"a"}], "every order begins with nothing"
+    assert [float(row["dice_before"]) for row in rows if row["position"] == "1"] == [0] * 4
+    figures = json.loads((tmp_path / "corrections.json").read_text())["scans"]
+    assert figures["clicks"][0] == np.mean([int(row["clicks"]) for row in rows if row["position"] == "1"])
+    assert figures["clicks"][1] < figures["clicks"][0], "what was accepted is found in the next scan"
+    assert "clicks of the first scan" in capsys.readouterr().out
+    assert study(*command) == rows
+    assert len(supports) == 4, "what was done is kept"
+    for file in (tmp_path / "scans" / "corrections" / "accepted").iterdir():
+        file.unlink()
+    study(*command)
+    assert len(supports) == 8
+
+
+def test_corrections_of_a_data_set(study):
+    rows = study("corrections", "--clicks", "1", "--limit", "1")
+    assert {(row["set"], row["scan"], row["position"]) for row in rows} == {("test", "test_000", "1")}
+    with pytest.raises(InputError, match="--orders is 0; it must be at least 1"):
+        study("corrections", "--orders", "0")
 
 
 def test_no_scans_are_refused(study):

@@ -13,8 +13,10 @@ from protoseg import bundle_root
 from protoseg.workflows.errors import report_input_errors
 from protoseg.workflows.studies import variants as study_variants
 from protoseg.workflows.studies.clicks import click_figures
+from protoseg.workflows.studies.correction_figures import correction_figures, correction_table, draw_corrections
 from protoseg.workflows.studies.index_clicks import figures_by_set, run_click_study_of_index
 from protoseg.workflows.studies.runs import run_click_study, run_study
+from protoseg.workflows.studies.series import LIBRARY_SLICES, dataset_series, index_series, run_correction_study
 from protoseg.workflows.studies.study import Study, study_table
 from protoseg.workflows.studies.views import view_variants
 
@@ -26,13 +28,13 @@ def main() -> None:
     """Read the arguments, study, print a table, say where the files are."""
     command, arguments = parse()
     report_input_errors()
-    study = Study(command, arguments.pop("output_dir"))
-    if command == "clicks":
-        study_clicks(study, arguments)
+    drawn = {"corrections": draw_corrections}.get(command)
+    study = Study(command, arguments.pop("output_dir"), drawn)
+    if command in BY_CLICKS:
+        BY_CLICKS[command](study, arguments)
     else:
         variants = variants_of(command, arguments)  # takes arguments out
         run_study(study, variants, **arguments)
-    if command != "clicks":
         print(study_table(study.rows))
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB, of all methods together")
     print(f"written to {study.output_dir / study.name}.csv and .png")
@@ -51,6 +53,17 @@ def study_clicks(study: Study, arguments: dict[str, Any]) -> None:
             print(f"{name:24}{figures_line(figures)}")
 
 
+def study_corrections(study: Study, arguments: dict[str, Any]) -> None:
+    """Let a simulated user correct one scan after another, and print the figures of each position."""
+    index, only, dataset_dir, section = (arguments.pop(key) for key in ("index", "only", "dataset_dir", "section"))
+    series = dataset_series(dataset_dir, section) if index is None else index_series(index, only)
+    run_correction_study(study, series, **arguments)
+    print(correction_table(correction_figures(study.rows)))
+
+
+BY_CLICKS = {"clicks": study_clicks, "corrections": study_corrections}
+
+
 def figures_line(figures: dict[str, float]) -> str:
     """Put figures on one line."""
     return "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
@@ -65,10 +78,11 @@ def parse() -> tuple[str, dict[str, Any]]:
         formatter = argparse.ArgumentDefaultsHelpFormatter
         command = commands.add_parser(name, help=summary, description=summary, formatter_class=formatter)
         several = {"nargs": "+"} if name == "modalities" else {}
-        needed = name != "clicks"
+        needed = name not in BY_CLICKS
         command.add_argument("--dataset_dir", required=needed, help="that holds dataset.json", **several)
         command.add_argument("--output_dir", type=Path, required=True, help=f"where to write {name}.csv and .png")
-        command.add_argument("--section", default="test", help="of dataset.json; its first scan is the support")
+        first = "is corrected first" if name == "corrections" else "is the support"
+        command.add_argument("--section", default="test", help=f"of dataset.json; its first scan {first}")
         command.add_argument("--weights", default=str(SHIPPED), help="of the network")
         command.add_argument("--limit", type=int, help="scans to segment; all when left out")
         return command
@@ -94,11 +108,16 @@ def parse() -> tuple[str, dict[str, Any]]:
     add("views", "scans turned, mirrored, cropped, coarser or inverted; the support as it is, or seen so too")
     clicks = add("clicks", "Dice of each label, alone, after every click of a simulated user, without a support")
     clicks.add_argument("--clicks", type=int, default=5, help="on each label")
-    clicks.add_argument("--index", type=Path, help="of a suite, whose queries are clicked on instead of dataset_dir's")
-    clicks.add_argument("--only", nargs="+", default=[], metavar="NAME", help="sets of the index; all when left out")
+    corrections = add("corrections", "clicks to a Dice of .90 from scan to scan, each corrected by a user and learned")
+    corrections.add_argument("--clicks", type=int, default=10, help="the most that a label of a scan gets")
+    corrections.add_argument("--orders", type=int, default=1, help="in how many orders the scans are gone through")
+    corrections.add_argument("--support_slices", type=int, default=LIBRARY_SLICES, help="that the library keeps in all")
+    for command in (clicks, corrections):
+        command.add_argument("--index", type=Path, help="of a suite, whose queries are taken instead of dataset_dir's")
+        command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="sets of it; all when left out")
     arguments = vars(parser.parse_args())
-    if arguments["command"] == "clicks" and (arguments["dataset_dir"] is None) == (arguments["index"] is None):
-        clicks.error("give either --dataset_dir or --index")
+    if arguments["command"] in BY_CLICKS and (arguments["dataset_dir"] is None) == (arguments["index"] is None):
+        parser.error("give either --dataset_dir or --index")
     return arguments.pop("command"), arguments
 
 

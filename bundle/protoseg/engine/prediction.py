@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -29,10 +29,15 @@ class LabelFinding:
     note: str = ""  # of the refinement
     estimated_dice_interval: tuple[float, float] | None = None  # interval that holds it in nine of ten cases
     cues: Mapping[str, float] | None = None  # cues of the estimate
+    doubts: tuple[str, ...] = ()  # doubts about labels by which it was found, see `protoseg.engine.agreement`
 
     @property
     def warning(self) -> str:
         """Message that a user should see before relying on the label; empty if there is none."""
+        return "; ".join(filter(None, [self._own_warning, *self.doubts]))
+
+    @property
+    def _own_warning(self) -> str:
         if self.support_slice is None:
             return "not found"
         if self.estimated_dice is not None and self.estimated_dice < LOW_ESTIMATE:
@@ -55,6 +60,14 @@ class Prediction:
             name: replace(finding, estimated_dice=None, estimated_dice_interval=None, note=note)
             if finding.support_slice
             else finding
+            for name, finding in self.findings.items()
+        }
+        return replace(self, findings=findings)
+
+    def with_doubts(self, doubts: Mapping[str, Sequence[str]]) -> Prediction:
+        """Add to the warnings of labels what speaks against the examples by which they are found, by label name."""
+        findings = {
+            name: replace(finding, doubts=tuple(doubts[name])) if name in doubts else finding
             for name, finding in self.findings.items()
         }
         return replace(self, findings=findings)
@@ -94,5 +107,6 @@ def findings_from_json(text: str) -> dict[str, LabelFinding]:
         origin = fields.pop("support_slice")
         interval = fields.pop("estimated_dice_interval", None)
         fields["estimated_dice_interval"] = None if interval is None else tuple(interval)
+        fields["doubts"] = tuple(fields.get("doubts", ()))
         findings[name] = LabelFinding(**fields, support_slice=None if origin is None else SliceOrigin(*origin))
     return findings

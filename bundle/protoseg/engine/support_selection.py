@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.matching.coreset import k_center_greedy, rank, slice_descriptors
 
-__all__ = ["keep_most_useful"]
+__all__ = ["join_supports", "keep_most_useful"]
 
 
 @torch.no_grad()
@@ -52,6 +53,17 @@ def keep_most_useful(
     ]
     kept = sorted(rank(*orders)[: max(limit, len(support.labels))])
     return support.take(kept)
+
+
+def join_supports(
+    supports: Iterable[SupportSet], encoder: SliceEncoder, *, limit: int, limits: Mapping[str, int] | None = None
+) -> SupportSet:
+    """Make one support of several, at least one, bounded as by `keep_most_useful` each time that one is added."""
+
+    def join(one: SupportSet, other: SupportSet) -> SupportSet:
+        return keep_most_useful(one.merge(other), encoder, limit=limit, limits=limits)
+
+    return reduce(join, supports)
 
 
 def _order(descriptors: Tensor, area: Tensor, limit: int) -> list[int]:

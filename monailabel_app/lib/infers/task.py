@@ -78,6 +78,7 @@ class SegmentationTask(InferTask):
             with latencies.stage("load"):
                 scan, labelled = self.context.engine.scan_for(request["image"], labelled)
             prediction, values = self.segment(scan, labelled, request, latencies)
+            prediction = prediction.with_doubts(self.context.agreements.doubts)
             with latencies.stage("invert"):
                 label_map = scan.grid.label_map(prediction.label_map)
             answer = describe(prediction, label_map, scan, values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from monailabel.interfaces.datastore import DefaultLabelTag
@@ -18,6 +18,7 @@ from lib.server.users import UNKNOWN
 from lib.studies import FinalLabel
 from lib.times import utc, utc_now
 from protoseg.data.support.library import LabelledScan, SavedSupport
+from protoseg.engine.agreement import Agreement
 from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 
@@ -41,6 +42,7 @@ class Example:
     problem: str  # why it is of no use; or empty
     serving: tuple[int, ...]  # slices that segment other studies now
     patient: str = ""  # on a DICOM server, whose names of studies tell nothing; it is not exported
+    agreements: Mapping[str, Agreement] = field(default_factory=dict)  # with the others, by label, as far as known
 
     @property
     def enabled(self) -> bool:
@@ -168,7 +170,9 @@ class Examples:
             return replace(bare, problem=problem)
         origins = (origin for support in library.state.supports for origin in support.origins)
         serving = tuple(origin.slice_index for origin in origins if origin.scan == source.scan)
-        return replace(bare, sketch=sketch, serving=serving if bare.enabled and source.weight else ())
+        agreements = self.context.agreements.of(source)
+        serving = serving if bare.enabled and source.weight else ()
+        return replace(bare, sketch=sketch, serving=serving, agreements=agreements)
 
 
 def _files(source: LabelledScan | SavedSupport) -> tuple[str | Path, ...]:

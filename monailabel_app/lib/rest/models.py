@@ -15,6 +15,7 @@ from protoseg.data.io.anatomy_codes import label_color
 __all__ = [
     "ChangeRequest",
     "ExampleAnswer",
+    "ExampleLabelAnswer",
     "ImportAnswer",
     "LabelAnswer",
     "LibraryAnswer",
@@ -33,6 +34,15 @@ class LabelAnswer(BaseModel):
     slices: list[int] = Field(description="slices of the example that show it")
 
 
+class ExampleLabelAnswer(LabelAnswer):
+    """One label of an example, and what the other examples say of it."""
+
+    agreement: float | None = Field(
+        description="Dice with what the other examples find on its slices; null where that is not known"
+    )
+    doubt: str = Field(description="why it should be checked; empty where the others agree as they do among themselves")
+
+
 class ExampleAnswer(BaseModel):
     """An example: a labelled study, or a support that was imported."""
 
@@ -44,7 +54,16 @@ class ExampleAnswer(BaseModel):
                 "patient": "",
                 "enabled": True,
                 "weight": 1.0,
-                "labels": [{"name": "liver", "value": 1, "color": [221, 130, 101], "slices": [11, 12, 13]}],
+                "labels": [
+                    {
+                        "name": "liver",
+                        "value": 1,
+                        "color": [221, 130, 101],
+                        "slices": [11, 12, 13],
+                        "agreement": 0.31,
+                        "doubt": "agrees with the other examples by a Dice of 0.31, these by 0.87",
+                    }
+                ],
                 "slices": [11, 12, 13],
                 "serving_slices": [12],
                 "plane": "axial",
@@ -63,7 +82,7 @@ class ExampleAnswer(BaseModel):
     patient: str = Field(description="PatientID on a DICOM server; empty otherwise")
     enabled: bool = Field(description="whether other studies are segmented by it")
     weight: float = Field(description="by which its votes are multiplied, 0 to 1; with 0 it does not serve")
-    labels: list[LabelAnswer]
+    labels: list[ExampleLabelAnswer]
     slices: list[int] = Field(
         description="counted from the feet; coronal ones from the front, sagittal ones from the right"
     )
@@ -143,7 +162,14 @@ def describe(example: Example, values: Mapping[str, int]) -> ExampleAnswer:
     """
     sketch = example.sketch
     labels = [
-        LabelAnswer(name=name, value=values[name], color=label_color(name, values[name]), slices=list(slices))
+        ExampleLabelAnswer(
+            name=name,
+            value=values[name],
+            color=label_color(name, values[name]),
+            slices=list(slices),
+            agreement=round(example.agreements[name].dice, 3) if name in example.agreements else None,
+            doubt=example.agreements[name].doubt if name in example.agreements else "",
+        )
         for name, slices in (sketch.labels if sketch else {}).items()
     ]
     thumbnail = f"/library/examples/{example.id}/thumbnail?version={quote(example.version)}" if sketch else ""

@@ -21,7 +21,7 @@ from protoseg.engine.magnification import Magnification
 from protoseg.engine.slice_axes import SliceAxes, same_plane
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SliceOrigin, SliceSelection, SupportSet
-from protoseg.engine.support_selection import keep_most_useful
+from protoseg.engine.support_selection import join_supports, keep_most_useful
 from protoseg.errors import InputError
 from protoseg.labels import LabelSet
 from protoseg.ops.hashing import fingerprint, source_state
@@ -210,11 +210,8 @@ class SupportLibrary:
             self._examples = examples
         served = zip(named, labels_that_serve(kind, examples), strict=True)
         named = [_only(support, labels) for support, labels in served if labels]
-
-        def join(one: SupportSet, other: SupportSet) -> SupportSet:
-            return keep_most_useful(one.merge(other), encoder, limit=self.limit, limits=self.limits)
-
-        joined = (reduce(join, group) for group in _by_plane(named))
+        bounds: Any = {"limit": self.limit, "limits": self.limits}
+        joined = (join_supports(group, encoder, **bounds) for group in _by_plane(named))
         supports = sorted(joined, key=lambda support: -len(support.origins))
         weights = [scan.weight for scan, _ in scans]
         key = fingerprint(encoder.fingerprint(), *(file.name for _, file in scans), weights, *([kind] if kind else []))

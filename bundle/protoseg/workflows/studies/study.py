@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from monai.data import MetaTensor
 from tqdm import tqdm
 
@@ -44,10 +45,11 @@ class Study:
     Args:
         name: name of the files.
         output_dir: folder of the files.
+        draw: makes the picture of the rows; bars of `MEASURES` when left out.
     """
 
-    def __init__(self, name: str, output_dir: Path) -> None:
-        self.name, self.output_dir = name, output_dir
+    def __init__(self, name: str, output_dir: Path, draw: Callable[[Sequence[StudyRow]], Figure] | None = None) -> None:
+        self.name, self.output_dir, self.draw = name, output_dir, draw or _bars
         self.rows: list[StudyRow] = []
 
     def measure(
@@ -72,14 +74,23 @@ class Study:
             self.keep(scan, method, made_with, partial(_measured_rows, scan, method, run, labels))
 
     def keep(
-        self, sample: Mapping[str, Any], what: str, made_with: str, measure: Callable[..., Iterable[StudyRow]]
+        self,
+        sample: Mapping[str, Any],
+        what: str,
+        made_with: str,
+        measure: Callable[..., Iterable[StudyRow]],
+        *,
+        beside: Path | None = None,
     ) -> None:
-        """Add the rows that an earlier run kept of a scan, or else measure them, by `measure(scan=name)`."""
+        """Add the rows that an earlier run kept of a scan, or else measure them, by `measure(scan=name)`.
+
+        Rows whose file `beside`, which `measure` writes too, is gone are measured anew.
+        """
         name = query_id(sample["image"].meta["filename_or_obj"])
         key = f"{made_with} {tensor_digest(sample['image']).hex()} {tensor_digest(sample['label']).hex()}"
         path = self.output_dir / "scans" / self.name / f"{name}.json"
         kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        if kept.get(what, {}).get("made_with") != key:
+        if kept.get(what, {}).get("made_with") != key or (beside and not beside.is_file()):
             kept[what] = {"made_with": key, "rows": [_without_nan(row) for row in measure(scan=name)]}
             write_json(path, kept)
         self.rows += [_with_nan(row) for row in kept[what]["rows"]]
@@ -94,8 +105,11 @@ class Study:
             writer.writeheader()
             writer.writerows(self.rows)
         with replacing(self.output_dir / f"{self.name}.png") as unfinished:
-            measures = {key: heading for key, heading in MEASURES.items() if key in self.rows[0]}
-            draw_study(self.rows, measures).savefig(unfinished, format="png")
+            self.draw(self.rows).savefig(unfinished, format="png")
+
+
+def _bars(rows: Sequence[StudyRow]) -> Figure:
+    return draw_study(rows, {key: heading for key, heading in MEASURES.items() if key in rows[0]})
 
 
 def study_table(rows: Sequence[StudyRow]) -> str:

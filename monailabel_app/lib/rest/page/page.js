@@ -49,7 +49,8 @@ function exampleCard(example) {
     element('h3', {}, example.patient || example.study), labels,
     element('p', {}, example.slices.length ? `${example.plane}, ${serving}` : ''),
     element('p', {}, who),
-    example.problem ? element('p', { className: 'problem' }, `Not used: ${example.problem}`) : null);
+    example.problem ? element('p', { className: 'problem' }, `Not used: ${example.problem}`) : null,
+    ...example.labels.filter(label => label.doubt).map(label => element('p', { className: 'problem doubt' }, `Check ${label.name}: it ${label.doubt}.`)));
   if (example.patient) about.append(element('p', { className: 'series' }, `series ${example.study}`));
   const study = example.provenance.StudyInstanceUID;
   if (study && !imported) {

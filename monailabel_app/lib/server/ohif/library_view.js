@@ -19,7 +19,9 @@ export class LibraryView {
     try {
       const { examples } = await askJson('/library/');
       const used = examples.filter(example => example.enabled && !example.problem).length;
-      this.summary.textContent = `Library: ${examples.length} example${examples.length === 1 ? '' : 's'}, ${used} in use`;
+      const doubted = examples.filter(example => example.enabled && example.labels.some(label => label.doubt)).length;
+      const check = doubted ? `, ${doubted} to check` : '';
+      this.summary.textContent = `Library: ${examples.length} example${examples.length === 1 ? '' : 's'}, ${used} in use${check}`;
       this.list.replaceChildren(...examples.map(example => this.card(example)));
       if (!examples.length) this.list.append(element('li', { className: 'empty' }, 'Accept the labels of a study, and they serve other studies.'));
     } catch (error) {
@@ -50,6 +52,7 @@ export class LibraryView {
         element('strong', { title: example.study }, name),
         element('p', { className: 'labels' }, ...labels),
         example.problem ? element('p', { className: 'warning' }, example.problem) : null,
+        ...example.labels.filter(label => label.doubt).map(label => element('p', { className: 'warning doubt' }, `Check ${label.name}: it ${label.doubt}.`)),
         this.manages ? this.weight(example, name) : null,
         element('div', { className: 'in-use' },
           this.manages ? element('label', {}, on, example.enabled ? 'in use' : 'off') : `${example.enabled ? 'in use' : 'off'}, weight ${example.weight}`,
