@@ -80,7 +80,7 @@ class ClickLikeness:
         self.shades = [look.shades for look in looks]
 
     def lead(self, intensity_weight: float, unlike: float, prior: Image | None = None) -> NDArray[np.float64]:
-        """How much more each pixel (H, W) is like the label than like anything else.
+        """Tell how much more each pixel (H, W) is like the label than like anything else.
 
         Args:
             intensity_weight: likeness lost by a difference of one standard deviation.

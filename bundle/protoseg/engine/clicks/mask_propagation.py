@@ -45,13 +45,13 @@ class Tracked(NamedTuple):
     certainty: NDArray[np.uint8]  # its probability in 1/255; 0 outside the mask
 
     def held(self, known: Collection[int]) -> Tracked:
-        """What of a volume is connected to the label on known slices."""
+        """Keep what of a volume is connected to the label on known slices."""
         components = connected_components(self.mask)
         held = np.unique(components[list(known)])
         return Tracked(self.mask & np.isin(components, held[held > 0]), self.certainty)
 
     def confidence(self) -> float:
-        """Mean certainty of the label, at most 1."""
+        """Average the certainty of the label; 1 at most."""
         return float(self.certainty[self.mask].mean()) / 255 if self.mask.any() else 0.0
 
 

@@ -60,7 +60,7 @@ class StrictSegmenter(Protocol):
         spacing: tuple[float, float, float],
         strictness: int,
     ) -> Mask:
-        """Mask (H, W) of a label on a slice, as if there were none yet.
+        """Make the mask (H, W) of a label on a slice as if there were none yet.
 
         Args:
             slices: (S, C, H, W), the whole volume, normalised.
