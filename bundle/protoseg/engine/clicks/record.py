@@ -61,7 +61,7 @@ class ClickRecord:
         return positive, negative + others
 
     def on(self, label: str) -> list[Click]:
-        """List the clicks that count for a label, as clicks on it: a positive one on another label is a negative one."""
+        """List the clicks that count for a label; a positive one on another label is a negative one on it."""
         positive_elsewhere = [click for click in self.valid if click.label != label and click.positive]
         mine = [click for click in self.valid if click.label == label]
         return mine + [click._replace(label=label, positive=False) for click in positive_elsewhere]
