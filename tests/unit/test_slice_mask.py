@@ -4,9 +4,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protoseg.engine.clicks.click_likeness import MOST_POINTS, far_apart
 from protoseg.engine.clicks.mask_choice import most_fitting
 from protoseg.engine.clicks.simulation import interior_point, next_click
-from protoseg.engine.clicks.slice_mask import MOST_POINTS, _far_apart, slice_mask
+from protoseg.engine.clicks.slice_mask import slice_mask
 from protoseg.engine.clicks.working_grid import WorkingGrid
 
 SPACING = (2.0, 2.0)
@@ -109,13 +110,13 @@ def test_every_click_is_honoured(clicked, split, with_prior, step):
     np.testing.assert_array_equal(mask, again)
 
 
-def test_of_many_points_those_far_apart_stand_for_all():
+def test_of_many_points_thosefar_apart_stand_for_all():
     line = [(0, column) for column in range(100)]
-    chosen = _far_apart(line)
+    chosen = far_apart(line)
     assert len(chosen) == MOST_POINTS
     assert chosen[0] == (0, 0) and chosen[-1] == (0, 99)
     assert np.diff([column for _, column in chosen]).max() <= 13
-    assert _far_apart(line[:3]) == line[:3]
+    assert far_apart(line[:3]) == line[:3]
 
 
 def test_fine_pixels_are_worked_on_coarsely():

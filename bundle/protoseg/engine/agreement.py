@@ -60,7 +60,7 @@ def leave_one_out(support: SupportSet, encoder: SliceEncoder) -> dict[str, dict[
 
     Args:
         support: slices of several scans.
-        encoder: what to look with.
+        encoder: encoder of the support and its slices.
 
     Returns:
         By scan and label; without labels that no other scan has.
@@ -107,9 +107,9 @@ def judge(support: SupportSet, others: SupportSet, encoder: SliceEncoder) -> dic
     """Segment the slices of a support by others, and hold that against its labels.
 
     Args:
-        support: to be judged; of a label that it does not know on a slice, nothing is said there.
+        support: support to be judged; nothing is said of a label on slices where it is not known.
         others: slices of other scans.
-        encoder: what to look with.
+        encoder: encoder of the support and its slices.
 
     Returns:
         By name of the labels that both have; nothing where the slices do not compare, as those of two planes.

@@ -73,7 +73,7 @@ def by_layout(log_probability: Tensor, layouts: Sequence[Layout], slice_step: fl
 
     Args:
         log_probability: (S, 1 + L, h, w) of the classes; class 0 is the background.
-        layouts: of the scans of the support; of each patch and label that counts in which it is least out of place.
+        layouts: layouts of the support's scans; for each patch and label, the one it suits best counts.
         slice_step: distance of two slices in patches.
 
     Returns:

@@ -27,7 +27,7 @@ def low_rank(prototypes: Prototypes, energy: float) -> Prototypes:
     the many of the background do not need. The axes go through 0, as cosines do.
 
     Args:
-        prototypes: in the channels of the features.
+        prototypes: prototypes in the channels of the features.
         energy: share of the squared length of the prototypes that is kept, 0 to 1.
 
     Returns:

@@ -23,8 +23,8 @@ class Agreements:
     """Holds the labels of each example against what the others that serve find. Safe between threads.
 
     Args:
-        library: of the examples.
-        traffic: of the server; clients go first.
+        library: library of the examples.
+        traffic: traffic of the server; clients go first.
     """
 
     def __init__(self, library: SupportLibrary, traffic: Traffic) -> None:
@@ -48,7 +48,7 @@ class Agreements:
 
         Args:
             examples: all there are; those that are switched off are judged by the others, too.
-            encoder: of the server.
+            encoder: encoder of the server.
 
         Raises:
             Closing: the server ends.

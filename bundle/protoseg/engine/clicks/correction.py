@@ -28,6 +28,7 @@ __all__ = ["Complaint", "Corrector"]
 LabelMap = NDArray[np.uint8]
 
 SURE = 0.9  # share of the way from a click to the label's border that is as wrong as the click itself
+HALFWAY = 0.5  # of the way to a click on the slice that says the opposite: beyond nothing is sure either
 LARGEST_DISC = 15.0, 0.3  # mm, and widths of the label: where the border is farther, nothing is sure
 REACH = 1.5  # times the way from a click to the label's border: how far around it a correction reaches
 NEW_REACH = 0.5  # widths of the label, on a slice that has nothing of it
@@ -137,8 +138,9 @@ class Corrector:
         largest = max(LARGEST_DISC[0], LARGEST_DISC[1] * self._width(mask))
         marked = np.zeros_like(mask)
         for point, reach in zip(complaint.points, reaches):
-            sure = SURE * depth[point]
             distance = _distance(mask.shape, point, spacing)
+            contrary = min((float(distance[other]) for other in self._contrary(complaint)), default=math.inf)
+            sure = min(SURE * float(depth[point]), HALFWAY * contrary)
             if sure > largest:
                 part = self._part(complaint, [point]) & (distance <= size)
             else:
@@ -160,11 +162,15 @@ class Corrector:
 
     def _part(self, complaint: Complaint, points: Sequence[Point]) -> Mask:
         """Find the structure that some points are on, far from the label's border: missing, or too much, as a whole."""
-        others = complaint.negatives if complaint.positive else complaint.positives
         nothing = np.zeros(self.slices.shape[-2:], bool)
+        others = self._contrary(complaint)
         return self.segmenter(
             self.slices, complaint.slice_index, points, others, spacing=self.spacing[1:], prior=nothing
         )
+
+    def _contrary(self, complaint: Complaint) -> Sequence[Point]:
+        """Points of the slice that say the opposite of what a complaint says."""
+        return complaint.negatives if complaint.positive else complaint.positives
 
     def _likely_place(self, mask: Mask, complaint: Complaint, size: float) -> Mask:
         """Mask where a label (S, H, W) may be on a slice without it: below or above the nearest slice that has it.

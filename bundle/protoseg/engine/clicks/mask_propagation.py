@@ -9,7 +9,7 @@ ICCV 2019).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +43,16 @@ class Tracked(NamedTuple):
 
     mask: Mask
     certainty: NDArray[np.uint8]  # its probability in 1/255; 0 outside the mask
+
+    def held(self, known: Collection[int]) -> Tracked:
+        """Keep what of a volume is connected to the label on known slices."""
+        components = connected_components(self.mask)
+        held = np.unique(components[list(known)])
+        return Tracked(self.mask & np.isin(components, held[held > 0]), self.certainty)
+
+    def confidence(self) -> float:
+        """Average the certainty of the label; 1 at most."""
+        return float(self.certainty[self.mask].mean()) / 255 if self.mask.any() else 0.0
 
 
 class MaskPropagator:

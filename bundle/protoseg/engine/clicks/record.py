@@ -1,14 +1,28 @@
-"""The clicks that a user has set on a volume, and which of them still count."""
+"""The clicks that a user has set on a volume, which of them still count, and what they changed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from protoseg.engine.clicks.click import Click
 
-__all__ = ["ClickRecord"]
+__all__ = ["ClickRecord", "ClickStep"]
 
+LabelMap = NDArray[np.uint8]
 Point = tuple[int, int]
+
+
+class ClickStep(NamedTuple):
+    """Clicks that were set at once, and what they changed."""
+
+    clicks: tuple[Click, ...]
+    before: dict[int, LabelMap]  # slices (H, W) that changed, as they were
+    confidence: dict[str, float]  # by label whose first mask was made
+    boxed: bool  # whether the clicks stand for a box
 
 
 class ClickRecord:
@@ -45,6 +59,12 @@ class ClickRecord:
         negative = [(click.row, click.column) for click in here if click.label == label and not click.positive]
         others = [(click.row, click.column) for click in here if click.label != label and click.positive]
         return positive, negative + others
+
+    def on(self, label: str) -> list[Click]:
+        """List the clicks that count for a label; a positive one on another label is a negative one on it."""
+        positive_elsewhere = [click for click in self.valid if click.label != label and click.positive]
+        mine = [click for click in self.valid if click.label == label]
+        return mine + [click._replace(label=label, positive=False) for click in positive_elsewhere]
 
     def slices(self) -> dict[str, list[int]]:
         """List the sorted indices of the slices with positive clicks, by label."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +20,10 @@ from torch import Tensor
 from protoseg.engine.clicks.box import Box, BoxMask, box_mask, check_boxes
 from protoseg.engine.clicks.click import Click, check_clicks
 from protoseg.engine.clicks.correction import Complaint, Corrector
+from protoseg.engine.clicks.first_choice import FirstChoice
 from protoseg.engine.clicks.mask_propagation import MaskPropagator
-from protoseg.engine.clicks.record import ClickRecord
-from protoseg.engine.clicks.slice_segmenter import FeatureSliceSegmenter, SliceSegmenter
+from protoseg.engine.clicks.record import ClickRecord, ClickStep
+from protoseg.engine.clicks.slice_segmenter import FeatureSliceSegmenter, SliceSegmenter, StrictSegmenter
 from protoseg.engine.one_shot import OneShotSettings, segment, slice_spacing
 from protoseg.engine.prediction import LabelFinding, Prediction
 from protoseg.engine.refiners.refiner import Refiner
@@ -30,20 +31,12 @@ from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SliceOrigin, SupportSet
 from protoseg.errors import InputError
 from protoseg.labels import LabelSet
-from protoseg.ops.components import connected_components
 from protoseg.ops.slices import axial_slices
 
 __all__ = ["ClickSegmentation", "segment_from_clicks"]
 
 LabelMap = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
-
-
-class _Step(NamedTuple):
-    """Clicks that were set at once, and what the slices that they changed were before."""
-
-    clicks: tuple[Click, ...]
-    before: dict[int, LabelMap]
 
 
 class ClickSegmentation:
@@ -88,9 +81,8 @@ class ClickSegmentation:
         self.spacing = slice_spacing(volume)
         self.accepted = accepted
         self._clicks = ClickRecord()
-        self._steps: list[_Step] = []
+        self._steps: list[ClickStep] = []
         self._boxes: dict[Box, BoxMask] = {}
-        self._confidence: dict[str, float] = {}  # by label that was first found by a click
 
     def segment(self, clicks: Sequence[Click], boxes: Sequence[Box] = ()) -> Prediction:
         """Segment the volume by all clicks so far, in the order in which they were set, and by boxes.
@@ -123,7 +115,7 @@ class ClickSegmentation:
             clicks: clicks to add.
             masks: masks by slice of a label that they may begin; by default made from the clicks.
         """
-        self._steps.append(_Step(tuple(clicks), {}))
+        self._steps.append(ClickStep(tuple(clicks), {}, {}, bool(masks)))
         self._clicks.add(clicks)
         for label in dict.fromkeys(click.label for click in clicks):
             mine = [click for click in clicks if click.label == label]
@@ -143,8 +135,9 @@ class ClickSegmentation:
             raise InputError("Nothing is clicked on yet: set a positive click on each structure to be segmented.")
         findings = {} if self._matched is None else dict(self._matched.findings)
         given = set() if self.accepted is None else {self.labels.name_at(p) for p in np.unique(self.accepted) if p}
+        confidence = self._confidence()
         for label in self.labels.only({*self._clicks.slices(), *given}):
-            findings.setdefault(label, LabelFinding(self._confidence.get(label, 1.0), None, None))
+            findings.setdefault(label, LabelFinding(confidence.get(label, 1.0), None, None))
         found = {label: self._finding(label, finding) for label, finding in findings.items()}
         return Prediction(self.labels.to_values(self._found), found)
 
@@ -163,6 +156,10 @@ class ClickSegmentation:
             for step in self._steps:
                 self._clicks.add(step.clicks)
         return [click for step in undone for click in step.clicks if click in clicks]
+
+    def _confidence(self) -> dict[str, float]:
+        """By label that was first found by a click, how sure it is."""
+        return {label: value for step in self._steps for label, value in step.confidence.items()}
 
     @cached_property
     def _matched(self) -> Prediction | None:
@@ -188,6 +185,13 @@ class ClickSegmentation:
     def _corrector(self) -> Corrector:
         return Corrector(self.slices, self._tracker, self.slice_segmenter, self.spacing)
 
+    @cached_property
+    def _first_choice(self) -> FirstChoice | None:
+        """What can begin a label once more; None where the slice segmenter knows no stricter mask."""
+        if not isinstance(self.slice_segmenter, StrictSegmenter):
+            return None
+        return FirstChoice(self.slices, self._tracker, self.slice_segmenter, self.spacing)
+
     @torch.no_grad()
     def _features(self) -> Tensor:
         """Features (S, D, h, w) of all slices."""
@@ -207,14 +211,11 @@ class ClickSegmentation:
             for click in clicks:
                 if click.slice_index == index:
                     masks[index][click.row, click.column] = click.positive
-        tracked = self._tracker.follow(masks)
-        components = connected_components(tracked.mask)
-        held = np.unique(components[list(masks)])
-        mask = tracked.mask & np.isin(components, held[held > 0])
+        whole = self._tracker.follow(masks).held(masks)
         free = self._free(clicks)
-        for index in np.flatnonzero(mask.any((1, 2))).tolist():
-            self._write(index, mask[index] & free[self._found[index]], self.labels.position(label))
-        self._confidence[label] = float(tracked.certainty[mask].mean()) / 255 if mask.any() else 0.0
+        for index in np.flatnonzero(whole.mask.any((1, 2))).tolist():
+            self._write(index, whole.mask[index] & free[self._found[index]], self.labels.position(label))
+        self._steps[-1].confidence[label] = whole.confidence()
 
     @torch.no_grad()
     def _in_box(self, box: Box) -> BoxMask:
@@ -231,7 +232,7 @@ class ClickSegmentation:
         for index, positive in sorted({(click.slice_index, click.positive) for click in clicks}):
             here = [click for click in clicks if (click.slice_index, click.positive) == (index, positive)]
             wrong = [click for click in here if (self._found[click[:3]] == position) != positive]
-            if not wrong:
+            if not wrong or (not positive and self._begin_again(label, wrong)):
                 continue
             points = [(click.row, click.column) for click in wrong]
             complaint = Complaint(
@@ -241,6 +242,21 @@ class ClickSegmentation:
             for place, changed in changes.items():
                 self._write(place, changed, position if positive else 0)
 
+    def _begin_again(self, label: str, wrong: Sequence[Click]) -> bool:
+        """Choose the first mask of a label anew, where clicks on its wrong side say that it is something else's."""
+        begun = [step for step in self._steps if any(click.label == label and click.positive for click in step.clicks)]
+        if self._first_choice is None or len(begun) != 1 or begun[0].boxed or label not in begun[0].confidence:
+            return False
+        mask = self._found == self.labels.position(label)
+        strictness = sum(label in step.confidence for step in self._steps) - 1
+        again = self._first_choice.again(mask, self._clicks.on(label), wrong, strictness=strictness)
+        if again is None:
+            return False
+        for index in np.flatnonzero((mask & ~again.mask).any((1, 2))).tolist():
+            self._write(index, mask[index] & ~again.mask[index], 0)
+        self._steps[-1].confidence[label] = again.confidence()
+        return True
+
     def _free(self, clicks: Sequence[Click]) -> NDArray[np.bool_]:
         """By position, whether positive clicks may take a label's pixels: those of none, and of labels clicked on."""
         free = np.zeros(1 + len(self.labels), bool)
@@ -249,7 +265,7 @@ class ClickSegmentation:
 
     def _obey(self) -> None:
         """Hold every click that counts, and leave no label that has neither a support nor a positive click."""
-        for label in self._confidence.keys() - self._clicks.slices().keys():
+        for label in self._confidence().keys() - self._clicks.slices().keys():
             mask = self._found == self.labels.position(label)
             for index in np.flatnonzero(mask.any((1, 2))).tolist():
                 self._write(index, mask[index], 0)

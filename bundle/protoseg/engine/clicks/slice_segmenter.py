@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from protoseg.engine.clicks.slice_mask import slice_mask
+from protoseg.engine.clicks.click import Click
+from protoseg.engine.clicks.click_likeness import ClickedSlice
+from protoseg.engine.clicks.slice_mask import slice_mask, strict_mask
 from protoseg.engine.slice_encoder import SliceEncoder
 
-__all__ = ["FeatureSliceSegmenter", "Mask", "Point", "SliceSegmenter"]
+__all__ = ["FeatureSliceSegmenter", "Mask", "Point", "SliceSegmenter", "StrictSegmenter"]
 
 Mask = NDArray[np.bool_]
 Point = tuple[int, int]
@@ -45,6 +47,31 @@ class SliceSegmenter(Protocol):
         ...
 
 
+@runtime_checkable
+class StrictSegmenter(Protocol):
+    """What can also make a mask that holds nothing but what is much like the clicks."""
+
+    def strict_mask(
+        self,
+        slices: Tensor,
+        index: int,
+        clicks: Sequence[Click],
+        *,
+        spacing: tuple[float, float, float],
+        strictness: int,
+    ) -> Mask:
+        """Make the mask (H, W) of a label on a slice as if there were none yet.
+
+        Args:
+            slices: (S, C, H, W), the whole volume, normalised.
+            index: index of the slice.
+            clicks: clicks on the label, on any slices; at least one is on the slice and positive.
+            spacing: spacing of slices, rows and columns in mm.
+            strictness: 0, or more for a stricter one.
+        """
+        ...
+
+
 class FeatureSliceSegmenter:
     """Compares the slice with its clicked points by the network's features.
 
@@ -70,3 +97,26 @@ class FeatureSliceSegmenter:
         features = self.encoder.encode_slices(slices, [index])[0]
         image = slices[index].float().cpu().numpy()
         return slice_mask(image, features, positive, negative, spacing=spacing, prior=prior)
+
+    @torch.no_grad()
+    def strict_mask(
+        self,
+        slices: Tensor,
+        index: int,
+        clicks: Sequence[Click],
+        *,
+        spacing: tuple[float, float, float],
+        strictness: int,
+    ) -> Mask:
+        """See `StrictSegmenter`."""
+        places = [index, *sorted({click.slice_index for click in clicks} - {index})]
+        clicked = []
+        for place, features in zip(places, self.encoder.encode_slices(slices, places)):
+            points: dict[bool, list[Point]] = {True: [], False: []}
+            for click in clicks:
+                if click.slice_index == place:
+                    points[click.positive].append((click.row, click.column))
+            image = slices[place].float().cpu().numpy()
+            away = abs(place - index) * spacing[0]
+            clicked.append(ClickedSlice(image, features, points[True], points[False], away))
+        return strict_mask(clicked[0], clicked[1:], spacing=spacing[1:], strictness=strictness)

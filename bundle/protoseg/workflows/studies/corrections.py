@@ -55,11 +55,11 @@ def correct_scan(
         volume: (C, X, Y, Z), normalised, slices along Z.
         label_map: (1, X, Y, Z), the ground truth: the user knows it, the engine does not.
         labels: name -> value in `label_map`.
-        encoder: what to look with.
+        encoder: encoder of the scan and its support.
         support: labelled before; None for the first scan.
         scan: name of the scan.
         clicks: the most that a label gets.
-        **arguments: of `ClickSegmentation`.
+        **arguments: arguments of `ClickSegmentation`.
 
     Returns:
         A row for each label that the scan has; and what the user accepts (1, X, Y, Z), right or wrong.

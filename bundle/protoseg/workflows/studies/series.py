@@ -83,13 +83,13 @@ def run_correction_study(
     bounded by `keep_most_useful`. Stopped, it goes on where it was.
 
     Args:
-        study: where the rows go.
-        series: of scans.
+        study: study that collects the rows.
+        series: series of scans.
         clicks: the most that a label gets.
-        orders: in how many orders each series is gone through, every time without any support at first.
+        orders: number of orders in which each series is gone through, every time without any support at first.
         limit: scans of each series; all when left out.
-        support_slices: that the library keeps in all.
-        **overrides: of entries of `inference.yaml`.
+        support_slices: number of slices that the library keeps in all.
+        **overrides: values of entries of `inference.yaml`.
 
     Raises:
         InputError: a scan or a setting cannot be used, or a number is below 1.

@@ -45,7 +45,7 @@ class Study:
     Args:
         name: name of the files.
         output_dir: folder of the files.
-        draw: makes the picture of the rows; bars of `MEASURES` when left out.
+        draw: function that makes the picture of the rows; bars of `MEASURES` when left out.
     """
 
     def __init__(self, name: str, output_dir: Path, draw: Callable[[Sequence[StudyRow]], Figure] | None = None) -> None:
