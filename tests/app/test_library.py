@@ -165,7 +165,7 @@ def test_the_app_has_an_audit_log_that_never_stops_a_request(start, label, studi
 
 
 def test_status_tells_weights_device_and_labels(start, label):
-    client = start()
+    client = start(adapt="true")
     submit(client, "person0", label(0, ["liver"]))
     told = client.http.get("/status/", headers=ANNA).json()
     assert (told["name"], told["adapted"], told["studies"], told["ohif"]) == ("protoseg", False, "folder", "")
