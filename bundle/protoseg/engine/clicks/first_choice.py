@@ -1,12 +1,12 @@
 """Choosing a first mask anew: what a negative click does that says that a label is of something else.
 
 The first mask of a small or thin structure may be that of something far larger around it. A click says so when it is
-more than half as deep inside the mask as the click that the label began with: what is wrong is large, too. To take
-that away piece by piece would need dozens of clicks. So the mask of the first click's slice is made once more, by
+deeper inside the mask than the click that the label began with: most of it is wrong. To take that away piece by piece
+would need dozens of clicks. So the mask of the first click's slice is made once more, by
 stricter criteria and all that was clicked on so far on any slice, and is followed through the volume; the next such
 click makes it stricter still. As any negative click, this only removes.
 
-How the constant was found stands in docs/clicks.md.
+How the constants were found stands in docs/clicks.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from protoseg.ops.components import connected_components
 
 __all__ = ["FirstChoice"]
 
-DEPTH = 0.5  # times as deep as the first click: a negative one deeper inside says that the label is of something else
+DEPTH = 1.0  # times as deep as the first click: a negative one deeper inside says that the label is of something else
+MOST_KEPT = 0.5  # share of the label's voxels: a mask made anew that keeps more is no other structure
 
 
 class FirstChoice:
@@ -66,6 +67,8 @@ class FirstChoice:
         part &= np.isin(components, [components[click.row, click.column] for click in first])
         tracked = self.tracker.follow({index: part})
         found = Tracked(tracked.mask & mask, tracked.certainty).held([index])
+        if found.mask.sum() > MOST_KEPT * mask.sum():
+            return None
         return found if all(found.mask[click[:3]] == click.positive for click in clicks) else None
 
     def _is_of_another(self, mask: Mask, first: Sequence[Click], wrong: Sequence[Click]) -> bool:
