@@ -17,12 +17,11 @@ from torch import Tensor
 from protoseg.engine.slice_axes import same_plane
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
-from protoseg.matching.coreset import slice_descriptors
+from protoseg.matching.coreset import most_similar, slice_descriptors
 from protoseg.ops.upsampling import BilinearUpsampler, upsampled_argmax
 
 __all__ = ["Agreement", "Found", "compare", "doubts_by_label", "judge", "leave_one_out"]
 
-SIMILAR, SIMILAR_OF_LABEL = 16, 5  # slices of the others that serve one, as where a volume is matched
 # A label is doubted that is so much below the median of the other scans: Dice, and median deviations of these from
 # their median, whichever is more; docs/clicks.md tells what that finds.
 MARGIN, DEVIATIONS = 0.2, 3.0
@@ -149,17 +148,9 @@ def _confusion(mine: SupportSet, rest: SupportSet, encoder: SliceEncoder) -> Ten
     to_pixels = BilinearUpsampler((features.shape[-2], features.shape[-1]), size, size)
     counts = []
     for one, alike, distance, drawn in zip(features, similarity, unlikeness, mine.masks):
-        serving = replace(prototypes, likeness=alike[None]).serve(_likest(alike, prototypes.present[0]))
+        serving = replace(prototypes, likeness=alike[None]).serve(most_similar(alike, prototypes.present[0]))
         scores = matching.decide(matching.evidence(one[None, None], serving), distance[None, None])[0, 0]
         predicted = torch.from_numpy(upsampled_argmax(scores.cpu().log_softmax(0), to_pixels).label)
         pairs = torch.bincount((drawn.long() * classes + predicted).flatten(), minlength=classes**2)
         counts.append(pairs.reshape(classes, classes))
     return torch.stack(counts)
-
-
-def _likest(alike: Tensor, present: Tensor) -> Tensor:
-    """Indices of the slices most like one, by cosines (N,); of those that show each label (L, N), some at least."""
-    by_label = alike.expand(len(present), -1).masked_fill(~present, -torch.inf)
-    likest = by_label.topk(min(SIMILAR_OF_LABEL, len(alike)))
-    chosen = likest.indices[likest.values.isfinite()]
-    return torch.cat([chosen, alike.topk(min(SIMILAR, len(alike))).indices]).unique()

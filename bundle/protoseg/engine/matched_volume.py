@@ -22,7 +22,7 @@ from protoseg.engine.settings import OneShotSettings
 from protoseg.engine.slice_axes import slice_axes
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
-from protoseg.matching.coreset import slice_descriptors
+from protoseg.matching.coreset import most_similar, slice_descriptors
 from protoseg.matching.matching import Prototypes
 from protoseg.ops.components import Box
 from protoseg.ops.slices import axial_slices, fit_slices
@@ -30,10 +30,6 @@ from protoseg.ops.upsampling import BilinearUpsampler, Window, upsampled_argmax
 from protoseg.ops.volume import Placed, spacing_of
 
 __all__ = ["MatchedVolume"]
-
-# Support slices that serve a slice by "similar", and those that do so for the sake of one label; see
-# docs/engine_defaults.md.
-SIMILAR, SIMILAR_OF_LABEL = 16, 5
 
 
 class MatchedVolume:
@@ -196,9 +192,7 @@ class MatchedVolume:
         if self.settings.support_selection == "all":
             chosen = torch.arange(len(similarity))
         elif self.settings.support_selection == "similar":
-            likest = by_label.topk(min(SIMILAR_OF_LABEL, len(similarity)))
-            chosen = likest.indices[likest.values.isfinite()]
-            chosen = torch.cat([chosen, similarity.topk(min(SIMILAR, len(similarity))).indices])
+            chosen = most_similar(similarity, self.present)
         prototypes = replace(prototypes, likeness=similarity[None].to(self.support_features.device))
         return prototypes.serve(chosen.unique()), nearest.numpy(), similarity.max()
 

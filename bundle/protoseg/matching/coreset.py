@@ -10,9 +10,11 @@ from torch import Tensor
 
 from protoseg.matching.matching import unit
 
-__all__ = ["k_center_greedy", "rank", "slice_descriptors", "uncovered"]
+__all__ = ["k_center_greedy", "most_similar", "rank", "slice_descriptors", "uncovered"]
 
 DESCRIPTOR_GRID = 4  # coarse enough to compare the slices of two people
+# Slices that serve one, and those that do so for the sake of one label; see docs/engine_defaults.md.
+SIMILAR, SIMILAR_OF_LABEL = 16, 5
 
 
 def slice_descriptors(features: Tensor) -> Tensor:
@@ -51,6 +53,22 @@ def k_center_greedy(descriptors: Tensor, *, start: int, limit: int) -> list[int]
         chosen.append(int(distance.argmax()))
         distance = torch.minimum(distance, uncovered(descriptors, descriptors[chosen[-1:]]))
     return chosen
+
+
+def most_similar(similarity: Tensor, present: Tensor) -> Tensor:
+    """Choose the slices that serve one: those most like it, and for every label some of those that show it.
+
+    Args:
+        similarity: (N,) cosines of the slices to it.
+        present: (L, N), True where a label is drawn on a slice.
+
+    Returns:
+        Indices of slices, ascending.
+    """
+    by_label = similarity.expand(len(present), -1).masked_fill(~present, -torch.inf)
+    likest = by_label.topk(min(SIMILAR_OF_LABEL, len(similarity)))
+    showing = likest.indices[likest.values.isfinite()]
+    return torch.cat([showing, similarity.topk(min(SIMILAR, len(similarity))).indices]).unique()
 
 
 def rank(*orders: Sequence[int]) -> list[int]:
