@@ -6,6 +6,7 @@ import json
 import zipfile
 
 from library_requests import example_of, export, found_by, library, submit, switch, take_in
+from monailabel.interfaces.utils.app import app_instance
 
 
 def test_a_library_is_carried_to_other_studies(start, label, studies):
@@ -183,3 +184,23 @@ def test_archives_that_cannot_be_used_change_nothing(start, label, studies):
     names = json.loads((studies / ".protoseg" / "labels.json").read_text(encoding="utf-8"))
     assert names == {"liver": 1}
     assert take_in(client, good).status_code == 200
+
+
+def test_what_others_remove_while_the_library_is_exported_is_left_out(start, label, monkeypatch):
+    client = start()
+    submit(client, "person0", label(0, ["liver"]))
+    submit(client, "person1", label(1, ["liver"]))
+    examples = app_instance().examples
+    gone = example_of(client, "person1")["id"]
+    read = examples.support
+
+    def removed_meanwhile(example):
+        if example.id == gone and examples.find(gone):
+            examples.remove(example, "bob")
+        return read(example)
+
+    monkeypatch.setattr(examples, "support", removed_meanwhile)
+    with zipfile.ZipFile(io.BytesIO(export(client))) as zipped:
+        told = json.loads(zipped.read("library.json"))
+        assert len(zipped.namelist()) == 2
+    assert [one["study"] for one in told["examples"]] == ["person0"]

@@ -54,9 +54,11 @@ def write_archive(archive: Path, examples: Examples, chosen: Iterable[Example], 
     try:
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1, allowZip64=False) as zipped:
             for example in chosen:
-                if example.sketch is None:
+                there = None if example.sketch is None else _read(examples, example)
+                if there is None:
                     continue
-                save_support(scratch, pack(examples.support(example), printable(example.study)))
+                example, support = there
+                save_support(scratch, pack(support, printable(example.study)))
                 content = scratch.read_bytes()
                 name = f"supports/{example.id}.safetensors"
                 zipped.writestr(name, content)
@@ -70,6 +72,20 @@ def write_archive(archive: Path, examples: Examples, chosen: Iterable[Example], 
         ) from error
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _read(examples: Examples, example: Example) -> tuple[Example, SupportSet] | None:
+    """Read an example, or what others have put in its place meanwhile; None if they removed it."""
+    while True:
+        try:
+            return example, examples.support(example)
+        except InputError:
+            now = examples.find(example.id)
+            if now is None:
+                return None
+            if now.version == example.version:
+                raise
+            example = now
 
 
 def _about(example: Example, exported: Mapping[str, str]) -> dict[str, Any]:
