@@ -122,6 +122,10 @@ REFUSED: list[tuple[list[str], str]] = [
     (["study", "components", "--dataset_dir", "absent", "--output_dir", "out"], NO_LIST("absent/dataset.json")),
     (["study", "clicks", "--output_dir", "out"], "protoseg study clicks: error: give either --dataset_dir or --index"),
     (
+        ["study", "corrections", "--output_dir", "out"],
+        "protoseg study corrections: error: give either --dataset_dir or --index",
+    ),
+    (
         ["synthesize", "out", "--training", "0", "--validation", "0", "--test", "0"],
         "Error: The numbers of scans are {{'training': 0, 'validation': 0, 'test': 0}}; expected at least one scan and "
         "none below 0.",

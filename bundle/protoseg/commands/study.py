@@ -116,9 +116,10 @@ def parse() -> tuple[str, dict[str, Any]]:
         command.add_argument("--index", type=Path, help="of a suite, whose queries are taken instead of dataset_dir's")
         command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="sets of it; all when left out")
     arguments = vars(parser.parse_args())
-    if arguments["command"] in BY_CLICKS and (arguments["dataset_dir"] is None) == (arguments["index"] is None):
-        parser.error("give either --dataset_dir or --index")
-    return arguments.pop("command"), arguments
+    name = arguments.pop("command")
+    if name in BY_CLICKS and (arguments["dataset_dir"] is None) == (arguments["index"] is None):
+        commands.choices[name].error("give either --dataset_dir or --index")
+    return name, arguments
 
 
 def variants_of(command: str, arguments: dict[str, Any]) -> study_variants.Variants:
