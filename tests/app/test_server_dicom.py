@@ -154,17 +154,50 @@ class Archive:
         return self.stored[-1][0]
 
 
-def test_submits_to_a_dicom_server_are_versions_too(dicom, series, tmp_path, monkeypatch):
+@pytest.fixture
+def datastore(dicom, series, tmp_path):
+    """A datastore on an `Archive`."""
     from lib.server.dicom_datastore import DicomDatastore
+
+    folder, _, uid = series
+    meta = {"0020000E": {"vr": "UI", "Value": [uid]}, "00080060": {"vr": "CS", "Value": ["CT"]}}
+    client = SimpleNamespace(base_url="http://pacs", search_for_series=lambda **_: [meta])
+    made = DicomDatastore(client, {"Modality": "CT"}, cache_path=str(tmp_path / "cache"))
+    made._server = Archive(folder, uid)
+    return made
+
+
+@pytest.mark.parametrize("labels_before", [0, 1])
+def test_a_label_that_is_stored_while_others_list_is_neither_lost_nor_replaced(
+    datastore, series, tmp_path, monkeypatch, labels_before
+):
+    _, image, uid = series
+    label_map(image, tmp_path / "labels.nii.gz", (1,))
+
+    def save(name):
+        info = {"label_info": [{"name": name, "idx": 1}], "user": "anna"}
+        datastore.save_label(uid, str(tmp_path / "labels.nii.gz"), "final", info)
+
+    def list_images():  # which `sync` does after it has listed the labels
+        monkeypatch.setattr(datastore, "list_images", lambda: [uid])
+        save("newer")
+        return [uid]
+
+    for _ in range(labels_before):
+        save("older")
+    monkeypatch.setattr(datastore, "list_images", list_images)
+    datastore.sync()
+    info = datastore.get_label_info(uid, "final")
+    assert (info["user"], info["label_info"][0]["name"]) == ("anna", "newer")
+    assert len(datastore.versions.of(uid)) == labels_before
+
+
+def test_submits_to_a_dicom_server_are_versions_too(dicom, datastore, series, tmp_path, monkeypatch):
     from lib.server.submissions import StaleLabelError
     from lib.sessions.submits import Submits
 
-    folder, image, uid = series
-    meta = {"0020000E": {"vr": "UI", "Value": [uid]}, "00080060": {"vr": "CS", "Value": ["CT"]}}
-    client = SimpleNamespace(base_url="http://pacs", search_for_series=lambda **_: [meta])
-    datastore = DicomDatastore(client, {"Modality": "CT"}, cache_path=str(tmp_path / "cache"))
-    datastore._server = archive = Archive(folder, uid)
-    submits = Submits(datastore)
+    _, image, uid = series
+    archive, submits = datastore._server, Submits(datastore)
 
     def save(name, **said):
         label_map(image, tmp_path / "labels.nii.gz", (1,))

@@ -198,12 +198,19 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
                 self._fetch_label(image_id, series)
         for image_id in FolderDatastore.get_labeled_images(self):
             if image_id not in newest:
+                self._forget_label(image_id)
+
+    def _forget_label(self, image_id: str) -> None:
+        with self._fetching[image_id]:
+            if image_id not in self._server.newest_segmentations():  # none was stored since they were listed
                 FolderDatastore.remove_label(self, image_id, FINAL)
 
     def _fetch_label(self, image_id: str, series: str) -> None:
         with self._fetching[image_id]:
             label = self._datastore.label(image_id, FINAL)
             if label is not None and label.info.get("SeriesInstanceUID") == series:
+                return
+            if self._server.newest_segmentations().get(image_id) != series:  # one was stored since they were listed
                 return
             image = self.get_image_uri(image_id)
             with tempfile.TemporaryDirectory(dir=self._datastore_path, prefix=".incoming") as scratch:
