@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
 from protoseg.data.io.volumes import read_labels
@@ -83,6 +84,7 @@ def test_removing_takes_the_files_and_unknown_names_are_told(open_folder, label,
 
 
 def save_for_ever(open_folder, file, names, saved):
+    torch.set_num_threads(1)  # the others do not survive a fork, and would be waited for
     store = open_folder()
     while True:
         store.save_label("person0", str(file), "final", {"label_info": names})
@@ -108,6 +110,7 @@ def test_a_server_killed_while_it_saves_leaves_a_whole_label(open_folder, label,
 
 
 def save_and_die(open_folder, file, names, renames):
+    torch.set_num_threads(1)
     store, rename = open_folder(), os.replace
     steps = list(range(renames))
 

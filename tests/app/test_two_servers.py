@@ -1,5 +1,7 @@
 """Two servers over one folder of studies: nothing of either is lost, and each sees what the other did."""
 
+import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 from monailabel.interfaces.utils.app import app_instance
@@ -45,3 +47,17 @@ def test_two_servers_share_a_folder_of_studies(start, label, studies):
     assert told == {"person0": False, "person1": True}
     assert client.infer("oneshot", "person3").json()["labels"].keys() == {"lungs", "spleen"}
     one.close()
+
+
+def test_no_writing_of_another_server_is_missed_though_the_file_looks_the_same(start, studies):
+    start()
+    datastore = app_instance().datastore()
+    datastore.update_image_info("person0", {"reader": "anna"})
+    index = studies / "datastore_v2.json"
+    before, content = index.stat(), json.loads(index.read_text(encoding="utf-8"))
+    content["objects"]["person0"]["image"]["info"]["reader"] = "bob!"
+    index.write_text(json.dumps(content, indent=2), encoding="utf-8")  # into the same inode
+    os.utime(index, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert index.stat().st_size == before.st_size
+    datastore.update_image_info("person0", {"seen": True})
+    assert datastore.get_image_info("person0")["reader"] == "bob!"

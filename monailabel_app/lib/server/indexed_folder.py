@@ -25,7 +25,9 @@ class IndexedFolder(LocalDatastore):
     """`LocalDatastore` with whole files and an index that is changed in transactions."""
 
     _datastore: LocalDatastoreModel
-    _config_ts: Any  # of the index in memory, see `_state_of`
+    # Of the index in memory, as it is on disk. No time tells: two servers may write within one tick of the clock of
+    # files, and the second file may be given the inode of the one before the first.
+    _text = ""
 
     def __init__(self, datastore_path: str, **options: Any):
         Path(datastore_path).mkdir(parents=True, exist_ok=True)
@@ -45,22 +47,22 @@ class IndexedFolder(LocalDatastore):
             try:
                 yield self._datastore
             except BaseException:
-                self._config_ts = 0  # what is in memory may be half changed: the next one reads the file again
+                self._text = ""  # what is in memory may be half changed: the next one reads the file again
                 raise
 
     def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
         path = Path(self._datastore_config_path)
         with self._threads, self._processes:
-            if not path.exists() or _state_of(path) == self._config_ts:
+            if not path.exists() or (text := path.read_text(encoding="utf-8")) == self._text:
                 return
-            index = LocalDatastoreModel.model_validate_json(path.read_text(encoding="utf-8"))
+            index = LocalDatastoreModel.model_validate_json(text)
             index.base_path = self._datastore_path
-            self._datastore, self._config_ts = index, _state_of(path)
+            self._datastore, self._text = index, text
 
     def _update_datastore_file(self, lock: bool = True) -> None:
         with self._threads, self._processes:
             self._write_index(self._index())
-            self._config_ts = _state_of(Path(self._datastore_config_path))
+            self._text = Path(self._datastore_config_path).read_text(encoding="utf-8")
 
     def _index(self) -> dict[str, Any]:
         return self._datastore.model_dump(exclude={"base_path"})
@@ -133,9 +135,3 @@ class IndexedFolder(LocalDatastore):
             copy.replace(target)
         self._write_index(begun["index"])
         self._begun.unlink()
-
-
-def _state_of(index: Path) -> tuple[int, int, int]:
-    """Tell one writing of the index from the next: two servers may write within one tick of the clock of files."""
-    found = index.stat()
-    return found.st_mtime_ns, found.st_ino, found.st_size
