@@ -17,9 +17,9 @@ SHORT = {
     "encoder_def#widths": [16, 32, 48, 64, 96],
     "batch_size": 6,
     "epochs": 1,
-    "epoch_length": 500,
+    "epoch_length": 150,
     "coarse_episodes": 0,
-    "subjects": {"abdomen": 24},
+    "subjects": {"abdomen": 12},
     "learning_rate": 0.003,
     "seed": 3,
 }
