@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import requests
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
@@ -133,6 +135,22 @@ class ProtosegApp(MONAILabelApp):
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Segment an image, with its name passed to the model."""
         return super().infer({**request, "image_id": request["image"]}, datastore)
+
+    def train(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Train, see `Adapt`."""
+        self._give_way()
+        return super().train(request)
+
+    def batch_infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Segment many images."""
+        self._give_way()
+        return super().batch_infer(request, datastore)
+
+    def _give_way(self) -> None:
+        """Let the server's clients go first, if this is a process that it started for a job."""
+        if not self._server_mode:
+            me = psutil.Process()
+            me.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else min(me.nice() + 10, 19))
 
     def on_init_complete(self) -> None:
         """Learn the labels from before the server started."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition, Event, Thread
 
 __all__ = ["Background", "Closing", "Traffic"]
+
+TRIM_INTERVAL_S = 20.0
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +28,7 @@ class Traffic:
         self._changed = Condition()
         self._waiting = 0
         self._closing = False
+        self._trim, self._trimmed = _trim_function(), time.monotonic()
 
     @contextmanager
     def client(self) -> Iterator[None]:
@@ -35,7 +40,11 @@ class Traffic:
         finally:
             with self._changed:
                 self._waiting -= 1
+                trim = time.monotonic() - self._trimmed > TRIM_INTERVAL_S
+                self._trimmed = time.monotonic() if trim else self._trimmed
                 self._changed.notify_all()
+            if trim:
+                self._trim(0)
 
     def wait_until_none(self) -> None:
         """Wait until no client waits.
@@ -53,6 +62,14 @@ class Traffic:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+
+
+def _trim_function() -> Callable[[int], object]:
+    """Find what gives freed memory back: glibc keeps it for each thread, so that a server with many seems to grow."""
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # another C library
+        return lambda _: None
 
 
 class Background:
