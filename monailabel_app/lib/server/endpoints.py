@@ -9,6 +9,7 @@ FastAPI calls every endpoint through `fastapi.routing.run_endpoint_function`, wh
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -36,6 +37,7 @@ from protoseg.errors import InputError
 
 __all__ = ["patch_endpoints"]
 
+SWITCH_INTERVAL_S = 0.0005  # of Python's threads: a short answer asks for its turn many times, each after all others
 RUNNING_INFERENCES = 2  # at once, when MONAI_LABEL_INFER_CONCURRENCY says nothing; the others wait
 BLOCKING = ("monailabel.endpoints.", "lib.rest.")  # modules of the endpoints that run in threads here
 INFERENCES = {"api_run_inference", "api_run_wsi_inference", "api_run_wsi_v2_inference"}
@@ -43,6 +45,7 @@ INFERENCES = {"api_run_inference", "api_run_wsi_inference", "api_run_wsi_v2_infe
 
 def patch_endpoints() -> None:
     """Run MONAI Label's endpoints in worker threads, inferences in a bounded pool with `settings`' time limit."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     limit = settings.MONAI_LABEL_INFER_CONCURRENCY
     pool = ThreadPoolExecutor(limit if limit > 0 else RUNNING_INFERENCES, thread_name_prefix="inference")
     settings.MONAI_LABEL_INFER_CONCURRENCY = -1  # the app's own pool would only be a second queue behind this one
