@@ -147,6 +147,17 @@ def test_label_and_names_belong_together_whenever_the_server_is_killed(open_fold
     assert [path.name for path in studies.rglob(".*") if path.is_file()] == [".lock"]
 
 
+def test_a_lock_that_cannot_be_made_is_one_sentence(open_folder, label, monkeypatch):
+    store = open_folder()
+
+    def full():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), store._processes.lock_file)
+
+    monkeypatch.setattr(store._processes, "_acquire", full)
+    with pytest.raises(InputError, match=r"cannot be written: No space left on device\. Free some space"):
+        store.save_label("person0", str(label(0, ["liver"])[0]), "final", {})
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
 @pytest.mark.parametrize("last", range(1, 6))
 def test_a_full_disk_is_one_sentence_and_changes_nothing(open_folder, label, studies, monkeypatch, number, last):

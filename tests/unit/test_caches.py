@@ -2,8 +2,10 @@
 
 import functools
 import pickle
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,3 +145,36 @@ def test_fingerprint_of_an_object_that_holds_itself() -> None:
 class Cyclic:
     def __init__(self) -> None:
         self.myself = self
+
+
+def test_what_a_killed_process_left_goes_when_its_array_is_made(tmp_path: Path) -> None:
+    left, other = (tmp_path / f".{32 * 'a'}.{key}.npy" for key in ("key", "other"))
+    for file in (left, other):
+        file.write_bytes(b"half an array")
+    cached_array(tmp_path, "key", lambda: item(3))
+    assert not left.exists()
+    assert other.exists(), "somebody may be writing it"
+
+
+def test_a_slower_process_takes_the_array_of_the_faster_one(tmp_path: Path) -> None:
+    def make_slowly() -> np.ndarray:
+        return _Slow.of(item(3), lambda: cached_array(tmp_path, "key", lambda: item(3)))
+
+    assert cached_array(tmp_path, "key", make_slowly).tolist() == [3, 3, 3]
+    assert [file.name for file in tmp_path.iterdir()] == ["key.npy"]
+
+
+class _Slow(np.ndarray):
+    """An array while whose writing something else happens."""
+
+    meanwhile: Callable[[], object]
+
+    @classmethod
+    def of(cls, array: np.ndarray, meanwhile: Callable[[], object]) -> np.ndarray:
+        slow = array.view(cls)
+        slow.meanwhile = meanwhile
+        return slow
+
+    def tofile(self, *arguments: Any) -> None:  # which np.save calls
+        super().tofile(*arguments)
+        self.meanwhile()

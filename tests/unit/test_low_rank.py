@@ -89,3 +89,12 @@ def test_an_energy_that_is_no_share_is_refused(energy):
     message = rf"^energy of KernelMatching is {energy}; it must be above 0 and at most 1\.$"
     with pytest.raises(InputError, match=message):
         KernelMatching(energy=energy)
+
+
+def test_features_that_are_not_finite_are_refused():
+    generator = torch.Generator().manual_seed(0)
+    support, matching = features(4, 1, generator)[None], KernelMatching()
+    support[0, 0, 0, 0, 0] = torch.nan
+    prototypes = matching.build(support, masks_of((slice(2, 6), slice(2, 6))))
+    with pytest.raises(InputError, match=r"^The features are not finite\. .* use other weights\.$"):
+        matching.reduce(prototypes)

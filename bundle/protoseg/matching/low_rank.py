@@ -12,6 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from protoseg.errors import InputError
 from protoseg.matching.matching import Prototypes
 
 __all__ = ["low_rank"]
@@ -32,10 +33,18 @@ def low_rank(prototypes: Prototypes, energy: float) -> Prototypes:
 
     Returns:
         The prototypes with a `basis`; as they were where too little would be saved.
+
+    Raises:
+        InputError: the prototypes are not finite.
     """
     patches, channels = prototypes.patches, prototypes.patches.shape[-1]
     flat = patches.flatten(1, 2)  # E x patches x C
     scatter = flat.transpose(1, 2) @ (flat * _balanced(prototypes.membership.flatten(2))[..., None])
+    if not scatter.isfinite().all():
+        raise InputError(
+            "The features are not finite. Images are checked when they are read, so that the weights "
+            "are damaged, or training has diverged: use other weights."
+        )
     values, axes = torch.linalg.eigh(scatter.cpu().double())  # ascending; not every device has doubles
     kept = values.flip(-1).clamp(min=0).cumsum(-1)
     needed = int((kept < energy * kept[:, -1:]).sum(-1).amax()) + 1

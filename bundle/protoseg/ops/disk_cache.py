@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from protoseg.files import replacing
+from protoseg.files import WriteError, remove_unfinished, replacing
 
 __all__ = ["array_file", "cached_array"]
 
@@ -27,6 +27,11 @@ def cached_array(folder: Path, key: str, make: Callable[[], np.ndarray]) -> np.n
         return np.load(file, mmap_mode="r")
     except (OSError, ValueError, EOFError):  # absent; or cut short by a full disk or a broken copy
         array = make()
-        with replacing(file) as unfinished:
-            np.save(unfinished, array)
+        try:
+            with replacing(file) as unfinished:
+                np.save(unfinished, array)
+        except WriteError:
+            if not file.exists():  # another process was faster, and has removed what this one was writing
+                raise
+        remove_unfinished(folder, {file.name})  # left by killed processes; of no use to slower ones
     return np.load(file, mmap_mode="r")

@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock
 
 from protoseg.errors import InputError
-from protoseg.files import write_json
+from protoseg.files import write_errors, write_json
 from protoseg.ops.hashing import fingerprint
 
 __all__ = ["Imported", "Record", "RecordFile", "Removal", "study_id"]
@@ -116,7 +116,7 @@ class RecordFile:
     def change(self, to: Callable[[Record], Record]) -> Record:
         """Replace the record by what a function makes of it, while no one else changes it."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.file.with_suffix(".lock")):
+        with write_errors(self.file), FileLock(self.file.with_suffix(".lock")):
             record = to(self.read())
             write_json(self.file, asdict(record))
         return record

@@ -41,7 +41,7 @@ class IndexedFolder(LocalDatastore):
     @contextmanager
     def _transaction(self) -> Iterator[LocalDatastoreModel]:
         """Hold the folder against all other threads and processes, and give the index as it is on disk."""
-        with self._threads, self._processes, write_errors(self._begun.parent):
+        with write_errors(self._begun.parent), self._threads, self._processes:
             self._finish_begun()
             self._init_from_datastore_file()
             try:

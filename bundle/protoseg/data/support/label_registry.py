@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from protoseg.errors import InputError
-from protoseg.files import write_json
+from protoseg.files import write_errors, write_json
 from protoseg.labels import LabelSet
 
 __all__ = ["LabelRegistry"]
@@ -44,7 +44,7 @@ class LabelRegistry:
 
     def _with_new(self, wanted: list[str]) -> dict[str, int]:
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.file.with_suffix(".lock")):
+        with write_errors(self.file), FileLock(self.file.with_suffix(".lock")):
             known = self._read()
             new = [name for name in wanted if name not in known]
             if len(known) + len(new) > MOST_LABELS:
