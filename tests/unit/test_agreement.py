@@ -11,6 +11,7 @@ from protoseg.engine.agreement import Found, compare, doubts_by_label, judge, le
 from protoseg.engine.prediction import LabelFinding, Prediction, findings_from_json, findings_to_json
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SliceOrigin, SupportSet, support_from_scan
+from protoseg.workflows.reports.doubts import support_doubts
 
 ENCODER = SliceEncoder(network(), SIZE)
 SWAPPED = {"ball": LABELS["rod"], "rod": LABELS["ball"]}
@@ -55,10 +56,12 @@ def test_of_two_that_conflict_both_are_doubted():
     assert {scan for scan, mine in agreements.items() if mine["rod"].doubt} == {"a", "b"}
     assert agreements["a"]["rod"].usual is None
     assert "with the other example by a Dice of 0.0" in agreements["a"]["rod"].doubt
+    assert agreements["a"]["rod"].doubt.endswith(" only, which finds ball there")
 
 
 def test_one_scan_has_nothing_to_be_held_against():
     assert leave_one_out(labelled("a"), ENCODER) == {}
+    assert support_doubts(labelled("a"), None) == {}, "without so much as a look at the network"
 
 
 def test_a_label_that_was_not_drawn_on_a_slice_is_not_missed_there():
