@@ -8,6 +8,7 @@ import torch
 from shades_of_grey import LABELS, SIZE, network, scan
 
 from protoseg.engine.agreement import Found, compare, doubts_by_label, judge, leave_one_out
+from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.prediction import LabelFinding, Prediction, findings_from_json, findings_to_json
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SliceOrigin, SupportSet, support_from_scan
@@ -89,6 +90,15 @@ def doubted(*dice):
     """Whether the label of the first of some scans is doubted, by what others find of it on each."""
     found = {str(number): {"liver": Found(value, "")} for number, value in enumerate(dice)}
     return bool(compare(found)["0"]["liver"].doubt)
+
+
+def test_a_run_looks_at_the_slices_where_labels_are_largest():
+    support, cache = joined(labelled("a"), labelled("b", SWAPPED, shift=2)), FeatureCache()
+    doubts = support_doubts(support, network(), cache=cache)
+    assert [doubt.split(",")[0] for doubt in doubts["rod"]] == [f"check its label in {name}" for name in "ab"]
+    assert (len(support.images), len(cache.items())) == (6, 4), (
+        "the ball is largest on the second, the rod alike on all"
+    )
 
 
 def test_what_is_doubted_is_much_worse_than_usual():
