@@ -156,7 +156,8 @@ class Segmenter:
     def check_support(self) -> dict[str, dict[str, Agreement]]:
         """Segment the slices of each labelled scan by those of the others, which tells of labels that conflict.
 
-        `segment` warns of them in its findings. Which label is right is for people to tell; until then all serve.
+        `segment` and a session warn of them in their findings. Which label is right is for people to tell; until then
+        all serve.
 
         Returns:
             By scan and label: the Dice with what the others find, what is usual, and a doubt where it is much lower.
@@ -167,8 +168,7 @@ class Segmenter:
         """
         support = self._served()
         if self._checked is None or self._checked[0] is not support:
-            found = leave_one_out(support, self.encoder)
-            self._checked = support, {query_id(scan): mine for scan, mine in found.items()}
+            self._checked = support, leave_one_out(support, self.encoder)
         return self._checked[1]
 
     def segment(self, image: Source, *, name: str | None = None) -> Segmentation:
@@ -191,7 +191,7 @@ class Segmenter:
             refiner=self.parts.refiner,
             adaptation=self.parts.adaptation,
         )
-        prediction = prediction.with_doubts(doubts_by_label(self.check_support()))
+        prediction = prediction.with_doubts(self._doubts())
         return Segmentation.of(prediction, scan, support.labels, self.encoder.fingerprint())
 
     def session(self, image: Source, *, labels: Sequence[str] = (), name: str | None = None) -> Session:
@@ -205,12 +205,16 @@ class Segmenter:
         Raises:
             InputError: the image cannot be read, or there are no labels.
         """
-        return Session(self.parts, self._prepare(image, name), self.encoder, support=self.support, labels=labels)
+        scan = self._prepare(image, name)
+        return Session(self.parts, scan, self.encoder, support=self.support, labels=labels, doubts=self._doubts())
 
     def _prepare(self, image: Source, name: str | None) -> PreparedScan:
         axes = self.support.slice_axes if self.support else None
         source = image_source(image, name or source_name(image, "the image"))
         return prepare_scan(source, self.parts.preprocessing, axes)
+
+    def _doubts(self) -> dict[str, list[str]]:
+        return doubts_by_label(self.check_support()) if self.support else {}
 
     def _served(self) -> SupportSet:
         if self.support is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ class Session:
         support: support from other scans; its labels are found, too.
         labels: names that may be clicked on, beside those of the support.
         slice_segmenter: segmenter that makes masks from clicks; by default the one that uses the network's features.
+        doubts: doubts about the support by label, for the findings, see `doubts_by_label`.
 
     Raises:
         InputError: there is neither a support nor a label.
@@ -47,11 +48,13 @@ class Session:
         support: SupportSet | None = None,
         labels: Sequence[str] = (),
         slice_segmenter: SliceSegmenter | None = None,
+        doubts: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.labels = (support.labels if support else LabelSet()).with_names(labels)
         if not self.labels:
             raise InputError("There is nothing to click on: name labels, or add a labelled scan before.")
         self.scan = scan
+        self._doubts = doubts or {}
         self._weights = encoder.fingerprint()
         self._clicks: list[Click] = []
         self._segmentation = ClickSegmentation(
@@ -108,7 +111,8 @@ class Session:
         Raises:
             InputError: there is neither a click on a label nor a support.
         """
-        return Segmentation.of(self._segmentation.segment(self._clicks), self.scan, self.labels, self._weights)
+        prediction = self._segmentation.segment(self._clicks).with_doubts(self._doubts)
+        return Segmentation.of(prediction, self.scan, self.labels, self._weights)
 
     def _place(self, at: Place, millimeters: bool) -> tuple[int, int, int]:
         index: NDArray[np.float64] = np.asarray(at, float)

@@ -30,10 +30,16 @@ class Finding(Exception):  # noqa: N818 - what the campaign looks for
 
 
 class Http:
-    """A client of its own connections, for as long as it is open."""
+    """A client of its own connections, for as long as it is open.
+
+    Args:
+        address: address of the server.
+        session: session that has a patience of its own; by default a new one, with `PATIENCE`.
+    """
 
     def __init__(self, address: str, session: requests.Session | None = None) -> None:
         self.address = address
+        self.patience = {} if session else {"timeout": PATIENCE}
         self.session = session or requests.Session()
         self.session.headers["Connection"] = "close"  # the server closes those that were idle, at any moment
 
@@ -45,7 +51,7 @@ class Http:
 
     def send(self, method: str, path: str, *, status: int = 200, **content: Any) -> requests.Response:
         """Send a request; `Finding` where the answer has another status."""
-        answer = self.session.request(method, self.address + path, timeout=PATIENCE, **content)
+        answer = self.session.request(method, self.address + path, **self.patience, **content)
         if answer.status_code != status:
             kind = f"{method} {path.partition('?')[0]}"
             raise Finding(f"{kind}: status {answer.status_code}, expected {status}: {answer.text[:200]}")

@@ -157,6 +157,21 @@ def test_a_session_begins_with_what_serves(segmenter, scan, labels):
     np.testing.assert_array_equal(session.segment().mask("liver"), segmenter.segment(scan).mask("liver"))
 
 
+def test_labelled_scans_that_conflict_are_told_by_every_result(segmenter, scan, labels, tmp_path):
+    mixed_up = nifti(tmp_path / "mixed_up.nii.gz", np.array([0, 2, 1], np.uint8)[organs()])
+    other = nifti(tmp_path / "b" / scan.name, ct())  # of the same name in another folder
+    segmenter.add_support(scan, labels, names=NAMES)
+    assert segmenter.check_support() == {}
+    assert "check" not in segmenter.segment(scan).findings["liver"].warning
+    segmenter.add_support(other, mixed_up, names=NAMES)
+    assert {one: set(mine) for one, mine in segmenter.check_support().items()} == {
+        str(one): set(NAMES) for one in (scan, other)
+    }
+    for found in (segmenter.segment(scan), segmenter.session(scan).segment()):
+        for one in (scan, other):
+            assert f"check its label in {one}, which agrees with the other" in found.findings["liver"].warning
+
+
 @pytest.mark.parametrize(
     ("what", "message"),
     [

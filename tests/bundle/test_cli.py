@@ -85,6 +85,26 @@ def test_several_labelled_scans_serve_together(protoseg):
     assert report["settings"]["support"] == ["b", "scan"]
     assert report["settings"]["refiner"] is None
     assert report["labels"]["label_1"]["estimated_dice"] is None
+    assert report["doubts"] == {}
+
+
+def test_labelled_scans_that_conflict_are_told_once(protoseg, caplog):
+    nifti(Path("again.nii.gz"), ct())
+    nifti(Path("b.nii.gz"), ct())
+    nifti(Path("b_labels.nii.gz"), np.array([0, 2, 1], np.uint8)[organs()])  # mixed up
+    like = [*LIKE, "--like", "b.nii.gz", "b_labels.nii.gz", "--labels", "liver=1,spleen=2"]
+    command = ["segment", "scan.nii.gz", "again.nii.gz", *like, "--json", "--fast", *SMALL]
+    reports = json.loads(protoseg(*command)[1])
+    told = [message for message in caplog.messages if message.startswith("Check the label ")]
+    named = {tuple(message.split(":")[0].split()[3::2]) for message in told}
+    assert (len(told), named) == (4, {(label, scan) for label in ("liver", "spleen") for scan in LIKE[1:2] + like[4:5]})
+    assert "agrees with the other example by a Dice of 0." in told[0]
+    for report in reports:
+        assert [doubt.split(",")[0] for doubt in report["doubts"]["liver"]] == [
+            f"check its label in {scan}.nii.gz" for scan in ("scan", "b")
+        ]
+    assert json.loads(protoseg(*command, "--set", "doubts=$None")[1])[0]["doubts"] == {}
+    assert sum(message.startswith("Check the label ") for message in caplog.messages) == 4, "none more"
 
 
 def test_more_formats_and_statistics(protoseg):

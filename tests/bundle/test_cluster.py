@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import psutil
 import pytest
@@ -23,6 +24,7 @@ from two_organs import ct, nifti, organs
 from protoseg.errors import InputError
 from protoseg.workflows import cluster, inference
 from protoseg.workflows.cluster import open_cluster, share
+from protoseg.workflows.engine_parts import open_plain_config
 from protoseg.workflows.further_results import write_further_results
 from protoseg.workflows.inference import run_inference
 from protoseg.workflows.reports.tables import read_reports
@@ -126,6 +128,22 @@ def test_two_processes_of_which_one_is_killed_write_the_files_of_one(
     write_further_results(tmp_path / "one", reports, **further)
     assert files(tmp_path / "two") == files(tmp_path / "one")
     assert len(files(tmp_path / "one")) == 4 * len(NAMES) + 1
+
+
+def test_labelled_scans_are_held_against_each_other_once_for_all_processes(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nifti(tmp_path / "mixed_up.nii.gz", np.array([0, 2, 1], np.uint8)[organs()])
+    labelled = {
+        "support_image": ["scans/a.nii.gz", "scans/b.nii.gz"],
+        "support_label": ["labels.nii.gz", str(tmp_path / "mixed_up.nii.gz")],
+    }
+    config = open_plain_config(("inference.yaml",), **{**COHORT, **labelled, "output_dir": str(tmp_path / "out")})
+    segmenter = ScanSegmenter(config)
+    monkeypatch.delattr("protoseg.workflows.reports.doubts.leave_one_out")
+    there = cloudpickle.loads(cloudpickle.dumps(SharedSegmenter.of(segmenter))).segmenter
+    assert there.doubts == segmenter.doubts
+    assert there.doubts.keys() == {"label_1", "label_2"}
 
 
 @contextmanager

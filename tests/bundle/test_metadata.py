@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,9 @@ SCHEMA = ROOT / "tests" / "data" / "meta_schema.json"
 
 @pytest.fixture
 def schema(tmp_path):
-    """A copy in the place where MONAI would download the schema to, so that it downloads nothing."""
-    return shutil.copy(SCHEMA, tmp_path / "schema.json")
+    """A copy in the place where MONAI would download the schema to, so that it downloads nothing; and its digest."""
+    copy = shutil.copy(SCHEMA, tmp_path / "schema.json")
+    return {"filepath": str(copy), "hash_val": sha256(SCHEMA.read_bytes()).hexdigest(), "hash_type": "sha256"}
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def metadata(configs):
 
 
 def test_metadata_follows_the_schema(configs, schema):
-    verify_metadata(meta_file=str(configs / "metadata.json"), filepath=str(schema))
+    verify_metadata(meta_file=str(configs / "metadata.json"), **schema)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +41,7 @@ def test_the_schema_asks_for_an_entry(metadata, schema, tmp_path, entry):
     del metadata[entry]
     (tmp_path / "metadata.json").write_text(json.dumps(metadata))
     with pytest.raises(ValueError, match=f"'{entry}' is a required property"):
-        verify_metadata(meta_file=str(tmp_path / "metadata.json"), filepath=str(schema))
+        verify_metadata(meta_file=str(tmp_path / "metadata.json"), **schema)
 
 
 def test_one_version_everywhere(metadata):

@@ -26,6 +26,14 @@ def ct_scan(tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
+def conflicting_scans(ct_scan: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    other = nifti(tmp_path / "other.nii.gz", ct())
+    mixed_up = nifti(tmp_path / "mixed_up.nii.gz", np.array([0, 2, 1], np.uint8)[organs()])
+    images, labels = [ct_scan["support_image"], str(other)], [ct_scan["support_label"], str(mixed_up)]
+    return {"support_image": images, "support_label": labels, "query": str(other)}
+
+
+@pytest.fixture
 def mr_scan(tmp_path: Path) -> dict[str, Any]:
     coronal = np.diag([-10.0, 25.0, 8.0, 1.0])[:, [0, 2, 1, 3]]
     voxels = np.where(ct() < -500, 10, ct() + 60)  # air that is no padding
@@ -50,6 +58,7 @@ def a_picture(tmp_path: Path) -> dict[str, Any]:
         ("ct_scan", ["refiners/guided.yaml"], {"support_selection": "all", "inferer#estimate_quality": False}),
         ("mr_scan", [], {"components": "none", "label_names": {"liver": 1}, "rejection_threshold": None}),
         ("a_picture", [], {"refiner": "$None"}),
+        ("conflicting_scans", [], {"refiner": "$None"}),
     ],
 )
 def test_both_ways_write_the_same_files(

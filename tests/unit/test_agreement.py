@@ -8,9 +8,11 @@ import torch
 from shades_of_grey import LABELS, SIZE, network, scan
 
 from protoseg.engine.agreement import Found, compare, doubts_by_label, judge, leave_one_out
+from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.prediction import LabelFinding, Prediction, findings_from_json, findings_to_json
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SliceOrigin, SupportSet, support_from_scan
+from protoseg.workflows.reports.doubts import support_doubts
 
 ENCODER = SliceEncoder(network(), SIZE)
 SWAPPED = {"ball": LABELS["rod"], "rod": LABELS["ball"]}
@@ -55,10 +57,12 @@ def test_of_two_that_conflict_both_are_doubted():
     assert {scan for scan, mine in agreements.items() if mine["rod"].doubt} == {"a", "b"}
     assert agreements["a"]["rod"].usual is None
     assert "with the other example by a Dice of 0.0" in agreements["a"]["rod"].doubt
+    assert agreements["a"]["rod"].doubt.endswith(" only, which finds ball there")
 
 
 def test_one_scan_has_nothing_to_be_held_against():
     assert leave_one_out(labelled("a"), ENCODER) == {}
+    assert support_doubts(labelled("a"), None) == {}, "without so much as a look at the network"
 
 
 def test_a_label_that_was_not_drawn_on_a_slice_is_not_missed_there():
@@ -86,6 +90,15 @@ def doubted(*dice):
     """Whether the label of the first of some scans is doubted, by what others find of it on each."""
     found = {str(number): {"liver": Found(value, "")} for number, value in enumerate(dice)}
     return bool(compare(found)["0"]["liver"].doubt)
+
+
+def test_a_run_looks_at_the_slices_where_labels_are_largest():
+    support, cache = joined(labelled("a"), labelled("b", SWAPPED, shift=2)), FeatureCache()
+    doubts = support_doubts(support, network(), cache=cache)
+    assert [doubt.split(",")[0] for doubt in doubts["rod"]] == [f"check its label in {name}" for name in "ab"]
+    assert (len(support.images), len(cache.items())) == (6, 4), (
+        "the ball is largest on the second, the rod alike on all"
+    )
 
 
 def test_what_is_doubted_is_much_worse_than_usual():

@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monai.data import MetaTensor
 from PIL import Image
 
 from protoseg.data.io.datalists import load_datalist
@@ -23,6 +22,7 @@ from protoseg.data.preparation.polyp import find_polyps
 from protoseg.data.preparation.prepare import prepare
 from protoseg.data.preparation.scans import LabelledScan
 from protoseg.errors import InputError
+from protoseg.ops.volume import Volume
 
 LPS = torch.diag(torch.tensor([-0.8, -0.8, 3.0, 1.0], dtype=torch.float64))
 
@@ -30,7 +30,7 @@ LPS = torch.diag(torch.tensor([-0.8, -0.8, 3.0, 1.0], dtype=torch.float64))
 def scan(voxels: np.ndarray, labels: np.ndarray, affine: torch.Tensor = LPS) -> LabelledScan:
     meta = {"filename_or_obj": "scan.nii.gz"}
     image, drawn = (torch.from_numpy(array)[None] for array in (voxels.astype(np.float32), labels.astype(np.int16)))
-    return LabelledScan(MetaTensor(image, affine=affine, meta=meta), MetaTensor(drawn, affine=affine))
+    return LabelledScan(Volume.at(image, affine, meta), Volume.at(drawn, affine, {}))
 
 
 def voxels(path: Path) -> np.ndarray:

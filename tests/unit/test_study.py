@@ -42,8 +42,8 @@ def scan(name):
     affine = torch.diag(torch.tensor([2.0, 2.0, 5.0, 1.0]))
     meta = {"filename_or_obj": f"{name}.nii.gz"}
     return {
-        "image": MetaTensor(ground_truth + 1, affine=affine, meta=meta),
-        "label": MetaTensor(ground_truth, affine=affine, meta=meta),
+        "image": MetaTensor(ground_truth + 1, affine=affine, meta=dict(meta)),
+        "label": MetaTensor(ground_truth, affine=affine, meta=dict(meta)),
     }
 
 

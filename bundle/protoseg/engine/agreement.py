@@ -48,9 +48,10 @@ class Agreement(NamedTuple):
         """Tell people why the label should be checked; empty where nothing speaks against it."""
         if self.dice >= self.least:
             return ""
-        found = f", which find {self.instead} there" if self.instead else ""
         if self.usual is None:
+            found = f", which finds {self.instead} there" if self.instead else ""
             return f"agrees with the other example by a Dice of {self.dice:.2f} only{found}"
+        found = f", which find {self.instead} there" if self.instead else ""
         return f"agrees with the other examples by a Dice of {self.dice:.2f}, these by {self.usual:.2f}{found}"
 
 

@@ -57,6 +57,7 @@ class ScanSegmenter:
         size = self.support.images.shape[-1]
         self.cache = self.inferer.get("cache") or FeatureCache()
         self.encoder = SliceEncoder(config.get_parsed_content("network"), size, self.cache)
+        self.doubts = config.get_parsed_content("doubts")
 
     def prepare(self, image: str) -> PreparedScan:
         """Read and preprocess a query; errors as of `prepare_scan`."""
@@ -85,7 +86,7 @@ class ScanSegmenter:
         if scan.source.meta.get("kind") == "picture":
             write_label_picture(result_file(self.output_dir, query_id(query), LABEL_PICTURE), label_map[None])
         found = torch.from_numpy(label_map)
-        write_report(self.output_dir, found, scan.source, prediction.findings, labels, self.settings)
+        write_report(self.output_dir, found, scan.source, prediction.findings, labels, self.settings, self.doubts)
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class SharedSegmenter:
         segmenter.encoder.encode(segmenter.support.images)
         content = copy.deepcopy(segmenter.config.content)
         content["inferer"]["progress"] = False  # there is one bar, over the scans
-        made = {"support": segmenter.support, "settings": segmenter.settings}
+        made = {"support": segmenter.support, "settings": segmenter.settings, "doubts": segmenter.doubts}
         return cls(content, made, segmenter.cache.items())
 
     @cached_property

@@ -86,5 +86,6 @@ def _main_parts(mask: np.ndarray) -> np.ndarray:
 
 def _mr_background(coarse: np.ndarray) -> float:
     """Find the intensity above which MR shows tissue: fat-suppressed skin is far below the usual Otsu threshold."""
-    darkest = coarse.min()
-    return float(darkest + (threshold_otsu(coarse.clip(max=np.percentile(coarse, 99))) - darkest) / 4)
+    pixels = coarse.ravel()  # flat: skimage takes three or four slices for the channels of a picture, and warns
+    darkest = pixels.min()
+    return float(darkest + (threshold_otsu(pixels.clip(max=np.percentile(pixels, 99))) - darkest) / 4)

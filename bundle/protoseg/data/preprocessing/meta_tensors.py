@@ -19,4 +19,5 @@ def meta_tensor(volume: Volume, *, traced: MetaTensor | None = None) -> MetaTens
         traced: `MetaTensor` that the volume was made of, whose applied transforms are kept.
     """
     applied: list[Any] = [] if traced is None else list(traced.applied_operations)
-    return MetaTensor(volume.as_tensor(), affine=volume.affine, meta=volume.meta, applied_operations=applied)
+    meta = dict(volume.meta)  # the tensor puts its affine in there
+    return MetaTensor(volume.as_tensor(), affine=volume.affine, meta=meta, applied_operations=applied)

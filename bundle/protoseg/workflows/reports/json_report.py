@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class SaveReportd(MapTransform):
         labels: value of each label by name.
         output_dir: folder of the files.
         settings: settings of the run, for the report, see `report_settings`.
+        doubts: doubts about the support by label, for the report, see `support_doubts`.
     """
 
     def __init__(
@@ -36,16 +37,19 @@ class SaveReportd(MapTransform):
         labels: Mapping[str, int],
         output_dir: str | Path,
         settings: Mapping[str, Any] | None = None,
+        doubts: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         super().__init__(keys)
         self.labels = labels
         self.output_dir = to_path(output_dir, "output_dir")
         self.settings = dict(settings or {})
+        self.doubts = dict(doubts or {})
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write a report for each key."""
         for key in self.key_iterator(dict(data)):
             found = Volume.of(data[key])
             findings = findings_from_json(found.meta[FINDINGS])
-            write_report(self.output_dir, found.as_tensor(), found, findings, self.labels, self.settings)
+            label_map = found.as_tensor()
+            write_report(self.output_dir, label_map, found, findings, self.labels, self.settings, self.doubts)
         return dict(data)

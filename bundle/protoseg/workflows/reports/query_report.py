@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ def write_report(
     findings: Mapping[str, LabelFinding],
     labels: Mapping[str, int],
     settings: Mapping[str, Any],
+    doubts: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Write the findings about a label map as `<query>_seg.json`, label by label, and log its warnings.
 
@@ -43,6 +44,7 @@ def write_report(
         findings: findings of the engine, by label name.
         labels: value of each label by name.
         settings: settings of the run, see `report_settings`.
+        doubts: doubts about the support by label, see `support_doubts`.
 
     Returns:
         Content of the file.
@@ -52,7 +54,7 @@ def write_report(
         name: describe_label(findings[name], value, volume_ml(label_map == value, source.affine))
         for name, value in labels.items()
     }
-    content = {"query": str(query), "labels": report, "settings": dict(settings)}
+    content = {"query": str(query), "labels": report, "doubts": dict(doubts or {}), "settings": dict(settings)}
     write_json(report_file(output_dir, query_id(query)), content)
     warnings = [f"{name} {entry['warning']}" for name, entry in report.items() if entry["warning"]]
     if warnings:

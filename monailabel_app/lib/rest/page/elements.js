@@ -1,5 +1,6 @@
 // Elements of the page. Names of studies, labels and users are put in as text alone, never as HTML.
 
+// Makes an element of the page, or of the panel in OHIF.
 export function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {

@@ -1,14 +1,7 @@
 // Elements of the panel. Whatever comes from elsewhere is put in as text or as a property, never as HTML.
+import { element } from '/page/elements.js';
 
-export function element(tag, properties = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in made) made[name] = value;
-    else made.setAttribute(name, value);
-  }
-  made.append(...children.filter(child => child !== null));
-  return made;
-}
+export { element };
 
 export function button(text, title, onclick, properties = {}) {
   return element('button', { type: 'button', title, onclick, ...properties }, text);
