@@ -55,7 +55,7 @@ class _Weights(NamedTuple):
     bias: float
 
 
-WEIGHTS = _Weights(depth=-1.79, distance=-0.84, lead=0.38, ratio=0.32, likeness=4.16, slices=-0.10, bias=-1.81)
+WEIGHTS = _Weights(depth=-1.40, distance=-0.86, lead=0.33, ratio=0.34, likeness=5.20, slices=-0.13, bias=-2.76)
 LEAST = 0.5  # log odds of what changes
 
 
@@ -64,6 +64,7 @@ class Side(NamedTuple):
 
     index: int  # of the slice
     points: Sequence[Point]  # that were clicked on, all on the side that is too large
+    positive: bool  # whether they are missing from the label, so that its side is too small
     way: float  # mm from the deepest of them to the border
     marked: Mask  # (H, W), what changes around them for sure
 
@@ -71,7 +72,8 @@ class Side(NamedTuple):
 class Place(NamedTuple):
     """A slice whose border may be wrong as well."""
 
-    source: Mask  # (H, W), the side that is too small
+    index: int  # of the slice
+    label: Mask  # (H, W)
     domain: Mask  # (H, W), what may change
 
 
@@ -84,6 +86,14 @@ class _Band(NamedTuple):
     source: Mask  # pixels beside it on the source's side
     beyond: Mask  # pixels beside it on the other side
     smooth: Map  # (C, h, w) image
+
+
+class _Clicked(NamedTuple):
+    """What is known of the clicks' slice."""
+
+    side: Side
+    vectors: Tensor  # (points, D), features of the clicks, of unit length
+    example: NDArray[np.bool_]  # (2, H, W), see `BorderMover._example`
 
 
 class BorderMover:
@@ -101,79 +111,70 @@ class BorderMover:
         patches = (features.shape[-2], features.shape[-1])
         self.to_pixels = BilinearUpsampler(patches, slices.shape[-2], slices.shape[-1], features.device)
 
-    def moved(self, side: Side, places: Mapping[int, Place]) -> dict[int, Mask]:
+    @torch.no_grad()
+    def moved(self, side: Side, places: Sequence[Sequence[Place]]) -> dict[int, Mask]:
         """Find the pixels (H, W) that change sides, by slice; all are connected to the clicks.
 
         Args:
             side: what the clicks say of their slice.
-            places: slices that may change, by index, among them the clicks' own.
+            places: slices that may change: the clicks' own alone, then those on either side of it, the nearest first.
         """
-        found = self.evidence(side, {index: place.source for index, place in places.items()})
-        if side.index not in found:
+        ((own,), *ways) = places
+        band = self._band(own, side)
+        if band is None:
             return {}
-        first = min(found)
-        moved = np.zeros((max(found) + 1 - first, *self.slices.shape[-2:]), bool)
-        for index, (window, inside, evidence) in found.items():
-            log_odds = np.tensordot(WEIGHTS[:-1], evidence, 1) + WEIGHTS.bias
-            moved[index - first][window] = inside & (log_odds > LEAST)
-            moved[index - first] &= places[index].domain
-        moved[side.index - first] |= side.marked
-        components = connected_components(moved)
-        held = np.unique(components[side.index - first][side.marked])
-        moved &= np.isin(components, held)
-        return {index: moved[index - first] for index in found if moved[index - first].any()}
+        clicked = _Clicked(side, self._vectors(side), self._example(band, side.marked))
+        moved = {own.index: _touching(self._wrong(own, band, clicked) | side.marked, side.marked)}
+        for way in ways:
+            before = moved[own.index]
+            for place in way:
+                band = self._band(place, side)
+                if band is None:
+                    break
+                before = _touching(self._wrong(place, band, clicked), before)
+                if not before.any():
+                    break
+                moved[place.index] = before
+        return moved
 
-    @torch.no_grad()
-    def evidence(self, side: Side, sources: Mapping[int, Mask]) -> dict[int, tuple[Window, Mask, Map]]:
-        """Collect what tells whether the border is wrong.
+    def _wrong(self, place: Place, band: _Band, clicked: _Clicked) -> Mask:
+        """Mask the pixels (H, W) of a slice's band that are wrong as the clicks are."""
+        wrong = np.zeros_like(place.domain)
+        log_odds = np.tensordot(WEIGHTS[:-1], self._evidence(place.index, band, clicked), 1) + WEIGHTS.bias
+        wrong[band.window] = band.inside & (log_odds > LEAST)
+        return wrong & place.domain
 
-        Args:
-            side: what the clicks say of their slice.
-            sources: (H, W) masks of the side that is too small, by slice.
+    def _evidence(self, index: int, band: _Band, clicked: _Clicked) -> Map:
+        """Collect what tells whether a slice's border is wrong: maps (6, h, w) in the order of `WEIGHTS`."""
+        side = clicked.side
+        here = index == side.index
+        marked = side.marked if here else np.zeros_like(side.marked)
+        examples = {side.index: clicked.example} | ({} if here else {index: self._example(band, marked)})
+        away = (self._distance(side.points, band.window) + 1) / (side.way + 1)
+        maps = [
+            band.depth / side.way,
+            np.log(away),
+            self._lead(index, examples, band.window),
+            _ratio(band, marked[band.window]),
+            self._likeness(index, clicked.vectors, band.window),
+            np.full_like(band.depth, abs(index - side.index)),
+        ]
+        return np.stack(maps)
 
-        Returns:
-            By slice: a window of it, the band (h, w) there, and what `WEIGHTS` are for (6, h, w). Slices without a
-            border, or with too little beside the band, are missing; without the clicks' own there is none.
-        """
-        bands = {index: self._band(index, source, side.way) for index, source in sources.items()}
-        own = bands[side.index]
-        if own is None:
-            return {}
-        vectors = self._vectors(side)
-        clicked = self._example(own, side.marked)
-        found = {}
-        for index, band in bands.items():
-            if band is None:
-                continue
-            marked = side.marked if index == side.index else np.zeros_like(side.marked)
-            examples = {side.index: clicked, index: self._example(band, marked)}
-            away = (self._distance(side.points, band.window) + 1) / (side.way + 1)
-            maps = [
-                band.depth / side.way,
-                np.log(away),
-                self._lead(index, examples, band.window),
-                _ratio(band, marked[band.window]),
-                self._likeness(index, vectors, band.window),
-                np.full_like(band.depth, abs(index - side.index)),
-            ]
-            found[index] = band.window, band.inside, np.stack(maps)
-        return found
-
-    def _band(self, index: int, source: Mask, way: float) -> _Band | None:
+    def _band(self, place: Place, side: Side) -> _Band | None:
         """Lay a band along the border of a slice; None where there is none, or nothing beside it."""
-        label = source if 2 * np.count_nonzero(source) < source.size else ~source
-        if not label.any():
+        if not place.label.any():
             return None
-        window = _window(label, 2 * max(WIDTH * way, RING), self.spacing)
-        source = source[window]
+        window = _window(place.label, 2 * max(WIDTH * side.way, RING), self.spacing)
+        source = place.label[window] == side.positive
         depth = distance_transform_edt(~source, sampling=self.spacing).astype(np.float32)
-        width = min(WIDTH * way, DEEPEST * float(depth.max()))
+        width = min(WIDTH * side.way, DEEPEST * float(depth.max()))
         ring = max(width, RING)
         beside = source & (distance_transform_edt(source, sampling=self.spacing) <= ring)
         beyond = (depth > width) & (depth <= width + ring)
         if min(np.count_nonzero(beside), np.count_nonzero(beyond)) < FEWEST:
             return None
-        image = self.slices[index][:, *window].float().cpu().numpy()
+        image = self.slices[place.index][:, *window].float().cpu().numpy()
         smooth = gaussian_filter(image, (0, *(BLUR / step for step in self.spacing)))
         return _Band(window, depth, (depth > 0) & (depth <= width), beside, beyond, smooth)
 
@@ -228,6 +229,12 @@ class BorderMover:
         ]
         nearest: Map = np.min(away, axis=0).astype(np.float32)
         return nearest
+
+
+def _touching(mask: Mask, other: Mask) -> Mask:
+    """Keep the components of a mask that share pixels with another."""
+    components = connected_components(mask)
+    return mask & np.isin(components, np.unique(components[mask & other]))
 
 
 def _ratio(band: _Band, marked: Mask) -> Map:

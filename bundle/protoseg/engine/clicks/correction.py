@@ -34,7 +34,7 @@ LARGEST_DISC = 15.0, 0.3  # mm, and widths of the label: where the border is far
 REACH = 1.5  # times the way from a click to the label's border: how far around it a correction reaches
 NEW_REACH = 0.5  # widths of the label, on a slice that has nothing of it
 DEPTH, NEW_DEPTH = 1.0, 0.5  # times its width: how far it reaches through slices that have the label, or have nothing
-BORDER_REACH = 24.0  # mm: how far through slices a border is moved
+BORDER_REACH, MOST_SLICES = 24.0, 5  # mm, and slices, through which a border is moved
 STEEPEST = 0.7  # mm that the border of a correction moves from slice to slice, for each mm between them
 SLOPE, MARGIN = 0.5, 3.0  # the same for a label's end, and mm
 SMALLEST_PART = 10.0  # mm around a click that adds a part
@@ -103,21 +103,33 @@ class Corrector:
     def _moved_border(
         self, label_map: LabelMap, mask: Mask, complaint: Complaint, kept: Collection[int], here: Mask
     ) -> dict[int, Mask]:
-        """Move the border along its length where the clicks are near it; the label's mask on their slice is given."""
+        """Move the border along its length where the clicks are near it; the label's mask on their slice is given.
+
+        Args:
+            label_map: (S, H, W) label map found so far.
+            mask: (H, W) mask of the label on the clicks' slice.
+            complaint: new clicks on one slice.
+            kept: indices of slices that stay as they are.
+            here: (H, W) mask of what changes around the clicks.
+        """
         if not complaint.along or not mask.any():
             return {}
         depth = distance_transform_edt(mask != complaint.positive, sampling=self.spacing[1:])
         way = max(float(depth[point]) for point in complaint.points)
         if way > self._largest_disc(mask):
             return {}
-        beside = [self._slices_beside(label_map, complaint, kept, way, BORDER_REACH) for way in (-1, 1)]
-        places = {}
-        for index in (complaint.slice_index, *beside[0], *beside[1]):
-            domain = self._domain(label_map[index], complaint)
-            if index == complaint.slice_index:
-                domain = domain & self._nearer(complaint)
-            places[index] = Place((label_map[index] == complaint.label) == complaint.positive, domain)
-        return self.mover.moved(Side(complaint.slice_index, complaint.points, way, here), places)
+        reach = min(BORDER_REACH, MOST_SLICES * self.spacing[0])
+        side = Side(complaint.slice_index, complaint.points, complaint.positive, way, here)
+        own = self._place(complaint.slice_index, label_map, complaint)
+        places = [[own._replace(domain=own.domain & self._nearer(complaint))]]
+        for step in (-1, 1):
+            beside = self._slices_beside(label_map, complaint, kept, step, reach)
+            places.append([self._place(index, label_map, complaint) for index in beside])
+        return self.mover.moved(side, places)
+
+    def _place(self, index: int, label_map: LabelMap, complaint: Complaint) -> Place:
+        """Tell where the label is on a slice, and what may change."""
+        return Place(index, label_map[index] == complaint.label, self._domain(label_map[index], complaint))
 
     def _nearer(self, complaint: Complaint) -> Mask:
         """Mask the pixels of the slice that are no nearer to what says the opposite than to the clicks."""
