@@ -62,7 +62,7 @@ LEAST = 0.5  # log odds of what changes
 class Side(NamedTuple):
     """What a click says about the border on its slice."""
 
-    index: int  # of the slice
+    slice_index: int
     points: Sequence[Point]  # that were clicked on, all on the side that is too large
     positive: bool  # whether they are missing from the label, so that its side is too small
     way: float  # mm from the deepest of them to the border
@@ -72,7 +72,7 @@ class Side(NamedTuple):
 class Place(NamedTuple):
     """A slice whose border may be wrong as well."""
 
-    index: int  # of the slice
+    slice_index: int
     label: Mask  # (H, W)
     domain: Mask  # (H, W), what may change
 
@@ -124,9 +124,9 @@ class BorderMover:
         if band is None:
             return {}
         clicked = _Clicked(side, self._vectors(side), self._example(band, side.marked))
-        moved = {own.index: _touching(self._wrong(own, band, clicked) | side.marked, side.marked)}
+        moved = {own.slice_index: _touching(self._wrong(own, band, clicked) | side.marked, side.marked)}
         for way in ways:
-            before = moved[own.index]
+            before = moved[own.slice_index]
             for place in way:
                 band = self._band(place, side)
                 if band is None:
@@ -134,22 +134,22 @@ class BorderMover:
                 before = _touching(self._wrong(place, band, clicked), before)
                 if not before.any():
                     break
-                moved[place.index] = before
+                moved[place.slice_index] = before
         return moved
 
     def _wrong(self, place: Place, band: _Band, clicked: _Clicked) -> Mask:
         """Mask the pixels (H, W) of a slice's band that are wrong as the clicks are."""
         wrong = np.zeros_like(place.domain)
-        log_odds = np.tensordot(WEIGHTS[:-1], self._evidence(place.index, band, clicked), 1) + WEIGHTS.bias
+        log_odds = np.tensordot(WEIGHTS[:-1], self._evidence(place.slice_index, band, clicked), 1) + WEIGHTS.bias
         wrong[band.window] = band.inside & (log_odds > LEAST)
         return wrong & place.domain
 
     def _evidence(self, index: int, band: _Band, clicked: _Clicked) -> Map:
         """Collect what tells whether a slice's border is wrong: maps (6, h, w) in the order of `WEIGHTS`."""
         side = clicked.side
-        here = index == side.index
+        here = index == side.slice_index
         marked = side.marked if here else np.zeros_like(side.marked)
-        examples = {side.index: clicked.example} | ({} if here else {index: self._example(band, marked)})
+        examples = {side.slice_index: clicked.example} | ({} if here else {index: self._example(band, marked)})
         away = (self._distance(side.points, band.window) + 1) / (side.way + 1)
         maps = [
             band.depth / side.way,
@@ -157,7 +157,7 @@ class BorderMover:
             self._lead(index, examples, band.window),
             _ratio(band, marked[band.window]),
             self._likeness(index, clicked.vectors, band.window),
-            np.full_like(band.depth, abs(index - side.index)),
+            np.full_like(band.depth, abs(index - side.slice_index)),
         ]
         return np.stack(maps)
 
@@ -174,7 +174,7 @@ class BorderMover:
         beyond = (depth > width) & (depth <= width + ring)
         if min(np.count_nonzero(beside), np.count_nonzero(beyond)) < FEWEST:
             return None
-        image = self.slices[place.index][:, *window].float().cpu().numpy()
+        image = self.slices[place.slice_index][:, *window].float().cpu().numpy()
         smooth = gaussian_filter(image, (0, *(BLUR / step for step in self.spacing)))
         return _Band(window, depth, (depth > 0) & (depth <= width), beside, beyond, smooth)
 
@@ -189,7 +189,7 @@ class BorderMover:
         """Interpolate the features of the clicks: unit vectors (points, D)."""
         rows, columns = np.transpose(far_apart(side.points)).tolist()
         weights = self.to_pixels.rows[rows], self.to_pixels.columns[columns]
-        return unit(torch.einsum("ph,pw,dhw->pd", *weights, self.features[side.index].float()))
+        return unit(torch.einsum("ph,pw,dhw->pd", *weights, self.features[side.slice_index].float()))
 
     def _likeness(self, index: int, vectors: Tensor, window: Window) -> Map:
         """Compute the cosine of each pixel's features to the most similar vector."""
@@ -201,7 +201,8 @@ class BorderMover:
         """Compute the log odds of the source by matching with examples, see `_example`."""
         box = self._patches(window)
         squares = fit_slices(torch.from_numpy(np.stack(list(examples.values()))), MASK_SIZE, "nearest").float()
-        shares = F.adaptive_avg_pool2d(squares.to(self.features.device), self.features.shape[-2:])
+        height, width = self.features.shape[-2:]
+        shares = F.adaptive_avg_pool2d(squares.to(self.features.device), (height, width))
         support = self.features[list(examples)][..., *box]
         prototypes = self.matching.build(support[None], shares[..., *box].transpose(0, 1)[None])
         scores = self.matching.match(self.features[index][None, None, :, *box], prototypes)[0, 0]
