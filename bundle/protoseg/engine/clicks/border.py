@@ -116,7 +116,7 @@ class BorderMover:
         """Find the pixels (H, W) that change sides, by slice; all are connected to the clicks.
 
         Args:
-            side: what the clicks say of their slice.
+            side: report of the clicks on their slice.
             places: slices that may change: the clicks' own alone, then those on either side of it, the nearest first.
         """
         ((own,), *ways) = places
