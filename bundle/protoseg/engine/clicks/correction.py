@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from protoseg.engine.clicks.border import BorderMover, Place, Side
 from protoseg.engine.clicks.mask_propagation import MaskPropagator
 from protoseg.engine.clicks.slice_segmenter import Mask, Point, SliceSegmenter
 from protoseg.ops.components import connected_components
@@ -33,6 +34,7 @@ LARGEST_DISC = 15.0, 0.3  # mm, and widths of the label: where the border is far
 REACH = 1.5  # times the way from a click to the label's border: how far around it a correction reaches
 NEW_REACH = 0.5  # widths of the label, on a slice that has nothing of it
 DEPTH, NEW_DEPTH = 1.0, 0.5  # times its width: how far it reaches through slices that have the label, or have nothing
+BORDER_REACH, MOST_SLICES = 24.0, 5  # mm, and slices, through which a border is moved
 STEEPEST = 0.7  # mm that the border of a correction moves from slice to slice, for each mm between them
 SLOPE, MARGIN = 0.5, 3.0  # the same for a label's end, and mm
 SMALLEST_PART = 10.0  # mm around a click that adds a part
@@ -48,6 +50,7 @@ class Complaint(NamedTuple):
     positives: Sequence[Point]  # all on the slice that are on the label
     negatives: Sequence[Point]  # all on the slice that are not
     free: NDArray[np.bool_]  # by label, whether its pixels may become this one's
+    along: bool = False  # whether the border may be wrong along its length: that of a label no click began
 
 
 class Corrector:
@@ -64,6 +67,7 @@ class Corrector:
         self, slices: Tensor, tracker: MaskPropagator, segmenter: SliceSegmenter, spacing: tuple[float, float, float]
     ) -> None:
         self.slices, self.tracker, self.segmenter, self.spacing = slices, tracker, segmenter, spacing
+        self.mover = BorderMover(slices, tracker.features, tracker.matching, spacing=spacing[1:])
 
     def changes(self, label_map: LabelMap, complaint: Complaint, kept: Collection[int]) -> dict[int, Mask]:
         """Find the pixels (H, W) that change sides, by slice.
@@ -92,7 +96,53 @@ class Corrector:
             label = {place: label_map[place] == complaint.label for place in places} if positive else {}
             step = STEEPEST * self.spacing[0]
             changed |= self.tracker.spread(here, known, places, domain, label, step=step)
+        for place, moved in self._moved_border(label_map, mask, complaint, kept, here).items():
+            changed[place] = changed[place] | moved if place in changed else moved
         return changed
+
+    def _moved_border(
+        self, label_map: LabelMap, mask: Mask, complaint: Complaint, kept: Collection[int], here: Mask
+    ) -> dict[int, Mask]:
+        """Move the border along its length where the clicks are near it; the label's mask on their slice is given.
+
+        Args:
+            label_map: (S, H, W) label map found so far.
+            mask: (H, W) mask of the label on the clicks' slice.
+            complaint: new clicks on one slice.
+            kept: indices of slices that stay as they are.
+            here: (H, W) mask of what changes around the clicks.
+        """
+        if not complaint.along or not mask.any():
+            return {}
+        depth = distance_transform_edt(mask != complaint.positive, sampling=self.spacing[1:])
+        way = max(float(depth[point]) for point in complaint.points)
+        if way > self._largest_disc(mask):
+            return {}
+        reach = min(BORDER_REACH, MOST_SLICES * self.spacing[0])
+        side = Side(complaint.slice_index, complaint.points, complaint.positive, way, here)
+        own = self._place(complaint.slice_index, label_map, complaint)
+        places = [[own._replace(domain=own.domain & self._nearer(complaint))]]
+        for step in (-1, 1):
+            beside = self._slices_beside(label_map, complaint, kept, step, reach)
+            places.append([self._place(index, label_map, complaint) for index in beside])
+        return self.mover.moved(side, places)
+
+    def _place(self, index: int, label_map: LabelMap, complaint: Complaint) -> Place:
+        """Tell where the label is on a slice, and what may change."""
+        return Place(index, label_map[index] == complaint.label, self._domain(label_map[index], complaint))
+
+    def _nearer(self, complaint: Complaint) -> Mask:
+        """Mask the pixels of the slice that are no nearer to what says the opposite than to the clicks."""
+        shape, spacing = self.slices.shape[-2:], self.spacing[1:]
+        mine, others = (
+            np.min([_distance(shape, point, spacing) for point in points], axis=0, initial=np.inf)
+            for points in (complaint.points, self._contrary(complaint))
+        )
+        return mine <= others
+
+    def _largest_disc(self, mask: Mask) -> float:
+        """Tell how far in mm from the border of a label's mask a click is about the border."""
+        return max(LARGEST_DISC[0], LARGEST_DISC[1] * self._width(mask))
 
     def _reaches(self, label_map: LabelMap, mask: Mask, complaint: Complaint) -> list[float]:
         """Tell how far in mm around each click something may change; the label's mask on its slice is given."""
@@ -135,7 +185,7 @@ class Corrector:
             return _held(self._part(complaint, complaint.points) & place & domain, complaint.points)
         spacing = self.spacing[1:]
         depth = distance_transform_edt(mask != complaint.positive, sampling=spacing)
-        largest = max(LARGEST_DISC[0], LARGEST_DISC[1] * self._width(mask))
+        largest = self._largest_disc(mask)
         marked = np.zeros_like(mask)
         for point, reach in zip(complaint.points, reaches):
             distance = _distance(mask.shape, point, spacing)

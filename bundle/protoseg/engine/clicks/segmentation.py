@@ -235,9 +235,9 @@ class ClickSegmentation:
             if not wrong or (not positive and self._begin_again(label, wrong)):
                 continue
             points = [(click.row, click.column) for click in wrong]
-            complaint = Complaint(
-                position, index, positive, points, *self._clicks.points(index, label), free=self._free(wrong)
-            )
+            on_slice = self._clicks.points(index, label)
+            free, along = self._free(wrong), label not in self._confidence()
+            complaint = Complaint(position, index, positive, points, *on_slice, free=free, along=along)
             changes = self._corrector.changes(self._found, complaint, earlier - {index})
             for place, changed in changes.items():
                 self._write(place, changed, position if positive else 0)
