@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -16,6 +17,7 @@ import torch
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
+from torch import nn
 
 from protoseg.data.io.datalists import load_datalist
 from protoseg.data.io.label_sources.slicer import read_slicer_segmentation
@@ -26,6 +28,7 @@ from protoseg.engine.support import SliceOrigin, SupportSet
 from protoseg.errors import InputError
 from protoseg.labels import LabelSet
 from protoseg.networks.header import read_header
+from protoseg.networks.weights import load_weights
 from protoseg.ops.volume import Volume
 from protoseg.workflows.engine_parts import open_engine
 from protoseg.workflows.suite.index import read_index
@@ -219,6 +222,7 @@ GOOD = SupportSet(
         ({"labels": {"liver": 1, "spleen": 1}}, "labels"),
         ({"labels": ["liver"]}, "labels"),
         ({"images": torch.full((1, 3, 16, 16), torch.nan)}, "images"),
+        ({"images": torch.full((1, 3, 16, 16), 1e30)}, "images"),
         ({"images": torch.zeros(1, 3, 16, 8)}, "images"),
         ({"masks": torch.ones(2, 16, 16, dtype=torch.uint8)}, "masks"),
         ({"masks": torch.full((1, 16, 16), 2, dtype=torch.uint8)}, "labels of the masks"),
@@ -265,3 +269,16 @@ def test_a_header_of_weights_that_makes_no_sense(tmp_path: Path, name: str, valu
     torch.save({"network": {}, "header": good | {name: value}}, tmp_path / "w.pt")
     with pytest.raises(InputError, match=rf"w\.pt says that its {name} is "):
         read_header(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("number", [math.nan, -math.inf, 3e38])
+def test_numbers_that_no_weight_has_are_refused(tmp_path: Path, number: float) -> None:
+    file, linear = tmp_path / "model.pt", nn.Linear(3, 2)
+    torch.save({"weight": torch.ones(2, 3), "bias": torch.tensor([0.0, number])}, file)
+    with pytest.raises(InputError) as error:
+        load_weights(linear, file)
+    assert str(error.value) == (
+        f"{file} has NaN, infinity or a number beyond 1e+06 in bias, as no trained network has: the file is damaged, "
+        "or the training that wrote it has diverged. Fetch it again, or give other weights."
+    )
+    assert (linear.weight != 1).any(), "nothing is loaded"

@@ -17,6 +17,7 @@ from protoseg.networks.header import HEADER, read_header
 __all__ = ["load_strict", "load_weights", "read_state", "save_weights", "with_weights"]
 
 # Keys under one of which a checkpoint keeps the state dict, beside optimizer and counters.
+LARGEST_WEIGHT = 1e6  # far beyond any that was trained; features of larger ones overflow
 _WRAPPERS = ("network", "model", "state_dict")
 _VIT_SIZES = {192: "Ti", 384: "S", 768: "B", 1024: "L", 1280: "H", 1536: "g"}
 
@@ -81,7 +82,7 @@ def _unwrap(content: object, path: Path) -> dict[str, Tensor]:
 
 
 def load_strict(module: nn.Module, state: Mapping[str, Tensor], *, source: str | Path, target: str) -> None:
-    """Load `state` into `module`; every name and every shape has to agree.
+    """Load `state` into `module`; every name and every shape has to agree, and every number must be a weight's.
 
     `source` (the file) and `target` (the model) are named in the InputError that a mismatch raises.
     """
@@ -98,7 +99,20 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], *, source: str |
             f"{source} does not fit {target}: {'; '.join(filter(None, problems))}. "
             f"The file holds {_outline(found)}; the model has {_outline(wanted)}. {_advice(found, wanted)}"
         )
+    wild = next((name for name, tensor in state.items() if not _is_sound(tensor)), None)
+    if wild is not None:
+        raise InputError(
+            f"{source} has NaN, infinity or a number beyond {LARGEST_WEIGHT:g} in {wild}, as no trained network has: "
+            "the file is damaged, or the training that wrote it has diverged. Fetch it again, or give other weights."
+        )
     module.load_state_dict(state)
+
+
+def _is_sound(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point() or not tensor.numel() or tensor.is_meta:  # which has no numbers
+        return True
+    least, most = tensor.aminmax()  # NaN where one is
+    return bool(least >= -LARGEST_WEIGHT) and bool(most <= LARGEST_WEIGHT)
 
 
 def _listed(what: str, names: list[str]) -> str:

@@ -132,8 +132,9 @@ class Adapt(TrainTask):
     def _replace(self, new_weights: Path, before: SliceEncoder) -> dict[str, Any]:
         """Replace the old weights by the new ones unless these are worse; give the comparison."""
         network = copy.deepcopy(before.network)
-        load_weights(network, new_weights)
-        if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
+        try:
+            load_weights(network, new_weights)
+        except InputError:
             return {"used": False, "message": "The training diverged; the old weights stay."}
         old, new = self._judge(before), self._judge(before.of_network(network))
         dice = {"dice_before": old, "best_metric": new}

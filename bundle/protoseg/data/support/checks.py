@@ -9,6 +9,8 @@ from protoseg.engine.support import SupportSet
 
 __all__ = ["support_defect"]
 
+LARGEST_INTENSITY = 65504.0  # of a prepared slice, as of those that training keeps in half precision
+
 
 def support_defect(support: SupportSet) -> str | None:
     """Say what is wrong with a support, whose parts may be of any type; None if nothing is."""
@@ -17,7 +19,7 @@ def support_defect(support: SupportSet) -> str | None:
     known_size = None if support.known is None else (support.known.dtype, tuple(support.known.shape))
     checks = {
         "labels": _are_numbers(labels, 1, 255) and 0 < len(set(labels.values())) == len(labels),
-        "images": len(shape) == 4 and count > 0 and shape[1] == 3 and 0 < shape[2] == shape[3] and _is_finite(support),
+        "images": len(shape) == 4 and count > 0 and shape[1] == 3 and 0 < shape[2] == shape[3] and _is_sound(support),
         "masks": support.masks.dtype == torch.uint8 and tuple(support.masks.shape) == (count, *shape[2:]),
         "components": _are_numbers(support.components, 0, 2**31),
         "origins": len(support.origins) == count
@@ -50,8 +52,8 @@ def _are_weights(weights: torch.Tensor, count: int) -> bool:
     return fitting and bool(((weights >= 0) & (weights <= 1)).all())
 
 
-def _is_finite(support: SupportSet) -> bool:
-    return support.images.is_floating_point() and bool(support.images.isfinite().all())
+def _is_sound(support: SupportSet) -> bool:
+    return support.images.is_floating_point() and bool((support.images.abs() <= LARGEST_INTENSITY).all())  # no NaN is
 
 
 def _are_axes(axes: object) -> bool:
