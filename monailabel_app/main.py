@@ -150,7 +150,7 @@ class ProtosegApp(MONAILabelApp):
         """Let the server's clients go first, if this is a process that it started for a job."""
         if not self._server_mode:
             me = psutil.Process()
-            me.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else min(me.nice() + 10, 19))
+            me.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else min(me.nice() + 5, 19))
 
     def on_init_complete(self) -> None:
         """Learn the labels from before the server started."""

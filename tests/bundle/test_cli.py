@@ -171,3 +171,10 @@ def test_help_does_not_import_the_engine():
     command = "import sys; from protoseg.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, encoding="utf-8", check=True)
     assert not {"torch", "monai", "numpy"} & set(run.stdout.split())
+
+
+def test_python_runs_the_package_as_the_command(tmp_path):
+    command = [sys.executable, "-m", "protoseg", "segment", "none.nii", "--like", "none.nii", "none.nii", "-o", "out"]
+    run = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, cwd=tmp_path)
+    assert run.returncode == 2
+    assert "none.nii does not exist" in run.stderr.splitlines()[-1]

@@ -25,7 +25,7 @@ ORDER = (
     {"segmentation"},
     {"session"},
     {"api"},
-    {"commands", "cli", "napari"},
+    {"commands", "cli", "napari", "__main__"},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}
 BESIDE = {"synthesis": {"errors", "files", "ops", "synthesis"}}  # rooms off the ladder, and all that they know
