@@ -23,7 +23,7 @@ Mask = NDArray[np.bool_]
 
 UNSURE = 1e-3  # a probability closer to 0 or 1 than this is clipped to it, unless it is a seed
 SEED_PRICE = -float(np.log(np.finfo(np.float32).eps))  # what numpymaxflow charges for putting a seed on the other side
-LARGEST_GRAPH = 3 * 2**19  # voxels; a graph takes some 100 bytes a voxel
+LARGEST_GRAPH = 2**21  # voxels; a graph takes some 100 bytes a voxel
 OVERLAP = 2  # slices that neighboring graphs of a large volume share
 THINNEST = 12  # slices of a slab; slices too large for that are cut in stripes
 BESIDE = 8  # rows or columns that neighboring stripes share
@@ -33,7 +33,7 @@ REACH = 2  # voxels that a cut begins with around the probable ones; it is given
 def cut(image: Image, probability: Image, *, spacing: Sequence[float], smoothness: float) -> Mask:
     """Cut a label out of an image of two or three axes.
 
-    A volume of more than about 1.5 million voxels is cut in slabs of slices, to bound the memory.
+    A volume of more than about 2 million voxels is cut in slabs of slices, to bound the memory.
 
     Args:
         image: (C, *space) float32 image.
