@@ -119,9 +119,11 @@ def test_two_processes_of_which_one_is_killed_write_the_files_of_one(
         assert files(tmp_path / "two") == files(cohort / "one")
         reports = read_reports(cohort / "one", [f"scans/{name}.nii.gz" for name in NAMES])
         write_further_results(tmp_path / "two", reports, **further, client=client)
-        found = dict(share(client, dies_at("dies"), {name: name for name in ("lives", "dies")}, None))
-        assert found["lives"] == "1", "threads of each process"
-        assert str(found["dies"]) == "dies: the processes that were at it died, one after the other. Is memory short?"
+        names = ("dies", "waits there", "waits", "waits, too")  # at the process that dies, or not: as Dask likes
+        found = dict(share(client, dies_at("dies"), {name: name for name in names}, None))
+        told = found.pop("dies")
+        assert str(told) == "dies: the processes that were at it died, one after the other. Is memory short?"
+        assert found == dict.fromkeys(names[1:], "1"), "threads of each process"
     assert (tmp_path / "died").exists()
     assert [text for text in caplog.messages if text.startswith(f"Left out: {broken} cannot be read")]
     shutil.copytree(cohort / "one", tmp_path / "one")

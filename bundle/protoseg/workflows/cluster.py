@@ -6,9 +6,10 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, chdir, contextmanager, suppress
+from functools import partial
 from multiprocessing import get_all_start_methods
 from pathlib import Path
 from threading import Lock
@@ -18,7 +19,7 @@ from protoseg import __version__
 from protoseg.errors import InputError
 
 if TYPE_CHECKING:
-    from distributed import Client, LocalCluster
+    from distributed import Client, Future, KilledWorker, LocalCluster
 
 __all__ = ["open_cluster", "share"]
 
@@ -37,6 +38,10 @@ UNBOUNDED = "1 PB"  # size of the data sent with tasks above which Dask warns
 # A network is not safe between threads, of which a worker started elsewhere may have several; and the working
 # folder belongs to the whole process.
 _ONE_AT_A_TIME = Lock()
+
+
+class _SchedulerGoneError(Exception):
+    """The scheduler does not answer any more."""
 
 
 @contextmanager
@@ -89,8 +94,9 @@ def share(
     """Apply a function to items in the processes of a cluster; give results as they come, by the items' names.
 
     A process works on one item at a time, in the working folder of this one. The shared object is sent to each process
-    once and stays there. The item of a process that died is taken over by another; an item whose processes died again
-    and again, as when memory is too small, gives an `InputError`. Any other exception ends the work.
+    once and stays there. The item of a process that died is taken over by another. Those whose processes died again and
+    again are tried once more, one by one; an item whose processes die even then, as when memory is too small, gives an
+    `InputError`. Any other exception ends the work.
 
     Args:
         client: client of the cluster, see `open_cluster`.
@@ -103,41 +109,68 @@ def share(
     """
     import cloudpickle
     from dask import config
-    from distributed import KilledWorker, as_completed
+    from distributed import KilledWorker
 
     run = f"protoseg-{uuid.uuid4().hex}"
     packed = cloudpickle.dumps((function, shared))  # unpacked only by workers: a scheduler may lack torch
     with config.set({"distributed.admin.large-graph-warning-threshold": UNBOUNDED}):
         # By a task and not by `scatter`: the scheduler can have it made again when all its holders are lost.
         held = client.submit(cloudpickle.loads, packed, key=run, pure=False)
-    names = {(run, name): name for name in items}
-    folder = str(Path.cwd())
-    works = client.map(
-        _work, list(items.values()), key=list(names), held=held, folder=folder, version=__version__, pure=False
-    )
+    work = partial(_work, folder=str(Path.cwd()), version=__version__)
+
+    def results(names: Sequence[str], *mark: str) -> Iterator[tuple[str, Result | KilledWorker]]:
+        keys = [(run, name, *mark) for name in names]
+        return _results(client, client.map(work, [items[name] for name in names], key=keys, held=held, pure=False))
+
+    left, suspects = len(items), []
+    try:
+        for name, result in results(list(items)):
+            if isinstance(result, KilledWorker):
+                suspects.append(name)
+            else:
+                left -= 1
+                yield name, result
+        # Dask blames a death on every item that the process had been given, also on those that only waited there.
+        for name in suspects:
+            [(_, result)] = results([name], "alone")
+            left -= 1
+            if isinstance(result, KilledWorker):
+                told = f"{name}: the processes that were at it died, one after the other. Is memory short?"
+                yield name, InputError(told)
+            else:
+                yield name, result
+    except _SchedulerGoneError as lost:
+        raise InputError(
+            f"The scheduler of Dask is gone; {left} of {len(items)} are not done or not known to be. Start it again, "
+            "and give the same command with --resume."
+        ) from lost
+
+
+def _results(client: Client, works: list[Future[Result]]) -> Iterator[tuple[str, Result | KilledWorker]]:
+    """Give results as they come, by the names that follow the run's in their keys; one whose processes died, as such.
+
+    Raises:
+        _SchedulerGoneError: the scheduler is gone.
+    """
+    from distributed import KilledWorker, as_completed
+
     done = as_completed(works, loop=client.loop)
     del works  # a future without a reference is released everywhere
     for future in done:
-        name = names.pop(future.key)
         try:
             error = future.exception()
-            result: Any = None if error else future.result()
-        except (OSError, CancelledError) as lost:
-            raise InputError(
-                f"The scheduler of Dask is gone; {len(names) + 1} of {len(items)} are not done or not known to be. "
-                "Start it again, and give the same command with --resume."
-            ) from lost
-        if isinstance(error, KilledWorker):
-            yield name, InputError(f"{name}: the processes that were at it died, one after the other. Is memory short?")
-        elif error is not None:
+            result: Any = error if isinstance(error, KilledWorker) else None if error else future.result()
+        # Dask has a RuntimeError, too, when it gives up a connection that is being made.
+        except (OSError, CancelledError, RuntimeError) as lost:
+            raise _SchedulerGoneError from lost
+        if error is not None and result is None:
             raise error
-        else:
-            yield name, result
+        yield future.key[1], result
 
 
 def _stop_forwarding(client: Client) -> None:
     if client.status == "running":  # otherwise it would wait for a scheduler that is gone
-        with suppress(OSError):  # the scheduler may be gone without the client knowing
+        with suppress(OSError, RuntimeError):  # the scheduler may be gone without the client knowing
             client.unforward_logging("protoseg")
 
 
