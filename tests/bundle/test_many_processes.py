@@ -22,6 +22,8 @@ LABELS = {"liver": 4, "bowel": 11}
 PROTOCOLS = ("leak_free", "legacy")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+STANDALONE = ("--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0")  # spelled out
+FORKED = [sys.executable, str(Path(__file__).with_name("forked_torchrun.py")), *STANDALONE, "--nproc_per_node=2"]
 COMMON = {
     "image_size": 64,
     "precision": "float32",
@@ -88,7 +90,7 @@ def test_training_goes_on_after_a_worker_was_killed_and_equals_that_of_one_proce
         imports=["$import os", "$import signal", "$import torch", "$import monai", "$from ignite.engine import Events"],
         run=[dies, "$@train#checkpoint.run(@train#trainer)"],
     )
-    finished = finish(*TORCHRUN, "--max_restarts=1", *started)
+    finished = finish(*FORKED, "--max_restarts=1", *started)
     assert "Resuming" in finished.stdout + finished.stderr
 
     (one, _), (two, writers) = scalars(alone), scalars(together)
@@ -154,7 +156,9 @@ def runs(process):
         return False
 
 
-def test_a_cohort_is_segmented_once_though_all_processes_were_killed(dataset_dir, trained, command, tmp_path):
+def test_a_cohort_is_segmented_once_though_all_processes_were_killed(
+    start_workflow, dataset_dir, trained, command, tmp_path, capfd
+):
     queries, out = tmp_path / "queries", tmp_path / "out"
     queries.mkdir()
     names = {f"scan_{number}" for number in range(6)}
@@ -178,7 +182,7 @@ def test_a_cohort_is_segmented_once_though_all_processes_were_killed(dataset_dir
     held = f"(pathlib.Path({str(tmp_path)!r}, f'held_{{os.getpid()}}').touch(), time.sleep(600))"
     hold = when("ITERATION_STARTED", f"engine.state.iteration == 2 and {held}")
     started = command("inference", "inference.yaml", "multi_gpu.yaml", **settings, run=[hold, "$@evaluator.run()"])
-    with subprocess.Popen([*TORCHRUN, *started], env=ENVIRONMENT, start_new_session=True) as group:
+    with subprocess.Popen([*FORKED, *started], env=ENVIRONMENT, start_new_session=True) as group:
         wait_for(lambda: len(list(tmp_path.glob("held_*"))) == 2 or group.poll() is not None)
         workers = [int(file.name.removeprefix("held_")) for file in tmp_path.glob("held_*")]
         os.killpg(group.pid, signal.SIGKILL)
@@ -191,8 +195,10 @@ def test_a_cohort_is_segmented_once_though_all_processes_were_killed(dataset_dir
         (out / f".{32 * 'a'}.{name}_seg.nii.gz").write_bytes(b"half of a label map")
 
     says = when("ITERATION_COMPLETED", "print('DONE', engine.state.batch[0]['image'].meta['filename_or_obj'])")
-    again = command("inference", "inference.yaml", **settings, resume=True, run=[says, "$@evaluator.run()"])
-    told = finish(sys.executable, *again).stdout
+    settings |= {**COMMON, "resume": True, "run": [says, "$@evaluator.run()"]}
+    capfd.readouterr()
+    start_workflow("infer", "inference.yaml", **settings).run()
+    told = capfd.readouterr().out
     done = [Path(line.split()[1]).name.removesuffix(".nii.gz") for line in told.splitlines() if line[:4] == "DONE"]
     assert sorted(done) == sorted(left)
     assert all((out / f"{name}_seg.json").stat().st_mtime_ns == time for name, time in reports.items())

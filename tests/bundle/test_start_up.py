@@ -11,7 +11,7 @@ from two_organs import ct, nifti, organs
 HEAVY = {
     *("monai", "ignite", "torchvision", "timm", "transformers", "peft", "mlflow", "tensorboard", "pandas"),
     *("SimpleITK", "highdicom", "sklearn", "segment_anything", "torch._dynamo", "torch._inductor", "numba"),
-    *("dask", "distributed"),
+    *("dask", "distributed", "protoseg.synthesis"),
 }
 PICTURES = {"matplotlib"}  # draws the pictures of `protoseg segment`, after the first scan was segmented
 

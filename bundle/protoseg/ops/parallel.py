@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from multiprocessing.context import BaseContext
 from threading import Thread
 from typing import TypeVar
 
@@ -15,6 +17,8 @@ import torch
 from tqdm import tqdm
 
 __all__ = ["map_in_processes"]
+
+SLOW_IMPORTS = ("torch", "monai")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -59,13 +63,25 @@ def _collect(results: Iterable[Result], bar: tqdm) -> list[Result]:
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     threads = max(1, (os.cpu_count() or 1) // workers)
-    context = multiprocessing.get_context("spawn")  # fork may deadlock once torch has started threads
-    with ProcessPoolExecutor(workers, context, _begin, (threads,)) as pool:
+    with ProcessPoolExecutor(workers, _context(), _begin, (threads,)) as pool:
         try:
             yield pool
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _context() -> BaseContext:
+    """How to start processes: fork may deadlock once torch has started threads, a new interpreter never does.
+
+    Where there is one, a server forks them from an interpreter without threads, which imports for all of them what this
+    process has imported and takes seconds.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([name for name in SLOW_IMPORTS if name in sys.modules])
+    return context
 
 
 def _begin(threads: int) -> None:
