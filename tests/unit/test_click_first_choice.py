@@ -6,11 +6,14 @@ import torch
 from monai.data import MetaTensor
 from shades_of_grey import SIZE, arguments, network
 
+from protoseg.engine.clicks import segmentation
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.clicks.first_choice import FirstChoice
 from protoseg.engine.clicks.mask_propagation import Tracked
 from protoseg.engine.clicks.segmentation import ClickSegmentation
+from protoseg.engine.prediction import LabelFinding, Prediction
 from protoseg.engine.slice_encoder import SliceEncoder
+from protoseg.engine.support import support_from_scan
 
 LABELS = {"gland": 1, "rod": 2}
 FIRST = Click(3, 32, 44, "gland")
@@ -79,6 +82,38 @@ def test_what_was_accepted_is_corrected_and_not_chosen_anew(phantom):
     assert after.sum() > organ.sum() / 4
 
 
+def test_a_label_that_begins_does_not_take_most_of_another_that_was_clicked_on(phantom):
+    volume, gland, organ = phantom
+    clicks = session(volume, labels={"organ": 1, "gland": 2})
+    around = Click(3, 32, 14, "organ")
+    before = clicks.segment([around]).label_map
+    assert (before[gland] == 1).mean() > 0.9, "the organ's click takes the gland, too"
+    after = clicks.segment([around, FIRST]).label_map
+    assert dice(after == 2, gland) > 0.9
+    assert dice(after == 1, organ & ~gland) > 0.9
+    alone = session(volume, labels={"organ": 1, "gland": 2}).segment([FIRST]).label_map
+    assert dice(alone == 2, gland) < 0.1, "nothing else tells that the first mask is the organ's"
+
+
+@pytest.mark.parametrize(
+    ("spot", "shown", "found"), [(2, "gland", "the gland"), (2, "organ", "the organ"), (20, "gland", "a part")]
+)
+def test_a_label_of_which_the_support_found_next_to_nothing_begins_with_the_click(
+    phantom, monkeypatch, spot, shown, found
+):
+    volume, gland, organ = phantom
+    label_map = np.zeros(gland.shape, np.uint8)
+    label_map[:, :spot, :spot] = 1  # far from the organ
+    told = Prediction(label_map, {"gland": LabelFinding(0.5, None, None)})
+    monkeypatch.setattr(segmentation, "segment", lambda *_, **__: told)
+    drawn = torch.from_numpy({"gland": gland, "organ": organ}[shown].astype(np.uint8)).permute(2, 1, 0)[None]
+    support = support_from_scan(volume, drawn, {"gland": 1}, image_size=SIZE, scan="other", slices=3)
+    after = session(volume, support=support).segment([FIRST]).label_map == 1
+    assert (dice(after, gland) > 0.9) == (found == "the gland")
+    assert (dice(after, organ) > 0.9) == (found == "the organ")
+    assert np.array_equal(after[:, :spot, :spot], label_map[:, :spot, :spot]), "what was found stays"
+
+
 def test_other_labels_are_left_alone_and_tell_what_a_label_is_not(phantom):
     volume, gland, _ = phantom
     clicks = session(volume)
@@ -111,6 +146,9 @@ def test_a_mask_made_anew_that_keeps_most_of_the_label_is_not_taken(width, taken
     mask[:, 4:60, 4:60] = True
 
     class Strict:
+        def __call__(self, slices, index, positive, negative, *, spacing, prior):
+            raise AssertionError
+
         def strict_mask(self, slices, index, clicks, *, spacing, strictness):
             part = np.zeros((SIZE, SIZE), bool)
             part[4:60, 4 : 4 + width] = True

@@ -100,6 +100,13 @@ class Corrector:
             changed[place] = changed[place] | moved if place in changed else moved
         return changed
 
+    def is_about_border(self, mask: Mask, points: Sequence[Point]) -> bool:
+        """Tell whether points beside a label's mask on a slice are about its border."""
+        if not mask.any():
+            return False
+        depth = distance_transform_edt(~mask, sampling=self.spacing[1:])
+        return max(float(depth[point]) for point in points) <= self._largest_disc(mask)
+
     def _moved_border(
         self, label_map: LabelMap, mask: Mask, complaint: Complaint, kept: Collection[int], here: Mask
     ) -> dict[int, Mask]:

@@ -1,17 +1,18 @@
-"""Choosing a first mask anew: what a negative click does that says that a label is of something else.
+"""First masks: what a label begins with, and what a negative click does that says that it is of something else.
 
-The first mask of a small or thin structure may be that of something far larger around it. A click says so when it is
-deeper inside the mask than the click that the label began with: most of it is wrong. To take that away piece by piece
-would need dozens of clicks. So the mask of the first click's slice is made once more, by
-stricter criteria and all that was clicked on so far on any slice, and is followed through the volume; the next such
-click makes it stricter still. As any negative click, this only removes.
+The first mask of a small or thin structure may be that of something far larger around it. One that takes most of
+another label that the user has clicked on is, and so is one that is far larger than the label on the support: a
+stricter one is made. A negative click says so when it is deeper inside the mask than the click that the label began
+with: most of it is wrong. To take that away piece by piece would need dozens of clicks. So the mask of the first
+click's slice is made once more, by stricter criteria and all that was clicked on so far on any slice, and is followed
+through the volume; the next such click makes it stricter still. As any negative click, this only removes.
 
 How the constants were found stands in docs/clicks.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,22 +21,24 @@ from torch import Tensor
 
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.clicks.mask_propagation import MaskPropagator, Tracked
-from protoseg.engine.clicks.slice_segmenter import Mask, StrictSegmenter
+from protoseg.engine.clicks.slice_segmenter import Mask, SliceSegmenter, StrictSegmenter
 from protoseg.ops.components import connected_components
 
 __all__ = ["FirstChoice"]
 
 DEPTH = 1.0  # times as deep as the first click: a negative one deeper inside says that the label is of something else
+STRICTEST = 1  # strictness of the last mask that is tried for a label that begins
+MOST_TAKEN = 2 / 3  # share of another label's voxels that a label may take that begins
 MOST_KEPT = 0.5  # share of the label's voxels: a mask made anew that keeps more is no other structure
 
 
 class FirstChoice:
-    """Makes the first mask of a label of one volume once more.
+    """Chooses the first masks of the labels of one volume.
 
     Args:
         slices: (S, C, H, W), normalised.
         tracker: propagation of structures through the slices.
-        segmenter: maker of strict masks from clicks.
+        segmenter: maker of masks from clicks.
         spacing: spacing of slices, rows and columns in mm.
     """
 
@@ -43,10 +46,50 @@ class FirstChoice:
         self,
         slices: Tensor,
         tracker: MaskPropagator,
-        segmenter: StrictSegmenter,
+        segmenter: SliceSegmenter,
         spacing: tuple[float, float, float],
     ) -> None:
         self.slices, self.tracker, self.segmenter, self.spacing = slices, tracker, segmenter, spacing
+
+    def first(
+        self,
+        index: int,
+        clicks: Sequence[Click],
+        label_map: NDArray[np.uint8],
+        others: Sequence[int] = (),
+        *,
+        largest: float = 1.0,
+    ) -> Tracked | None:
+        """Find a label (S, H, W) by its first clicks; None where all that is found is of something else.
+
+        Args:
+            index: index of the slice with the positive ones.
+            clicks: clicks on the label.
+            label_map: (S, H, W) label map found so far.
+            others: positions in it of other labels that the user has clicked on.
+            largest: largest share of the frame that the label's mask may have on that slice.
+        """
+        for mask in self._masks(index, clicks):
+            if np.count_nonzero(mask) > largest * max(mask.shape) ** 2:
+                continue
+            tracked = self.tracker.follow({index: mask}).held([index])
+            taken = np.bincount(label_map[tracked.mask], minlength=256)
+            if not any(taken[one] > MOST_TAKEN * np.count_nonzero(label_map == one) for one in others):
+                return tracked
+        return None
+
+    def _masks(self, index: int, clicks: Sequence[Click]) -> Iterator[Mask]:
+        """Make masks of a slice: the most fitting one, then ever stricter ones."""
+        here = [click for click in clicks if click.slice_index == index]
+        positive, negative = (
+            [(click.row, click.column) for click in here if click.positive == side] for side in (True, False)
+        )
+        nothing = np.zeros(self.slices.shape[-2:], bool)
+        yield self.segmenter(self.slices, index, positive, negative, spacing=self.spacing[1:], prior=nothing)
+        segmenter = self.segmenter
+        if isinstance(segmenter, StrictSegmenter):
+            for strictness in range(STRICTEST + 1):
+                yield segmenter.strict_mask(self.slices, index, clicks, spacing=self.spacing, strictness=strictness)
 
     def again(self, mask: Mask, clicks: Sequence[Click], wrong: Sequence[Click], *, strictness: int) -> Tracked | None:
         """Find what of a label (S, H, W) is it indeed; None where clicks do not say so, or do not agree.
@@ -58,6 +101,8 @@ class FirstChoice:
             strictness: strictness of the mask, 0 for the first one that is chosen anew.
         """
         first = [click for click in clicks if click.positive]
+        if not isinstance(self.segmenter, StrictSegmenter):
+            return None
         if len({click.slice_index for click in first}) != 1 or not self._is_of_another(mask, first, wrong):
             return None
         index = first[0].slice_index

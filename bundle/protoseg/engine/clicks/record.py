@@ -31,6 +31,43 @@ class ClickRecord:
     def __init__(self) -> None:
         self.seen: set[Click] = set()  # contradicted ones too
         self.valid: list[Click] = []
+        self.steps: list[ClickStep] = []
+
+    def begin_step(self, clicks: Sequence[Click], *, boxed: bool) -> None:
+        """Append clicks that are set at once."""
+        self.steps.append(ClickStep(tuple(clicks), {}, {}, boxed))
+        self.add(clicks)
+
+    def keep(self, index: int, labels: LabelMap) -> None:
+        """Keep a slice (H, W) of the label map as it was before the latest step, which is about to change it."""
+        self.steps[-1].before.setdefault(index, labels.copy())
+
+    def take_back(self, clicks: set[Click], label_map: LabelMap) -> list[Click]:
+        """Undo the steps since the first that holds other clicks than these; give those of these that were in them.
+
+        Args:
+            clicks: clicks that stay.
+            label_map: (S, H, W) label map, changed in place.
+        """
+        valid = 0
+        while valid < len(self.steps) and clicks.issuperset(self.steps[valid].clicks):
+            valid += 1
+        undone = self.steps[valid:]
+        if not undone:
+            return []
+        for step in reversed(undone):
+            for index, before in step.before.items():
+                label_map[index] = before
+        kept = self.steps[:valid]
+        self.seen, self.valid, self.steps = set(), [], kept
+        for step in kept:
+            self.add(step.clicks)
+        return [click for step in undone for click in step.clicks if click in clicks]
+
+    @property
+    def confidence(self) -> dict[str, float]:
+        """By label that was first found by a click, how sure it is."""
+        return {label: value for step in self.steps for label, value in step.confidence.items()}
 
     def add(self, clicks: Sequence[Click]) -> list[Click]:
         """Append clicks, and give the earlier ones that no longer count.

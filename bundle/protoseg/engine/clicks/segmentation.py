@@ -22,8 +22,8 @@ from protoseg.engine.clicks.click import Click, check_clicks
 from protoseg.engine.clicks.correction import Complaint, Corrector
 from protoseg.engine.clicks.first_choice import FirstChoice
 from protoseg.engine.clicks.mask_propagation import MaskPropagator
-from protoseg.engine.clicks.record import ClickRecord, ClickStep
-from protoseg.engine.clicks.slice_segmenter import FeatureSliceSegmenter, SliceSegmenter, StrictSegmenter
+from protoseg.engine.clicks.record import ClickRecord
+from protoseg.engine.clicks.slice_segmenter import FeatureSliceSegmenter, SliceSegmenter
 from protoseg.engine.one_shot import OneShotSettings, segment, slice_spacing
 from protoseg.engine.prediction import LabelFinding, Prediction
 from protoseg.engine.refiners.refiner import Refiner
@@ -37,6 +37,9 @@ __all__ = ["ClickSegmentation", "segment_from_clicks"]
 
 LabelMap = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+
+LARGEST = 2.0  # times its largest area on the support: with how much a label begins that the support tells of
+NEXT_TO_NOTHING = 0.1  # share of what is found then: what the support had found of it
 
 
 class ClickSegmentation:
@@ -81,7 +84,6 @@ class ClickSegmentation:
         self.spacing = slice_spacing(volume)
         self.accepted = accepted
         self._clicks = ClickRecord()
-        self._steps: list[ClickStep] = []
         self._boxes: dict[Box, BoxMask] = {}
 
     def segment(self, clicks: Sequence[Click], boxes: Sequence[Box] = ()) -> Prediction:
@@ -99,7 +101,8 @@ class ClickSegmentation:
         check_clicks(clicks, shape, self.labels)
         check_boxes(boxes, shape, self.labels)
         boxed = {box: self._in_box(box) for box in boxes}
-        undone = self._take_back({*clicks, *(click for one in boxed.values() for click in one.clicks)})
+        meant = {*clicks, *(click for one in boxed.values() for click in one.clicks)}
+        undone = self._clicks.take_back(meant, self._found)
         for box, one in boxed.items():
             if not self._clicks.seen.issuperset(one.clicks):
                 self.add(one.clicks, {box.slice_index: one.mask})
@@ -115,8 +118,7 @@ class ClickSegmentation:
             clicks: clicks to add.
             masks: masks by slice of a label that they may begin; by default made from the clicks.
         """
-        self._steps.append(ClickStep(tuple(clicks), {}, {}, bool(masks)))
-        self._clicks.add(clicks)
+        self._clicks.begin_step(clicks, boxed=bool(masks))
         for label in dict.fromkeys(click.label for click in clicks):
             mine = [click for click in clicks if click.label == label]
             if (self._found == self.labels.position(label)).any():
@@ -135,31 +137,11 @@ class ClickSegmentation:
             raise InputError("Nothing is clicked on yet: set a positive click on each structure to be segmented.")
         findings = {} if self._matched is None else dict(self._matched.findings)
         given = set() if self.accepted is None else {self.labels.name_at(p) for p in np.unique(self.accepted) if p}
-        confidence = self._confidence()
+        confidence = self._clicks.confidence
         for label in self.labels.only({*self._clicks.slices(), *given}):
             findings.setdefault(label, LabelFinding(confidence.get(label, 1.0), None, None))
         found = {label: self._finding(label, finding) for label, finding in findings.items()}
         return Prediction(self.labels.to_values(self._found), found)
-
-    def _take_back(self, clicks: set[Click]) -> list[Click]:
-        """Undo the steps since the first that holds other clicks than these; tell which of these were in them."""
-        valid = 0
-        while valid < len(self._steps) and clicks.issuperset(self._steps[valid].clicks):
-            valid += 1
-        undone = self._steps[valid:]
-        for step in reversed(undone):
-            for index, before in step.before.items():
-                self._found[index] = before
-        del self._steps[valid:]
-        if undone:
-            self._clicks = ClickRecord()
-            for step in self._steps:
-                self._clicks.add(step.clicks)
-        return [click for step in undone for click in step.clicks if click in clicks]
-
-    def _confidence(self) -> dict[str, float]:
-        """By label that was first found by a click, how sure it is."""
-        return {label: value for step in self._steps for label, value in step.confidence.items()}
 
     @cached_property
     def _matched(self) -> Prediction | None:
@@ -186,10 +168,7 @@ class ClickSegmentation:
         return Corrector(self.slices, self._tracker, self.slice_segmenter, self.spacing)
 
     @cached_property
-    def _first_choice(self) -> FirstChoice | None:
-        """What can begin a label once more; None where the slice segmenter knows no stricter mask."""
-        if not isinstance(self.slice_segmenter, StrictSegmenter):
-            return None
+    def _first_choice(self) -> FirstChoice:
         return FirstChoice(self.slices, self._tracker, self.slice_segmenter, self.spacing)
 
     @torch.no_grad()
@@ -199,23 +178,41 @@ class ClickSegmentation:
 
     def _begin(self, label: str, clicks: Sequence[Click], given: Mapping[int, Mask]) -> None:
         """Find a label that is not there yet by its first clicks."""
-        empty = np.zeros(self._found.shape[1:], bool)
-        masks = {}
-        for index in sorted({click.slice_index for click in clicks if click.positive}):
-            points = self._clicks.points(index, label)
-            masks[index] = (
-                given[index].copy()
-                if index in given
-                else self.slice_segmenter(self.slices, index, *points, spacing=self.spacing[1:], prior=empty)
-            )
-            for click in clicks:
-                if click.slice_index == index:
-                    masks[index][click.row, click.column] = click.positive
-        whole = self._tracker.follow(masks).held(masks)
-        free = self._free(clicks)
-        for index in np.flatnonzero(whole.mask.any((1, 2))).tolist():
-            self._write(index, whole.mask[index] & free[self._found[index]], self.labels.position(label))
-        self._steps[-1].confidence[label] = whole.confidence()
+        free, whole = self._free(clicks), None
+        places = sorted({click.slice_index for click in clicks if click.positive})
+        if len(places) == 1 and not given:
+            others = [self.labels.position(name) for name in self._clicks.slices() if name != label]
+            whole = self._first_choice.first(places[0], self._clicks.on(label), self._found, others)
+            free[others] &= whole is not None
+        if whole is None:
+            masks = {index: given[index] if index in given else self._first_mask(index, label) for index in places}
+            whole = self._tracker.follow(masks).held(masks)
+        self._write_volume(whole.mask & free[self._found], self.labels.position(label))
+        self._clicks.steps[-1].confidence[label] = whole.confidence()
+
+    def _first_mask(self, index: int, label: str) -> Mask:
+        """Make the mask of a slice that a label begins with."""
+        points, nothing = self._clicks.points(index, label), np.zeros(self._found.shape[1:], bool)
+        mask = self.slice_segmenter(self.slices, index, *points, spacing=self.spacing[1:], prior=nothing)
+        mask[tuple(np.transpose(points[0]))] = True
+        return mask
+
+    def _begin_elsewhere(self, label: str, missed: Sequence[Click]) -> bool:
+        """Find a label by the first clicks on it where the support found next to nothing of it."""
+        on_label = self._clicks.on(label)
+        earlier = any(click.positive and click not in missed for click in on_label)
+        if earlier or self.support is None or label not in self.support.labels:
+            return False
+        index, position = missed[0].slice_index, self.labels.position(label)
+        found = self._found == position
+        if self._corrector.is_about_border(found[index], [(click.row, click.column) for click in missed]):
+            return False
+        largest = LARGEST * self.support.largest_share(label)
+        whole = self._first_choice.first(index, on_label, self._found, largest=largest)
+        if whole is None or np.count_nonzero(found) > NEXT_TO_NOTHING * np.count_nonzero(whole.mask):
+            return False
+        self._write_volume(whole.mask & self._free(missed)[self._found], position)
+        return True
 
     @torch.no_grad()
     def _in_box(self, box: Box) -> BoxMask:
@@ -228,15 +225,16 @@ class ClickSegmentation:
     def _correct(self, label: str, clicks: Sequence[Click]) -> None:
         """Change a label by further clicks on it."""
         position = self.labels.position(label)
-        earlier = {click.slice_index for step in self._steps[:-1] for click in step.clicks if click.label == label}
+        steps = self._clicks.steps[:-1]
+        earlier = {click.slice_index for step in steps for click in step.clicks if click.label == label}
         for index, positive in sorted({(click.slice_index, click.positive) for click in clicks}):
             here = [click for click in clicks if (click.slice_index, click.positive) == (index, positive)]
             wrong = [click for click in here if (self._found[click[:3]] == position) != positive]
-            if not wrong or (not positive and self._begin_again(label, wrong)):
+            if not wrong or (self._begin_elsewhere(label, wrong) if positive else self._begin_again(label, wrong)):
                 continue
             points = [(click.row, click.column) for click in wrong]
             on_slice = self._clicks.points(index, label)
-            free, along = self._free(wrong), label not in self._confidence()
+            free, along = self._free(wrong), label not in self._clicks.confidence
             complaint = Complaint(position, index, positive, points, *on_slice, free=free, along=along)
             changes = self._corrector.changes(self._found, complaint, earlier - {index})
             for place, changed in changes.items():
@@ -244,17 +242,17 @@ class ClickSegmentation:
 
     def _begin_again(self, label: str, wrong: Sequence[Click]) -> bool:
         """Choose the first mask of a label anew, where clicks on its wrong side say that it is something else's."""
-        begun = [step for step in self._steps if any(click.label == label and click.positive for click in step.clicks)]
-        if self._first_choice is None or len(begun) != 1 or begun[0].boxed or label not in begun[0].confidence:
+        steps = self._clicks.steps
+        begun = [step for step in steps if any(click.label == label and click.positive for click in step.clicks)]
+        if len(begun) != 1 or begun[0].boxed or label not in begun[0].confidence:
             return False
         mask = self._found == self.labels.position(label)
-        strictness = sum(label in step.confidence for step in self._steps) - 1
+        strictness = sum(label in step.confidence for step in steps) - 1
         again = self._first_choice.again(mask, self._clicks.on(label), wrong, strictness=strictness)
         if again is None:
             return False
-        for index in np.flatnonzero((mask & ~again.mask).any((1, 2))).tolist():
-            self._write(index, mask[index] & ~again.mask[index], 0)
-        self._steps[-1].confidence[label] = again.confidence()
+        self._write_volume(mask & ~again.mask, 0)
+        self._clicks.steps[-1].confidence[label] = again.confidence()
         return True
 
     def _free(self, clicks: Sequence[Click]) -> NDArray[np.bool_]:
@@ -265,21 +263,23 @@ class ClickSegmentation:
 
     def _obey(self) -> None:
         """Hold every click that counts, and leave no label that has neither a support nor a positive click."""
-        for label in self._confidence().keys() - self._clicks.slices().keys():
-            mask = self._found == self.labels.position(label)
-            for index in np.flatnonzero(mask.any((1, 2))).tolist():
-                self._write(index, mask[index], 0)
+        for label in self._clicks.confidence.keys() - self._clicks.slices().keys():
+            self._write_volume(self._found == self.labels.position(label), 0)
         for click in self._clicks.valid:
-            position = self.labels.position(click.label)
+            position, point = self.labels.position(click.label), np.zeros(self._found.shape[1:], bool)
+            point[click.row, click.column] = True
             if (self._found[click[:3]] == position) != click.positive:
-                point = np.zeros(self._found.shape[1:], bool)
-                point[click.row, click.column] = True
                 self._write(click.slice_index, point, position if click.positive else 0)
 
     def _write(self, index: int, mask: Mask, position: int) -> None:
         """Label pixels of a slice, in the latest step."""
-        self._steps[-1].before.setdefault(index, self._found[index].copy())
+        self._clicks.keep(index, self._found[index])
         self._found[index][mask] = position
+
+    def _write_volume(self, mask: Mask, position: int) -> None:
+        """Label pixels (S, H, W), in the latest step."""
+        for index in np.flatnonzero(mask.any((1, 2))).tolist():
+            self._write(index, mask[index], position)
 
     def _finding(self, label: str, finding: LabelFinding) -> LabelFinding:
         """What is known of a label, after the clicks had their say."""

@@ -48,7 +48,7 @@ class SliceSegmenter(Protocol):
 
 
 @runtime_checkable
-class StrictSegmenter(Protocol):
+class StrictSegmenter(SliceSegmenter, Protocol):
     """What can also make a mask that holds nothing but what is much like the clicks."""
 
     def strict_mask(
