@@ -80,8 +80,10 @@ class Engine:
         state = source_state(self.adapted_weights)
         with self._lock:
             if state != self._loaded:
-                self._loaded = state
+                self._loaded, before = state, self._encoder
                 self._encoder = self._adapted() if state else self._as_configured
+                if self._encoder is not before:
+                    before.cache.forget(before.frozen)
             return self._encoder
 
     def _adapted(self) -> SliceEncoder:

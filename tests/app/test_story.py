@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import SimpleITK
+from monailabel.interfaces.utils.app import app_instance
 
 
 def voxels(nrrd, folder):
@@ -173,6 +174,8 @@ def test_training_replaces_the_weights_and_old_features_are_not_used(start, labe
     client.submit("person0", *label(0, ["liver", "spleen"]))
     client.submit("person1", *label(1, ["liver", "spleen"]))
     before = client.infer("oneshot", "person2").json()["labels"]["liver"]
+    cache = app_instance().context.engine.encoder().cache
+    old = cache.items().keys()
     steps = {"max_epochs": 1, "epoch_length": 2, "learning_rate": 0.00005}
     answer = client.http.post("/train/adapt", params={"run_sync": True}, json=steps).json()
     stats = client.http.get("/info/").json()["train_stats"]["adapt"]
@@ -183,6 +186,7 @@ def test_training_replaces_the_weights_and_old_features_are_not_used(start, labe
     assert len(list((studies / ".protoseg" / "weights").iterdir())) == 1
     after = client.infer("oneshot", "person2").json()["labels"]["liver"]
     assert after["confidence"] != before["confidence"]
+    assert old and cache.items() and not old & cache.items().keys(), "memory would grow with every training"
 
     client.http.delete("/model/oneshot")
     assert client.infer("oneshot", "person2").json()["labels"]["liver"] == before, "back to the weights that ship"

@@ -102,6 +102,20 @@ def test_features_of_other_weights_are_never_served():
     assert cache.hits == 0
 
 
+@torch.no_grad()
+def test_features_of_weights_that_are_gone_are_dropped_and_no_others():
+    cache, images = FeatureCache(), slices(2)
+    gone, used = network().freeze(), network(seed=1).freeze()
+    cache.encode(gone, images)
+    kept = cache.encode(used, images)
+    cache.forget(gone)
+    assert cache.nbytes == kept.nbytes
+    assert torch.equal(cache.encode(used, images), kept)
+    assert (cache.hits, cache.misses) == (2, 4)
+    cache.encode(gone, images)
+    assert cache.misses == 6
+
+
 def test_the_fingerprint_is_of_structure_and_values():
     assert weights_fingerprint(network()) == weights_fingerprint(network())
     assert weights_fingerprint(network()) != weights_fingerprint(network(seed=1))

@@ -89,6 +89,13 @@ class FeatureCache:
         for key, features in items.items():
             self._remember(key, features)
 
+    def forget(self, network: ImageEncoder) -> None:
+        """Drop the features of a network that is not used any more from the memory tier."""
+        outdated = f"{network.encoding_fingerprint()}-"
+        with self._lock:
+            for key in [key for key in self._items if key.startswith(outdated)]:
+                del self._items[key]
+
     def encode(self, network: ImageEncoder, images: Tensor) -> Tensor:
         """Encode network input (B, 3, H, W) to features (B, C, h, w) on the network's device, computing only new
         ones."""
