@@ -20,8 +20,9 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from protoseg.engine.clicks.border import BorderMover, Place, Side
+from protoseg.engine.clicks.click import Click
 from protoseg.engine.clicks.mask_propagation import MaskPropagator
-from protoseg.engine.clicks.slice_segmenter import Mask, Point, SliceSegmenter
+from protoseg.engine.clicks.slice_segmenter import Mask, Point, SliceSegmenter, ever_stricter
 from protoseg.ops.components import connected_components
 
 __all__ = ["Complaint", "Corrector"]
@@ -199,7 +200,7 @@ class Corrector:
             contrary = min((float(distance[other]) for other in self._contrary(complaint)), default=math.inf)
             sure = min(SURE * float(depth[point]), HALFWAY * contrary)
             if sure > largest:
-                part = self._part(complaint, [point]) & (distance <= size)
+                part = self._whole_part(label_map, complaint, point, distance, size)
             else:
                 part = (self._wrong(mask, complaint) & (distance <= reach)) | (distance < sure)
             marked |= _held(part & domain, [point])
@@ -224,6 +225,32 @@ class Corrector:
         return self.segmenter(
             self.slices, complaint.slice_index, points, others, spacing=self.spacing[1:], prior=nothing
         )
+
+    def _whole_part(
+        self, label_map: LabelMap, complaint: Complaint, point: Point, distance: NDArray[np.float64], size: float
+    ) -> Mask:
+        """Find the structure that a point far from the label's border is on, no larger than the label if it is missing.
+
+        Args:
+            label_map: (S, H, W) label map found so far.
+            complaint: new clicks on one slice.
+            point: one of them.
+            distance: (H, W) distances from it in mm.
+            size: largest distance.
+        """
+        index = complaint.slice_index
+        if not complaint.positive:
+            return self._part(complaint, [point]) & (distance <= size)
+        area = max(np.count_nonzero(one == complaint.label) for one in label_map)
+        most = max(area, math.pi * SMALLEST_PART**2 / (self.spacing[1] * self.spacing[2]))
+        sides = ((True, [point]), (False, self._contrary(complaint)))
+        clicks = [Click(index, *one, "", positive) for positive, points in sides for one in points]
+        possible = self._domain(label_map[index], complaint) & (distance <= size)
+        for mask in ever_stricter(self.segmenter, self.slices, index, clicks, self.spacing):
+            part = _held(mask & possible, [point])
+            if np.count_nonzero(part) <= most:
+                return part
+        return part & (distance <= np.sort(distance[part])[int(most)])
 
     def _contrary(self, complaint: Complaint) -> Sequence[Point]:
         """Points of the slice that say the opposite of what a complaint says."""

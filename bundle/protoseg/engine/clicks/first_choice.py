@@ -12,7 +12,7 @@ How the constants were found stands in docs/clicks.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,12 @@ from torch import Tensor
 
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.clicks.mask_propagation import MaskPropagator, Tracked
-from protoseg.engine.clicks.slice_segmenter import Mask, SliceSegmenter, StrictSegmenter
+from protoseg.engine.clicks.slice_segmenter import Mask, SliceSegmenter, StrictSegmenter, ever_stricter
 from protoseg.ops.components import connected_components
 
 __all__ = ["FirstChoice"]
 
 DEPTH = 1.0  # times as deep as the first click: a negative one deeper inside says that the label is of something else
-STRICTEST = 1  # strictness of the last mask that is tried for a label that begins
 MOST_TAKEN = 2 / 3  # share of another label's voxels that a label may take that begins
 MOST_KEPT = 0.5  # share of the label's voxels: a mask made anew that keeps more is no other structure
 
@@ -56,7 +55,7 @@ class FirstChoice:
         index: int,
         clicks: Sequence[Click],
         label_map: NDArray[np.uint8],
-        others: Sequence[int] = (),
+        others: Collection[int] = (),
         *,
         largest: float = 1.0,
     ) -> Tracked | None:
@@ -66,10 +65,10 @@ class FirstChoice:
             index: index of the slice with the positive ones.
             clicks: clicks on the label.
             label_map: (S, H, W) label map found so far.
-            others: positions in it of other labels that the user has clicked on.
+            others: positions in it of labels of which it must not take most.
             largest: largest share of the frame that the label's mask may have on that slice.
         """
-        for mask in self._masks(index, clicks):
+        for mask in ever_stricter(self.segmenter, self.slices, index, clicks, self.spacing):
             if np.count_nonzero(mask) > largest * max(mask.shape) ** 2:
                 continue
             tracked = self.tracker.follow({index: mask}).held([index])
@@ -77,19 +76,6 @@ class FirstChoice:
             if not any(taken[one] > MOST_TAKEN * np.count_nonzero(label_map == one) for one in others):
                 return tracked
         return None
-
-    def _masks(self, index: int, clicks: Sequence[Click]) -> Iterator[Mask]:
-        """Make masks of a slice: the most fitting one, then ever stricter ones."""
-        here = [click for click in clicks if click.slice_index == index]
-        positive, negative = (
-            [(click.row, click.column) for click in here if click.positive == side] for side in (True, False)
-        )
-        nothing = np.zeros(self.slices.shape[-2:], bool)
-        yield self.segmenter(self.slices, index, positive, negative, spacing=self.spacing[1:], prior=nothing)
-        segmenter = self.segmenter
-        if isinstance(segmenter, StrictSegmenter):
-            for strictness in range(STRICTEST + 1):
-                yield segmenter.strict_mask(self.slices, index, clicks, spacing=self.spacing, strictness=strictness)
 
     def again(self, mask: Mask, clicks: Sequence[Click], wrong: Sequence[Click], *, strictness: int) -> Tracked | None:
         """Find what of a label (S, H, W) is it indeed; None where clicks do not say so, or do not agree.

@@ -207,8 +207,8 @@ class ClickSegmentation:
         found = self._found == position
         if self._corrector.is_about_border(found[index], [(click.row, click.column) for click in missed]):
             return False
-        largest = LARGEST * self.support.largest_share(label)
-        whole = self._first_choice.first(index, on_label, self._found, largest=largest)
+        largest, others = LARGEST * self.support.largest_share(label), {*range(1, 1 + len(self.labels))} - {position}
+        whole = self._first_choice.first(index, on_label, self._found, others, largest=largest)
         if whole is None or np.count_nonzero(found) > NEXT_TO_NOTHING * np.count_nonzero(whole.mask):
             return False
         self._write_volume(whole.mask & self._free(missed)[self._found], position)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -15,7 +15,9 @@ from protoseg.engine.clicks.click_likeness import ClickedSlice
 from protoseg.engine.clicks.slice_mask import slice_mask, strict_mask
 from protoseg.engine.slice_encoder import SliceEncoder
 
-__all__ = ["FeatureSliceSegmenter", "Mask", "Point", "SliceSegmenter", "StrictSegmenter"]
+__all__ = ["FeatureSliceSegmenter", "Mask", "Point", "SliceSegmenter", "StrictSegmenter", "ever_stricter"]
+
+STRICTEST = 1  # strictness of the last of these masks
 
 Mask = NDArray[np.bool_]
 Point = tuple[int, int]
@@ -70,6 +72,33 @@ class StrictSegmenter(SliceSegmenter, Protocol):
             strictness: 0, or more for a stricter one.
         """
         ...
+
+
+def ever_stricter(
+    segmenter: SliceSegmenter,
+    slices: Tensor,
+    index: int,
+    clicks: Sequence[Click],
+    spacing: tuple[float, float, float],
+) -> Iterator[Mask]:
+    """Make masks (H, W) of a structure that nothing is known of yet: the most fitting one, then ever stricter ones.
+
+    Args:
+        segmenter: maker of the masks.
+        slices: (S, C, H, W) normalized slices of the whole volume.
+        index: index of the slice.
+        clicks: clicks on the structure, on any slices; at least one is on the slice and positive.
+        spacing: spacing of slices, rows and columns in mm.
+    """
+    here = [click for click in clicks if click.slice_index == index]
+    positive, negative = (
+        [(click.row, click.column) for click in here if click.positive == side] for side in (True, False)
+    )
+    nothing = np.zeros(slices.shape[-2:], bool)
+    yield segmenter(slices, index, positive, negative, spacing=spacing[1:], prior=nothing)
+    if isinstance(segmenter, StrictSegmenter):
+        for strictness in range(STRICTEST + 1):
+            yield segmenter.strict_mask(slices, index, clicks, spacing=spacing, strictness=strictness)
 
 
 class FeatureSliceSegmenter:
