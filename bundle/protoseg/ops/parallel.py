@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 __all__ = ["map_in_processes"]
 
-SLOW_IMPORTS = ("torch", "monai")
+SLOW_IMPORTS = ("torch", "monai")  # modules that take seconds, imported once for all if this process has them
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -72,10 +72,10 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _context() -> BaseContext:
-    """How to start processes: fork may deadlock once torch has started threads, a new interpreter never does.
+    """Choose how to start processes: fork may deadlock once torch has started threads, a new interpreter never does.
 
-    Where there is one, a server forks them from an interpreter without threads, which imports for all of them what this
-    process has imported and takes seconds.
+    Where there is such a server, it forks them from an interpreter without threads, which has imported for all of them
+    what takes seconds.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")

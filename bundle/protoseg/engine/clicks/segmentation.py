@@ -38,8 +38,8 @@ __all__ = ["ClickSegmentation", "segment_from_clicks"]
 LabelMap = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
-LARGEST = 2.0  # times its largest area on the support: with how much a label begins that the support tells of
-NEXT_TO_NOTHING = 0.1  # share of what is found then: what the support had found of it
+LARGEST = 2.0  # times its largest area on the support: the most that a label begins with, on a slice
+NEXT_TO_NOTHING = 0.1  # share of what a click begins: a label of which the support found less was missed
 
 
 class ClickSegmentation:
