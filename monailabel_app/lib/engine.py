@@ -82,7 +82,7 @@ class Engine:
             if state != self._loaded:
                 self._loaded, before = state, self._encoder
                 self._encoder = self._adapted() if state else self._as_configured
-                if self._encoder is not before:
+                if self._encoder.fingerprint() != before.fingerprint():
                     before.cache.forget(before.frozen)
             return self._encoder
 

@@ -103,10 +103,7 @@ class Corrector:
 
     def is_about_border(self, mask: Mask, points: Sequence[Point]) -> bool:
         """Tell whether points beside a label's mask on a slice are about its border."""
-        if not mask.any():
-            return False
-        depth = distance_transform_edt(~mask, sampling=self.spacing[1:])
-        return max(float(depth[point]) for point in points) <= self._largest_disc(mask)
+        return bool(mask.any()) and self._way(mask, points, positive=True) <= self._largest_disc(mask)
 
     def _moved_border(
         self, label_map: LabelMap, mask: Mask, complaint: Complaint, kept: Collection[int], here: Mask
@@ -122,8 +119,7 @@ class Corrector:
         """
         if not complaint.along or not mask.any():
             return {}
-        depth = distance_transform_edt(mask != complaint.positive, sampling=self.spacing[1:])
-        way = max(float(depth[point]) for point in complaint.points)
+        way = self._way(mask, complaint.points, positive=complaint.positive)
         if way > self._largest_disc(mask):
             return {}
         reach = min(BORDER_REACH, MOST_SLICES * self.spacing[0])
@@ -147,6 +143,11 @@ class Corrector:
             for points in (complaint.points, self._contrary(complaint))
         )
         return mine <= others
+
+    def _way(self, mask: Mask, points: Sequence[Point], *, positive: bool) -> float:
+        """Measure the way in mm from the deepest of some points, on the wrong side of a mask, to its border."""
+        depth = distance_transform_edt(mask != positive, sampling=self.spacing[1:])
+        return max(float(depth[point]) for point in points)
 
     def _largest_disc(self, mask: Mask) -> float:
         """Tell how far in mm from the border of a label's mask a click is about the border."""

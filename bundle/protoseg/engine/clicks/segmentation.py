@@ -266,10 +266,10 @@ class ClickSegmentation:
         for label in self._clicks.confidence.keys() - self._clicks.slices().keys():
             self._write_volume(self._found == self.labels.position(label), 0)
         for click in self._clicks.valid:
-            position, point = self.labels.position(click.label), np.zeros(self._found.shape[1:], bool)
-            point[click.row, click.column] = True
+            position = self.labels.position(click.label)
             if (self._found[click[:3]] == position) != click.positive:
-                self._write(click.slice_index, point, position if click.positive else 0)
+                self._clicks.keep(click.slice_index, self._found[click.slice_index])
+                self._found[click[:3]] = position if click.positive else 0
 
     def _write(self, index: int, mask: Mask, position: int) -> None:
         """Label pixels of a slice, in the latest step."""
