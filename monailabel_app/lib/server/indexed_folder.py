@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock
 from monailabel.datastore.local import ImageLabelModel, LocalDatastore, LocalDatastoreModel
 
+from lib.server.folder_watcher import FolderWatcher
 from protoseg.files import remove_unfinished, replacing, unfinished_path, write_errors
 
 __all__ = ["IndexedFolder"]
@@ -37,6 +38,12 @@ class IndexedFolder(LocalDatastore):
         with write_errors(Path(datastore_path)):
             super().__init__(datastore_path, **options)
         self._remove_unfinished()
+        observer = getattr(self, "_observer", None)  # there is none where MONAI Label is not to watch, or cannot
+        if observer is not None:
+            suffixes = [pattern.removeprefix("*") for pattern in self._extensions]
+            index = self._datastore
+            watcher = FolderWatcher(index.image_path(), index.label_path(None), suffixes, self.refresh)
+            watcher.watch(observer, datastore_path)
 
     @contextmanager
     def _transaction(self) -> Iterator[LocalDatastoreModel]:
