@@ -14,6 +14,7 @@ from lib.engine import Engine, Scan
 from protoseg.data.support.library import LibraryState
 from protoseg.engine.clicks.segmentation import ClickSegmentation
 from protoseg.engine.one_shot import OneShotSettings
+from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.labels import LabelSet
 from protoseg.ops.hashing import fingerprint
 
@@ -74,6 +75,7 @@ class ClickSessions:
             key = (*key, fingerprint("accepted", accepted))
         with self._lock:
             if key not in self._sessions:
+                self._drop_outdated(encoder)
                 segmentation = ClickSegmentation(
                     scan.image,
                     encoder,
@@ -89,3 +91,10 @@ class ClickSessions:
             session, lock = self._sessions[key]
         with lock:
             yield session
+
+    def _drop_outdated(self, encoder: SliceEncoder) -> None:
+        """Drop the sessions of other weights, which nobody asks for again: each holds a network and its features."""
+        of_now = encoder.fingerprint()
+        for key, (segmentation, _) in tuple(self._sessions.items()):
+            if segmentation.encoder.fingerprint() != of_now:
+                del self._sessions[key]

@@ -31,7 +31,7 @@ __all__ = ["Engine", "Scan"]
 
 logger = logging.getLogger(__name__)
 
-SEGMENTED_BYTES = 2**28  # of label maps kept in memory
+SEGMENTED_SHARE = 1 / 4  # of the scans' bound: that of a byte a voxel, so that as many label maps are kept as scans
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Engine:
             if not self.refiner.sam.boxes_only:  # MedSAM takes no clicks
                 self.slice_segmenter = SamSliceSegmenter(self.refiner)
         self._scans = LRUCache(options.scan_cache_mb * 2**20)
-        self._segmented = LRUCache(SEGMENTED_BYTES)
+        self._segmented = LRUCache(int(SEGMENTED_SHARE * options.scan_cache_mb * 2**20))
         # By the weights it started from, so that others of `--conf weights` start afresh.
         self.adapted_weights = folder / "weights" / f"{self._as_configured.fingerprint()}.pt"
         self._encoder = self._as_configured
@@ -81,8 +81,9 @@ class Engine:
         with self._lock:
             if state != self._loaded:
                 self._loaded, before = state, self._encoder
-                self._encoder = self._adapted() if state else self._as_configured
-                if self._encoder.fingerprint() != before.fingerprint():
+                newest = self._adapted() if state else self._as_configured
+                if newest.fingerprint() != before.fingerprint():  # else sessions go on to hold the network before
+                    self._encoder = newest
                     before.cache.forget(before.frozen)
             return self._encoder
 

@@ -39,7 +39,7 @@ class Options:
         max_support_slices: largest number of support slices in all.
         max_label_slices: largest number of slices that a label may choose, by its name.
         feature_cache_mb: bound in MB of the features kept in memory.
-        scan_cache_mb: bound in MB of the preprocessed scans kept in memory.
+        scan_cache_mb: bound in MB of the preprocessed scans kept in memory; of their label maps, a quarter of it.
         user_header: header in which a proxy with a log-in names the user, for the library and the audit log.
         group_header: header in which that proxy lists the user's groups, separated by commas; then roles are in force.
         annotate_groups: groups whose members may submit labels.

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protoseg.engine.clicks.click_likeness import MOST_POINTS, far_apart
-from protoseg.engine.clicks.mask_choice import most_fitting
+from protoseg.engine.clicks.mask_choice import most_central, most_fitting
 from protoseg.engine.clicks.simulation import interior_point, next_click
 from protoseg.engine.clicks.slice_mask import slice_mask
 from protoseg.engine.clicks.working_grid import WorkingGrid
@@ -79,6 +79,17 @@ def test_a_mask_that_the_frame_cuts_off_fits_less():
     likeness = np.where(inside | cut_off, 0.9, 0.2) + 0.1 * inside * ~cut_off
     assert most_fitting([cut_off], likeness, SPACING) is cut_off
     assert most_fitting([cut_off, inside], likeness, SPACING) is inside
+
+
+def test_of_several_masks_it_is_one_that_has_the_click_in_its_middle():
+    whole, part, tiny = np.zeros((3, 32, 32), bool)
+    whole[4:28, 4:28] = True
+    part[4:16, 4:16] = True
+    tiny[9:11, 9:11] = True
+    assert most_central([whole, part], (10, 10), SPACING) is part
+    assert most_central([whole, part], (15, 15), SPACING) is whole
+    assert most_central([whole, tiny], (10, 10), SPACING) is whole, "a click is in the middle of anything so small"
+    assert most_central([part, part.copy()], (10, 10), SPACING) is part, "the first of equals"
 
 
 def test_a_first_mask_depends_on_the_share_of_the_frame_and_not_on_the_size_of_pixels():

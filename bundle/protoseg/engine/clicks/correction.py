@@ -21,6 +21,7 @@ from torch import Tensor
 
 from protoseg.engine.clicks.border import BorderMover, Place, Side
 from protoseg.engine.clicks.click import Click
+from protoseg.engine.clicks.mask_choice import most_central
 from protoseg.engine.clicks.mask_propagation import MaskPropagator
 from protoseg.engine.clicks.slice_segmenter import Mask, Point, SliceSegmenter, ever_stricter
 from protoseg.ops.components import connected_components
@@ -240,18 +241,18 @@ class Corrector:
             size: largest distance.
         """
         index = complaint.slice_index
-        if not complaint.positive:
-            return self._part(complaint, [point]) & (distance <= size)
         area = max(np.count_nonzero(one == complaint.label) for one in label_map)
         most = max(area, math.pi * SMALLEST_PART**2 / (self.spacing[1] * self.spacing[2]))
+        most = most if complaint.positive else math.inf
         sides = ((True, [point]), (False, self._contrary(complaint)))
         clicks = [Click(index, *one, "", positive) for positive, points in sides for one in points]
         possible = self._domain(label_map[index], complaint) & (distance <= size)
-        for mask in ever_stricter(self.segmenter, self.slices, index, clicks, self.spacing):
-            part = _held(mask & possible, [point])
-            if np.count_nonzero(part) <= most:
-                return part
-        return part & (distance <= np.sort(distance[part])[int(most)])
+        masks = ever_stricter(self.segmenter, self.slices, index, clicks, self.spacing)
+        parts = [_held(mask & possible, [point]) for mask in masks]
+        fitting = [part for part in parts if np.count_nonzero(part) <= most]
+        if not fitting:
+            return parts[-1] & (distance <= np.sort(distance[parts[-1]])[int(most)])
+        return most_central(fitting, point, self.spacing[1:])
 
     def _contrary(self, complaint: Complaint) -> Sequence[Point]:
         """Points of the slice that say the opposite of what a complaint says."""
