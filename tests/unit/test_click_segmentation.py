@@ -167,7 +167,7 @@ def insatiable(slices, index, positive, negative, *, spacing, prior):
         (Click(5, 20, 20, "ball", False), REACH * 9),
         (Click(5, 22, 19, "ball", False), REACH * 12),
         (Click(5, 28, 20, "ball"), REACH * 6),
-        (Click(5, 22, 32, "ball"), 15.3),  # far away: a part no larger than the label, which has 81 pixels, so a disc
+        (Click(5, 22, 32, "ball"), 7.7),  # far away: a disc of a quarter of the 81 pixels that the label has
     ],
 )
 def test_a_correction_changes_nothing_beyond_its_reach(click, reach):

@@ -40,6 +40,7 @@ BORDER_REACH, MOST_SLICES = 24.0, 5  # mm, and slices, through which a border is
 STEEPEST = 0.7  # mm that the border of a correction moves from slice to slice, for each mm between them
 SLOPE, MARGIN = 0.5, 3.0  # the same for a label's end, and mm
 SMALLEST_PART = 10.0  # mm around a click that adds a part
+UNBOUNDED = 0.25  # share of the label's area that is added around a click on what has no border
 
 
 class Complaint(NamedTuple):
@@ -192,7 +193,9 @@ class Corrector:
         size = max(SMALLEST_PART, self._largest_width(label_map, complaint))
         if not mask.any():
             place = self._likely_place(label_map == complaint.label, complaint, size)
-            return _held(self._part(complaint, complaint.points) & place & domain, complaint.points)
+            return most_central(
+                self._parts(complaint, complaint.points, place & domain), complaint.points, self.spacing[1:]
+            )
         spacing = self.spacing[1:]
         depth = distance_transform_edt(mask != complaint.positive, sampling=spacing)
         largest = self._largest_disc(mask)
@@ -220,13 +223,12 @@ class Corrector:
         )
         return (corrected != mask) & (corrected == complaint.positive)
 
-    def _part(self, complaint: Complaint, points: Sequence[Point]) -> Mask:
-        """Find the structure that some points are on, far from the label's border: missing, or too much, as a whole."""
-        nothing = np.zeros(self.slices.shape[-2:], bool)
-        others = self._contrary(complaint)
-        return self.segmenter(
-            self.slices, complaint.slice_index, points, others, spacing=self.spacing[1:], prior=nothing
-        )
+    def _parts(self, complaint: Complaint, points: Sequence[Point], possible: Mask) -> list[Mask]:
+        """Find the structure that some points are on, far from the label's border, by ever stricter criteria."""
+        index, sides = complaint.slice_index, ((True, points), (False, self._contrary(complaint)))
+        clicks = [Click(index, *point, "", positive) for positive, some in sides for point in some]
+        masks = ever_stricter(self.segmenter, self.slices, index, clicks, self.spacing)
+        return [_held(mask & possible, points) for mask in masks]
 
     def _whole_part(
         self, label_map: LabelMap, complaint: Complaint, point: Point, distance: NDArray[np.float64], size: float
@@ -240,19 +242,14 @@ class Corrector:
             distance: (H, W) distances from it in mm.
             size: largest distance.
         """
-        index = complaint.slice_index
+        possible = self._domain(label_map[complaint.slice_index], complaint) & (distance <= size)
+        parts = self._parts(complaint, [point], possible)
         area = max(np.count_nonzero(one == complaint.label) for one in label_map)
         most = max(area, math.pi * SMALLEST_PART**2 / (self.spacing[1] * self.spacing[2]))
-        most = most if complaint.positive else math.inf
-        sides = ((True, [point]), (False, self._contrary(complaint)))
-        clicks = [Click(index, *one, "", positive) for positive, points in sides for one in points]
-        possible = self._domain(label_map[index], complaint) & (distance <= size)
-        masks = ever_stricter(self.segmenter, self.slices, index, clicks, self.spacing)
-        parts = [_held(mask & possible, [point]) for mask in masks]
-        fitting = [part for part in parts if np.count_nonzero(part) <= most]
-        if not fitting:
-            return parts[-1] & (distance <= np.sort(distance[parts[-1]])[int(most)])
-        return most_central(fitting, point, self.spacing[1:])
+        fitting = [part for part in parts if not complaint.positive or np.count_nonzero(part) <= most]
+        if fitting:
+            return most_central(fitting, [point], self.spacing[1:])
+        return parts[-1] & (distance <= np.sort(distance[parts[-1]])[int(UNBOUNDED * most)])
 
     def _contrary(self, complaint: Complaint) -> Sequence[Point]:
         """Points of the slice that say the opposite of what a complaint says."""
