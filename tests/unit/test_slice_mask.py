@@ -86,10 +86,10 @@ def test_of_several_masks_it_is_one_that_has_the_click_in_its_middle():
     whole[4:28, 4:28] = True
     part[4:16, 4:16] = True
     tiny[9:11, 9:11] = True
-    assert most_central([whole, part], [(10, 10)], SPACING) is part
-    assert most_central([whole, part], [(15, 15)], SPACING) is whole
-    assert most_central([whole, tiny], [(10, 10)], SPACING) is whole, "a click is in the middle of anything so small"
-    assert most_central([part, part.copy()], [(10, 10)], SPACING) is part, "the first of equals"
+    assert most_central([whole, part], (10, 10), SPACING) is part
+    assert most_central([whole, part], (15, 15), SPACING) is whole
+    assert most_central([whole, tiny], (10, 10), SPACING) is whole, "a click is in the middle of anything so small"
+    assert most_central([part, part.copy()], (10, 10), SPACING) is part, "the first of equals"
 
 
 def test_a_first_mask_depends_on_the_share_of_the_frame_and_not_on_the_size_of_pixels():

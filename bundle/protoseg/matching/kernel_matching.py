@@ -22,6 +22,9 @@ What the support does not show has to be taken for something, too. One more vote
 a certain cosine, outvotes the support where nothing in it looks like the query. On slices that look less like the
 support than others of the volume more is new, and the bound is higher.
 
+A small or thin label covers its patches in part, so that they vote for the rest as well, and it would be outvoted
+everywhere. How much it lacks is seen on its own masks (`matching/small_labels.py`), and its votes are raised by that.
+
 It is a Nadaraya-Watson estimate, the attention read-out of matching networks (Vinyals et al., NeurIPS 2016) on
 dense features.
 """
@@ -37,6 +40,7 @@ from torch import Tensor
 from protoseg.errors import InputError
 from protoseg.matching.low_rank import low_rank
 from protoseg.matching.matching import Matching, Prototypes, unit
+from protoseg.matching.small_labels import area_log_odds
 from protoseg.moved import renamed_arguments
 
 __all__ = ["KernelMatching"]
@@ -45,6 +49,7 @@ PATCHES_AT_ONCE = 1024  # of support and of query: their weights stay in the pro
 LEAST_EXPONENT = (
     -80.0
 )  # of a vote, which counts for nothing then; arithmetic with denormal numbers is six times as slow
+AREA_CORRECTION = 1.0  # found on the suite, see docs/engine_defaults.md
 PROBABILITY_FLOOR = 1e-4  # keeps the logarithm finite; below it a label is out of the question anyway
 
 
@@ -63,6 +68,8 @@ class KernelMatching(Matching):
         slice_scale: inverse temperature of the cosine between whole slices: the votes of a support slice count
             ``exp(slice_scale * (cosine - largest cosine))`` times; 0 to count all alike.
         energy: share, above 0 and at most 1, of the prototypes' squared length that `reduce` keeps; 1 to keep all.
+        area_correction: share, 0 to 1, of the log odds that labels lack to be found with their own areas, by which
+            their votes are raised; in training mode none.
 
     Raises:
         InputError: one is out of its range.
@@ -78,6 +85,7 @@ class KernelMatching(Matching):
         rejection_rise: float = 0.0,
         slice_scale: float = 0.0,
         energy: float = 0.999,
+        area_correction: float = AREA_CORRECTION,
     ) -> None:
         super().__init__()
         if not 0 < scale <= 60:
@@ -96,6 +104,8 @@ class KernelMatching(Matching):
             )
         if not 0 < energy <= 1:
             raise InputError(f"energy of KernelMatching is {energy}; it must be above 0 and at most 1.")
+        if not 0 <= area_correction <= 1:
+            raise InputError(f"area_correction of KernelMatching is {area_correction}; it must lie between 0 and 1.")
         self.scale = scale
         self.rejection_threshold = rejection_threshold
         self.selectivity = selectivity
@@ -103,6 +113,7 @@ class KernelMatching(Matching):
         self.rejection_rise = rejection_rise
         self.slice_scale = slice_scale
         self.energy = energy
+        self.area_correction = area_correction
 
     @property
     def rejection_vote(self) -> float:
@@ -124,7 +135,15 @@ class KernelMatching(Matching):
             membership=torch.cat([background, shares], dim=1).flatten(-2),
             present=shares.flatten(-2).any(-1),
             known=known,
+            emphasis=self._emphasis(masks, size),
         )
+
+    def _emphasis(self, masks: Tensor, size: tuple[int, int]) -> Tensor | None:
+        """Compute the factors (E, L) of the labels' votes by their masks (E, L, S, H, W); None for 1."""
+        # Training is to make features that need no help; and masks of patches show no more than patches do.
+        if self.training or not self.area_correction or masks.shape[-1] <= size[1]:
+            return None
+        return (self.selectivity * self.area_correction * area_log_odds(masks, size)).exp()
 
     def reduce(self, prototypes: Prototypes) -> Prototypes:
         """Express prototypes in the few directions that hold nearly all of them."""
@@ -167,6 +186,8 @@ class KernelMatching(Matching):
         else:
             against = against / _weight_of(prototypes, prototypes.known)
         labels = labels / _weight_of(prototypes, prototypes.present)
+        if prototypes.emphasis is not None:
+            labels = labels * prototypes.emphasis[..., None]
         return torch.cat([against, labels], dim=1).unflatten(-1, shape).transpose(1, 2)
 
     def _offsets(self, prototypes: Prototypes) -> Tensor:

@@ -27,6 +27,7 @@ class Prototypes:
     weights: Tensor | None = None  # E x S, 0 to 1, by which the votes of each slice are multiplied; None: 1
     chosen: tuple[int, ...] | None = None  # support slices that serve; None: all
     basis: Tensor | None = None  # E x C x K, in which patches are given; None: in the channels of the features
+    emphasis: Tensor | None = None  # E x L, by which the votes for each label are multiplied; None: 1
 
     @property
     def serving(self) -> tuple[int, ...]:
@@ -59,6 +60,7 @@ class Prototypes:
             membership=self.membership[:, [0, 1 + label]],
             present=self.present[:, [label]],
             known=None if self.known is None else self.known[:, [label]],
+            emphasis=None if self.emphasis is None else self.emphasis[:, [label]],
         )
 
     def of_channels(self, channels: slice) -> Prototypes:

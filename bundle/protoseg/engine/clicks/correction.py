@@ -193,9 +193,7 @@ class Corrector:
         size = max(SMALLEST_PART, self._largest_width(label_map, complaint))
         if not mask.any():
             place = self._likely_place(label_map == complaint.label, complaint, size)
-            return most_central(
-                self._parts(complaint, complaint.points, place & domain), complaint.points, self.spacing[1:]
-            )
+            return next(self._parts(complaint, complaint.points, place & domain))
         spacing = self.spacing[1:]
         depth = distance_transform_edt(mask != complaint.positive, sampling=spacing)
         largest = self._largest_disc(mask)
@@ -223,12 +221,12 @@ class Corrector:
         )
         return (corrected != mask) & (corrected == complaint.positive)
 
-    def _parts(self, complaint: Complaint, points: Sequence[Point], possible: Mask) -> list[Mask]:
+    def _parts(self, complaint: Complaint, points: Sequence[Point], possible: Mask) -> Iterator[Mask]:
         """Find the structure that some points are on, far from the label's border, by ever stricter criteria."""
         index, sides = complaint.slice_index, ((True, points), (False, self._contrary(complaint)))
         clicks = [Click(index, *point, "", positive) for positive, some in sides for point in some]
         masks = ever_stricter(self.segmenter, self.slices, index, clicks, self.spacing)
-        return [_held(mask & possible, points) for mask in masks]
+        return (_held(mask & possible, points) for mask in masks)
 
     def _whole_part(
         self, label_map: LabelMap, complaint: Complaint, point: Point, distance: NDArray[np.float64], size: float
@@ -243,12 +241,12 @@ class Corrector:
             size: largest distance.
         """
         possible = self._domain(label_map[complaint.slice_index], complaint) & (distance <= size)
-        parts = self._parts(complaint, [point], possible)
+        parts = list(self._parts(complaint, [point], possible))
         area = max(np.count_nonzero(one == complaint.label) for one in label_map)
         most = max(area, math.pi * SMALLEST_PART**2 / (self.spacing[1] * self.spacing[2]))
         fitting = [part for part in parts if not complaint.positive or np.count_nonzero(part) <= most]
         if fitting:
-            return most_central(fitting, [point], self.spacing[1:])
+            return most_central(fitting, point, self.spacing[1:])
         return parts[-1] & (distance <= np.sort(distance[parts[-1]])[int(UNBOUNDED * most)])
 
     def _contrary(self, complaint: Complaint) -> Sequence[Point]:

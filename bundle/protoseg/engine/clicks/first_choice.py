@@ -29,6 +29,7 @@ __all__ = ["FirstChoice"]
 DEPTH = 1.0  # times as deep as the first click: a negative one deeper inside says that the label is of something else
 MOST_TAKEN = 2 / 3  # share of another label's voxels that a label may take that begins
 MOST_KEPT = 0.5  # share of the label's voxels: a mask made anew that keeps more is no other structure
+LEAST_PIXELS = 9  # of a mask that is more than the click itself
 
 
 class FirstChoice:
@@ -96,6 +97,8 @@ class FirstChoice:
         part = strict & mask[index]
         components = connected_components(part)
         part &= np.isin(components, [components[click.row, click.column] for click in first])
+        if np.count_nonzero(part) < LEAST_PIXELS:
+            return None
         tracked = self.tracker.follow({index: part})
         found = Tracked(tracked.mask & mask, tracked.certainty).held([index])
         if found.mask.sum() > MOST_KEPT * mask.sum():

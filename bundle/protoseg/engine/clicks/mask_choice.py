@@ -39,18 +39,18 @@ def most_fitting(masks: Sequence[Mask], likeness: NDArray[np.floating], spacing:
     return masks[int(np.argmax([_score(mask, likeness, spacing) for mask in masks]))]
 
 
-def most_central(masks: Sequence[Mask], points: Sequence[tuple[int, int]], spacing: tuple[float, float]) -> Mask:
-    """Choose among masks (H, W) of a slice the first that has one of some points in its middle, or else nearest to it.
+def most_central(masks: Sequence[Mask], point: tuple[int, int], spacing: tuple[float, float]) -> Mask:
+    """Choose among masks (H, W) of a slice the first that has a point in its middle, or else nearest to it.
 
     Args:
-        masks: masks that hold the points, at least one.
-        points: row and column of each point.
+        masks: masks that hold the point, at least one.
+        point: row and column of the point.
         spacing: spacing of rows and columns, in any unit.
     """
     least = LEAST_AREA * np.count_nonzero(masks[0])
     masks = [mask for mask in masks if np.count_nonzero(mask) >= least]
     depths = [distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1] for mask in masks]
-    central = [max(depth[point] for point in points) / depth.max() for depth in depths]
+    central = [depth[point] / depth.max() for depth in depths]
     return masks[next(number for number, one in enumerate(central) if one >= max(central) - OFF_CENTER)]
 
 

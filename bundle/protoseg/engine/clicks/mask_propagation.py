@@ -34,7 +34,7 @@ Mask = NDArray[np.bool_]
 REACH = 10.0  # mm; what lies farther from the label on the slice before is a look-alike
 POSSIBLE = 0.1  # probability from which a pixel takes part in the cut
 UNSURE = 0.01  # a probability is no nearer to 0 or 1 than this, so that the cut may overrule it
-SMOOTHNESS = 4.0  # mm, of the cut
+SMOOTHNESS, THIN = 4.0, 0.1  # of the cut: mm, and widths of the label at most, which thin ones would not survive
 MASK_SIZE = 256  # edge in pixels of the squares on which masks meet feature patches
 
 
@@ -166,7 +166,9 @@ class MaskPropagator:
         window = self.to_pixels.window(patches > POSSIBLE)
         if window is not None:
             probability = self.to_pixels(patches, window).cpu().numpy()
-            found[window] = self._cut(self.slices[index][:, *window].float().cpu().numpy(), probability)
+            image = self.slices[index][:, *window].float().cpu().numpy()
+            width = max(self._width(mask) for mask in before.values())
+            found[window] = self._cut(image, probability, smoothness=min(SMOOTHNESS, THIN * width))
             certainty[window] = (probability * found[window] * 255).round().astype(np.uint8)
         return Tracked(found, certainty)
 
@@ -200,12 +202,17 @@ class MaskPropagator:
         probability[box] = agreed ** (1 / len(supports))
         return probability * near
 
-    def _cut(self, image: NDArray[np.float32], probability: NDArray[np.float32]) -> Mask:
+    def _width(self, mask: Tensor) -> float:
+        """Give the edge in mm of a square of the area of a mask (size, size)."""
+        pixel = max(side * size for side, size in zip(self.slices.shape[-2:], self.spacing)) / len(mask)
+        return math.sqrt(float(mask.sum())) * pixel
+
+    def _cut(self, image: NDArray[np.float32], probability: NDArray[np.float32], *, smoothness: float) -> Mask:
         """Cut the label out of a window of a slice."""
         grid = WorkingGrid((probability.shape[0], probability.shape[1]), self.spacing)
         *channels, likely = grid.shrink(np.concatenate([image, probability[None]]))
         likely = likely.clip(UNSURE, 1 - UNSURE)
-        return grid.enlarge(cut(np.stack(channels), likely, spacing=grid.spacing, smoothness=SMOOTHNESS))
+        return grid.enlarge(cut(np.stack(channels), likely, spacing=grid.spacing, smoothness=smoothness))
 
 
 def _grown(mask: Mask, distance: float, spacing: tuple[float, float]) -> Mask:
