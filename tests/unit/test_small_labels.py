@@ -59,6 +59,10 @@ def test_what_is_drawn_nowhere_lacks_nothing() -> None:
     assert not area_log_odds(torch.zeros(1, 2, 3, 128, 128), PATCHES).any()
 
 
+def test_masks_that_overlap_all_the_same_give_numbers() -> None:
+    assert area_log_odds(torch.stack([LARGE, VESSEL, POOL])[None, :, None], PATCHES).isfinite().all()
+
+
 def test_slices_without_a_label_change_nothing() -> None:
     alone = area_log_odds(VESSEL[None, None, None], PATCHES)
     among = area_log_odds(torch.stack([torch.zeros(128, 128), VESSEL])[None, None], PATCHES)

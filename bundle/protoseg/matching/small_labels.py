@@ -57,7 +57,7 @@ def _shown(masks: Tensor, patches: tuple[int, int]) -> tuple[Tensor, Tensor, Ten
         areas (1 + L,) of all classes in pixels of that size.
     """
     there = masks.flatten(1).any(1).nonzero()[:, 0]
-    drawn = torch.cat([1 - masks[there].sum(0, keepdim=True), masks[there]])
+    drawn = torch.cat([(1 - masks[there].sum(0, keepdim=True)).clamp(min=0), masks[there]])
     shares = F.adaptive_avg_pool2d(drawn, patches)
     size = min(LARGEST_SIZE, masks.shape[-1])
     logits = F.interpolate((shares + LEAST_SHARE).log()[None], (size, size), mode="bilinear")[0]
