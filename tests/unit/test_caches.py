@@ -105,6 +105,24 @@ def test_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
+def test_source_state_leaves_out_a_file_that_goes_while_it_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stays").write_text("x")
+    (tmp_path / "goes").write_text("x")
+    look = Path.stat
+    seen: list[Path] = []
+
+    def going(file: Path, **how: bool) -> object:
+        seen.append(file)
+        if file.name == "goes" and seen.count(file) > 1:  # it was there a moment ago
+            raise FileNotFoundError(file)
+        return look(file, **how)
+
+    monkeypatch.setattr(Path, "stat", going)
+    assert [Path(file).name for file, *_ in source_state(tmp_path)] == ["stays"]
+
+
 def test_source_state_tells_a_changed_file_and_covers_folders(tmp_path: Path) -> None:
     (tmp_path / "b.dcm").write_bytes(b"12")
     (tmp_path / "a.dcm").write_bytes(b"1")

@@ -25,7 +25,16 @@ def source_state(path: str | os.PathLike[str]) -> list[tuple[str, int, int]]:
     """
     root = Path(path).resolve()
     files = sorted(file for file in root.rglob("*") if file.is_file()) if root.is_dir() else [root]
-    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists()]
+    return [state for file in files if (state := _file_state(file))]
+
+
+def _file_state(file: Path) -> tuple[str, int, int] | None:
+    """Tell path, size and time of change of a file; None if it is not there, which may be so from one moment on."""
+    try:
+        stat = file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return str(file), stat.st_size, stat.st_mtime_ns
 
 
 def fingerprint(*parts: Any) -> str:
