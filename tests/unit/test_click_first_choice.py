@@ -139,8 +139,8 @@ def test_a_slice_segmenter_without_a_strict_mask_repairs(phantom):
     assert 2 <= np.hypot(rows - 32, columns - 38).max() < 3
 
 
-@pytest.mark.parametrize(("width", "taken"), [(8, True), (40, False)])
-def test_a_mask_made_anew_that_keeps_most_of_the_label_is_not_taken(width, taken):
+@pytest.mark.parametrize(("height", "width", "taken"), [(52, 8, True), (52, 40, False), (2, 3, False)])
+def test_a_mask_made_anew_that_keeps_most_of_the_label_or_nothing_but_the_click_is_not_taken(height, width, taken):
     """It would be no other structure, and a repair leaves more of what the user did not complain of."""
     mask = np.zeros((3, SIZE, SIZE), bool)
     mask[:, 4:60, 4:60] = True
@@ -151,7 +151,7 @@ def test_a_mask_made_anew_that_keeps_most_of_the_label_is_not_taken(width, taken
 
         def strict_mask(self, slices, index, clicks, *, spacing, strictness):
             part = np.zeros((SIZE, SIZE), bool)
-            part[4:60, 4 : 4 + width] = True
+            part[8 : 8 + height, 4 : 4 + width] = True
             return part
 
     class Follow:
@@ -160,7 +160,7 @@ def test_a_mask_made_anew_that_keeps_most_of_the_label_is_not_taken(width, taken
             whole = np.broadcast_to(part, mask.shape).copy()
             return Tracked(whole, whole.astype(np.float32))
 
-    first, wrong = Click(1, 8, 8, "gland"), Click(1, 32, 50, "gland", False)
+    first, wrong = Click(1, 8, 6, "gland"), Click(1, 32, 50, "gland", False)
     choice = FirstChoice(torch.zeros(3, 1, SIZE, SIZE), Follow(), Strict(), (1.0, 1.0, 1.0))
     found = choice.again(mask, [first, wrong], [wrong], strictness=0)
     assert (found is not None) == taken
