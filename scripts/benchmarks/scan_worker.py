@@ -20,6 +20,7 @@ from protoseg.engine.feature_cache import FeatureCache
 from protoseg.ops.slices import axial_slices
 
 BATCH = 8  # slices, as the engine takes them
+CACHE_BYTES = 2**28  # of features, as inference.yaml has it
 
 
 class Worker:
@@ -36,7 +37,7 @@ class Worker:
         """Segment the scan, from its file to the file of its labels."""
         segmenter, support = self.segmenter, self.segmenter.support
         assert support is not None
-        segmenter.encoder = segmenter.encoder.with_cache(FeatureCache())  # which knows no slice of the scan
+        segmenter.encoder = segmenter.encoder.with_cache(FeatureCache(CACHE_BYTES))  # which knows no slice of the scan
         segmenter.encoder.of_size(support.images.shape[-1]).encode(support.images)
         self.stages.start()
         start = time.perf_counter()

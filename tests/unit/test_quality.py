@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from protoseg.engine.cues import gather_cues, segment_by_halves
+from protoseg.engine.cues import gather_cues, halves_of, segment_by_halves
 from protoseg.engine.quality import reverse_classification_accuracy
 from protoseg.engine.support import SupportSet
 from protoseg.labels import LabelSet
@@ -69,7 +69,8 @@ def test_halves_that_agree_tell_that_a_label_was_found():
         twice[1][:, 3:] = features_of(noise)
         matching = KernelMatching(scale=30)
         prototypes = matching.build(twice[0][None], SUPPORT.one_hot()[None])
-        found = segment_by_halves(matching, twice[1][0], prototypes, torch.tensor(0.0), SIZE)
+        parts = [prototypes.of_channels(half) for half in halves_of(6)]
+        found = segment_by_halves(matching, twice[1][0], parts, torch.tensor(0.0), SIZE)
         told = gather_cues(matching, twice[1], query, found[None], {"liver": 0}, {"liver": 0.7}, twice[0], SUPPORT)
         assert list(told) == ["liver"]
         assert told["liver"]["confidence"] == 0.7

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from protoseg.engine.support import SupportSet
 from protoseg.matching.matching import Matching, Prototypes
 from protoseg.ops.upsampling import BilinearUpsampler, upsampled_argmax
 
-__all__ = ["Cues", "gather_cues", "segment_by_halves"]
+__all__ = ["Cues", "gather_cues", "halves_of", "segment_by_halves"]
 
 Cues = dict[str, float]
 """By name: "reverse", see `reverse_classification_accuracy`; "halves", the Dice of what either half of the features'
@@ -50,17 +50,22 @@ def gather_cues(
     return cues
 
 
+def halves_of(channels: int) -> tuple[slice, slice]:
+    """Divide channels into two halves; with two encoders side by side, each is a half."""
+    return slice(0, channels // 2), slice(channels // 2, None)
+
+
 def segment_by_halves(
-    matching: Matching, features: Tensor, prototypes: Prototypes, unlikeness: Tensor, size: int
+    matching: Matching, features: Tensor, halves: Sequence[Prototypes], unlikeness: Tensor, size: int
 ) -> Tensor:
     """Segment a slice twice, by each half of the channels.
 
-    With two encoders side by side, each is a half. Their errors differ, so what both find is seldom wrong.
+    The errors of two encoders differ, so what both find is seldom wrong.
 
     Args:
         matching: matching that made the prediction.
         features: (C, h, w) features of the slice.
-        prototypes: prototypes that served the slice.
+        halves: for each half of `halves_of`, the prototypes that serve the slice.
         unlikeness: unlikeness of the slice, see `Matching.decide`.
         size: edge of the result in pixels.
 
@@ -68,10 +73,9 @@ def segment_by_halves(
         (2, size, size) labels, 0 = background, k = k-th label.
     """
     to_pixels = BilinearUpsampler((features.shape[-2], features.shape[-1]), size, size, features.device)
-    middle = len(features) // 2
     found = []
-    for half in (slice(0, middle), slice(middle, None)):
-        evidence = matching.evidence(features[None, None, half], prototypes.of_channels(half))
+    for half, prototypes in zip(halves_of(len(features)), halves):
+        evidence = matching.evidence(features[None, None, half], prototypes)
         logits = matching.decide(evidence, unlikeness[None, None].to(features.device))[0, 0]
         found.append(torch.from_numpy(upsampled_argmax(logits.log_softmax(0), to_pixels).label))
     return torch.stack(found)

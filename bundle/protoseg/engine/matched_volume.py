@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from protoseg.engine.component_filter import keep_components
 from protoseg.engine.contrast import is_inverted
 from protoseg.engine.cues import Cues, gather_cues, segment_by_halves
+from protoseg.engine.encoded_support import EncodedSupport
 from protoseg.engine.layout import by_layout, layouts_of
 from protoseg.engine.orientation import quarter_turns
 from protoseg.engine.prediction import LabelFinding, Prediction, label_finding
@@ -22,7 +22,6 @@ from protoseg.engine.settings import OneShotSettings
 from protoseg.engine.slice_axes import slice_axes
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
-from protoseg.matching.coreset import most_similar, slice_descriptors
 from protoseg.matching.matching import Prototypes
 from protoseg.ops.components import Box
 from protoseg.ops.slices import axial_slices, fit_slices
@@ -44,24 +43,15 @@ class MatchedVolume:
     ) -> None:
         self.volume, self.support, self.encoder, self.settings = volume, support, encoder, settings
         self.slices = axial_slices(volume)
-        self.support_features = encoder.encode(support.images, settings.batch_size)
-        masks = support.one_hot().to(self.support_features.device)
-        known = None if support.known is None else support.known.T[None].to(self.support_features.device)
-        weights = None if support.weights is None else support.weights[None].to(self.support_features.device)
-        prototypes = encoder.matching.build(self.support_features[None], masks[None], known)
-        self.prototypes = replace(prototypes, weights=weights)
-        self.reduced = encoder.matching.reduce(self.prototypes)  # for the many slices that are matched
-        self.descriptors = slice_descriptors(self.support_features)
-        patches = (self.support_features.shape[-2], self.support_features.shape[-1])
+        self.encoded = EncodedSupport.of(support, encoder, settings.batch_size)
         height, width = self.slices.shape[-2:]
-        self.present = self.prototypes.present[0].cpu()  # L x N
-        self.to_pixels = BilinearUpsampler(patches, height, width)
+        self.to_pixels = BilinearUpsampler(self.encoded.patches, height, width)
         shape = (len(self.slices), height, width)
         self.winner = np.zeros(shape, np.uint8)  # position of the label among the support's, from 1
         # Probability of the winner in steps of 1/255: a float map per label would not fit for a large volume.
         self.certainty = np.zeros(shape, np.uint8)
         self.boxes: list[Box | None] = [None] * len(support.labels)  # outside of which a label is nowhere
-        classes = (len(self.slices), 1 + len(support.labels), *patches)
+        classes = (len(self.slices), 1 + len(support.labels), *self.encoded.patches)
         self.evidence: dict[int, Tensor] = {}  # by slice
         self.log_probability = torch.zeros(classes, dtype=torch.float16)
         self.likeness = torch.zeros(len(self.slices))  # cosine of each slice to the support slice most like it
@@ -81,8 +71,9 @@ class MatchedVolume:
         """
         encoded = self._encode_seen(batch)
         found = []
-        for index, features, similarity in zip(batch, encoded, self._similarity(encoded)):
-            prototypes, self.serving[index], self.likeness[index] = self._choose(similarity, self.reduced)
+        for index, features, similarity in zip(batch, encoded, self.encoded.similarity(encoded)):
+            prototypes, self.serving[index] = self._choose(similarity, self.encoded.reduced)
+            self.likeness[index] = similarity.max()
             found.append(self.encoder.matching.evidence(features[None, None], prototypes)[0, 0])
         self.evidence.update(zip(batch, torch.stack(found).cpu()))
 
@@ -173,28 +164,10 @@ class MatchedVolume:
         return torch.rot90(self._encode(self.seen, indices), -self.turns, (-2, -1))
 
     def _serving(self, features: Tensor) -> Prototypes:
-        return self._choose(self._similarity(features[None])[0], self.prototypes)[0]
+        return self._choose(self.encoded.similarity(features[None])[0], self.encoded.prototypes)[0]
 
-    def _similarity(self, features: Tensor) -> Tensor:
-        """Compute the cosines (B, N) of slices with features (B, C, h, w) to the slices of the support."""
-        # One by one: a product with several sums in another order.
-        return torch.stack([self.descriptors @ slice_descriptors(one[None])[0] for one in features]).cpu()
-
-    def _choose(self, similarity: Tensor, prototypes: Prototypes) -> tuple[Prototypes, NDArray[np.int64], Tensor]:
-        """Choose the prototypes that serve a query slice.
-
-        Returns:
-            Them, the support slice that is nearest for every label, and the highest cosine of all support slices.
-        """
-        by_label = similarity.expand(len(self.present), -1).masked_fill(~self.present, -torch.inf)
-        nearest = by_label.argmax(1)
-        chosen = nearest[self.present.any(1)]
-        if self.settings.support_selection == "all":
-            chosen = torch.arange(len(similarity))
-        elif self.settings.support_selection == "similar":
-            chosen = most_similar(similarity, self.present)
-        prototypes = replace(prototypes, likeness=similarity[None].to(self.support_features.device))
-        return prototypes.serve(chosen.unique()), nearest.numpy(), similarity.max()
+    def _choose(self, similarity: Tensor, prototypes: Prototypes) -> tuple[Prototypes, NDArray[np.int64]]:
+        return self.encoded.choose(similarity, prototypes, self.settings.support_selection)
 
     def _cues(self, label_map: NDArray[np.uint8], found: Mapping[str, tuple[float, int]]) -> dict[str, Cues]:
         """Gather the cues of the labels' Dice; given: confidences, and slices on which they are largest."""
@@ -205,16 +178,14 @@ class MatchedVolume:
         masks = fit_slices(torch.from_numpy(label_map[indices])[:, None], size, "nearest")[:, 0]
         features = self._encode_seen(indices)
         unlikeness = self.likeness.max() - self.likeness[indices]
-        halves = torch.stack(
-            [
-                segment_by_halves(matching, one, self._serving(one), distance, size)
-                for one, distance in zip(features, unlikeness)
-            ]
-        )
+        halves = []
+        for one, similarity, distance in zip(features, self.encoded.similarity(features), unlikeness):
+            serving = [self._choose(similarity, prototypes)[0] for prototypes in self.encoded.halves]
+            halves.append(segment_by_halves(matching, one, serving, distance, size))
         largest = {name: indices.index(index) for name, (_, index) in found.items()}
         confidence = {name: value for name, (value, _) in found.items()}
-        support = (self.support_features, self.support)
-        return gather_cues(matching, features, masks, halves, largest, confidence, *support)
+        support = (self.encoded.features, self.support)
+        return gather_cues(matching, features, masks, torch.stack(halves), largest, confidence, *support)
 
 
 def _grown(box: Box | None, index: int, window: Window | None) -> Box | None:

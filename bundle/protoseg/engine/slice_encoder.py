@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from protoseg.ops.slices import network_input
 __all__ = ["SliceEncoder"]
 
 BATCH = 8  # slices encoded together
+
+Made = TypeVar("Made")
 
 
 class SliceEncoder:
@@ -34,6 +37,7 @@ class SliceEncoder:
         self.frozen = network.freeze()
         self.image_size = image_size
         self.cache = cache or FeatureCache()
+        self._remembered: list[tuple[object, Any]] = []  # one at most; copies share it
 
     @property
     def matching(self) -> Matching:
@@ -64,6 +68,16 @@ class SliceEncoder:
         return torch.cat(
             [self.cache.encode_slices(self.frozen, slices, batch, size=size, adjacent=adjacent) for batch in batches]
         )
+
+    def remembered(self, of: object, make: Callable[[], Made]) -> Made:
+        """Give what was made of an object by this encoder if it was the last one, or else make and keep it."""
+        for last, made in list(self._remembered):
+            if last is of:
+                known: Made = made
+                return known
+        new = make()
+        self._remembered[:] = [(of, new)]
+        return new
 
     def of_size(self, image_size: int) -> SliceEncoder:
         """Copy this encoder for an input of another size."""

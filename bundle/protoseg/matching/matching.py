@@ -64,9 +64,8 @@ class Prototypes:
         )
 
     def of_channels(self, channels: slice) -> Prototypes:
-        """Keep only some channels of the features, of the slices that serve."""
-        serving = self.select(torch.tensor(self.serving, device=self.patches.device))
-        return replace(serving, patches=unit(serving.patches[..., channels]))
+        """Keep only some channels of the features."""
+        return replace(self, patches=unit(self.patches[..., channels]))
 
     def parts(self) -> Iterator[Prototypes]:
         """Split by a few support slices at a time: the similarities of hundreds would not fit into memory."""
