@@ -65,7 +65,7 @@ def segment_by_halves(
     Args:
         matching: matching that made the prediction.
         features: (C, h, w) features of the slice.
-        halves: for each half of `halves_of`, the prototypes that serve the slice.
+        halves: prototypes that serve the slice, of each half of `halves_of`.
         unlikeness: unlikeness of the slice, see `Matching.decide`.
         size: edge of the result in pixels.
 
