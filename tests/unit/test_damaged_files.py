@@ -3,6 +3,8 @@
 import gzip
 import json
 import math
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 import SimpleITK
 import torch
+from PIL import Image
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
@@ -67,6 +70,16 @@ def test_a_header_that_promises_more_than_a_file_can_hold_costs_no_memory(tmp_pa
     content = content[:42] + np.array([30_000, 30_000, 30_000], "<i2").tobytes() + content[48:]
     file.write_bytes(gzip.compress(content) if suffix == ".nii.gz" else content)
     with pytest.raises(InputError, match="its header promises 54000000000000 bytes of voxels, and the file has"):
+        read_image(file)
+
+
+def test_a_picture_that_promises_more_than_it_can_hold_costs_no_memory(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    Image.fromarray(np.arange(100, dtype=np.uint8).reshape(10, 10)).save(file)
+    content = file.read_bytes()
+    head = b"IHDR" + struct.pack(">II", 9_000, 9_000) + content[24:29]
+    file.write_bytes(content[:12] + head + struct.pack(">I", zlib.crc32(head)) + content[33:])
+    with pytest.raises(InputError, match="its header promises 10125000 bytes of voxels, and the file has"):
         read_image(file)
 
 

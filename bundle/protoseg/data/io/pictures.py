@@ -1,11 +1,13 @@
 """Picture files as images and as label maps."""
 
 import logging
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from protoseg.data.io.promised_sizes import check_promise
 from protoseg.data.io.soft_masks import without_soft_edges
 from protoseg.errors import InputError
 from protoseg.files import replacing
@@ -70,8 +72,12 @@ def write_label_picture(path: str | Path, labels: np.ndarray) -> None:
 
 
 def _upright(path: Path) -> Image.Image:
-    # By handle: given a path, Pillow 13 maps an uncompressed TIFF into memory and scrambles one that is to be rotated.
-    with path.open("rb") as content, Image.open(content) as file:
+    # Given a path, Pillow 13 maps an uncompressed TIFF into memory and scrambles one that is to be rotated. And a file
+    # would take 4 GB of memory for what a damaged PNG says is so long, before it reads.
+    with Image.open(BytesIO(path.read_bytes())) as file:
+        if file.format == "PNG":  # one of a single channel may have one bit a pixel
+            channels = len(file.getbands())
+            check_promise(path, file.width * file.height * channels // (8 if channels == 1 else 1))
         pages = getattr(file, "n_frames", 1)
         if pages > 1:
             raise InputError(f"{path}: the picture has {pages} pages, expected one. Save one page a file.")
