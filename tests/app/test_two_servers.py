@@ -41,6 +41,8 @@ def test_two_servers_share_a_folder_of_studies(start, label, studies):
     info = one.datastore().get_image_info("person2")
     assert {f"{by} {image}" for by in ("anna", "bob") for image in maps} <= info.keys()
 
+    for app in (one, two):  # the watcher of the folder may not have told them yet what was written last
+        app.datastore().sync()
     example = next(example for example in one.examples.listed() if example.study == "person0")
     one.examples.switch(example, enabled=False)
     told = {entry["study"]: entry["enabled"] for entry in client.http.get("/library/").json()["examples"]}
