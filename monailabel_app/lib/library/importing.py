@@ -90,6 +90,8 @@ def remove_incoming(state: Path) -> None:
 
 @contextmanager
 def _zip_errors() -> Iterator[None]:
+    # Each of these is what zipfile raises for some damage: of the index, the packed bytes, their end, the method, a
+    # password, a name, or the file system.
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
