@@ -22,7 +22,7 @@ settings.load_profile("fixed")
 
 EDGE, SLICES = 50, 8
 LPS = np.diag([-1.6, -1.6, 7.7, 1.0])  # mm
-MR_GREY = {"liver": 63, "right_kidney": 126, "left_kidney": 189, "spleen": 252}
+MR_GRAY = {"liver": 63, "right_kidney": 126, "left_kidney": 189, "spleen": 252}
 BTCV_VALUES = {"liver": 6, "right_kidney": 2, "left_kidney": 3, "spleen": 1}
 Writer = Callable[..., Path]
 
@@ -105,7 +105,7 @@ def write_chaos() -> Writer:
         numbers = range(1, SLICES + 1)
         for patient in mr:
             image, organs = abdomen(int(patient))
-            signal, ground_truth = np.clip(image + 100, 0, None).astype(np.int16), drawn(organs, MR_GREY)
+            signal, ground_truth = np.clip(image + 100, 0, None).astype(np.int16), drawn(organs, MR_GRAY)
             t2, t1 = (folder / "Train_Sets" / "MR" / patient / sequence for sequence in ("T2SPIR", "T1DUAL"))
             dicom_series(t2 / "DICOM_anon", signal, [f"IMG-0002-{n:05}.dcm" for n in numbers], "MR")
             drawings(t2 / "Ground", ground_truth, [f"IMG-0002-{n:05}.png" for n in numbers])
@@ -153,8 +153,8 @@ def write_polyps() -> Writer:
         for number in range(1, count + 1):
             random = np.random.default_rng(number)
             polyp = (x - 30 - random.integers(20)) ** 2 + (y - 20 - random.integers(20)) ** 2 < 144
-            colour = np.where(polyp[..., None], (200, 90, 80), (120, 60, 50)) + random.normal(0, 4, (60, 80, 3))
-            Image.fromarray(colour.clip(0, 255).astype(np.uint8)).save(images / f"{number}{image}")
+            color = np.where(polyp[..., None], (200, 90, 80), (120, 60, 50)) + random.normal(0, 4, (60, 80, 3))
+            Image.fromarray(color.clip(0, 255).astype(np.uint8)).save(images / f"{number}{image}")
             Image.fromarray((polyp * 255).astype(np.uint8)).save(masks / f"{number}{mask}")
         return folder
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from lib.engine import Scan
-from lib.server.anatomy_codes import segment_colour, segment_type
+from lib.server.anatomy_codes import segment_color, segment_type
 from lib.server.segmentation_objects import MODEL_NAME
 from protoseg.data.io.label_files import write_labels
 from protoseg.engine.prediction import Prediction, describe_label
@@ -77,7 +77,7 @@ def _label_info(name: str, value: int) -> dict[str, Any]:
         "name": name,
         "idx": value,
         "model_name": MODEL_NAME,
-        "color": segment_colour(name, value),
+        "color": segment_color(name, value),
         "segmentAttribute": segment_type(name),
     }
 

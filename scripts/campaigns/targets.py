@@ -70,8 +70,8 @@ def _nifti(name: str, voxels: Callable[[], np.ndarray] = scan) -> Callable[[Path
 
 def _picture(name: str, mode: str, **options: Any) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        grey = Image.fromarray((scan()[:, :, 1].T.clip(-50, 200) + 50).astype(np.uint8))
-        grey.convert(mode).save(folder / name, **options)
+        gray = Image.fromarray((scan()[:, :, 1].T.clip(-50, 200) + 50).astype(np.uint8))
+        gray.convert(mode).save(folder / name, **options)
         return folder / name
 
     return make
@@ -235,7 +235,7 @@ IMAGES: dict[str, Target] = {
     "DICOM series": Target(_series, _read_image_folder),
     "PNG": Target(_picture("a.png", "L"), _read_image),
     "PNG, palette": Target(_picture("a.png", "P"), _read_image),
-    "PNG, colour": Target(_picture("a.png", "RGBA"), _read_image),
+    "PNG, color": Target(_picture("a.png", "RGBA"), _read_image),
     "JPEG": Target(_picture("a.jpg", "RGB"), _read_image),
     "TIFF": Target(_picture("a.tif", "L"), _read_image),
     "TIFF, LZW": Target(_picture("a.tif", "RGB", compression="tiff_lzw"), _read_image),

@@ -1,4 +1,4 @@
-"""Label maps as DICOM SEG: names, codes, colours, and back again."""
+"""Label maps as DICOM SEG: names, codes, colors, and back again."""
 
 import shutil
 from datetime import datetime
@@ -65,7 +65,7 @@ def test_what_is_read_is_what_was_written(dicom, series, tmp_path, boxes):
     assert [s.SegmentNumber for s in dataset.SegmentSequence] == list(range(1, len(boxes) + 1))
 
 
-def test_segments_are_coded_by_their_names_and_coloured_by_their_values(dicom, series, tmp_path):
+def test_segments_are_coded_by_their_names_and_colored_by_their_values(dicom, series, tmp_path):
     folder, image, _ = series
     label_map(image, tmp_path / "labels.nii.gz", (1, 2, 3))
     info = [

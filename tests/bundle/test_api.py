@@ -12,7 +12,7 @@ import pytest
 import SimpleITK
 from monai.data import MetaTensor
 from PIL import Image
-from two_organs import LPS, ct, grey, nifti, organs
+from two_organs import LPS, ct, gray, nifti, organs
 
 import protoseg
 from protoseg import Segmenter
@@ -86,7 +86,7 @@ def test_itk_reads_every_format_where_it_reads_the_scan(segmenter, scan, labels,
 
 def test_a_picture_in_memory(segmenter, tmp_path):
     drawn = Image.fromarray(organs()[:, :, 1].T)
-    found = segmenter.add_support(Image.fromarray(grey()), drawn, names=NAMES).segment(Image.fromarray(grey()))
+    found = segmenter.add_support(Image.fromarray(gray()), drawn, names=NAMES).segment(Image.fromarray(gray()))
     assert found.label_map.shape == (32, 32, 1)
     saved = found.save(tmp_path / "labels.png")
     np.testing.assert_array_equal(np.asarray(Image.open(saved)), found.label_map[:, :, 0].T)

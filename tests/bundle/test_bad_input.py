@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from two_organs import LPS, Overrides, ct, grey, infer, nifti, organs, picture, train
+from two_organs import LPS, Overrides, ct, gray, infer, nifti, organs, picture, train
 
 from protoseg.data.io.volumes import EXPECTED
 from protoseg.errors import InputError
@@ -127,7 +127,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Overrides], str]] = {
     ),
     "label picture of another size": (
         lambda f: {
-            "support_image": picture(f / "photo.png", grey()),
+            "support_image": picture(f / "photo.png", gray()),
             "support_label": picture(f / "mask.png", organs()[:16, :, 1].T),
         },
         "{f}/mask.png has 16 x 32 pixels and {f}/photo.png has 32 x 32, expected one size. "

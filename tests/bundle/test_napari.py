@@ -16,7 +16,7 @@ from napari.components import ViewerModel
 from napari.utils.notifications import notification_manager
 from npe2 import PluginManifest
 from qtpy.QtWidgets import QApplication
-from two_organs import LPS, ct, grey, nifti, organs
+from two_organs import LPS, ct, gray, nifti, organs
 
 import protoseg.napari
 from protoseg import Segmenter
@@ -154,9 +154,9 @@ def test_what_was_labelled_is_found_when_clicking_begins(viewer, widget):
 
 
 def test_pictures(viewer, widget):
-    viewer.add_image(np.stack([grey()] * 3, axis=-1), name="photo", rgb=True)
+    viewer.add_image(np.stack([gray()] * 3, axis=-1), name="photo", rgb=True)
     viewer.add_labels(organs()[:, :, 1].T, name="shapes")
-    viewer.add_image(grey(), name="other")
+    viewer.add_image(gray(), name="other")
     widget.segment.native.click()
     settle(widget)
     found = viewer.layers["other: found"].data

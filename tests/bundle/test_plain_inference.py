@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 from PIL import Image
-from two_organs import ct, grey, nifti, organs, picture
+from two_organs import ct, gray, nifti, organs, picture
 
 from protoseg.errors import InputError
 from protoseg.workflows import bundle_runs
@@ -45,7 +45,7 @@ def mr_scan(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def a_picture(tmp_path: Path) -> dict[str, Any]:
-    scan = picture(tmp_path / "scan.png", grey())
+    scan = picture(tmp_path / "scan.png", gray())
     labels = picture(tmp_path / "labels.png", organs()[:, :, 1].T.copy())
     return {"support_image": str(scan), "support_label": str(labels), "query": str(scan)}
 

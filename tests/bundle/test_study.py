@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from two_organs import ct, grey, nifti, organs, picture
+from two_organs import ct, gray, nifti, organs, picture
 
 from protoseg.data.preparation.synthetic import write_dataset
 from protoseg.errors import InputError
@@ -99,7 +99,7 @@ def index(tmp_path) -> str:
     for name in "ab":
         nifti(tmp_path / f"{name}.nii.gz", ct())
         nifti(tmp_path / f"{name}_labels.nii.gz", organs())
-        picture(tmp_path / f"{name}.png", grey())
+        picture(tmp_path / f"{name}.png", gray())
         picture(tmp_path / f"{name}_labels.png", np.ascontiguousarray(organs()[:, :, 1].T))
     sets = [
         {"name": name, "labels": labels, "pairs": [{"image": a + end, "label": f"{a}_labels{end}"} for a in "ab"]}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from distributed import LocalCluster
-from two_organs import ct, grey, nifti, organs, picture
+from two_organs import ct, gray, nifti, organs, picture
 
 from protoseg.data.io.volumes import read_labels
 from protoseg.errors import InputError
@@ -22,7 +22,7 @@ RAS = np.diag([10.0, -10.0, 10.0, 1.0])  # as LPS, mirrored
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory) -> Path:
-    """A set of CT scans of three people, of whom c has the second organ only, and a set of colour pictures."""
+    """A set of CT scans of three people, of whom c has the second organ only, and a set of color pictures."""
     folder = tmp_path_factory.mktemp("suite")
     cases = {}
     for shift, name in enumerate("abc"):
@@ -38,8 +38,8 @@ def index(tmp_path_factory) -> Path:
         cases[name] = {"image": f"{name}.nii.gz", "label": f"{name}_labels.nii.gz"}
     pictures = []
     for shift in (0, 3):
-        colour = np.stack([np.roll(grey(), shift, axis=0)] * 3, axis=-1)
-        picture(folder / f"p{shift}.png", colour)
+        color = np.stack([np.roll(gray(), shift, axis=0)] * 3, axis=-1)
+        picture(folder / f"p{shift}.png", color)
         picture(folder / f"p{shift}_labels.png", np.roll(np.ascontiguousarray(organs()[:, :, 1].T), shift, axis=0))
         pictures.append({"image": f"p{shift}.png", "label": f"p{shift}_labels.png"})
     a, b, c = (cases[name] for name in "abc")

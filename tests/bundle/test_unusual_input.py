@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK
 from PIL import Image
-from two_organs import LPS, ct, grey, infer, nifti, organs, picture, train
+from two_organs import LPS, ct, gray, infer, nifti, organs, picture, train
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
@@ -163,7 +163,7 @@ def test_one_slice_as_support_and_query(tmp_path: Path, two_dimensional: bool) -
     assert_like_organs(labels, organs()[:, :, 1:2])
 
 
-@pytest.mark.parametrize("pixels", [grey(), np.dstack([grey(), 250 - grey(), grey() // 2])], ids=["grey", "RGB"])
+@pytest.mark.parametrize("pixels", [gray(), np.dstack([gray(), 250 - gray(), gray() // 2])], ids=["gray", "RGB"])
 def test_picture_as_support_and_query(tmp_path: Path, pixels: np.ndarray) -> None:
     photo = picture(tmp_path / "photo.png", pixels)
     mask = picture(tmp_path / "mask.png", organs()[:, :, 1].T)
@@ -182,7 +182,7 @@ def test_picture_as_support_and_query(tmp_path: Path, pixels: np.ndarray) -> Non
 def test_a_photo_that_its_header_turns_has_labels_as_it_is_shown(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees
-    Image.fromarray(np.rot90(grey()).copy()).save(tmp_path / "photo.png", exif=exif)
+    Image.fromarray(np.rot90(gray()).copy()).save(tmp_path / "photo.png", exif=exif)
     mask = picture(tmp_path / "mask.png", organs()[:, :, 1].T)
     overrides = {"support_image": tmp_path / "photo.png", "support_label": mask, "query": tmp_path / "photo.png"}
     labels, _ = result(infer(tmp_path, overrides), "photo", picture_too=True)
@@ -194,7 +194,7 @@ def test_a_photo_that_its_header_turns_has_labels_as_it_is_shown(tmp_path: Path)
 def test_a_second_run_beside_the_images_takes_no_results_for_queries(tmp_path: Path) -> None:
     beside = {"query": tmp_path / "images", "output_dir": tmp_path / "images"}
     nifti(tmp_path / "images" / "a.nii.gz", ct())
-    picture(tmp_path / "images" / "b.png", grey())
+    picture(tmp_path / "images" / "b.png", gray())
     infer(tmp_path, beside)
     first = {file.name: file.read_bytes() for file in (tmp_path / "images").iterdir()}
     assert len(first) == 2 + 3 + 4

@@ -42,7 +42,7 @@ def picture(path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
-def grey() -> np.ndarray:
+def gray() -> np.ndarray:
     """Slice 1 as a picture (H, W)."""
     return (ct()[:, :, 1].T.clip(-50, 200) + 50).astype(np.uint8)
 

@@ -13,7 +13,7 @@ LABELS = {"disc": 7, "square": 3}
 
 
 class Shades(nn.Module):
-    """Tells grey values apart: the features of a pixel block are smooth bumps over its mean intensity."""
+    """Tells gray values apart: the features of a pixel block are smooth bumps over its mean intensity."""
 
     stride = 2
 
@@ -22,12 +22,12 @@ class Shades(nn.Module):
         self.centres = nn.Parameter(torch.linspace(0, 1, 8)[:, None, None])
 
     def forward(self, images):
-        grey = nn.functional.avg_pool2d(images.mean(1, keepdim=True), self.stride)
-        return torch.exp(-(((grey - self.centres) / 0.08) ** 2))
+        gray = nn.functional.avg_pool2d(images.mean(1, keepdim=True), self.stride)
+        return torch.exp(-(((gray - self.centres) / 0.08) ** 2))
 
 
 def scene(slices=6, *, width=SIZE, height=SIZE, discs=1):
-    """Image and labels (1, X, Y, Z): a bright square on slices 1..3, `discs` grey discs on 2..4, nothing elsewhere."""
+    """Image and labels (1, X, Y, Z): a bright square on slices 1..3, `discs` gray discs on 2..4, nothing elsewhere."""
     labels = torch.zeros(1, width, height, slices, dtype=torch.int16)
     labels[0, 4:12, 4:12, 1:4] = 3
     x, y = torch.meshgrid(torch.arange(width), torch.arange(height), indexing="ij")

@@ -36,7 +36,7 @@ ADAM = partial(torch.optim.AdamW, lr=0.01, weight_decay=0.0)
 
 
 class Shades(Encoder):
-    """Tells grey values apart by smooth bumps over them, mixed by weights that can be spoilt."""
+    """Tells gray values apart by smooth bumps over them, mixed by weights that can be spoilt."""
 
     stride = 2
     channels = 8
@@ -48,8 +48,8 @@ class Shades(Encoder):
         nn.init.dirac_(self.mix.weight)
 
     def encode(self, image: Tensor) -> Tensor:
-        grey = nn.functional.avg_pool2d(image.mean(1, keepdim=True), self.stride)
-        return self.mix(torch.exp(-(((grey - self.centres) / 0.15) ** 2)))
+        gray = nn.functional.avg_pool2d(image.mean(1, keepdim=True), self.stride)
+        return self.mix(torch.exp(-(((gray - self.centres) / 0.15) ** 2)))
 
 
 def network(matching: Matching | None = None, *, slice_adapter: nn.Module | None = None) -> ALPNet:
@@ -57,7 +57,7 @@ def network(matching: Matching | None = None, *, slice_adapter: nn.Module | None
 
 
 def scene(seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Noisy image and labels (1, X, Y, Z): a bright square on slices 1..3, a grey disc on 2..4."""
+    """Noisy image and labels (1, X, Y, Z): a bright square on slices 1..3, a gray disc on 2..4."""
     random = torch.Generator().manual_seed(seed)
     labels = torch.zeros(1, SIZE, SIZE, 6, dtype=torch.int16)
     left, top = torch.randint(2, 6, (2,), generator=random).tolist()

@@ -5,7 +5,7 @@ from functools import reduce
 
 import pytest
 import torch
-from shades_of_grey import LABELS, SIZE, network, scan
+from shades_of_gray import LABELS, SIZE, network, scan
 
 from protoseg.engine.agreement import Found, compare, doubts_by_label, judge, leave_one_out
 from protoseg.engine.feature_cache import FeatureCache

@@ -56,7 +56,7 @@ def pages(path: Path) -> Path:
     return path
 
 
-def itk_colour(path: Path) -> Path:
+def itk_color(path: Path) -> Path:
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.zeros((4, 9, 10, 3), np.uint8), isVector=True), str(path))
     return path
 
@@ -111,9 +111,9 @@ BAD_IMAGES: dict[str, tuple[str, Callable[[Path], object], str]] = {
         "[0.0, 0.0, 0.0, 1.0]] cannot be inverted, expected spacings above 0 mm. "
         "Export the image again with its geometry.",
     ),
-    "colour volume": (
+    "color volume": (
         "a.mha",
-        itk_colour,
+        itk_color,
         "{path}: each voxel has 3 values, expected one. Extract one channel.",
     ),
     "pages": ("a.tif", pages, "{path}: the picture has 3 pages, expected one. Save one page a file."),
@@ -156,10 +156,10 @@ BAD_LABELS: dict[str, tuple[str, Callable[[Path], object], str]] = {
         "{path}: the label values run from -1000 to -641, expected 0 to 32767. "
         "Check that this is the label map and not the image.",
     ),
-    "colour": (
+    "color": (
         "a.png",
         lambda p: picture(p, np.dstack([np.eye(9, dtype=np.uint8), np.zeros((9, 9, 2), np.uint8)])),
-        "{path}: the label picture is in colour, expected grey. Save it in grey values.",
+        "{path}: the label picture is in color, expected gray. Save it in gray values.",
     ),
     "JPEG": (
         "a.jpg",

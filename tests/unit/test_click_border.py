@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, binary_erosion
-from shades_of_grey import LABELS, SIZE, arguments, network, scan
+from shades_of_gray import LABELS, SIZE, arguments, network, scan
 
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.clicks.segmentation import ClickSegmentation

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from shades_of_grey import SIZE, arguments, network
+from shades_of_gray import SIZE, arguments, network
 
 from protoseg.engine.clicks import segmentation
 from protoseg.engine.clicks.click import Click

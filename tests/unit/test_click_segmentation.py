@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from shades_of_grey import LABELS, SIZE, arguments, network, scan
+from shades_of_gray import LABELS, SIZE, arguments, network, scan
 
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.clicks.correction import NEW_REACH, REACH

@@ -1,7 +1,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shades_of_grey import LABELS, SIZE, arguments, network, scan
+from shades_of_gray import LABELS, SIZE, arguments, network, scan
 
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.clicks.segmentation import ClickSegmentation

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from shades_of_grey import LABELS, SIZE, network, scan
+from shades_of_gray import LABELS, SIZE, network, scan
 
 from protoseg.engine.clicks.segmentation import ClickSegmentation
 from protoseg.engine.prediction import Prediction

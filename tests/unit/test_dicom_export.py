@@ -79,10 +79,10 @@ def test_what_dicom_cannot_hold_is_refused(tmp_path, voxels, affine, modality, m
     assert not (tmp_path / "dicom").exists()
 
 
-def test_a_colour_picture_is_refused(tmp_path):
+def test_a_color_picture_is_refused(tmp_path):
     pixels = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match="is a colour picture"):
+    with pytest.raises(InputError, match="is a color picture"):
         write_series(tmp_path / "dicom", tmp_path / "a.png", patient="someone")
 
 

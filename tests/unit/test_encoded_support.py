@@ -15,7 +15,7 @@ from protoseg.matching.kernel_matching import KernelMatching
 from protoseg.networks.alpnet import ALPNet
 
 
-class Colours(nn.Module):
+class Colors(nn.Module):
     """Blocks of 4 x 4 pixels, told by their gray values."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Colours(nn.Module):
 
 @pytest.fixture
 def encoder() -> SliceEncoder:
-    return SliceEncoder(ALPNet(encoder=Colours(), matching=KernelMatching(scale=30)), 16)
+    return SliceEncoder(ALPNet(encoder=Colors(), matching=KernelMatching(scale=30)), 16)
 
 
 @pytest.fixture

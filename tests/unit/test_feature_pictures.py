@@ -1,4 +1,4 @@
-"""Feature pictures: alike patches have alike colours, and what is not shown is black."""
+"""Feature pictures: alike patches have alike colors, and what is not shown is black."""
 
 from pathlib import Path
 
@@ -7,19 +7,19 @@ import numpy as np
 import torch
 
 from protoseg.networks.fpn import FPNEncoder
-from protoseg.workflows.studies.feature_pictures import draw_features, principal_colours
+from protoseg.workflows.studies.feature_pictures import draw_features, principal_colors
 
 
-def test_alike_cells_have_alike_colours_in_every_slice() -> None:
+def test_alike_cells_have_alike_colors_in_every_slice() -> None:
     torch.manual_seed(0)
     kinds = torch.randint(0, 4, (2, 6, 6))
     features = torch.eye(4)[kinds].movedim(3, 1) + 0.01 * torch.randn(2, 4, 6, 6)
     shown = torch.ones(2, 6, 6, dtype=torch.bool)
     shown[:, 0] = False
-    colours = principal_colours(features, shown)
-    assert (colours[:, 0] == 0).all()
-    means = torch.stack([colours[shown & (kinds == kind)].mean(0) for kind in range(4)])
-    assert all(colours[shown & (kinds == kind)].std(0).max() < 0.05 for kind in range(4))
+    colors = principal_colors(features, shown)
+    assert (colors[:, 0] == 0).all()
+    means = torch.stack([colors[shown & (kinds == kind)].mean(0) for kind in range(4)])
+    assert all(colors[shown & (kinds == kind)].std(0).max() < 0.05 for kind in range(4))
     assert torch.pdist(means).min() > 0.5
 
 

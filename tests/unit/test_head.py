@@ -90,15 +90,15 @@ def test_the_skull_encloses_the_brain(person: Canvas) -> None:
 
 
 def test_the_brain_looks_as_on_mr(person: Canvas) -> None:
-    grey, white, fluid = (
+    gray, white, fluid = (
         (person.tissue == tissue) & (person.axes[2] > 30)
-        for tissue in (Tissue.GREY_MATTER, Tissue.WHITE_MATTER, Tissue.CEREBROSPINAL_FLUID)
+        for tissue in (Tissue.GRAY_MATTER, Tissue.WHITE_MATTER, Tissue.CEREBROSPINAL_FLUID)
     )
-    assert 0.5 < grey.sum() / white.sum() < 3
-    assert 0.03 < fluid.sum() / (grey.sum() + white.sum()) < 0.6
+    assert 0.5 < gray.sum() / white.sum() < 3
+    assert 0.03 < fluid.sum() / (gray.sum() + white.sum()) < 0.6
     t1, t2 = (render(person, np.random.default_rng(0), contrast=contrast) for contrast in ("t1", "t2"))
-    assert t1[white].mean() > t1[grey].mean() > t1[fluid].mean()
-    assert t2[white].mean() < t2[grey].mean() < t2[fluid].mean()
+    assert t1[white].mean() > t1[gray].mean() > t1[fluid].mean()
+    assert t2[white].mean() < t2[gray].mean() < t2[fluid].mean()
 
 
 def test_a_seed_is_a_person() -> None:

@@ -221,7 +221,7 @@ def test_a_case_is_drawn_where_its_label_is():
     assert PREDICTION == (1.0, 0.55, 0.0), "the page's key says orange"
 
 
-def test_a_colour_picture_is_drawn_too():
+def test_a_color_picture_is_drawn_too():
     image = np.random.default_rng(0).random((1, 40, 60, 3))
     assert draw_case(image, box()[:1], box(0, 5, 5)[:1]).size == (3 * EDGE, EDGE)
 
@@ -237,5 +237,5 @@ def test_the_support_is_drawn_with_its_origin():
     ((caption, picture),) = draw_support(support, [1])
     pixels = np.asarray(picture).astype(int)
     assert caption == "bert, slice 7"
-    colourful = (pixels.max(-1) - pixels.min(-1)) > 30
-    assert colourful[: EDGE // 4 - 2].all() and not colourful[EDGE // 4 + 2 :].any()
+    colorful = (pixels.max(-1) - pixels.min(-1)) > 30
+    assert colorful[: EDGE // 4 - 2].all() and not colorful[EDGE // 4 + 2 :].any()

@@ -24,7 +24,7 @@ def flat_view(**changes: object) -> View:
     return view._replace(**changes)
 
 
-def recipe(maps: np.ndarray, view: View, *, windowed: bool = False, coloured: bool = False, **levels: float) -> dict:
+def recipe(maps: np.ndarray, view: View, *, windowed: bool = False, colored: bool = False, **levels: float) -> dict:
     """One slice as `image_slices` takes it, by a perfect scanner; `levels` are brightness by tissue."""
     mean = torch.zeros(len(Tissue))
     for name, level in levels.items():
@@ -36,10 +36,10 @@ def recipe(maps: np.ndarray, view: View, *, windowed: bool = False, coloured: bo
         "mean": mean[None],
         "texture": torch.zeros(1, len(Tissue)),
         "windowed": torch.tensor([windowed]),
-        "coloured": torch.tensor([coloured]),
+        "colored": torch.tensor([colored]),
         "smooth_noise": torch.tensor([False]),
         "shading": torch.zeros(1, 4, 4),
-        "colour_gain": torch.ones(1, 3),
+        "color_gain": torch.ones(1, 3),
         **{key: torch.tensor([value]) for key, value in numbers.items()},
         **fields,
     }
@@ -85,10 +85,10 @@ def test_a_ct_is_cut_to_its_window_and_padded_with_its_darkest() -> None:
     assert spread == pytest.approx(1 / np.sqrt(bone * (1 - bone)), rel=0.15)  # 0.5 and 1, but for the rim
 
 
-def test_pictures_keep_their_colours() -> None:
+def test_pictures_keep_their_colors() -> None:
     maps = np.zeros((4, FRAME, FRAME), np.uint8)
     maps[0, :, ::2], maps[1, ::2], maps[3] = 255, 255, 3
-    slices = recipe(maps, flat_view(), coloured=True)
+    slices = recipe(maps, flat_view(), colored=True)
     images, labels = image_slices(slices, size=FRAME, generator=torch.Generator().manual_seed(0))
     red, green, blue = images[0]
     assert torch.equal(red[0], red[1]) and torch.equal(green[:, 0], green[:, 1]) and not torch.equal(red, green)

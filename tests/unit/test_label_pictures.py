@@ -64,7 +64,7 @@ def test_an_antialiased_mask_is_thresholded_at_half(tmp_path: Path, caplog: pyte
     np.testing.assert_array_equal(labels(tmp_path / "soft.png"), expected)
     assert (expected != (square() > 0)).sum() <= 4, "a corner each, at most"
     assert caplog.messages == [
-        f"{tmp_path / 'soft.png'}: 22 grey values occur on edges only, so they are taken for the soft edges of a mask: "
+        f"{tmp_path / 'soft.png'}: 22 gray values occur on edges only, so they are taken for the soft edges of a mask: "
         "what is brighter than half is labelled."
     ]
 
@@ -84,10 +84,10 @@ def test_shrunken_masks_become_masks(seed: int, count: int, times: int) -> None:
     mask = discs(seed, count, 96).repeat(2, 0).repeat(2, 1)[: 192 // times * times, : 192 // times * times]
     edge = len(mask) // times
     soft = mask.reshape(edge, times, edge, times).mean(axis=(1, 3))
-    grey = (soft * 255).round().astype(np.float32)
-    if len(np.unique(grey)) >= 5:
-        hard = without_soft_edges(grey[None, ..., None], 255, "a.png")[0, ..., 0]
-        np.testing.assert_array_equal(hard, np.where(grey > 127.5, 255, 0))
+    gray = (soft * 255).round().astype(np.float32)
+    if len(np.unique(gray)) >= 5:
+        hard = without_soft_edges(gray[None, ..., None], 255, "a.png")[0, ..., 0]
+        np.testing.assert_array_equal(hard, np.where(gray > 127.5, 255, 0))
 
 
 @settings(deadline=None, max_examples=200)
@@ -133,13 +133,13 @@ def test_one_value_on_edges_is_kept_and_told(tmp_path: Path, caplog: pytest.LogC
 @pytest.mark.parametrize("blur", [0, 2])
 def test_an_image_is_refused(tmp_path: Path, blur: float) -> None:
     noise = gaussian_filter(np.random.default_rng(0).random((64, 64)), blur)
-    grey = ((noise - noise.min()) / np.ptp(noise) * 255).astype(np.uint8)
-    Image.fromarray(grey).save(tmp_path / "a.png")
+    gray = ((noise - noise.min()) / np.ptp(noise) * 255).astype(np.uint8)
+    Image.fromarray(gray).save(tmp_path / "a.png")
     with pytest.raises(InputError) as error:
         labels(tmp_path / "a.png")
-    count = len(np.unique(grey)) - 2
+    count = len(np.unique(gray)) - 2
     assert str(error.value) == (
-        f"{tmp_path / 'a.png'}: nearly all of its {count} grey values lie between darker and brighter ones, as in an "
+        f"{tmp_path / 'a.png'}: nearly all of its {count} gray values lie between darker and brighter ones, as in an "
         "image or a blurred mask, expected flat areas with one value a label. Check that this is the label map, and "
         "save masks without soft edges."
     )

@@ -128,7 +128,7 @@ def test_each_slice_is_served_by_the_support_that_looks_like_it():
         assert {finding.support_slice.scan for finding in found.findings.values()} == {scan}
 
 
-def test_a_volume_of_inverted_grey_values_is_found_too():
+def test_a_volume_of_inverted_gray_values_is_found_too():
     image, labels = scene()
     net = ALPNet(encoder=Shades(), matching=KernelMatching(rejection_threshold=0.5))
     net.encoder.centres.data.sub_(0.5)
@@ -145,7 +145,7 @@ def test_a_volume_of_inverted_grey_values_is_found_too():
 
 
 @pytest.mark.parametrize(("channels", "tried"), [(1, True), (3, False)])
-def test_only_grey_values_are_tried_inverted(channels, tried):
+def test_only_gray_values_are_tried_inverted(channels, tried):
     image, labels = scene()
     image = image.repeat(channels, 1, 1, 1)
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)

@@ -226,15 +226,15 @@ def test_polyps(write_polyps, tmp_path: Path, layout: str) -> None:
 
 def test_jpeg_masks_become_exact(write_polyps, tmp_path: Path) -> None:
     source = write_polyps(tmp_path / "Kvasir", 3, mask=".jpg")
-    grey = np.asarray(Image.open(source / "masks/1.jpg"))
-    assert len(np.unique(grey)) > 2
+    gray = np.asarray(Image.open(source / "masks/1.jpg"))
+    assert len(np.unique(gray)) > 2
     prepare(find_polyps(source), tmp_path / "out")
     labels = np.asarray(Image.open(tmp_path / "out/labels/Kvasir_1.png"))
     assert np.unique(labels).tolist() == [0, 1]
-    assert dice(labels > 0, grey > 127) == 1
+    assert dice(labels > 0, gray > 127) == 1
 
 
-def test_grey_pictures_become_rgb(write_polyps, tmp_path: Path) -> None:
+def test_gray_pictures_become_rgb(write_polyps, tmp_path: Path) -> None:
     source = write_polyps(tmp_path / "Kvasir", 3, image=".png")
     Image.open(source / "images/2.png").convert("L").save(source / "images/2.png")
     prepare(find_polyps(source), tmp_path / "out")

@@ -22,19 +22,19 @@ from protoseg.workflows.handlers.batches import prepare_scan
 SIZE = 32
 LABELS = {"disc": 7, "square": 3}
 ORGAN = (slice(8, 20), slice(8, 20))
-GREYS = (0.3, 0.6, 0.9)  # of the support's organ in its three thirds
+GRAYS = (0.3, 0.6, 0.9)  # of the support's organ in its three thirds
 
 
 class Shades(nn.Module):
-    """Tells grey values apart: the features of a pixel block are smooth bumps over its mean intensity."""
+    """Tells gray values apart: the features of a pixel block are smooth bumps over its mean intensity."""
 
     def __init__(self):
         super().__init__()
         self.centres = nn.Parameter(torch.linspace(0, 1, 8)[:, None, None])
 
     def forward(self, images):
-        grey = nn.functional.avg_pool2d(images.mean(1, keepdim=True), 2)
-        return torch.exp(-(((grey - self.centres) / 0.08) ** 2))
+        gray = nn.functional.avg_pool2d(images.mean(1, keepdim=True), 2)
+        return torch.exp(-(((gray - self.centres) / 0.08) ** 2))
 
 
 @pytest.fixture(params=[KernelMatching, AdaptivePrototypes])
@@ -42,11 +42,11 @@ def network(request):
     return ALPNet(encoder=Shades(), matching=request.param()).eval()
 
 
-def scan(greys, value=3):
-    """Image and labels (1, X, Y, Z): a square of one grey value on each slice; NaN leaves the slice empty."""
-    image = torch.zeros(1, SIZE, SIZE, len(greys))
-    for index, grey in enumerate(greys):
-        image[0, *ORGAN, index] = 0.0 if math.isnan(grey) else grey
+def scan(grays, value=3):
+    """Image and labels (1, X, Y, Z): a square of one gray value on each slice; NaN leaves the slice empty."""
+    image = torch.zeros(1, SIZE, SIZE, len(grays))
+    for index, gray in enumerate(grays):
+        image[0, *ORGAN, index] = 0.0 if math.isnan(gray) else gray
     return image, ((image > 0) * value).short()
 
 
@@ -93,9 +93,9 @@ def test_thirds_are_those_of_the_published_formulae():
 
 
 def test_the_third_of_the_query_s_extent_chooses_the_support_slice(network):
-    """The query's organ is as grey as the support's lowest third everywhere, so it is found in its own lowest third."""
-    support = support_of(*scan([grey for grey in GREYS for _ in range(2)]))
-    image, labels = scan([math.nan] * 2 + [GREYS[0]] * 9 + [math.nan])
+    """The query's organ is as gray as the support's lowest third everywhere, so it is found in its own lowest third."""
+    support = support_of(*scan([gray for gray in GRAYS for _ in range(2)]))
+    image, labels = scan([math.nan] * 2 + [GRAYS[0]] * 9 + [math.nan])
     assert found(legacy(support)(image[None], network, query_label=labels[None])) == [2, 3, 4]
     # Told of another extent, from slice 5 on, it looks for the lowest third elsewhere.
     labels[..., :5] = 0

@@ -37,15 +37,15 @@ def test_most_lesions_differ_from_what_is_around_them(kind: str) -> None:
     steps = []
     for seed in range(12):
         picture = paint_picture(seed, kind=kind, size=SIZE)
-        lesion, colours = picture[3] == 1, picture[:3].astype(float)
+        lesion, colors = picture[3] == 1, picture[:3].astype(float)
         around = binary_dilation(lesion, iterations=8) & ~binary_dilation(lesion, iterations=2) & (picture[3] == 0)
-        steps.append(np.linalg.norm(colours[:, lesion].mean(axis=1) - colours[:, around].mean(axis=1)))
+        steps.append(np.linalg.norm(colors[:, lesion].mean(axis=1) - colors[:, around].mean(axis=1)))
     assert np.median(steps) > 15
 
 
-def test_ultrasound_is_grey_skin_is_not() -> None:
-    grey, skin = (paint_picture(1, kind=kind, size=SIZE)[:3].astype(int) for kind in ("ultrasound", "skin"))
-    assert np.ptp(grey, axis=0).mean() < 15 < np.ptp(skin, axis=0).mean()
+def test_ultrasound_is_gray_skin_is_not() -> None:
+    gray, skin = (paint_picture(1, kind=kind, size=SIZE)[:3].astype(int) for kind in ("ultrasound", "skin"))
+    assert np.ptp(gray, axis=0).mean() < 15 < np.ptp(skin, axis=0).mean()
 
 
 def test_an_unknown_kind_is_refused() -> None:

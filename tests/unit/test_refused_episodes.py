@@ -50,7 +50,7 @@ def refuse(message: str) -> Compose:
         ),
         (
             {"transform": Compose([LOAD, Lambdad("image", lambda image: image.repeat(2, 1, 1, 1))])},
-            "{image} has 2 channels, expected 1 channel (grey) or 3 (RGB): change `transform`.",
+            "{image} has 2 channels, expected 1 channel (gray) or 3 (RGB): change `transform`.",
         ),
         (
             {

@@ -21,9 +21,9 @@ T2 = Path("Train_Sets/MR/2/T2SPIR")
 
 
 def repainted(path: Path, value: int) -> None:
-    grey = np.array(Image.open(path))
-    grey[0, 0] = value
-    Image.fromarray(grey).save(path)
+    gray = np.array(Image.open(path))
+    gray[0, 0] = value
+    Image.fromarray(gray).save(path)
 
 
 BAD_CHAOS: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -51,9 +51,9 @@ BAD_CHAOS: dict[str, tuple[Callable[[Path], object], str]] = {
         "{f}/Train_Sets/MR/2/T2SPIR/DICOM_anon/IMG-0002-00003.dcm is damaged or holds no pixels, expected a DICOM "
         "image. Take it out of the folder.",
     ),
-    "unknown grey level": (
+    "unknown gray level": (
         lambda f: repainted(f / T2 / "Ground/IMG-0002-00003.png", 99),
-        "{f}/Train_Sets/MR/2/T2SPIR/Ground/IMG-0002-00003.png: found the grey level 99, expected 0 or one of liver 55 "
+        "{f}/Train_Sets/MR/2/T2SPIR/Ground/IMG-0002-00003.png: found the gray level 99, expected 0 or one of liver 55 "
         "to 70, right_kidney 110 to 135, left_kidney 175 to 200, spleen 240 to 255. Unpack the data set again.",
     ),
     "PNG of another size": (

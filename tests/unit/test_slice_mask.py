@@ -22,8 +22,8 @@ def phantom():
     image = np.zeros((1, 64, 64), np.float32)
     image[0, left | right] = 1
     image[0, square] = 2
-    grey = torch.nn.functional.avg_pool2d(torch.from_numpy(image), 2)  # 32 cells a side, as the encoders have
-    features = torch.exp(-((grey - torch.linspace(0, 2, 9)[:, None, None]) ** 2) / 0.1)
+    gray = torch.nn.functional.avg_pool2d(torch.from_numpy(image), 2)  # 32 cells a side, as the encoders have
+    features = torch.exp(-((gray - torch.linspace(0, 2, 9)[:, None, None]) ** 2) / 0.1)
     return image, features, left, right, square
 
 

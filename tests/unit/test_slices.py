@@ -83,12 +83,12 @@ def test_neighbours_repeat_at_the_ends() -> None:
 
 def test_three_channels() -> None:
     assert three_channels(torch.ones(5, 1, 2, 2)).shape == (5, 3, 2, 2)
-    colour = torch.rand(3, 2, 2)
-    assert torch.equal(three_channels(colour), colour)
+    color = torch.rand(3, 2, 2)
+    assert torch.equal(three_channels(color), color)
 
 
 def test_channels_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(InputError, match=r"^The image has 2 channels, expected 1 \(grey\) or 3 \(RGB\)"):
+    with pytest.raises(InputError, match=r"^The image has 2 channels, expected 1 \(gray\) or 3 \(RGB\)"):
         three_channels(torch.zeros(2, 4, 4))
     with pytest.raises(InputError, match=r"^Adjacent slices need a volume of one channel, found 3 channels\.$"):
         neighbours(torch.zeros(5, 3, 4, 4), 2)

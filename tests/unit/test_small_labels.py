@@ -69,14 +69,14 @@ def test_slices_without_a_label_change_nothing() -> None:
     torch.testing.assert_close(alone, among)
 
 
-def grey_features(drawn: torch.Tensor) -> torch.Tensor:
+def gray_features(drawn: torch.Tensor) -> torch.Tensor:
     """Features (1, 1, 2, h, w) of a slice on which a label is bright: one direction for dark, one for bright."""
     shares = F.adaptive_avg_pool2d(drawn[None, None], PATCHES)
     return torch.stack([1 - shares, 4 * shares], dim=2)
 
 
 def found(matching: KernelMatching, drawn: torch.Tensor) -> torch.Tensor:
-    features = grey_features(drawn)
+    features = gray_features(drawn)
     return matching.match(features, matching.build(features, drawn[None, None, None]))[0, 0].softmax(0)[1]
 
 
@@ -90,7 +90,7 @@ def test_small_labels_are_raised_but_not_in_training(drawn: torch.Tensor) -> Non
 
 def test_a_label_keeps_what_raises_it_when_it_is_taken_alone() -> None:
     masks = torch.stack([LARGE * (1 - VESSEL), VESSEL])[None, :, None]
-    prototypes = KernelMatching().eval().build(grey_features(VESSEL), masks)
+    prototypes = KernelMatching().eval().build(gray_features(VESSEL), masks)
     assert prototypes.emphasis is not None
     torch.testing.assert_close(prototypes.only(1).emphasis, prototypes.emphasis[:, [1]])
 
@@ -104,7 +104,7 @@ def test_a_share_that_is_none_is_refused(share: float) -> None:
 def test_a_vessel_is_followed_through_the_slices() -> None:
     slices = VESSEL.expand(5, 1, 128, 128).clone()
     slices[4] = 0
-    features = torch.cat([grey_features(one[0])[0] for one in slices])
+    features = torch.cat([gray_features(one[0])[0] for one in slices])
     tracker = MaskPropagator(slices, features, KernelMatching().eval(), spacing=(1.0, 1.0))
     followed = tracker.follow({0: VESSEL.numpy() > 0}).mask
     for one in followed[:4]:

@@ -273,7 +273,7 @@ def seen(variant, scan):
         ("mirrored left to right", (20, 20, 4), (15, 6)),
         ("central 80 % of the field of view", (16, 16, 4), (2, 4)),
         ("slices twice as thick", (20, 20, 2), (4, 6)),
-        ("grey values inverted", (20, 20, 4), (4, 6)),
+        ("gray values inverted", (20, 20, 4), (4, 6)),
     ],
 )
 def test_views_are_what_their_names_say(name, shape, place, marked):
@@ -281,7 +281,7 @@ def test_views_are_what_their_names_say(name, shape, place, marked):
     assert result["image"].shape[1:] == result["label"].shape[1:] == shape
     if place is not None:
         assert result["label"][0, :, :, 0].nonzero().tolist() == [list(place)]
-        expected = -3 if name == "grey values inverted" else 3
+        expected = -3 if name == "gray values inverted" else 3
         assert result["image"][0, *place, 0] == expected
     else:
         assert result["image"][0, 4, 6, 0] < 1 < result["image"].max()

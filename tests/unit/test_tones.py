@@ -1,4 +1,4 @@
-"""Tones change grey values and nothing else: curves keep range and places, filters keep flat areas."""
+"""Tones change gray values and nothing else: curves keep range and places, filters keep flat areas."""
 
 import numpy as np
 import pytest

@@ -101,7 +101,7 @@ def test_pictures_are_upright_as_their_exif_orientation_says(tmp_path: Path, nam
     assert scan[0, :, 3, 0].tolist() == [*[0] * 8, *[255] * 8], "top right once it is upright"
 
 
-def test_grey_pictures_keep_16_bits_and_one_channel(tmp_path: Path) -> None:
+def test_gray_pictures_keep_16_bits_and_one_channel(tmp_path: Path) -> None:
     pixels = np.arange(108, dtype=np.uint16).reshape(9, 12) * 600
     scan = read_image(picture(tmp_path / "p.png", pixels))
     assert scan.shape == (1, 12, 9, 1)
@@ -127,11 +127,11 @@ def test_label_pictures_keep_their_values_but_white_is_one(tmp_path: Path, store
     labels = read_labels(picture(tmp_path / "labels.png", pixels))
     assert labels.shape == (1, 12, 9, 1)
     assert labels.unique().tolist() == read
-    grey_as_colour = picture(tmp_path / "colour.png", np.dstack([pixels] * 3))
-    assert torch.equal(read_labels(grey_as_colour).as_tensor(), labels.as_tensor())
+    gray_as_color = picture(tmp_path / "color.png", np.dstack([pixels] * 3))
+    assert torch.equal(read_labels(gray_as_color).as_tensor(), labels.as_tensor())
 
 
-def test_palette_picture_gives_indices_as_labels_and_colours_as_image(tmp_path: Path) -> None:
+def test_palette_picture_gives_indices_as_labels_and_colors_as_image(tmp_path: Path) -> None:
     indexed = Image.fromarray(np.resize(np.array([0, 1, 2], dtype=np.uint8), (9, 12)), mode="P")
     indexed.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
     indexed.save(tmp_path / "p.png")

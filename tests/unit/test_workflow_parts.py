@@ -22,8 +22,8 @@ def drawn(image, predicted, ground_truth=None, columns=3):
     return figure, np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
 
 
-def coloured(pixels):
-    """Pixels that are not grey."""
+def colored(pixels):
+    """Pixels that are not gray."""
     return int((pixels.max(-1) - pixels.min(-1) > 30).sum())
 
 
@@ -36,7 +36,7 @@ def test_overlay_draws_the_labels(shape):
     figure, with_labels = drawn(image, labelled)
     _, without_labels = drawn(image, empty)
     assert len(figure.axes) == 2 * min(3, shape[0])
-    assert coloured(with_labels) > coloured(without_labels) + 1000
+    assert colored(with_labels) > colored(without_labels) + 1000
 
 
 def test_overlay_shows_slices_spread_over_the_labels_and_the_truth():

@@ -115,7 +115,7 @@ def three_channels(slices: Tensor) -> Tensor:
     """
     channels = slices.shape[-3]
     if channels not in (1, 3):
-        raise InputError(f"The image has {channels} channels, expected 1 (grey) or 3 (RGB): select them before.")
+        raise InputError(f"The image has {channels} channels, expected 1 (gray) or 3 (RGB): select them before.")
     return slices.expand(*slices.shape[:-3], 3, *slices.shape[-2:])
 
 

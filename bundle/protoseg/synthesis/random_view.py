@@ -60,7 +60,7 @@ class Acquisition(NamedTuple):
     gamma: float
     gain: float
     offset: float
-    colour_gain: Float
+    color_gain: Float
     """(3,): of red, green and blue, where there are colors."""
 
 
@@ -98,7 +98,7 @@ def random_acquisition(rng: np.random.Generator) -> Acquisition:
         # A scan's own mean and deviation are not those of a single slice.
         gain=rng.uniform(0.8, 1.2),
         offset=rng.normal(0, 0.15),
-        colour_gain=np.exp(rng.normal(0, 0.12, 3)).astype(np.float32),
+        color_gain=np.exp(rng.normal(0, 0.12, 3)).astype(np.float32),
     )
 
 

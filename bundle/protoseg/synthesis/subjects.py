@@ -61,7 +61,7 @@ BY_TISSUE: dict[str, tuple[Tissue, ...]] = {
     "breasts": (Tissue.BREAST,),
     "glands": (Tissue.THYROID, Tissue.SALIVARY_GLAND),
     "mucosa": (Tissue.MUCOSA,),
-    "grey_matter": (Tissue.GREY_MATTER,),
+    "gray_matter": (Tissue.GRAY_MATTER,),
     "white_matter": (Tissue.WHITE_MATTER,),
     "cerebrospinal_fluid": (Tissue.CEREBROSPINAL_FLUID,),
     "orbits": (Tissue.VITREOUS, Tissue.LENS),
@@ -105,7 +105,7 @@ class Subject:
     """Subjects of one kind and one world show the same structures."""
 
     @property
-    def coloured(self) -> bool:
+    def colored(self) -> bool:
         """Whether its maps are a picture's."""
         return self.kind in PICTURES
 

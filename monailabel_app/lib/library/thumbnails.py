@@ -45,7 +45,7 @@ def render(
     image, mask = support.images[place].numpy(), support.masks[place].numpy()
     if adjacent_slices:
         image = np.repeat(image[1:2], 3, axis=0)
-    pixels = _resized(_grey(image), edge, Image.Resampling.BILINEAR)
+    pixels = _resized(_gray(image), edge, Image.Resampling.BILINEAR)
     labels = np.asarray(Image.fromarray(mask).resize((edge, edge), Image.Resampling.NEAREST))
     drawn = pixels.astype(np.float32)
     for number, (name, value) in enumerate(zip(support.labels, values, strict=True), start=1):
@@ -58,7 +58,7 @@ def render(
     return file.getvalue()
 
 
-def _grey(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _gray(image: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Map a normalized slice (3, H, W) to bytes (H, W, 3)."""
     image = np.nan_to_num(image)
     low, high = np.percentile(image, (DARKEST, BRIGHTEST))

@@ -4,7 +4,7 @@ from typing import Any
 
 from protoseg.data.io.anatomy_codes import Code, anatomy_codes, label_color
 
-__all__ = ["segment_colour", "segment_type"]
+__all__ = ["segment_color", "segment_type"]
 
 
 def segment_type(name: str) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def segment_type(name: str) -> dict[str, Any]:
     return codes
 
 
-def segment_colour(name: str, value: int) -> list[int]:
+def segment_color(name: str, value: int) -> list[int]:
     """Give a label's color (0 to 255 RGB), see `label_color`."""
     return list(label_color(name, value))
 

@@ -19,7 +19,7 @@ import pydicom
 import pydicom_seg
 import SimpleITK
 
-from lib.server.anatomy_codes import segment_colour, segment_type
+from lib.server.anatomy_codes import segment_color, segment_type
 from protoseg.data.io.segment_values import keep_label_value, label_value
 from protoseg.errors import InputError
 from protoseg.files import PathLike
@@ -124,7 +124,7 @@ def _segment(value: int, entry: dict[str, Any]) -> dict[str, Any]:
         "SegmentAlgorithmType": "SEMIAUTOMATIC",
         "SegmentAlgorithmName": MODEL_NAME,
         **segment_type(name),
-        "recommendedDisplayRGBValue": [int(c) for c in entry.get("color", segment_colour(name, value))[:3]],
+        "recommendedDisplayRGBValue": [int(c) for c in entry.get("color", segment_color(name, value))[:3]],
         **entry.get("segmentAttribute", {}),
         "labelID": value,
     }

@@ -197,5 +197,5 @@ def _check_channels(scan: PreparedScan, adjacent_slices: bool) -> None:
     channels = scan.slices().shape[1]
     expected = (1,) if adjacent_slices else (1, 3)
     if channels not in expected:
-        wanted = "1 channel for adjacent slices" if adjacent_slices else "1 channel (grey) or 3 (RGB)"
+        wanted = "1 channel for adjacent slices" if adjacent_slices else "1 channel (gray) or 3 (RGB)"
         raise InputError(f"{scan.image} has {channels} channels, expected {wanted}: change `transform`.")

@@ -138,8 +138,8 @@ class ScanPreparation:
         return slices
 
     def _superpixels(self, volume: torch.Tensor) -> np.ndarray:
-        grey = axial_slices(volume).float().mean(dim=1, keepdim=True)
-        scan = superpixel_intensity(fit_slices(grey, self.superpixel_edge)[:, 0].numpy())
+        gray = axial_slices(volume).float().mean(dim=1, keepdim=True)
+        scan = superpixel_intensity(fit_slices(gray, self.superpixel_edge)[:, 0].numpy())
         threshold = otsu_body_threshold(scan) if self.threshold is None else self.threshold
         min_size = self.to_map_pixels(self.min_size)
         return np.stack([superpixels(slice_, threshold=threshold, min_size=min_size) for slice_ in scan])

@@ -38,7 +38,7 @@ def write_series(folder: PathLike, image: PathLike, *, patient: str, modality: s
         raise InputError(f"The modality is {modality!r}, expected one of {', '.join(STORAGE)}.")
     volume = cast(MetaTensor, Orientation("LPS", labels=None)(meta_tensor(read_image(image))))
     if len(volume) > 1:
-        raise InputError(f"{image} is a colour picture, expected a volume with one value a voxel.")
+        raise InputError(f"{image} is a color picture, expected a volume with one value a voxel.")
     voxels = np.round(volume[0].numpy())
     limits = np.iinfo(np.int16)
     if voxels.min() < limits.min or voxels.max() > limits.max:

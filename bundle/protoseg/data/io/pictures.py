@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
-GREY_MODES = ("L", "I", "F")  # as Pillow names them; the 16-bit ones are "I;16" and its byte orders
+GRAY_MODES = ("L", "I", "F")  # as Pillow names them; the 16-bit ones are "I;16" and its byte orders
 WHITE = (255, 65535)  # of 8 and of 16 bits
 
 
@@ -52,7 +52,7 @@ def read_label_picture(path: Path) -> np.ndarray:
         logger.warning("%s: the picture has one color, so its labels are read from its transparency.", path)
         pixels = alpha
     if (pixels != pixels[:1]).any():
-        raise InputError(f"{path}: the label picture is in colour, expected grey. Save it in grey values.")
+        raise InputError(f"{path}: the label picture is in color, expected gray. Save it in gray values.")
     labels = pixels[:1]
     white = next((value for value in WHITE if labels.max() <= value), None)
     if white is None:
@@ -88,8 +88,8 @@ def _upright(path: Path) -> Image.Image:
 
 def picture_pixels(picture: Image.Image, *, palette_indices: bool = False) -> np.ndarray:
     """Give the pixels of a picture, see `read_picture`."""
-    grey = picture.mode.split(";")[0] in GREY_MODES or (palette_indices and picture.mode == "P")
-    picture = picture if grey else picture.convert("L" if picture.mode in ("1", "LA") else "RGB")
+    gray = picture.mode.split(";")[0] in GRAY_MODES or (palette_indices and picture.mode == "P")
+    picture = picture if gray else picture.convert("L" if picture.mode in ("1", "LA") else "RGB")
     pixels = np.asarray(picture, dtype=np.float32)
     channels_last = pixels.reshape(*pixels.shape[:2], -1)  # H x W x C
     return channels_last.transpose(2, 1, 0)[..., None]

@@ -35,17 +35,17 @@ def without_soft_edges(pixels: np.ndarray, white: int, path: PathLike) -> np.nda
         InputError: nearly every pixel is between darker and brighter ones, but little is black or white: this is an
             image.
     """
-    grey = pixels[0, ..., 0]
-    between = (grey > grey.min()) & (grey < grey.max())
-    values = np.unique(grey[between])
-    on_edge = between & (minimum_filter(grey, 3) < grey) & (maximum_filter(grey, 3) > grey)
+    gray = pixels[0, ..., 0]
+    between = (gray > gray.min()) & (gray < gray.max())
+    values = np.unique(gray[between])
+    on_edge = between & (minimum_filter(gray, 3) < gray) & (maximum_filter(gray, 3) > gray)
     if not len(values) or on_edge.sum() < SHARE_BETWEEN * between.sum():
         return pixels
-    solid, dim = (grey >= 0.9 * white).sum(), ((grey > 0.1 * white) & (grey < 0.9 * white)).sum()
-    is_mask = grey.min() == 0 and grey.max() == white and solid >= SMALLEST_SOLID * dim
+    solid, dim = (gray >= 0.9 * white).sum(), ((gray > 0.1 * white) & (gray < 0.9 * white)).sum()
+    is_mask = gray.min() == 0 and gray.max() == white and solid >= SMALLEST_SOLID * dim
     if is_mask and len(values) >= FEWEST_VALUES:
         logger.warning(
-            "%s: %d grey values occur on edges only, so they are taken for the soft edges of a mask: what is brighter "
+            "%s: %d gray values occur on edges only, so they are taken for the soft edges of a mask: what is brighter "
             "than half is labelled.",
             path,
             len(values),
@@ -53,7 +53,7 @@ def without_soft_edges(pixels: np.ndarray, white: int, path: PathLike) -> np.nda
         return np.where(pixels > white / 2, np.float32(white), np.float32(0))
     if len(values) >= MANY_VALUES:
         raise InputError(
-            f"{path}: nearly all of its {len(values)} grey values lie between darker and brighter ones, as in an image "
+            f"{path}: nearly all of its {len(values)} gray values lie between darker and brighter ones, as in an image "
             "or a blurred mask, expected flat areas with one value a label. Check that this is the label map, and save "
             "masks without soft edges."
         )

@@ -21,7 +21,7 @@ from protoseg.data.io.dicom import dicom_files, slice_files
 from protoseg.data.io.volumes import read_image
 from protoseg.data.preparation.folds import in_folds
 from protoseg.data.preparation.geometry import PublishedCT, PublishedGeometry, PublishedMR
-from protoseg.data.preparation.scans import DataSet, LabelledScan, SourceScan, grey_picture, natural_order
+from protoseg.data.preparation.scans import DataSet, LabelledScan, SourceScan, gray_picture, natural_order
 from protoseg.data.preprocessing.modality import Modality
 from protoseg.errors import InputError
 from protoseg.ops.volume import Volume
@@ -29,8 +29,8 @@ from protoseg.ops.volume import Volume
 __all__ = ["SEQUENCES", "find_chaos"]
 
 MR_LABELS = {"liver": 1, "right_kidney": 2, "left_kidney": 3, "spleen": 4}
-GreyLevels = Mapping[str, tuple[int, int]]
-MR_GREY_LEVELS: GreyLevels = {  # lowest and highest, as the challenge states them
+GrayLevels = Mapping[str, tuple[int, int]]
+MR_GRAY_LEVELS: GrayLevels = {  # lowest and highest, as the challenge states them
     "liver": (55, 70),
     "right_kidney": (110, 135),
     "left_kidney": (175, 200),
@@ -45,7 +45,7 @@ class Acquisition(NamedTuple):
     images: str
     ground_truth: str
     labels: Mapping[str, int] = MR_LABELS
-    grey_levels: GreyLevels = MR_GREY_LEVELS
+    gray_levels: GrayLevels = MR_GRAY_LEVELS
 
 
 SEQUENCES = {
@@ -81,7 +81,7 @@ def find_chaos(source: Path, *, sequence: str = "t2spir", size: int = 256, borde
     for scan in scans:
         _check_counts(scan)
     geometry: PublishedGeometry = PublishedMR(size) if chosen.modality == "mr" else PublishedCT(size, border)
-    read = partial(_read, labels=chosen.labels, grey_levels=chosen.grey_levels)
+    read = partial(_read, labels=chosen.labels, gray_levels=chosen.gray_levels)
     return DataSet(
         f"CHAOS {sequence}", source, chosen.modality, chosen.labels, scans, read, in_folds, geometry, asdict(geometry)
     )
@@ -108,7 +108,7 @@ def _drawings(folder: Path) -> list[Path]:
     return natural_order(folder.glob("*.png"))
 
 
-def _read(scan: SourceScan, *, labels: Mapping[str, int], grey_levels: GreyLevels) -> LabelledScan:
+def _read(scan: SourceScan, *, labels: Mapping[str, int], gray_levels: GrayLevels) -> LabelledScan:
     """Read one scan; the n-th PNG by name is the ground truth of the n-th DICOM file by name, wherever that lies."""
     assert scan.label is not None
     image = read_image(scan.image)
@@ -117,28 +117,28 @@ def _read(scan: SourceScan, *, labels: Mapping[str, int], grey_levels: GreyLevel
     values = np.zeros(image.shape[1:], dtype=np.int16)
     for index, file in enumerate(stacked):
         drawing = drawing_of[file]
-        grey = grey_picture(drawing)
-        if grey.shape != values.shape[:2]:
-            found, expected = (" x ".join(map(str, shape)) for shape in (grey.shape, values.shape[:2]))
+        gray = gray_picture(drawing)
+        if gray.shape != values.shape[:2]:
+            found, expected = (" x ".join(map(str, shape)) for shape in (gray.shape, values.shape[:2]))
             raise InputError(
                 f"{drawing} has {found} pixels and its slice {file.name} {expected}, expected one size. "
                 "Unpack the data set again."
             )
-        values[..., index] = _label_values(grey, labels, grey_levels, drawing)
+        values[..., index] = _label_values(gray, labels, gray_levels, drawing)
     return LabelledScan(image, Volume.at(torch.from_numpy(values)[None], image.affine, image.meta))
 
 
-def _label_values(grey: np.ndarray, labels: Mapping[str, int], grey_levels: GreyLevels, drawing: Path) -> np.ndarray:
-    values = np.zeros(grey.shape, dtype=np.int16)
-    known = grey == 0
-    for name, (lowest, highest) in grey_levels.items():
-        here = (grey >= lowest) & (grey <= highest)
+def _label_values(gray: np.ndarray, labels: Mapping[str, int], gray_levels: GrayLevels, drawing: Path) -> np.ndarray:
+    values = np.zeros(gray.shape, dtype=np.int16)
+    known = gray == 0
+    for name, (lowest, highest) in gray_levels.items():
+        here = (gray >= lowest) & (gray <= highest)
         values[here] = labels[name]
         known |= here
     if not known.all():
-        legend = ", ".join(f"{name} {lowest} to {highest}" for name, (lowest, highest) in grey_levels.items())
+        legend = ", ".join(f"{name} {lowest} to {highest}" for name, (lowest, highest) in gray_levels.items())
         raise InputError(
-            f"{drawing}: found the grey level {grey[~known][0]:g}, expected 0 or one of {legend}. "
+            f"{drawing}: found the gray level {gray[~known][0]:g}, expected 0 or one of {legend}. "
             "Unpack the data set again."
         )
     return values

@@ -17,7 +17,7 @@ from protoseg.data.io.grids import align_labels
 from protoseg.data.io.pictures import PICTURE_SUFFIXES
 from protoseg.data.io.volumes import read_image
 from protoseg.data.preparation.folds import as_listed, divide
-from protoseg.data.preparation.scans import Case, DataSet, LabelledScan, SourceScan, grey_picture, natural_order
+from protoseg.data.preparation.scans import Case, DataSet, LabelledScan, SourceScan, gray_picture, natural_order
 from protoseg.errors import InputError
 from protoseg.ops.volume import Volume
 
@@ -127,8 +127,8 @@ def _set_of(scan: SourceScan) -> str:
 def _read(scan: SourceScan) -> LabelledScan:
     assert scan.label is not None
     image = read_image(scan.image)
-    grey = len(image) == 1
-    rgb = Volume.at(image.expand(3, *image.shape[1:]), image.affine, image.meta) if grey else image
-    mask = torch.from_numpy(grey_picture(scan.label) > WHITE_ABOVE)[None, ..., None].to(torch.int16)
+    gray = len(image) == 1
+    rgb = Volume.at(image.expand(3, *image.shape[1:]), image.affine, image.meta) if gray else image
+    mask = torch.from_numpy(gray_picture(scan.label) > WHITE_ABOVE)[None, ..., None].to(torch.int16)
     meta = {"filename_or_obj": str(scan.label), "kind": "picture"}
     return LabelledScan(rgb, align_labels(Volume.at(mask, image.affine, meta), image))

@@ -119,7 +119,7 @@ def _write_picture(path: Path, image: Volume) -> None:
     if (whole != pixels).any() or (kind is np.uint16 and pixels.shape[2] > 1):
         raise InputError(
             f"{image.meta.get('filename_or_obj')}: the pixels run from {pixels.min():g} to {pixels.max():g}, expected "
-            "whole numbers from 0 to 255, or to 65535 in grey. Save the picture with 8 bits a channel."
+            "whole numbers from 0 to 255, or to 65535 in gray. Save the picture with 8 bits a channel."
         )
     with replacing(path) as unfinished:
         Image.fromarray(whole.squeeze(axis=2) if pixels.shape[2] == 1 else whole).save(unfinished, format="PNG")

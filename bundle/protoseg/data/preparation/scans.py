@@ -15,7 +15,7 @@ from protoseg.data.preprocessing.modality import ModalityChoice
 from protoseg.errors import InputError
 from protoseg.ops.volume import Volume
 
-__all__ = ["Case", "DataSet", "LabelledScan", "SourceScan", "check_names", "grey_picture", "natural_order"]
+__all__ = ["Case", "DataSet", "LabelledScan", "SourceScan", "check_names", "gray_picture", "natural_order"]
 
 Case = dict[str, Any]
 """An entry of a `dataset.json`: id, files, and what else is known of a prepared scan."""
@@ -98,7 +98,7 @@ def check_names(scans: Sequence[SourceScan], source: Path) -> None:
             )
 
 
-def grey_picture(path: Path) -> np.ndarray:
+def gray_picture(path: Path) -> np.ndarray:
     """Read the gray values of a picture: float32 (W, H), the mean of the channels where it is in color.
 
     For masks as data sets distribute them, some as JPEG, whose values are only near the true ones.

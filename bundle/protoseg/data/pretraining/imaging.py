@@ -52,7 +52,7 @@ def image_slices(slices: Mapping[str, Tensor], *, size: int, generator: torch.Ge
     """Image slices as the network's input.
 
     Args:
-        slices: entries of B slices, stacked: `maps` (B, 4, H, W) uint8, `coloured` and `windowed` (B,), `mean` and
+        slices: entries of B slices, stacked: `maps` (B, 4, H, W) uint8, `colored` and `windowed` (B,), `mean` and
             `texture` (B, T), the fields of `View` and `Acquisition`, and perhaps those of `Tone`.
         size: edge of the images in pixels.
         generator: generator of texture and noise, on the maps' device.
@@ -64,15 +64,15 @@ def image_slices(slices: Mapping[str, Tensor], *, size: int, generator: torch.Ge
     structure = slices["maps"][:, 3:].float()
     labels = F.grid_sample(structure, grid, mode="nearest", padding_mode="border", align_corners=False)
     images = torch.empty(len(grid), 3, size, size, device=grid.device)
-    for coloured in (False, True):
-        chosen = slices["coloured"] == coloured
+    for colored in (False, True):
+        chosen = slices["colored"] == colored
         if not chosen.any():
             continue
         part = {key: value[chosen] for key, value in slices.items()}
-        picture = part["maps"][:, :3].float() / 255 if coloured else _render(part, generator)
+        picture = part["maps"][:, :3].float() / 255 if colored else _render(part, generator)
         picture = F.grid_sample(picture, grid[chosen], mode="bilinear", padding_mode="border", align_corners=False)
-        if coloured:
-            picture = picture * part["colour_gain"][:, :, None, None]
+        if colored:
+            picture = picture * part["color_gain"][:, :, None, None]
         images[chosen] = _acquire(picture, inside[chosen], part, generator)
     return images, (labels * inside)[:, 0].long()
 

@@ -24,7 +24,7 @@ SAME_SUBJECT = 0.35  # of the pairs: one subject imaged twice
 SAME_CONTRAST = 0.5  # of the pairs: two scans of one protocol
 NEAR, FAR = 2.5, 8.0  # slices between the heights of two subjects of `SLICES` slices (standard deviation)
 FAR_SHARE = 0.35  # of the pairs of two subjects
-COLOURLESS = Contrast(np.zeros(len(Tissue), np.float32), np.zeros(len(Tissue), np.float32), windowed=False)
+COLORLESS = Contrast(np.zeros(len(Tissue), np.float32), np.zeros(len(Tissue), np.float32), windowed=False)
 
 
 class LabelledEpisodes(Dataset[dict[str, Any]]):
@@ -115,8 +115,8 @@ class LabelledEpisodes(Dataset[dict[str, Any]]):
         return [(first, height), (second, int(np.clip(height + distance, 0, second.count - 1)))]
 
     def _draw_contrasts(self, subject: Subject, rng: np.random.Generator) -> tuple[Contrast, Contrast]:
-        if subject.coloured:
-            return COLOURLESS, COLOURLESS
+        if subject.colored:
+            return COLORLESS, COLORLESS
         shares = {"arbitrary": 1.0} if subject.kind == "shapes" else self.contrasts
         contrast = random_contrast(rng, shares)
         other = varied(contrast, rng) if rng.random() < SAME_CONTRAST else random_contrast(rng, shares)
@@ -131,7 +131,7 @@ def _recipe(
         "mean": contrast.mean,
         "texture": contrast.texture,
         "windowed": contrast.windowed,
-        "coloured": subject.coloured,
+        "colored": subject.colored,
         **view._asdict(),
         **random_acquisition(rng)._asdict(),
     }

@@ -29,7 +29,7 @@ SAME_SUBJECT = 0.25  # of the pairs of patterns and pictures: one imaged twice
 OPPOSED = 0.25  # of the pairs of people
 SAME_STAIN, OPPOSED_STAIN = 0.6, 0.2  # of the pairs of patterns, whose structures differ in little else
 PICTURE_TONES = 0.3  # share of the pictures whose tone is changed at all
-COLOURLESS = Contrast(np.zeros(len(Tissue), np.float32), np.zeros(len(Tissue), np.float32), windowed=False)
+COLORLESS = Contrast(np.zeros(len(Tissue), np.float32), np.zeros(len(Tissue), np.float32), windowed=False)
 
 
 class StreamedPairs(Dataset[dict[str, Any]]):
@@ -123,7 +123,7 @@ class StreamedPairs(Dataset[dict[str, Any]]):
 
     def _draw_contrasts(self, kind: str, rng: np.random.Generator) -> tuple[Contrast, Contrast]:
         if kind in PICTURES:
-            return COLOURLESS, COLOURLESS
+            return COLORLESS, COLORLESS
         if kind in BLOCKS:
             return contrast_pair(rng, self.protocols, same=self.same_protocol, opposed=OPPOSED)
         if kind == "shapes":
@@ -150,15 +150,15 @@ def _other_pair(pool: SubjectStream, index: int, rng: np.random.Generator) -> tu
 
 def _recipe(kind: str, side: Side, contrast: Contrast, view: View, rng: np.random.Generator) -> dict[str, Tensor]:
     """Collect everything that one image is made of."""
-    coloured = kind in PICTURES
+    colored = kind in PICTURES
     numbers = {
         "mean": contrast.mean,
         "texture": contrast.texture,
         "windowed": contrast.windowed,
-        "coloured": coloured,
+        "colored": colored,
         **view._asdict(),
         **random_acquisition(rng)._asdict(),
-        **random_tone(rng, strength=PICTURE_TONES if coloured else 1.0)._asdict(),
+        **random_tone(rng, strength=PICTURE_TONES if colored else 1.0)._asdict(),
     }
     recipe = {"maps": torch.from_numpy(side.maps)}
     for key, value in numbers.items():

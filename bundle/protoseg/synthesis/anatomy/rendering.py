@@ -53,7 +53,7 @@ HOUNSFIELD: dict[Tissue, tuple[float, float]] = {
     Tissue.SALIVARY_GLAND: (20, 12),
     Tissue.MUCOSA: (38, 6),
     Tissue.TOOTH: (1600, 200),
-    Tissue.GREY_MATTER: (38, 3),
+    Tissue.GRAY_MATTER: (38, 3),
     Tissue.WHITE_MATTER: (29, 2),
     Tissue.CEREBROSPINAL_FLUID: (8, 2),
     Tissue.VITREOUS: (12, 2),
@@ -83,7 +83,7 @@ ENHANCEMENT: dict[Tissue, tuple[float, float]] = {
     Tissue.THYROID: (95, 70),
     Tissue.SALIVARY_GLAND: (30, 35),
     Tissue.MUCOSA: (30, 42),
-    Tissue.GREY_MATTER: (3, 5),
+    Tissue.GRAY_MATTER: (3, 5),
     Tissue.WHITE_MATTER: (1, 2),
 }
 
@@ -126,7 +126,7 @@ MAGNETIC: dict[Tissue, tuple[float, float, float, float]] = {
     Tissue.SALIVARY_GLAND: (62, 6, 46, 6),
     Tissue.MUCOSA: (36, 4, 74, 8),
     Tissue.TOOTH: (2, 1, 2, 1),
-    Tissue.GREY_MATTER: (44, 3, 44, 3),
+    Tissue.GRAY_MATTER: (44, 3, 44, 3),
     Tissue.WHITE_MATTER: (63, 2, 29, 2),
     Tissue.CEREBROSPINAL_FLUID: (13, 2, 97, 3),
     Tissue.VITREOUS: (13, 1, 98, 2),

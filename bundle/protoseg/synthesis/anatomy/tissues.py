@@ -47,7 +47,7 @@ class Tissue(IntEnum):
     SALIVARY_GLAND = auto()
     MUCOSA = auto()
     TOOTH = auto()
-    GREY_MATTER = auto()
+    GRAY_MATTER = auto()
     WHITE_MATTER = auto()
     CEREBROSPINAL_FLUID = auto()
     VITREOUS = auto()

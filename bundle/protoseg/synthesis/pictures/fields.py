@@ -41,9 +41,9 @@ def ramp(values: Field, start: float, end: float) -> Field:
     return smooth
 
 
-def blend(colours: Field, colour: Sequence[float] | Field, share: Field) -> Field:
+def blend(colors: Field, color: Sequence[float] | Field, share: Field) -> Field:
     """Lay a color over a picture (3, size, size) by a `share` (size, size)."""
-    return np.asarray(colours + share * (np.asarray(colour, np.float32)[:, None, None] - colours), np.float32)
+    return np.asarray(colors + share * (np.asarray(color, np.float32)[:, None, None] - colors), np.float32)
 
 
 def blurred(field: Field, width: float) -> Field:

@@ -40,7 +40,7 @@ def paint_picture(seed: int, *, kind: str, size: int = 256) -> NDArray[np.uint8]
         raise InputError(f"There are no pictures of the kind {kind!r}; expected one of {', '.join(PAINTERS)}.")
     random = np.random.default_rng(seed)
     while True:
-        colours, structure = PAINTERS[kind](random, size)
+        colors, structure = PAINTERS[kind](random, size)
         if SMALLEST <= (structure == 1).mean() <= LARGEST:  # about one in a hundred is outside the view
             break
-    return np.concatenate([np.round(255 * np.clip(colours, 0, 1)).astype(np.uint8), structure[None]])
+    return np.concatenate([np.round(255 * np.clip(colors, 0, 1)).astype(np.uint8), structure[None]])

@@ -38,15 +38,15 @@ def paint_polyp(rng: np.random.Generator, size: int) -> tuple[Field, NDArray[np.
     inside = ramp(distance / softness, 1, -1)
     facing, light = _draw_light(rng, lumen, distance, inside, radius)
     blood = _draw_blood(rng, size, inside)
-    colours = np.stack([p * np.exp(-b * blood) * light**g for p, b, g in zip(PALE, BLOOD, CONTRAST)])
-    colours = _soil(rng, colours * rng.lognormal(0, (0.04, 0.07, 0.1))[:, None, None])
+    colors = np.stack([p * np.exp(-b * blood) * light**g for p, b, g in zip(PALE, BLOOD, CONTRAST)])
+    colors = _soil(rng, colors * rng.lognormal(0, (0.04, 0.07, 0.1))[:, None, None])
     if rng.random() < 0.05:  # narrow-band imaging: blue and green light only
-        colours = np.stack([0.55 * colours[1] + 0.1, 1.1 * colours[1], 0.9 * colours[1] + 0.1 * colours[0]])
-    colours = blend(colours, GLINT, _glints(rng, facing + rng.uniform(0, 0.05) * inside, light))
+        colors = np.stack([0.55 * colors[1] + 0.1, 1.1 * colors[1], 0.9 * colors[1] + 0.1 * colors[0]])
+    colors = blend(colors, GLINT, _glints(rng, facing + rng.uniform(0, 0.05) * inside, light))
     if rng.random() < 0.3:
-        colours = np.stack([blurred(colour, rng.uniform(0.002, 0.008)) for colour in colours])
-    colours = blend(colours * visible, INSET, inset)
-    return _annotate(rng, colours, visible), ((distance < 0) & (visible > 0.5)).astype(np.uint8)
+        colors = np.stack([blurred(color, rng.uniform(0.002, 0.008)) for color in colors])
+    colors = blend(colors * visible, INSET, inset)
+    return _annotate(rng, colors, visible), ((distance < 0) & (visible > 0.5)).astype(np.uint8)
 
 
 def _draw_frame(rng: np.random.Generator, size: int) -> Field:
@@ -162,12 +162,12 @@ def _draw_blood(rng: np.random.Generator, size: int, inside: Field) -> Field:
     return np.asarray(np.maximum(blood + inside * redder, 0.05), np.float32)
 
 
-def _soil(rng: np.random.Generator, colours: Field) -> Field:
+def _soil(rng: np.random.Generator, colors: Field) -> Field:
     """Stool and fluid on the wall."""
     if rng.random() < 0.2:
-        where = ramp(clouds(rng, colours.shape[-1], rng.uniform(0.08, 0.3)), 1.0, 1.6)
-        return blend(colours, np.array(STOOL) * rng.uniform(0.5, 1.1), rng.uniform(0.3, 0.9) * where)
-    return colours
+        where = ramp(clouds(rng, colors.shape[-1], rng.uniform(0.08, 0.3)), 1.0, 1.6)
+        return blend(colors, np.array(STOOL) * rng.uniform(0.5, 1.1), rng.uniform(0.3, 0.9) * where)
+    return colors
 
 
 def _glints(rng: np.random.Generator, facing: Field, light: Field) -> Field:
@@ -178,16 +178,16 @@ def _glints(rng: np.random.Generator, facing: Field, light: Field) -> Field:
     return rng.uniform(0.6, 1) * ramp(wet, float(bright), float(bright) + 0.03) * ramp(light, 0.15, 0.4)
 
 
-def _annotate(rng: np.random.Generator, colours: Field, visible: Field) -> Field:
+def _annotate(rng: np.random.Generator, colors: Field, visible: Field) -> Field:
     """An instrument, and what the recorder writes into the black corners."""
     size = len(visible)
     if rng.random() < 0.06:
         start = rng.choice([-0.05, 1.05], 2)
         heading = np.arctan2(0.5 - start[0], 0.5 - start[1])
         snare = wander(rng, start, heading=heading, length=rng.uniform(0.3, 0.7), bend=0.3)
-        colours = blend(colours, (0.75, 0.78, 0.8), 0.9 * strokes(size, [(snare, rng.uniform(0.012, 0.05))]))
+        colors = blend(colors, (0.75, 0.78, 0.8), 0.9 * strokes(size, [(snare, rng.uniform(0.012, 0.05))]))
     if rng.random() < 0.12:
         rows = [np.array([[at, 0.02], [at, rng.uniform(0.06, 0.2)]]) for at in np.arange(0.05, 0.5, 0.05)]
         letters = strokes(size, [(row, 0.012) for row in rows]) * (bumps(rng, size, 0.012) > 0)
-        colours = blend(colours, (0.85, 0.85, 0.85), letters * (visible < 0.5))
-    return colours
+        colors = blend(colors, (0.85, 0.85, 0.85), letters * (visible < 0.5))
+    return colors

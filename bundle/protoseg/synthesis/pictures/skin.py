@@ -37,16 +37,16 @@ def paint_skin(rng: np.random.Generator, size: int) -> tuple[Field, NDArray[np.u
     lesion_melanin, lesion_blood = _lesion_pigment(rng, size, distance)
     layers = zip(PALE, MELANIN, BLOOD)
     melanin, blood = melanin + inside * lesion_melanin, blood + inside * lesion_blood
-    colours = np.stack([pale * np.exp(-dark * melanin - red * blood) for pale, dark, red in layers])
+    colors = np.stack([pale * np.exp(-dark * melanin - red * blood) for pale, dark, red in layers])
     if rng.random() < 0.2:
-        colours = blend(colours, VEIL, rng.uniform(0.2, 0.6) * inside * ramp(clouds(rng, size, 0.3), -0.2, 1.6))
+        colors = blend(colors, VEIL, rng.uniform(0.2, 0.6) * inside * ramp(clouds(rng, size, 0.3), -0.2, 1.6))
     if rng.random() < 0.25:
-        colours = blend(colours, KERATIN, rng.uniform(0.15, 0.6) * inside * ramp(clouds(rng, size, 0.15), 0.2, 1.9))
+        colors = blend(colors, KERATIN, rng.uniform(0.15, 0.6) * inside * ramp(clouds(rng, size, 0.15), 0.2, 1.9))
     if rng.random() < 0.15:  # milia
-        colours = blend(colours, KERATIN, 0.7 * inside * ramp(bumps(rng, size, 0.035), 1.7, 2.3))
+        colors = blend(colors, KERATIN, 0.7 * inside * ramp(bumps(rng, size, 0.035), 1.7, 2.3))
     light = _light(rng, size)
     lesion = (distance < 0) & (light.max(axis=0) > 0.2)
-    return _cover(rng, colours * light), lesion.astype(np.uint8)
+    return _cover(rng, colors * light), lesion.astype(np.uint8)
 
 
 def _draw_lesion(rng: np.random.Generator, size: int) -> Field:
@@ -114,32 +114,32 @@ def _light(rng: np.random.Generator, size: int) -> Field:
     return np.asarray(level * tint[:, None, None], np.float32)
 
 
-def _cover(rng: np.random.Generator, colours: Field) -> Field:
+def _cover(rng: np.random.Generator, colors: Field) -> Field:
     """Lay hairs, bubbles of gel, ink, a ruler or a sticker over the skin."""
-    size = colours.shape[-1]
+    size = colors.shape[-1]
     y, x = plane(size)
     if rng.random() < 0.55:
-        colours = blend(colours, _hair_colour(rng), rng.uniform(0.45, 0.9) * _hairs(rng, size))
+        colors = blend(colors, _hair_color(rng), rng.uniform(0.45, 0.9) * _hairs(rng, size))
     if rng.random() < 0.2:
         for _ in range(rng.integers(1, 8)):
             centre, radius = rng.uniform(0, 1, 2), rng.uniform(0.008, 0.05)
             dy, dx = y - centre[0], x - centre[1]
             ring = np.exp(-(((np.hypot(dy, dx) - radius) / 0.005) ** 2))
-            colours = colours + ring * (0.12 - 0.2 * (dy + dx) / radius)
+            colors = colors + ring * (0.12 - 0.2 * (dy + dx) / radius)
     if rng.random() < 0.07:
         ink = wander(rng, rng.uniform(0, 1, 2), heading=rng.uniform(0, 2 * np.pi), length=rng.uniform(0.2, 0.9), bend=2)
-        colour = (0.25, 0.2, rng.uniform(0.4, 0.6))
-        colours = blend(colours, colour, rng.uniform(0.4, 0.8) * strokes(size, [(ink, rng.uniform(0.01, 0.04))]))
+        color = (0.25, 0.2, rng.uniform(0.4, 0.6))
+        colors = blend(colors, color, rng.uniform(0.4, 0.8) * strokes(size, [(ink, rng.uniform(0.01, 0.04))]))
     if rng.random() < 0.1:
-        colours = blend(colours, (0.1, 0.1, 0.12), 0.8 * _ruler(rng, size))
+        colors = blend(colors, (0.1, 0.1, 0.12), 0.8 * _ruler(rng, size))
     if rng.random() < 0.06:
         middle, reach = rng.uniform(0.1, 0.9), rng.uniform(0.15, 0.35)
         sticker = ramp(np.hypot(y - middle, x - rng.choice([-0.1, 1.1])), reach, reach - 0.01)
-        colours = blend(colours, STICKERS[rng.integers(len(STICKERS))], sticker)
-    return colours
+        colors = blend(colors, STICKERS[rng.integers(len(STICKERS))], sticker)
+    return colors
 
 
-def _hair_colour(rng: np.random.Generator) -> tuple[float, ...]:
+def _hair_color(rng: np.random.Generator) -> tuple[float, ...]:
     level = rng.uniform(0.05, 0.3) if rng.random() < 0.85 else rng.uniform(0.6, 0.85)
     return level, 0.8 * level, 0.65 * level
 

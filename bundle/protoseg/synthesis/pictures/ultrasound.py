@@ -46,8 +46,8 @@ def paint_ultrasound(rng: np.random.Generator, size: int) -> tuple[Field, NDArra
         structure[vessel] = VESSEL
     tissue, nodule = _add_nodule(rng, tissue, beams)
     structure[nodule] = NODULE
-    grey = _envelope(rng, tissue, beams)
-    picture = map_coordinates(grey, [beams.rows, beams.columns], order=1, mode="nearest")
+    gray = _envelope(rng, tissue, beams)
+    picture = map_coordinates(gray, [beams.rows, beams.columns], order=1, mode="nearest")
     labels = map_coordinates(structure, [beams.rows, beams.columns], order=0, mode="nearest")
     edges = [np.minimum(at, size - 1 - at) for at in (beams.rows, beams.columns)]
     seen = np.minimum(*edges) >= -0.5

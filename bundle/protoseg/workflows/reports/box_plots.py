@@ -12,9 +12,9 @@ from matplotlib.patches import Patch
 
 from protoseg.workflows.evaluation.metrics import CaseRow, as_table
 
-__all__ = ["PROTOCOL_COLOURS", "draw_box_plots"]
+__all__ = ["PROTOCOL_COLORS", "draw_box_plots"]
 
-PROTOCOL_COLOURS = {"leak_free": "#1f6fb4", "legacy": "#3b9b6d"}
+PROTOCOL_COLORS = {"leak_free": "#1f6fb4", "legacy": "#3b9b6d"}
 WIDTH = 0.36  # of a box; labels are 1 apart
 
 
@@ -31,20 +31,20 @@ def draw_box_plots(rows: Mapping[str, Sequence[CaseRow]], measures: Mapping[str,
     for axes, (measure, heading) in zip(figure.subplots(len(measures), squeeze=False)[:, 0], measures.items()):
         for number, (protocol, mine) in enumerate(rows.items()):
             offset = (number - (len(rows) - 1) / 2) * WIDTH * 1.15
-            _draw_boxes(axes, mine, labels, measure, offset, PROTOCOL_COLOURS[protocol])
+            _draw_boxes(axes, mine, labels, measure, offset, PROTOCOL_COLORS[protocol])
         axes.set(ylabel=heading, xticks=range(len(labels)), xticklabels=labels, xlim=(-0.6, len(labels) - 0.4))
         axes.tick_params(axis="x", rotation=30 if len(labels) > 6 else 0)
         axes.set_ylim(bottom=0, top=1.02 if measure == "dice" else None)
         axes.grid(axis="y", color="#e3e7eb")
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    names = [Patch(color=PROTOCOL_COLOURS[protocol], alpha=0.6, label=protocol) for protocol in rows]
+    names = [Patch(color=PROTOCOL_COLORS[protocol], alpha=0.6, label=protocol) for protocol in rows]
     figure.legend(handles=names, loc="outside upper right", ncols=2, frameon=False)
     return figure
 
 
 def _draw_boxes(
-    axes: Axes, rows: Sequence[CaseRow], labels: Sequence[str], measure: str, offset: float, colour: str
+    axes: Axes, rows: Sequence[CaseRow], labels: Sequence[str], measure: str, offset: float, color: str
 ) -> None:
     for place, label in enumerate(labels):
         mine = [row for row in rows if row["label"] == label]
@@ -59,7 +59,7 @@ def _draw_boxes(
             manage_ticks=False,
             showfliers=False,
             patch_artist=True,
-            boxprops={"facecolor": colour, "alpha": 0.6, "linewidth": 0},
+            boxprops={"facecolor": color, "alpha": 0.6, "linewidth": 0},
             medianprops={"color": "black"},
         )
         axes.scatter(np.full(len(values), place + offset), values, s=7, color="black", alpha=0.5, zorder=3)

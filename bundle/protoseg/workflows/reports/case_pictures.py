@@ -21,7 +21,7 @@ from protoseg.engine.support import SupportSet
 from protoseg.files import replacing, to_path
 from protoseg.moved import renamed_arguments
 from protoseg.workflows.evaluation.metrics import LabelDice
-from protoseg.workflows.reports.pictures import as_slices, label_colour
+from protoseg.workflows.reports.pictures import as_slices, label_color
 
 __all__ = ["EDGE", "PREDICTION", "SaveCasePicturesd", "case_file", "draw_case", "draw_slice", "draw_support"]
 
@@ -101,12 +101,12 @@ def draw_case(image: NDArray[Any], predicted: NDArray[np.bool_], true: NDArray[n
 
 def draw_support(support: SupportSet, positions: Sequence[int]) -> list[tuple[str, Image.Image]]:
     """Draw slices of a support with their labels filled, each with a caption that tells its origin."""
-    colours = [label_colour(position) for position in range(len(support.labels))]
+    colors = [label_color(position) for position in range(len(support.labels))]
     drawn = []
     for position in positions:
         image = support.images[position].numpy().transpose(1, 2, 0)
         shown = (image - image.min()) / (float(np.ptp(image)) or 1)
-        tile = draw_slice(shown, support.masks[position].numpy(), colours)
+        tile = draw_slice(shown, support.masks[position].numpy(), colors)
         origin = support.origins[position]
         drawn.append((f"{query_id(origin.scan)}, slice {origin.slice_index}", tile))
     return drawn
@@ -137,14 +137,14 @@ def _square(slice_: NDArray[Any], centre: tuple[int, int], side: int, padding: f
 def draw_slice(
     shown: NDArray[Any],
     filled: NDArray[np.uint8],
-    colours: Sequence[tuple[float, float, float]],
+    colors: Sequence[tuple[float, float, float]],
     outlined: NDArray[np.bool_] | None = None,
 ) -> Image.Image:
     """Draw one square slice, gray or in color from 0 to 1, with labels 1, 2, ... filled and a mask outlined."""
-    grey = Image.fromarray((255 * shown).astype(np.uint8)).convert("RGB").resize((EDGE, EDGE), Image.Resampling.BICUBIC)
+    gray = Image.fromarray((255 * shown).astype(np.uint8)).convert("RGB").resize((EDGE, EDGE), Image.Resampling.BICUBIC)
     labels = np.asarray(Image.fromarray(filled).resize((EDGE, EDGE), Image.Resampling.NEAREST))
-    present = [colours[value - 1] for value in np.unique(labels) if value]  # label2rgb gives colors in this order
-    painted = label2rgb(labels, np.asarray(grey), colors=present or None, alpha=0.4, bg_label=0, saturation=1)
+    present = [colors[value - 1] for value in np.unique(labels) if value]  # label2rgb gives colors in this order
+    painted = label2rgb(labels, np.asarray(gray), colors=present or None, alpha=0.4, bg_label=0, saturation=1)
     if outlined is not None:
         mask = np.asarray(Image.fromarray(outlined).resize((EDGE, EDGE), Image.Resampling.NEAREST))
         painted[find_boundaries(mask, mode="inner")] = TRUTH

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from protoseg.workflows.reports.pictures import label_colour
+from protoseg.workflows.reports.pictures import label_color
 
 __all__ = ["draw_estimates", "estimate_correlation"]
 
@@ -25,11 +25,11 @@ def draw_estimates(estimated: Sequence[float], true: Sequence[float], labels: Se
     figure = Figure(figsize=(6.5, 4.5), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="lightgrey", zorder=0)
+    axes.plot([0, 1], [0, 1], color="lightgray", zorder=0)
     for position, name in enumerate(dict.fromkeys(labels)):
         mine = [index for index, label in enumerate(labels) if label == name]
         x, y = [estimated[index] for index in mine], [true[index] for index in mine]
-        axes.scatter(x, y, s=18, color=label_colour(position), label=name)
+        axes.scatter(x, y, s=18, color=label_color(position), label=name)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="Dice estimated without the ground truth", ylabel="true Dice")
     figure.legend(loc="outside right upper", fontsize=8, frameon=False)
     return figure

@@ -18,7 +18,7 @@ from protoseg.workflows.reports.box_plots import draw_box_plots
 from protoseg.workflows.reports.case_pictures import case_file
 from protoseg.workflows.reports.estimates import draw_estimates
 from protoseg.workflows.reports.html_page import data_uri, render_page, svg_uri
-from protoseg.workflows.reports.pictures import label_colour
+from protoseg.workflows.reports.pictures import label_color
 
 __all__ = ["EvaluationFolder", "render_report"]
 
@@ -98,13 +98,13 @@ def _support(folder: EvaluationFolder, protocol: str) -> dict[str, Any]:
         {"caption": shown["caption"], "picture": data_uri((folder.path / shown["file"]).read_bytes(), "image/png")}
         for shown in support["shown"]
     ]
-    colours = [(label, to_hex(label_colour(position))) for position, label in enumerate(folder.run["labels"])]
+    colors = [(label, to_hex(label_color(position))) for position, label in enumerate(folder.run["labels"])]
     return {
         "run": folder.path.name,
         "protocol": protocol,
         "slices": pictures,
         "total": support["slices"],
-        "colours": colours,
+        "colors": colors,
     }
 
 

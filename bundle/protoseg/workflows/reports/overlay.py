@@ -18,7 +18,7 @@ from protoseg.data.io.results import OVERLAY, result_file
 from protoseg.data.io.volumes import query_id
 from protoseg.files import replacing
 
-__all__ = ["as_slices", "draw_overlay", "label_colour", "save_overlay"]
+__all__ = ["as_slices", "draw_overlay", "label_color", "save_overlay"]
 
 
 def save_overlay(
@@ -73,7 +73,7 @@ def draw_overlay(
             cell.set_axis_off()
         column[0].set_title(f"slice {index}", color="white", fontsize=8, pad=3)
         _draw_labels(column[1], predicted[index], None if ground_truth is None else ground_truth[index], labels)
-    names = [Line2D([], [], color=label_colour(k), lw=4, label=name) for k, name in enumerate(labels)]
+    names = [Line2D([], [], color=label_color(k), lw=4, label=name) for k, name in enumerate(labels)]
     if ground_truth is not None:
         names.append(Line2D([], [], color="white", lw=1, label="ground truth"))
     figure.legend(handles=names, loc="lower center", ncols=7, fontsize=8, frameon=False, labelcolor="white")
@@ -87,7 +87,7 @@ def _draw_labels(
 ) -> None:
     layer = np.zeros((*predicted.shape, 4))
     for position, value in enumerate(labels.values()):
-        layer[predicted == value] = (*label_colour(position), 0.5)
+        layer[predicted == value] = (*label_color(position), 0.5)
     axes.imshow(layer, aspect=axes.get_aspect())
     if ground_truth is None:
         return
@@ -109,7 +109,7 @@ def as_slices(volume: Any) -> NDArray[Any]:
     return array if array.shape[-1] == 3 else array[..., 0]
 
 
-def label_colour(position: int) -> tuple[float, float, float]:
+def label_color(position: int) -> tuple[float, float, float]:
     """Give the color (red, green, blue) of the label at a position in the list."""
     # The map's colors come in pairs of a strong and a pale one: all the strong ones first.
     return colormaps["tab20"](2 * position % 20 + position // 10 % 2)[:3]

@@ -11,9 +11,9 @@ from monai.transforms import MapTransform
 
 from protoseg.files import to_path
 from protoseg.moved import renamed_arguments
-from protoseg.workflows.reports.overlay import as_slices, draw_overlay, label_colour, save_overlay
+from protoseg.workflows.reports.overlay import as_slices, draw_overlay, label_color, save_overlay
 
-__all__ = ["SaveOverlayd", "as_slices", "draw_overlay", "label_colour"]
+__all__ = ["SaveOverlayd", "as_slices", "draw_overlay", "label_color"]
 
 
 @renamed_arguments(truth_key="ground_truth_key")

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from protoseg.workflows.reports.pictures import label_colour
+from protoseg.workflows.reports.pictures import label_color
 from protoseg.workflows.studies.clicks import GOOD
 
 __all__ = ["correction_figures", "correction_table", "draw_corrections"]
@@ -39,7 +39,7 @@ def draw_corrections(rows: Rows) -> Figure:
     for axes, (key, heading) in zip(panels, PANELS.items()):
         for number, (name, mine) in enumerate(figures.items()):
             positions = range(1, 1 + len(mine[key]))
-            axes.plot(positions, mine[key], marker="o", markersize=4, color=label_colour(number), label=name)
+            axes.plot(positions, mine[key], marker="o", markersize=4, color=label_color(number), label=name)
         axes.set(title=heading, xlabel="scan", ylim=(0, None if key == "clicks" else 1))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(color="#e3e7eb")

@@ -17,7 +17,7 @@ from protoseg.matching.matching import unit
 from protoseg.ops.slices import axial_slices
 from protoseg.workflows.engine_parts import open_config, open_parts
 
-__all__ = ["draw_features", "principal_colours"]
+__all__ = ["draw_features", "principal_colors"]
 
 LEVELS = (0.15, 0.85)  # of a scan, between which slices are shown
 SHARPEST = 0.02  # share of the patches whose colors are cut off, at either end
@@ -50,11 +50,11 @@ def draw_features(
     batch = torch.cat(images)
     with torch.inference_mode():
         features = encoder.encode(batch).cpu()
-    colours = principal_colours(features, _shown(batch, (features.shape[-2], features.shape[-1])))
-    return _figure(batch, colours, [query_id(scan) for scan in scans], columns)
+    colors = principal_colors(features, _shown(batch, (features.shape[-2], features.shape[-1])))
+    return _figure(batch, colors, [query_id(scan) for scan in scans], columns)
 
 
-def principal_colours(features: Tensor, shown: Tensor) -> Tensor:
+def principal_colors(features: Tensor, shown: Tensor) -> Tensor:
     """Compute red, green and blue (B, h, w, 3), 0 to 1: principal components of the unit-length features (B, C, h, w).
 
     Fitted to the patches that are `shown` (B, h, w), of all slices together; the others are black.
@@ -76,16 +76,16 @@ def _shown(images: Tensor, size: tuple[int, int]) -> Tensor:
     return patches > (low + DARK * (high - low))[:, None, None]
 
 
-def _figure(images: Tensor, colours: Tensor, names: Sequence[str], columns: int) -> Figure:
+def _figure(images: Tensor, colors: Tensor, names: Sequence[str], columns: int) -> Figure:
     rows = 2 * len(names)
     figure = Figure(figsize=(2.2 * columns, 2.2 * rows), dpi=80, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
-    for index, (image, colour) in enumerate(zip(images, colours)):
+    for index, (image, color) in enumerate(zip(images, colors)):
         row, column = divmod(index, columns)
         low, high = image.min(), image.max()
         axes[2 * row, column].imshow(((image - low) / (high - low).clamp(min=1e-6)).movedim(0, 2).numpy())
-        axes[2 * row + 1, column].imshow(colour.numpy(), interpolation="nearest")
+        axes[2 * row + 1, column].imshow(color.numpy(), interpolation="nearest")
     for axis in axes.flat:
         axis.set_axis_off()
     for row, name in enumerate(names):

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from protoseg.workflows.reports.pictures import label_colour
+from protoseg.workflows.reports.pictures import label_color
 
 __all__ = ["draw_study"]
 
@@ -34,7 +34,7 @@ def draw_study(rows: Sequence[Mapping[str, Any]], measures: Mapping[str, str]) -
         for number, method in enumerate(methods):
             places = np.arange(len(labels)) + (number - (len(methods) - 1) / 2) * width
             heights = [_mean(rows, method, label, measure) for label in labels]
-            axes.bar(places, heights, 0.9 * width, color=label_colour(number), label=method)
+            axes.bar(places, heights, 0.9 * width, color=label_color(number), label=method)
         axes.set(ylabel=heading, xticks=range(len(labels)), xticklabels=labels)
         axes.grid(axis="y", color="#e3e7eb")
         axes.set_axisbelow(True)

@@ -37,7 +37,7 @@ VIEWS: dict[str, dict[str, Any]] = {
         "mode": ["area", "nearest"],
         "keep_size": False,
     },
-    "grey values inverted": {"_target_": "ScaleIntensityd", "keys": "image", "minv": None, "maxv": None, "factor": -2},
+    "gray values inverted": {"_target_": "ScaleIntensityd", "keys": "image", "minv": None, "maxv": None, "factor": -2},
 }
 """Transforms of preprocessed scans, slices along Z, by name."""
 SHARED_VIEWS = ("turned by 180 degrees", "mirrored left to right")

@@ -14,7 +14,7 @@ from protoseg.workflows.suite.summary import rows_by
 
 __all__ = ["draw_sets"]
 
-COLOUR, EARLIER = "#1f6fb4", "#c0564b"
+COLOR, EARLIER = "#1f6fb4", "#c0564b"
 
 
 def draw_sets(rows: Sequence[SuiteRow], comparison: Mapping[str, Any] | None = None) -> Figure:
@@ -25,8 +25,8 @@ def draw_sets(rows: Sequence[SuiteRow], comparison: Mapping[str, Any] | None = N
     axes = figure.subplots()
     for place, (name, mine) in enumerate(sets.items()):
         values = [row["dice"] for row in mine]
-        axes.scatter(values, np.full(len(values), place), s=9, color=COLOUR, alpha=0.35, linewidths=0)
-        mean = axes.scatter(np.mean(values), place, s=70, marker="|", color=COLOUR, label="mean", zorder=3)
+        axes.scatter(values, np.full(len(values), place), s=9, color=COLOR, alpha=0.35, linewidths=0)
+        mean = axes.scatter(np.mean(values), place, s=70, marker="|", color=COLOR, label="mean", zorder=3)
         if comparison is not None and name in comparison["sets"]:
             before = comparison["sets"][name]["before"]
             earlier = axes.scatter(before, place, s=70, marker="|", color=EARLIER, label="earlier run", zorder=2)

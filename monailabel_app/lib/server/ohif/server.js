@@ -80,7 +80,7 @@ export async function submit(series, voxels, names, drawnOn, force) {
   return askJson(`/datastore/label?image=${encodeURIComponent(series)}`, { method: 'PUT', body: form });
 }
 
-// Names that can be clicked on, with their colours where the server knows them, and what the user may do.
+// Names that can be clicked on, with their colors where the server knows them, and what the user may do.
 export async function serverState() {
   const [info, status] = await Promise.all([askJson('/info/'), askJson('/status/')]);
   const colors = Object.fromEntries(status.labels.map(label => [label.name, label.color]));

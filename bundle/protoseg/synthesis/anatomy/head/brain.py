@@ -36,7 +36,7 @@ def paint_cerebrum(canvas: Canvas, head: Head, rng: np.random.Generator, *, atro
         half = -sign * x
         label = HEAD_LABELS[name]
         canvas.paint(box, np.maximum(hull, half), Tissue.CEREBROSPINAL_FLUID, label=label)  # narrow sulci count
-        canvas.paint(box, np.maximum(cortex, half), Tissue.GREY_MATTER, label=label)
+        canvas.paint(box, np.maximum(cortex, half), Tissue.GRAY_MATTER, label=label)
         canvas.paint(box, np.maximum(cortex + CORTEX + 0.4 * across, half), Tissue.WHITE_MATTER, label=label)
     _paint_dura(canvas, head, box)
 
@@ -103,7 +103,7 @@ def paint_brainstem(canvas: Canvas, rng: np.random.Generator) -> None:
     body = smooth_union(smooth_union(midbrain, pons, 4), medulla, 4)
     canvas.paint(box, body, Tissue.WHITE_MATTER, label=stem)
     core = ellipsoid(x, y, z, centre=(0, -17, 24), radii=(7, 5, 22))
-    canvas.paint(box, core, Tissue.GREY_MATTER, label=stem, over={Tissue.WHITE_MATTER})
+    canvas.paint(box, core, Tissue.GRAY_MATTER, label=stem, over={Tissue.WHITE_MATTER})
 
 
 def paint_cerebellum(canvas: Canvas, head: Head, rng: np.random.Generator, *, atrophy: float) -> None:
@@ -120,13 +120,13 @@ def paint_cerebellum(canvas: Canvas, head: Head, rng: np.random.Generator, *, at
     turn = 4.4 * np.arctan2(z - 12, -(y + 30)) + 0.35 * canvas.noise(SmoothNoise(rng, 22.0), box)
     half = np.maximum(hub, 8) / 8.8
     off_branch = half * np.abs(2 * (turn % 1) - 1)
-    canvas.paint(box, body, Tissue.GREY_MATTER, label=label)
+    canvas.paint(box, body, Tissue.GRAY_MATTER, label=label)
     fissures = np.maximum(body, half - off_branch - 0.35 - 0.4 * atrophy)
     canvas.paint(box, np.maximum(fissures, 17 - hub), Tissue.CEREBROSPINAL_FLUID, label=label)
     trunk = ellipsoid(side, y, z, centre=(17, -38, 10), radii=(15, 15, 10))
     white = np.maximum(body + 3, np.minimum(off_branch - 1.1, trunk))
-    canvas.paint(box, white, Tissue.WHITE_MATTER, label=label, over={Tissue.GREY_MATTER})
+    canvas.paint(box, white, Tissue.WHITE_MATTER, label=label, over={Tissue.GRAY_MATTER})
     box, peduncle = paired_tube(canvas, [(14, -12, 14), (22, -28, 11)], [7, 7], step=6)
-    canvas.paint(box, peduncle, Tissue.WHITE_MATTER, label=label, over=FLUID | {Tissue.GREY_MATTER})
+    canvas.paint(box, peduncle, Tissue.WHITE_MATTER, label=label, over=FLUID | {Tissue.GRAY_MATTER})
     box, nuclei = paired_ellipsoid(canvas, (13, -42, 10), (6, 4, 4))
-    canvas.paint(box, nuclei, Tissue.GREY_MATTER, label=label, over={Tissue.WHITE_MATTER})
+    canvas.paint(box, nuclei, Tissue.GRAY_MATTER, label=label, over={Tissue.WHITE_MATTER})

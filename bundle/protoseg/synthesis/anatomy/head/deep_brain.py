@@ -16,7 +16,7 @@ from protoseg.synthesis.anatomy.tissues import Tissue
 __all__ = ["paint_deep_brain"]
 
 COMMISSURE = (0.0, 15.0, 43.0)
-CEREBRUM = {Tissue.GREY_MATTER, Tissue.WHITE_MATTER, Tissue.CEREBROSPINAL_FLUID}
+CEREBRUM = {Tissue.GRAY_MATTER, Tissue.WHITE_MATTER, Tissue.CEREBROSPINAL_FLUID}
 
 
 def paint_deep_brain(canvas: Canvas, rng: np.random.Generator, *, ventricles: float) -> None:
@@ -80,24 +80,24 @@ def _paint_ventricles(canvas: Canvas, rng: np.random.Generator, *, size: float) 
 
 def _paint_nuclei(canvas: Canvas, rng: np.random.Generator) -> None:
     """Thalamus, caudate nucleus, putamen and pallidum with the lamina between them."""
-    whole = {Tissue.GREY_MATTER, Tissue.WHITE_MATTER}
+    whole = {Tissue.GRAY_MATTER, Tissue.WHITE_MATTER}
     size = rng.uniform(0.93, 1.07)
     box = canvas.box(*_place([(-40, -40, -14), (40, 34, 24)]))
     x, y, z = (c - m for c, m in zip(canvas.coordinates(box), COMMISSURE))
     side = np.abs(x)
     thalamus = ellipsoid(side - 0.35 * np.maximum(-16 - y, 0), y, z, centre=(10.5, -16, 5), radii=(9.5, 15, 10))
     thalamus = np.maximum(thalamus, 1.6 - side) + (1 - size) * 8
-    canvas.paint(box, thalamus, Tissue.GREY_MATTER, label=HEAD_LABELS["thalami"], over=whole)
+    canvas.paint(box, thalamus, Tissue.GRAY_MATTER, label=HEAD_LABELS["thalami"], over=whole)
     medial = (side - 25) + 0.3 * (y - 2) + rng.normal(0, 0.6)
     putamen = ellipsoid(medial, y, z, centre=(0, 3, 1), radii=(6 * size, 17 * size, 10.5 * size))
     pallidum = ellipsoid(medial + 6, y, z, centre=(0, -2, -1), radii=(4.5 * size, 10 * size, 7 * size))
     lens = smooth_union(putamen, pallidum, 2)
-    canvas.paint(box, lens, Tissue.GREY_MATTER, label=HEAD_LABELS["lentiform_nuclei"], over=whole)
+    canvas.paint(box, lens, Tissue.GRAY_MATTER, label=HEAD_LABELS["lentiform_nuclei"], over=whole)
     lamina = np.maximum(np.abs(pallidum) - 0.6, lens + 1)
-    canvas.paint(box, lamina, Tissue.WHITE_MATTER, label=None, over={Tissue.GREY_MATTER})
+    canvas.paint(box, lamina, Tissue.WHITE_MATTER, label=None, over={Tissue.GRAY_MATTER})
     head = [(13.5, 20, 2), (14.5, 13, 7), (16, 0, 15), (19, -16, 18), (24, -27, 14)]
     box, caudate = paired_tube(canvas, _place(head), [5.6, 6.6, 4, 2.8, 1.6], step=5, stretch=(0.9, 1, 1.2))
-    canvas.paint(box, caudate, Tissue.GREY_MATTER, label=HEAD_LABELS["caudate_nuclei"], over=CEREBRUM)
+    canvas.paint(box, caudate, Tissue.GRAY_MATTER, label=HEAD_LABELS["caudate_nuclei"], over=CEREBRUM)
 
 
 def _paint_hippocampi(canvas: Canvas, rng: np.random.Generator, *, size: float) -> None:
@@ -105,6 +105,6 @@ def _paint_hippocampi(canvas: Canvas, rng: np.random.Generator, *, size: float) 
     plump = rng.uniform(0.92, 1.08) * (1.12 - 0.12 * size)
     path: list[Point] = [(22, -6, -16), (24, -14, -17), (27, -24, -11), (27, -32, -4), (20, -37, 4)]
     box, amygdala = paired_tube(canvas, _place([(20, -1, -16), (22, 4, -15)]), [6.5, 5.5])
-    canvas.paint(box, amygdala, Tissue.GREY_MATTER, label=None, over=CEREBRUM)
+    canvas.paint(box, amygdala, Tissue.GRAY_MATTER, label=None, over=CEREBRUM)
     box, roll = paired_tube(canvas, _place(path), [r * plump for r in (6.8, 6.2, 5.4, 4.4, 2.2)], step=5)
-    canvas.paint(box, roll, Tissue.GREY_MATTER, label=HEAD_LABELS["hippocampi"], over=CEREBRUM)
+    canvas.paint(box, roll, Tissue.GRAY_MATTER, label=HEAD_LABELS["hippocampi"], over=CEREBRUM)

@@ -10,7 +10,7 @@ __all__ = ["paint_lesions"]
 
 # Stand-ins of the right brightness: water-rich tissue, and a rim that contrast medium reaches.
 OEDEMA, TUMOUR = Tissue.GUT_FLUID, Tissue.MUCOSA
-BRAIN = {Tissue.GREY_MATTER, Tissue.WHITE_MATTER}
+BRAIN = {Tissue.GRAY_MATTER, Tissue.WHITE_MATTER}
 
 
 def paint_lesions(canvas: Canvas, rng: np.random.Generator) -> None:

@@ -117,7 +117,7 @@ def paint_neck_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
         (common, [4, 3.6, 3.6, 4.6], carotid, over),
         (internal, [4, 3.2, 2.8, 2.6, 2.6], carotid, over),
         (external, [3.2, 2.4, 2, 1.4], 0, over),
-        (vertebral, [2] * 7, None, set(Tissue) - {Tissue.WHITE_MATTER, Tissue.GREY_MATTER}),
+        (vertebral, [2] * 7, None, set(Tissue) - {Tissue.WHITE_MATTER, Tissue.GRAY_MATTER}),
     ):
         box, artery = paired_tube(canvas, points, radii, step=5)
         canvas.paint(box, artery, Tissue.ARTERY, label=label, over=tissues)

@@ -38,8 +38,8 @@ def paint_cervical_spine(canvas: Canvas, rng: np.random.Generator) -> None:
     cord = np.maximum(ellipse(x, middle - 0.5, (6.6, 4.3)), np.maximum(z + 18, ends))
     canvas.paint(box, cord, Tissue.WHITE_MATTER, label=HEAD_LABELS["spinal_cord"])
     butterfly = np.minimum(ellipse(x, middle - 0.5, (3.6, 1.0)), ellipse(np.abs(x) - 2.4, middle - 0.5, (0.8, 2.4)))
-    grey = np.maximum(butterfly, cord + 1)
-    canvas.paint(box, grey, Tissue.GREY_MATTER, label=None, over={Tissue.WHITE_MATTER})
+    gray = np.maximum(butterfly, cord + 1)
+    canvas.paint(box, gray, Tissue.GRAY_MATTER, label=None, over={Tissue.WHITE_MATTER})
 
 
 def _paint_vertebra(canvas: Canvas, middle: float, pitch: float, gap: float) -> None:

@@ -1,4 +1,4 @@
-"""A volume of a ball, a rod and a look-alike, and a network that tells their shades of grey apart."""
+"""A volume of a ball, a rod and a look-alike, and a network that tells their shades of gray apart."""
 
 import numpy as np
 import torch
@@ -13,15 +13,15 @@ LABELS = {"ball": 5, "rod": 9}
 
 
 class Shades(nn.Module):
-    """Tells grey values apart: the features of a pixel block are smooth bumps over its mean intensity."""
+    """Tells gray values apart: the features of a pixel block are smooth bumps over its mean intensity."""
 
     def __init__(self):
         super().__init__()
         self.centres = nn.Parameter(torch.linspace(0, 2, 9)[:, None, None])
 
     def forward(self, images):
-        grey = nn.functional.avg_pool2d(images.mean(1, keepdim=True), 2)  # 32 cells a side, as other encoders
-        return torch.exp(-(((grey - self.centres) / 0.2) ** 2))
+        gray = nn.functional.avg_pool2d(images.mean(1, keepdim=True), 2)  # 32 cells a side, as other encoders
+        return torch.exp(-(((gray - self.centres) / 0.2) ** 2))
 
 
 def network():
