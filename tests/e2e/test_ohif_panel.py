@@ -157,6 +157,7 @@ def test_a_server_that_is_away_is_asked_again(panel, chain):
     panel.page.route("**/infer/**", lambda route: route.abort())
     panel.point(middle(mask, affine))
     expect(panel.status).to_contain_text("Nothing is lost")
+    expect(panel.status).to_contain_class("busy")  # it still waits
     panel.page.unroute("**/infer/**")
     panel.answered(lambda: None)
     assert dice(panel.label_map()["right_kidney"].reshape(mask.shape), mask) > 0.5

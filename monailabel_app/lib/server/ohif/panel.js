@@ -44,7 +44,8 @@ export function mountPanel(root, services, commandsManager) {
 
 function say(status, text, kind) {
   status.textContent = text;
-  status.className = `status ${kind}`;
+  status.classList.remove('info', 'good', 'bad'); // it may be busy all the same, as while a server that is away is asked again
+  status.classList.add(kind);
 }
 
 // The work on one series, as long as the panel shows it.
