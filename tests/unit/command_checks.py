@@ -226,7 +226,9 @@ def check_entry(name: str, content: Mapping[str, Any]) -> None:
     if first in CONFIG_IDS:
         raise WrongError(f"{first} is called {CONFIG_IDS[first]} now")
     known(first, content)
-    node = content[first]
+    parts = [first, *others]
+    laid = max(end for end in range(1, 1 + len(parts)) if "#".join(parts[:end]) in content)  # by a file over another
+    node, others = content["#".join(parts[:laid])], parts[laid:]
     for number, part in enumerate(others, start=1):
         if isinstance(node, dict) and number == len(others) and "_target_" in node:
             return  # an argument that the config leaves as it is

@@ -4,11 +4,13 @@ import torch
 from discs_and_squares import LABELS, SIZE, Shades, network, scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from monai.data import MetaTensor
 
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.inferer import OneShotInferer
 from protoseg.engine.matched_volume import MatchedVolume
 from protoseg.engine.one_shot import OneShotSettings, segment
+from protoseg.engine.slice_axes import GUESSED
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import support_from_scan
 from protoseg.errors import InputError
@@ -178,11 +180,26 @@ def test_a_picture_that_is_turned_is_found_as_if_it_were_not(turns):
     assert kept.findings["disc"].note == ""
 
 
-def test_a_volume_is_not_turned():
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    ("meta", "reason"), [({}, "seems to state a wrong orientation"), ({GUESSED: "yes"}, "does not say where")]
+)
+def test_a_scan_that_is_turned_is_found_and_doubted(turns, meta, reason):
     image, labels = scene()
+    image += 0.6 * torch.linspace(1, 0, SIZE)[None, None, :, None] * (labels == 0)  # bright above, dark below
+    affine = torch.diag(torch.tensor([-1.0, -1.0, 3.0, 1.0]))
     net = ALPNet(encoder=ShadesInPlace(), matching=KernelMatching())
-    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
-    assert segment(torch.rot90(image, 2, (1, 2)), support, SliceEncoder(net, SIZE)).findings["disc"].note == ""
+    upright, turned = (
+        MetaTensor(torch.rot90(image, count, (1, 2)), affine=affine, meta=dict(meta)) for count in (0, turns)
+    )
+    support = support_from_scan(upright, labels, LABELS, scan="a", image_size=SIZE)
+    plain, found = (segment(volume, support, SliceEncoder(net, SIZE)) for volume in (upright, turned))
+    assert (found.label_map != np.rot90(plain.label_map, -turns, (1, 2))).mean() < 0.002, "but for pixels on a border"
+    finding = found.findings["disc"]
+    assert (finding.estimated_dice is None) == (turns != 0)
+    assert (reason in finding.warning) == ("scan turned by" in finding.warning) == (turns != 0)
+    kept = segment(turned, support, SliceEncoder(net, SIZE), OneShotSettings(orientation="as_is"))
+    assert kept.findings["disc"].note == ""
 
 
 def test_adjacent_slices_reach_the_encoder():

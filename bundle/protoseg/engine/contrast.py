@@ -9,7 +9,7 @@ from torch import Tensor
 
 from protoseg.matching.matching import Prototypes, unit
 
-__all__ = ["explained", "is_inverted"]
+__all__ = ["compared_slices", "explained", "is_inverted"]
 
 PATCHES_A_SIDE = 32  # patches compared along each side; of a finer feature map every second, third ...
 SLICES = 4  # number of slices compared, evenly spaced
@@ -33,15 +33,23 @@ def is_inverted(
     """
     if slices.shape[1] != 1:
         return False
-    indices = sorted({int((turn + 0.5) * len(slices) / SLICES) for turn in range(SLICES)})
-    near = sorted({k for index in indices for k in (index - 1, index, index + 1) if 0 <= k < len(slices)})
-    few = slices[near]  # with their neighbors: a negative of the whole volume may never be needed
-    places = [near.index(index) for index in indices]
+    few, places = compared_slices(slices)  # a negative of the whole volume may never be needed
     plain, inverted = (
         torch.stack([explained(features, prototypes(features)) for features in encode(volume, places)]).mean()
         for volume in (few, -few)
     )
     return bool(inverted > plain + MARGIN)
+
+
+def compared_slices(slices: Tensor) -> tuple[Tensor, list[int]]:
+    """Take the slices of a volume (S, C, H, W) by which hypotheses are compared, and their neighbors.
+
+    Returns:
+        (N, C, H, W) slices, and the indices in them of those that are compared; the others are for a slice adapter.
+    """
+    indices = sorted({int((turn + 0.5) * len(slices) / SLICES) for turn in range(SLICES)})
+    near = sorted({k for index in indices for k in (index - 1, index, index + 1) if 0 <= k < len(slices)})
+    return slices[near], [near.index(index) for index in indices]
 
 
 def explained(features: Tensor, prototypes: Prototypes) -> Tensor:

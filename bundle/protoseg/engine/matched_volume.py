@@ -19,7 +19,6 @@ from protoseg.engine.orientation import quarter_turns
 from protoseg.engine.prediction import LabelFinding, Prediction, label_finding
 from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation
 from protoseg.engine.settings import OneShotSettings
-from protoseg.engine.slice_axes import slice_axes
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.matching.matching import Prototypes
@@ -58,7 +57,7 @@ class MatchedVolume:
         self.serving = np.zeros((len(self.slices), len(support.labels)), int)  # support slice by query slice and label
         self.seen = self.slices  # by the encoder
         self.turns = 0  # quarter turns counterclockwise of what the encoder sees
-        if settings.orientation == "auto" and len(self.slices) == 1 and slice_axes(volume) is None:
+        if settings.orientation == "auto":
             self.turns = quarter_turns(self.slices, self._encode, self._serving)
             self.seen = torch.rot90(self.slices, self.turns, (-2, -1))
         if settings.contrast == "auto" and is_inverted(self.seen, self._encode, self._serving):
@@ -88,7 +87,9 @@ class MatchedVolume:
             self.log_probability[index] = logits[0, 0].log_softmax(0)
         if self.settings.layout == "auto":
             layouts = layouts_of(self.support, (self.log_probability.shape[-2], self.log_probability.shape[-1]))
-            self.log_probability = by_layout(self.log_probability, layouts, self._slice_step())
+            upright = torch.rot90(self.log_probability, self.turns, (-2, -1))
+            arranged = by_layout(upright, layouts, self._slice_step())
+            self.log_probability = torch.rot90(arranged, -self.turns, (-2, -1))
         for index, scores in enumerate(self.log_probability.float()):
             best = upsampled_argmax(scores, self.to_pixels)
             self.winner[index] = best.label
@@ -104,6 +105,11 @@ class MatchedVolume:
     def coarse(self) -> CoarseSegmentation:
         """Segmentation to refine."""
         return CoarseSegmentation(self.winner, self.log_probability, self.support.labels)
+
+    def turned(self) -> str:
+        """Tell by how much the image was turned to be found in, empty if it was not."""
+        kind = "picture" if len(self.slices) == 1 else "scan"
+        return f"found in the {kind} turned by {(90, 180, -90)[self.turns - 1]} degrees" if self.turns else ""
 
     def describe(self, refined: RefinedSegmentation, *, moved: bool) -> Prediction:
         """Number labels by the support's values, and report the findings.
@@ -141,7 +147,7 @@ class MatchedVolume:
                 continue
             confidence, largest = found[name]
             origin = self.support.origins[self.serving[largest, column]]
-            note = ", ".join(filter(None, (refined.notes.get(name), self._turned())))
+            note = ", ".join(filter(None, (refined.notes.get(name), self.turned())))
             findings[name] = label_finding(confidence, cues.get(name), origin, note)
         return Prediction(label_map, findings)
 
@@ -155,9 +161,6 @@ class MatchedVolume:
         x, y, z = spacing_of(self.volume.affine).tolist()
         height, width = self.slices.shape[-2:]
         return float(z * max(self.log_probability.shape[-2:]) / max(x * width, y * height))
-
-    def _turned(self) -> str:
-        return f"found in the picture turned by {(90, 180, -90)[self.turns - 1]} degrees" if self.turns else ""
 
     def _encode_seen(self, indices: Sequence[int]) -> Tensor:
         """Encode some slices as the encoder sees them, and turn the features back."""

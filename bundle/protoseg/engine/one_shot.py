@@ -28,6 +28,7 @@ from protoseg.ops.volume import Placed, spacing_of
 __all__ = ["OneShotSettings", "SupportSelection", "finish", "match", "segment", "slice_spacing"]
 
 UNKNOWN_SIDES = "may be on the wrong side: the scan or the support does not say where left and right are"
+WRONG_ORIENTATION = "may be on the wrong side: the scan's or the support's file seems to state a wrong orientation"
 
 
 class Adapting(Protocol):
@@ -123,10 +124,20 @@ def finish(
     if refiner is not None:
         refined = refiner.refine(matched.slices, begin, spacing=slice_spacing(matched.volume), clicks=clicks)
     prediction = matched.describe(refined, moved=refiner is not None or coarse is not None)
-    if (slice_axes(matched.volume) is None) != (matched.support.slice_axes is None):
-        # A mirrored organ is found as surely as any, and its estimate would be as high.
-        return prediction.without_estimates(UNKNOWN_SIDES)
-    return prediction
+    doubt = _doubt_of_sides(matched)
+    # A mirrored organ is found as surely as any, and its estimate would be as high.
+    return prediction.without_estimates(doubt) if doubt else prediction
+
+
+def _doubt_of_sides(matched: MatchedVolume) -> str:
+    """Tell why left and right may be exchanged; empty if nothing speaks for it."""
+    turned = matched.turned() if len(matched.slices) > 1 else ""
+    scan_states, support_states = slice_axes(matched.volume) is not None, matched.support.slice_axes is not None
+    if scan_states != support_states or (turned and not scan_states):
+        doubt = UNKNOWN_SIDES
+    else:
+        doubt = WRONG_ORIENTATION if turned else ""
+    return ", ".join(filter(None, (turned, doubt)))
 
 
 def slice_spacing(volume: Tensor) -> tuple[float, float, float]:

@@ -25,8 +25,8 @@ class OneShotSettings:
             slice that looks most like the query's; "similar", for every label five of them, and the sixteen of all that
             look most like it; "all".
         contrast: "auto" to negate the gray values if the support then explains the volume better; "as_is" never to.
-        orientation: "auto" to turn a picture by quarter turns if the support then explains it better; "as_is" never to.
-            Volumes state their own orientation.
+        orientation: "auto" to turn the slices by quarter turns if the support then explains them better, whatever the
+            file states; "as_is" never to.
         layout: "auto" to take probability from labels that lie elsewhere among the others than on the support; "as_is"
             never to.
         component_filter: 3D components of a label to keep: "support" (as many as the support has, and more that are as

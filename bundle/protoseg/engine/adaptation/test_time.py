@@ -138,7 +138,8 @@ def _match_adapted_slices(matched: MatchedVolume, adaptation: Adaptation) -> Coa
     support, encoder, slices, coarse = matched.support, matched.encoder, matched.slices, matched.coarse
     label_map, log_probability = coarse.label_map.copy(), coarse.log_probability.clone()
     certainty = np.zeros_like(label_map)
-    settings = replace(matched.settings, component_filter="none", progress=False)
+    orientation = matched.settings.orientation if matched.turns else "as_is"  # one slice tells less than the volume
+    settings = replace(matched.settings, component_filter="none", progress=False, orientation=orientation)
     held = np.flatnonzero(label_map.any((1, 2))).tolist()
     for index in tqdm(held, "Adapting", unit="slice", disable=not matched.settings.progress, leave=None):
         adapted = adaptation.to_slices(encoder.network, _labelled(slices, coarse, [index], encoder))
