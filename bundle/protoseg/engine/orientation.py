@@ -34,9 +34,14 @@ def quarter_turns(
     few, places = compared_slices(slices)
     if len(places) > 3:
         places = places[1:-1]  # the first and the last may show little of what the support shows
-    scores = []
-    for turns in range(4):
-        encoded = encode(torch.rot90(few, turns, (-2, -1)), places)
-        scores.append(float(torch.stack([explained(features, prototypes(features)) for features in encoded]).mean()))
+    middle = (len(places) - 1) // 2
+
+    def explained_turned(chosen: Sequence[int]) -> list[float]:
+        encoded = [encode(torch.rot90(few, turns, (-2, -1)), chosen) for turns in range(4)]
+        return [float(torch.stack([explained(one, prototypes(one)) for one in each]).mean()) for each in encoded]
+
+    scores = explained_turned([places[middle]])
+    if len(places) > 1 and max(scores[1:]) > scores[0]:  # few images as they are need more than one slice
+        scores = explained_turned(places)
     best = max(range(4), key=scores.__getitem__)
     return best if scores[best] > scores[0] + (PICTURE_MARGIN if len(slices) == 1 else VOLUME_MARGIN) else 0
