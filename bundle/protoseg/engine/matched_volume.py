@@ -23,7 +23,7 @@ from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.matching.matching import Prototypes
 from protoseg.ops.components import Box
-from protoseg.ops.slices import axial_slices, fit_slices
+from protoseg.ops.slices import axial_slices, fit_slices, turn_slices
 from protoseg.ops.upsampling import BilinearUpsampler, Window, upsampled_argmax
 from protoseg.ops.volume import Placed, spacing_of
 
@@ -59,7 +59,7 @@ class MatchedVolume:
         self.turns = 0  # quarter turns counterclockwise of what the encoder sees
         if settings.orientation == "auto":
             self.turns = quarter_turns(self.slices, self._encode, self._serving)
-            self.seen = torch.rot90(self.slices, self.turns, (-2, -1))
+            self.seen = turn_slices(self.slices, self.turns)
         if settings.contrast == "auto" and is_inverted(self.seen, self._encode, self._serving):
             self.seen = -self.seen
 
@@ -87,9 +87,9 @@ class MatchedVolume:
             self.log_probability[index] = logits[0, 0].log_softmax(0)
         if self.settings.layout == "auto":
             layouts = layouts_of(self.support, (self.log_probability.shape[-2], self.log_probability.shape[-1]))
-            upright = torch.rot90(self.log_probability, self.turns, (-2, -1))
+            upright = turn_slices(self.log_probability, self.turns)
             arranged = by_layout(upright, layouts, self._slice_step())
-            self.log_probability = torch.rot90(arranged, -self.turns, (-2, -1))
+            self.log_probability = turn_slices(arranged, -self.turns)
         for index, scores in enumerate(self.log_probability.float()):
             best = upsampled_argmax(scores, self.to_pixels)
             self.winner[index] = best.label
@@ -164,7 +164,7 @@ class MatchedVolume:
 
     def _encode_seen(self, indices: Sequence[int]) -> Tensor:
         """Encode some slices as the encoder sees them, and turn the features back."""
-        return torch.rot90(self._encode(self.seen, indices), -self.turns, (-2, -1))
+        return turn_slices(self._encode(self.seen, indices), -self.turns)
 
     def _serving(self, features: Tensor) -> Prototypes:
         return self._choose(self.encoded.similarity(features[None])[0], self.encoded.prototypes)[0]

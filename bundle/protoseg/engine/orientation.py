@@ -9,6 +9,7 @@ from torch import Tensor
 
 from protoseg.engine.contrast import compared_slices, explained
 from protoseg.matching.matching import Prototypes
+from protoseg.ops.slices import turn_slices
 
 __all__ = ["quarter_turns"]
 
@@ -37,7 +38,7 @@ def quarter_turns(
     middle = (len(places) - 1) // 2
 
     def explained_turned(chosen: Sequence[int]) -> list[float]:
-        encoded = [encode(torch.rot90(few, turns, (-2, -1)), chosen) for turns in range(4)]
+        encoded = [encode(turn_slices(few, turns), chosen) for turns in range(4)]
         return [float(torch.stack([explained(one, prototypes(one)) for one in each]).mean()) for each in encoded]
 
     scores = explained_turned([places[middle]])

@@ -16,6 +16,7 @@ __all__ = [
     "neighbours",
     "network_input",
     "three_channels",
+    "turn_slices",
     "unfit_slices",
     "volume_from_slices",
 ]
@@ -31,6 +32,11 @@ def axial_slices(volume: Tensor) -> Tensor:
 def volume_from_slices(slices: Tensor) -> Tensor:
     """Turn axial slices (S, C, H, W) back into a volume (C, X=W, Y=H, Z=S)."""
     return slices.permute(1, 3, 2, 0)
+
+
+def turn_slices(slices: Tensor, turns: int) -> Tensor:
+    """Turn slices (..., H, W) in their plane by quarter turns counterclockwise; by none, they are not copied."""
+    return torch.rot90(slices, turns, (-2, -1)) if turns % 4 else slices
 
 
 def fit_slices(slices: Tensor, size: int, mode: Interpolation = "bilinear") -> Tensor:
