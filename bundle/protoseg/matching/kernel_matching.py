@@ -46,9 +46,8 @@ from protoseg.moved import renamed_arguments
 __all__ = ["KernelMatching"]
 
 PATCHES_AT_ONCE = 1024  # of support and of query: their weights stay in the processor's cache until they are summed
-LEAST_EXPONENT = (
-    -80.0
-)  # of a vote, which counts for nothing then; arithmetic with denormal numbers is six times as slow
+# Least exponent of a vote, which counts for nothing then: arithmetic with denormal numbers is six times as slow.
+LEAST_EXPONENT = -80.0
 AREA_CORRECTION = 1.0  # found on the suite, see docs/engine_defaults.md
 PROBABILITY_FLOOR = 1e-4  # keeps the logarithm finite; below it a label is out of the question anyway
 

@@ -16,8 +16,8 @@ from protoseg.networks.header import HEADER, read_header
 
 __all__ = ["load_strict", "load_weights", "read_state", "save_weights", "with_weights"]
 
-# Keys under one of which a checkpoint keeps the state dict, beside optimizer and counters.
 LARGEST_WEIGHT = 1e6  # far beyond any that was trained; features of larger ones overflow
+# Keys under one of which a checkpoint keeps the state dict, beside optimizer and counters.
 _WRAPPERS = ("network", "model", "state_dict")
 _VIT_SIZES = {192: "Ti", 384: "S", 768: "B", 1024: "L", 1280: "H", 1536: "g"}
 

@@ -43,7 +43,7 @@ class Prompt:
     box: NDArray[Any] | None = None  # (4,): x and y of the first, then of the last pixel inside
     positive: NDArray[Any] = field(default_factory=lambda: NO_POINTS)  # N x 2
     negative: NDArray[Any] = field(default_factory=lambda: NO_POINTS)  # N x 2
-    mask: Tensor | None = None  # logits in the low-resolution frame, see `SamFrame.fit_map`
+    mask: Tensor | None = None  # logits in the low-resolution frame, see `SamFrame.fit_maps`
 
 
 def component_box(component: NDArray[np.bool_]) -> NDArray[np.int64]:
