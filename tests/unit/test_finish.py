@@ -11,11 +11,11 @@ from monai.data import MetaTensor
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.inferer import FINDINGS, OneShotInferer
 from protoseg.engine.one_shot import OneShotSettings, finish, match, segment
-from protoseg.engine.prediction import findings_from_json
+from protoseg.engine.prediction import LabelFinding, Prediction, findings_from_json
 from protoseg.engine.refiners.refiner import RefinedSegmentation, Refiner
 from protoseg.engine.slice_axes import GUESSED
 from protoseg.engine.slice_encoder import SliceEncoder
-from protoseg.engine.support import support_from_scan
+from protoseg.engine.support import SliceOrigin, support_from_scan
 
 
 @pytest.mark.parametrize("guessed", ["scan", "support", "both", "neither"])
@@ -45,6 +45,14 @@ class Eraser(Refiner):
         self.given = slices, coarse, spacing, clicks
         label_map = np.where(coarse.label_map == 2, 0, coarse.label_map).astype(np.uint8)
         return RefinedSegmentation(label_map, {"disc": "moved"})
+
+
+def test_a_doubt_and_a_low_estimate_leave_the_notes_of_the_refiner():
+    finding = LabelFinding(0.9, 0.4, SliceOrigin("a", 2), "moved", (0.2, 0.6))
+    low = "may be wrong (estimated Dice 0.40, 0.20 to 0.60): check it, or label a slice of this scan"
+    assert finding.warning == f"{low}; moved"
+    prediction = Prediction(np.zeros((1, 8, 8), np.uint8), {"disc": finding})
+    assert prediction.without_estimates("may be upside down").findings["disc"].warning == "moved, may be upside down"
 
 
 def test_a_refiner_has_the_last_word():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -39,6 +41,15 @@ def test_one_labelled_slice_finds_the_rest(matching, support_selection):
     assert dice(found.label_map, labels, 7) > 0.85
     assert not found.label_map[[0, 5]].any(), "an empty slice stays empty"
     assert found.findings["disc"].confidence > 0.5
+
+
+@pytest.mark.parametrize("support_selection", ["similar", "nearest", "all"])
+def test_labels_that_are_lost_in_resizing_are_not_found(support_selection):
+    image, labels = scene()
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
+    lost = replace(support, masks=torch.zeros_like(support.masks))
+    found = segment(image, lost, SliceEncoder(network(), SIZE), OneShotSettings(support_selection=support_selection))
+    assert not found.label_map.any()
 
 
 def test_the_label_map_lies_on_a_grid_that_is_not_square():

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -26,6 +27,7 @@ def scan(slices=8):
         ("all", [2, 3, 4, 5, 6]),
         ([6, 2, 6], [2, 6]),
         (2, [2]),
+        (np.array([6, 2]), [2, 6]),
     ],
 )
 def test_slices_are_chosen_as_documented(selection, expected):
@@ -40,6 +42,8 @@ def test_slices_are_chosen_as_documented(selection, expected):
         ([0], "support_slices names slice 0, which holds no label; labels are on 2..6."),
         ("middle", "support_slices is 'middle'; expected 'largest', 'thirds', 'all' or a list"),
         ([1.5], "support_slices is [1.5]; expected"),
+        ([], "support_slices is []; expected"),
+        (True, "support_slices is True; expected"),
     ],
 )
 def test_a_bad_selection_is_refused(selection, message):

@@ -80,7 +80,7 @@ class EncodedSupport:
         chosen = nearest[self.present.any(1)]
         if selection == "all":
             chosen = torch.arange(len(similarity))
-        elif selection == "similar":
+        elif selection == "similar" or not len(chosen):  # labels may be too small for the network's image
             chosen = most_similar(similarity, self.present)
         prototypes = replace(prototypes, likeness=similarity[None].to(self.device))
         return prototypes.serve(chosen.unique()), nearest.numpy()

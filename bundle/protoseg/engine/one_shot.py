@@ -131,13 +131,11 @@ def finish(
 
 def _doubt_of_sides(matched: MatchedVolume) -> str:
     """Tell why left and right may be exchanged; empty if nothing speaks for it."""
-    turned = matched.turned() if len(matched.slices) > 1 else ""
+    turned = len(matched.slices) > 1 and matched.turns != 0
     scan_states, support_states = slice_axes(matched.volume) is not None, matched.support.slice_axes is not None
     if scan_states != support_states or (turned and not scan_states):
-        doubt = UNKNOWN_SIDES
-    else:
-        doubt = WRONG_ORIENTATION if turned else ""
-    return ", ".join(filter(None, (turned, doubt)))
+        return UNKNOWN_SIDES
+    return WRONG_ORIENTATION if turned else ""
 
 
 def slice_spacing(volume: Tensor) -> tuple[float, float, float]:

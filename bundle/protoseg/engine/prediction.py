@@ -43,7 +43,8 @@ class LabelFinding:
         if self.estimated_dice is not None and self.estimated_dice < LOW_ESTIMATE:
             between = "{:.2f} to {:.2f}".format(*self.estimated_dice_interval) if self.estimated_dice_interval else ""
             estimate = ", ".join(filter(None, [f"estimated Dice {self.estimated_dice:.2f}", between]))
-            return f"may be wrong ({estimate}): check it, or label a slice of this scan"
+            low = f"may be wrong ({estimate}): check it, or label a slice of this scan"
+            return "; ".join(filter(None, [low, self.note]))
         return self.note
 
 
@@ -54,14 +55,12 @@ class Prediction:
     label_map: NDArray[np.uint8]  # S x H x W, label values of the support
     findings: Mapping[str, LabelFinding]  # by label name
 
-    def without_estimates(self, note: str) -> Prediction:
-        """Leave out the estimates, and give each label that was found a note of the reason."""
-        findings = {
-            name: replace(finding, estimated_dice=None, estimated_dice_interval=None, note=note)
-            if finding.support_slice
-            else finding
-            for name, finding in self.findings.items()
-        }
+    def without_estimates(self, reason: str) -> Prediction:
+        """Leave out the estimates, and add the reason to the notes of the labels that were found."""
+        findings = {}
+        for name, finding in self.findings.items():
+            note = ", ".join(filter(None, [finding.note, reason])) if finding.support_slice else finding.note
+            findings[name] = replace(finding, estimated_dice=None, estimated_dice_interval=None, note=note)
         return replace(self, findings=findings)
 
     def with_doubts(self, doubts: Mapping[str, Sequence[str]]) -> Prediction:

@@ -238,16 +238,16 @@ def choose_slices(drawn: Tensor, labels: Mapping[str, int], slices: SliceSelecti
     Raises:
         InputError: an index lies outside the scan or holds no label, or the selection is unknown.
     """
-    if slices in ("largest", "thirds", "all"):
+    if isinstance(slices, str) and slices in ("largest", "thirds", "all"):
         areas = [(drawn == value).sum((1, 2)) for value in labels.values()]
         return sorted({index for area in areas for index in _choose_for_label(area, slices)})
-    slices = [slices] if isinstance(slices, int) else slices
-    if isinstance(slices, str) or not all(isinstance(index, int) for index in slices):
+    indices = [slices] if isinstance(slices, int | np.integer) else slices
+    if not len(indices) or not all(isinstance(k, int | np.integer) and not isinstance(k, bool) for k in indices):
         raise InputError(
             f"support_slices is {slices!r}; expected 'largest', 'thirds', 'all' or a list of slice indices such as "
             "[12, 15], counted from the feet."
         )
-    chosen = sorted(set(slices))
+    chosen = sorted({int(index) for index in indices})
     for index in chosen:
         if not 0 <= index < len(drawn):
             raise InputError(f"support_slices names slice {index}, but the support scan has 0..{len(drawn) - 1}.")
