@@ -8,7 +8,7 @@ from shades_of_gray import LABELS, SIZE, arguments, network, scan
 from protoseg.engine.clicks.click import Click
 from protoseg.engine.clicks.correction import NEW_REACH, REACH
 from protoseg.engine.clicks.scribbles import BACKGROUND_SCRIBBLE, segment_from_scribbles
-from protoseg.engine.clicks.segmentation import ClickSegmentation, segment_from_clicks
+from protoseg.engine.clicks.segmentation import ClickSegmentation
 from protoseg.engine.clicks.simulation import next_click
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.slice_encoder import SliceEncoder
@@ -24,7 +24,9 @@ def dice(prediction, ground_truth, name):
 
 def test_one_click_finds_the_organ_and_stops_where_it_ends():
     volume, ground_truth = scan()
-    prediction = segment_from_clicks(volume, [Click(5, 22, 20, "ball")], SliceEncoder(network(), SIZE), **arguments())
+    prediction = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments()).segment(
+        [Click(5, 22, 20, "ball")]
+    )
     assert dice(prediction, ground_truth, "ball") > 0.85
     assert not prediction.label_map[[0, 1, 9]].any(), "an empty slice stays empty"
     assert not prediction.label_map[:, :, 40:].any(), "the look-alike is not connected to what was clicked on"
@@ -36,7 +38,7 @@ def test_one_click_finds_the_organ_and_stops_where_it_ends():
 def test_two_labels_at_once():
     volume, ground_truth = scan()
     clicks = [Click(5, 22, 20, "ball"), Click(5, 50, 30, "rod")]
-    prediction = segment_from_clicks(volume, clicks, SliceEncoder(network(), SIZE), **arguments())
+    prediction = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments()).segment(clicks)
     assert dice(prediction, ground_truth, "ball") > 0.85
     assert dice(prediction, ground_truth, "rod") > 0.9
     assert list(prediction.findings) == ["ball", "rod"]
@@ -83,23 +85,9 @@ def test_clicks_one_by_one_give_what_all_at_once_give():
     session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments())
     for count in range(1, 1 + len(clicks)):
         step = session.segment(clicks[:count])
-    together = segment_from_clicks(volume, clicks, SliceEncoder(network(), SIZE), **arguments())
+    together = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments()).segment(clicks)
     np.testing.assert_array_equal(step.label_map, together.label_map)
     assert step.findings == together.findings
-
-
-def test_clicks_can_be_taken_back_and_contradicted():
-    volume, _ = scan()
-    session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments())
-    one = session.segment([Click(5, 22, 20, "ball")]).label_map
-    session.segment([Click(5, 22, 20, "ball"), Click(5, 22, 52, "ball")])
-    np.testing.assert_array_equal(session.segment([Click(5, 22, 20, "ball")]).label_map, one)
-    contradicted = session.segment(
-        [Click(5, 22, 20, "ball"), Click(5, 30, 20, "ball"), Click(5, 30, 20, "ball", False)]
-    ).label_map
-    assert contradicted[5, 30, 20] == 0
-    renamed = session.segment([Click(5, 22, 20, "ball"), Click(5, 22, 20, "rod")]).label_map
-    assert renamed[5, 22, 20] == LABELS["rod"] and not (renamed == LABELS["ball"]).any()
 
 
 def test_a_volume_is_encoded_once():
@@ -127,6 +115,17 @@ def test_clicks_correct_what_another_scan_tells_of():
     assert set(after.findings) == set(LABELS)
 
 
+def test_labels_of_a_support_keep_their_names_under_other_values():
+    volume, _ = scan()
+    _, ground_truth = scan()
+    drawn = torch.from_numpy(ground_truth.astype(np.int16)).permute(2, 1, 0)[None]
+    support = support_from_scan(volume, drawn, LABELS, scan="b", image_size=SIZE)
+    values = {"rod": 2, "ball": 1}
+    session = ClickSegmentation(volume, SliceEncoder(network(), SIZE), labels=values, scan="a", support=support)
+    found = session.segment([]).label_map
+    assert [found[5, 22, 20], found[5, 50, 30]] == [1, 2]
+
+
 def test_another_slice_segmenter_can_make_the_masks():
     volume, _ = scan()
     asked = []
@@ -139,9 +138,9 @@ def test_another_slice_segmenter_can_make_the_masks():
 
     clicks = [Click(5, 22, 20, "ball"), Click(5, 24, 24, "ball", False), Click(5, 40, 40, "ball")]
     found = (
-        segment_from_clicks(
-            volume, clicks, SliceEncoder(network(), SIZE), **arguments(slice_segmenter=square)
-        ).label_map[5]
+        ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments(slice_segmenter=square))
+        .segment(clicks)
+        .label_map[5]
         == 5
     )
     assert asked == [
@@ -208,7 +207,7 @@ def test_a_click_on_a_slice_without_the_label_adds_a_part_of_it():
 def test_clicks_that_cannot_be_used_are_refused(clicks, message):
     volume, _ = scan()
     with pytest.raises(InputError, match=message):
-        segment_from_clicks(volume, clicks, SliceEncoder(network(), SIZE), **arguments())
+        ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments()).segment(clicks)
 
 
 def test_scribbles_are_seeds():

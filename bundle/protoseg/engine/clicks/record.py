@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -42,15 +43,18 @@ class ClickRecord:
         """Keep a slice (H, W) of the label map as it was before the latest step, which is about to change it."""
         self.steps[-1].before.setdefault(index, labels.copy())
 
-    def take_back(self, clicks: set[Click], label_map: LabelMap) -> list[Click]:
+    def take_back(self, clicks: Sequence[Click], label_map: LabelMap) -> list[Click]:
         """Undo the steps since the first that holds other clicks than these; give those of these that were in them.
+
+        A click that was set again after its opposite is in two steps, and stays in both if it is given twice.
 
         Args:
             clicks: clicks that stay.
             label_map: (S, H, W) label map, changed in place.
         """
-        valid = 0
-        while valid < len(self.steps) and clicks.issuperset(self.steps[valid].clicks):
+        valid, left = 0, Counter(clicks)
+        while valid < len(self.steps) and Counter(self.steps[valid].clicks) <= left:
+            left -= Counter(self.steps[valid].clicks)
             valid += 1
         undone = self.steps[valid:]
         if not undone:
@@ -63,6 +67,13 @@ class ClickRecord:
         for step in kept:
             self.add(step.clicks)
         return [click for step in undone for click in step.clicks if click in clicks]
+
+    def set_again(self, clicks: Sequence[Click]) -> list[Click]:
+        """List those that are set again after the ones that contradict them, and do not count for all that."""
+        replayed = ClickRecord()
+        for click in clicks:
+            replayed.add([click])
+        return [click for click in replayed.valid if click not in self.valid and clicks.count(click) > 1]
 
     @property
     def confidence(self) -> dict[str, float]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +32,7 @@ from protoseg.errors import InputError
 from protoseg.labels import LabelSet
 from protoseg.ops.slices import axial_slices
 
-__all__ = ["ClickSegmentation", "segment_from_clicks"]
+__all__ = ["ClickSegmentation"]
 
 LabelMap = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -101,14 +100,17 @@ class ClickSegmentation:
         check_clicks(clicks, shape, self.labels)
         check_boxes(boxes, shape, self.labels)
         boxed = {box: self._in_box(box) for box in boxes}
-        meant = {*clicks, *(click for one in boxed.values() for click in one.clicks)}
-        undone = self._clicks.take_back(meant, self._found)
+        undone = self._clicks.take_back(
+            [*clicks, *(click for one in boxed.values() for click in one.clicks)], self._found
+        )
         for box, one in boxed.items():
             if not self._clicks.seen.issuperset(one.clicks):
                 self.add(one.clicks, {box.slice_index: one.mask})
         for click in dict.fromkeys([*undone, *clicks]):
             if click not in self._clicks.seen:
                 self.add([click])
+        for click in self._clicks.set_again(clicks):
+            self.add([click])
         return self.predict()
 
     def add(self, clicks: Sequence[Click], masks: Mapping[int, Mask] | None = None) -> None:
@@ -125,7 +127,7 @@ class ClickSegmentation:
                 self._correct(label, mine)
             elif any(click.positive for click in mine):
                 self._begin(label, mine, masks or {})
-        self._obey()
+        self._enforce_clicks()
 
     def predict(self) -> Prediction:
         """Give the result of the clicks that were added.
@@ -155,9 +157,10 @@ class ClickSegmentation:
         """Positions of labels (S, H, W) by the clicks so far."""
         if self.accepted is not None:
             return self.accepted.copy()
-        if self._matched is None:
+        if self.support is None or self._matched is None:
             return np.zeros((len(self.slices), *self.slices.shape[-2:]), np.uint8)
-        return self.labels.to_positions(self._matched.label_map)
+        found_by = self.support.labels  # their values may be others
+        return found_by.positions_in(self.labels)[found_by.to_positions(self._matched.label_map)]
 
     @cached_property
     def _tracker(self) -> MaskPropagator:
@@ -197,7 +200,7 @@ class ClickSegmentation:
         mask[tuple(np.transpose(points[0]))] = True
         return mask
 
-    def _begin_elsewhere(self, label: str, missed: Sequence[Click]) -> bool:
+    def _begin_missed(self, label: str, missed: Sequence[Click]) -> bool:
         """Find a label by the first clicks on it where the support found next to nothing of it."""
         on_label = self._clicks.on(label)
         earlier = any(click.positive and click not in missed for click in on_label)
@@ -230,12 +233,14 @@ class ClickSegmentation:
         for index, positive in sorted({(click.slice_index, click.positive) for click in clicks}):
             here = [click for click in clicks if (click.slice_index, click.positive) == (index, positive)]
             wrong = [click for click in here if (self._found[click[:3]] == position) != positive]
-            if not wrong or (self._begin_elsewhere(label, wrong) if positive else self._begin_again(label, wrong)):
+            if not wrong or (self._begin_missed(label, wrong) if positive else self._begin_again(label, wrong)):
+                continue
+            if not (self._found == position).any():  # the negative ones took all of it away
+                self._begin(label, wrong, {})
                 continue
             points = [(click.row, click.column) for click in wrong]
-            on_slice = self._clicks.points(index, label)
-            free, along = self._free(wrong), label not in self._clicks.confidence
-            complaint = Complaint(position, index, positive, points, *on_slice, free=free, along=along)
+            sides, along = self._clicks.points(index, label), label not in self._clicks.confidence
+            complaint = Complaint(position, index, positive, points, *sides, free=self._free(wrong), along=along)
             changes = self._corrector.changes(self._found, complaint, earlier - {index})
             for place, changed in changes.items():
                 self._write(place, changed, position if positive else 0)
@@ -261,7 +266,7 @@ class ClickSegmentation:
         free[[0, *(self._found[click[:3]] for click in clicks if click.positive)]] = True
         return free
 
-    def _obey(self) -> None:
+    def _enforce_clicks(self) -> None:
         """Hold every click that counts, and leave no label that has neither a support nor a positive click."""
         for label in self._clicks.confidence.keys() - self._clicks.slices().keys():
             self._write_volume(self._found == self.labels.position(label), 0)
@@ -293,8 +298,3 @@ class ClickSegmentation:
         clicked = self._clicks.slices().get(label, [largest])  # what was accepted may have no positive click
         nearest = min(clicked, key=lambda index: abs(index - largest))
         return replace(finding, support_slice=SliceOrigin(self.scan, nearest))
-
-
-def segment_from_clicks(volume: Tensor, clicks: Sequence[Click], encoder: SliceEncoder, **arguments: Any) -> Prediction:
-    """Segment a volume from clicks; arguments and errors are those of `ClickSegmentation`, which is kept for more."""
-    return ClickSegmentation(volume, encoder, **arguments).segment(clicks)
