@@ -134,11 +134,11 @@ class LabelSet(Mapping[str, int]):
         Raises:
             InputError: no value is left.
         """
-        values = {name: others[name] for name in self._values if name in others}
-        for name, value in self._values.items():
-            taken = {*others.values(), *values.values()}
+        taken = set(others.values())
+        values = {name: others.get(name, value) for name, value in self.items() if name in others or value not in taken}
+        for name in self:
             if name not in values:
-                values[name] = value if value not in taken else _free_value(taken)
+                values[name] = _free_value(taken | set(values.values()))
         return self.with_values(values)
 
     def merge(self, other: LabelSet) -> LabelSet:

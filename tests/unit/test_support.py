@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -114,6 +116,16 @@ def test_labels_drawn_one_after_the_other_on_one_slice_stay_together():
     drawn[0, :3, :4, 4] = 0
     redrawn = together.merge(support_from_scan(image, drawn, {"liver": 4}, scan="a", image_size=16, slices=[4]))
     assert redrawn.one_hot().sum((1, 2, 3)).tolist() == [3 * 4, 2 * 4]
+
+
+def test_a_newer_drawing_replaces_only_the_labels_that_it_knows_on_a_slice():
+    image, drawn = scan()
+    older = support_from_scan(image, drawn, LABELS, scan="a", image_size=16, slices=[4])
+    newer = support_from_scan(image, torch.where(drawn == 4, 4, 0), LABELS, scan="a", image_size=16, slices=[4])
+    newer = replace(newer, known=torch.tensor([[name == "liver" for name in newer.labels]]))
+    merged = older.merge(newer)
+    assert merged.one_hot().sum((1, 2, 3)).tolist() == [6 * 4, 2 * 4]
+    assert merged.known is None
 
 
 def test_thirds_of_a_label_with_gaps_are_slices_that_show_it():

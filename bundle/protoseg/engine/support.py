@@ -78,8 +78,8 @@ class SupportSet:
         """Combine the slices and, by name, the labels of both supports.
 
         The slices of each are resized to the larger size and know the labels that they came with: a label that the
-        other support does not have is not background on the other's slices. On a slice that both hold, the labels of
-        `other`, the newer drawing, replace those of the same names.
+        other support does not have is not background on the other's slices. On a slice that both hold, the labels that
+        `other`, the newer drawing, knows there replace those of the same names.
 
         Raises:
             InputError: when a name stands for two values, a value for two names, or the two were made for other
@@ -91,10 +91,10 @@ class SupportSet:
             return self._resized(size).merge(other._resized(size))
         labels = self.labels.merge(other.labels)
         masks, known = _renumber(other.masks, other.labels, labels), other._known_of(labels)
-        kept = self.labels.keys() - other.labels.keys()
         for mask, knows, origin in zip(masks, known, other.origins):
             if origin in self.origins:
                 older = self.origins.index(origin)
+                kept = {name for name, is_known in zip(labels, knows) if not is_known}
                 drawn = _renumber(self.masks[older], self.labels, labels, only=kept)
                 mask[:] = torch.where(mask > 0, mask, drawn)
                 knows |= self._known_of(labels)[older]
