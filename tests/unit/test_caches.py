@@ -1,7 +1,9 @@
 """In memory the cache keeps to its bound, on disk it survives bad files; fingerprints tell parameters."""
 
 import functools
+import operator
 import pickle
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -153,6 +155,14 @@ def test_fingerprint_of_values_and_functions() -> None:
     assert fingerprint(1, [2.5, None], {"b": 1, "a": {3, 4}}) == "3076b458b40cc562"  # on every machine
     assert fingerprint(np.zeros(3)) != fingerprint(np.zeros(4))
     assert fingerprint(lambda x: x + 1) != fingerprint(lambda x: x + 2)
+    assert fingerprint(lambda x: [y + 1 for y in x]) != fingerprint(lambda x: [y + 2 for y in x])
+    assert fingerprint(lambda x, y=1: x + y) != fingerprint(lambda x, y=2: x + y)
+    assert fingerprint(lambda x, *, y=1: x + y) != fingerprint(lambda x, *, y=2: x + y)
+    assert fingerprint(np.float32(1)) != fingerprint(np.float32(2)) and fingerprint(np.int64(3)) == fingerprint(3)
+    assert fingerprint(range(3), slice(1)) != fingerprint(range(4), slice(1)) != fingerprint(range(4), slice(2))
+    assert fingerprint(operator.itemgetter(1)) != fingerprint(operator.itemgetter(2))
+    assert fingerprint(torch.zeros(2, dtype=torch.bfloat16)) != fingerprint(torch.ones(2, dtype=torch.bfloat16))
+    assert fingerprint(threading.Lock()) == fingerprint(threading.Lock())
     assert fingerprint(functools.partial(round, ndigits=1)) != fingerprint(functools.partial(round, ndigits=2))
 
 

@@ -54,6 +54,10 @@ def _describe(value: Any, parents: tuple[int, ...]) -> Any:
     match value:
         case None | bool() | int() | float() | str() | bytes():
             return value
+        case np.generic():
+            return value.item()
+        case range() | slice():
+            return repr(value)
         case Enum() | Path() | np.dtype() | torch.dtype() | torch.device():
             return str(value)
         case Mapping():
@@ -62,6 +66,8 @@ def _describe(value: Any, parents: tuple[int, ...]) -> Any:
             return [_describe(item, inside) for item in value]
         case set() | frozenset():
             return sorted(repr(_describe(item, inside)) for item in value)
+        case torch.Tensor() if value.dtype == torch.bfloat16:  # which NumPy does not have
+            return ["bfloat16", _describe(value.detach().float(), inside)]
         case np.ndarray() | torch.Tensor():
             array = np.ascontiguousarray(value)
             return [str(array.dtype), array.shape, hashlib.blake2b(array.tobytes()).hexdigest()]
@@ -70,13 +76,24 @@ def _describe(value: Any, parents: tuple[int, ...]) -> Any:
         case types.MethodType():
             return _describe([value.__func__, value.__self__], inside)
         case types.FunctionType():
-            code = value.__code__
             closure = [cell.cell_contents for cell in value.__closure__ or ()]
-            constants = [item for item in code.co_consts if not isinstance(item, types.CodeType)]
-            return [value.__qualname__, code.co_code, code.co_names, _describe([constants, closure], inside)]
+            defaults = [value.__defaults__, value.__kwdefaults__]
+            return [value.__qualname__, *_describe([value.__code__, closure, *defaults], inside)]
+        case types.CodeType():
+            return [value.co_code, value.co_names, _describe(value.co_consts, inside)]
         case type() | types.BuiltinFunctionType() | types.ModuleType():
             return [getattr(value, "__module__", ""), getattr(value, "__qualname__", value.__name__)]
         case np.random.RandomState() | np.random.Generator():
             return "generator"
     kind = type(value)
-    return [kind.__module__, kind.__qualname__, _describe(getattr(value, "__dict__", {}), inside)]
+    return [kind.__module__, kind.__qualname__, _describe(_state(value), inside)]
+
+
+def _state(value: Any) -> Any:
+    """Give the attributes of an object; of one that has no dictionary of them, what pickling would keep."""
+    if hasattr(value, "__dict__"):
+        return value.__dict__
+    try:
+        return value.__reduce_ex__(2)
+    except TypeError:  # as a lock, which has no parameters
+        return {}
