@@ -63,6 +63,12 @@ def test_results_as_json_and_a_second_run_that_resumes(protoseg):
     written = Path("out/scan_seg.nii.gz").stat().st_mtime_ns
     assert json.loads(protoseg(*command)[1]) == [report]
     assert Path("out/scan_seg.nii.gz").stat().st_mtime_ns == written
+    for setting, told in (
+        ("matching#selectivity=1.5", "matching#selectivity was 3.0, now 1.5"),
+        ("refiner#smoothness=9.0", "refiner#smoothness was 4.0, now 9.0"),
+    ):
+        status, _, error = protoseg(*command, "--set", setting)
+        assert status == 2 and f"is not of this run: {told}. Resume with" in error
 
 
 def test_a_name_of_the_version_before_counts_and_the_new_one_is_told(protoseg, recwarn, caplog):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,11 +20,14 @@ from protoseg.files import write_json
 from protoseg.moved import renamed_arguments
 from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.fingerprint import tensor_digest
+from protoseg.ops.hashing import fingerprint
 from protoseg.ops.volume import Volume, volume_ml
 
 __all__ = ["report_settings", "write_report"]
 
 logger = logging.getLogger(__name__)
+
+NOT_OF_RESULTS = ("cache", "progress", "clock")  # arguments on which label maps do not depend
 
 
 def write_report(
@@ -63,14 +67,19 @@ def write_report(
 
 
 @renamed_arguments(choice="support_selection", components="component_filter")
-def report_settings(network: ALPNet, support: SupportSet, **options: Any) -> dict[str, Any]:
+def report_settings(
+    network: ALPNet, support: SupportSet, *, refiner: Any = None, adaptation: Any = None, **options: Any
+) -> dict[str, Any]:
     """Give everything that label maps depend on besides their images, as JSON, with fingerprints of masks and weights.
 
     Args:
-        network: network that segments.
+        network: network that segments; what its matching was made with counts, too.
         support: support of all queries.
+        refiner: refiner of the borders, or its name.
+        adaptation: adaptation to each query, or its name.
         **options: settings to include as they are.
     """
+    parts = {"matching": network.matching, "refiner": refiner, "adaptation": adaptation}
     return {
         "support": sorted({query_id(origin.scan) for origin in support.origins}),
         "support_labels": dict(support.labels),
@@ -78,5 +87,21 @@ def report_settings(network: ALPNet, support: SupportSet, **options: Any) -> dic
         "preprocessing": support.preprocessing,
         "plane": plane_of(support.slice_axes),
         "weights": network.encoding_fingerprint(),
+        **{name: value for part in parts.items() for name, value in _arguments(*part).items()},
         **json.loads(json.dumps(options)),
     }
+
+
+def _arguments(name: str, part: Any) -> dict[str, Any]:
+    """Give the kind of a part of the engine and, as `name#argument`, what it was made with."""
+    if part is None or isinstance(part, bool | int | float | str):
+        return {name: part}
+    if hasattr(part, "encoding_fingerprint"):
+        return {name: part.encoding_fingerprint()}
+    if not type(part).__module__.startswith("protoseg."):
+        return {name: fingerprint(part)}
+    arguments = {name: type(part).__name__}
+    for argument in inspect.signature(type(part)).parameters:
+        if argument not in NOT_OF_RESULTS and hasattr(part, argument):
+            arguments |= _arguments(f"{name}#{argument}", getattr(part, argument))
+    return arguments
