@@ -21,7 +21,7 @@ from typing import Any
 from protoseg.data.io.in_memory import Source, image_source, label_source, source_name
 from protoseg.data.io.volumes import query_id
 from protoseg.data.prepared_scan import PreparedScan, prepare_scan
-from protoseg.data.support.loading import load_support, read_support, save_support
+from protoseg.data.support.loading import load_support, preprocessing_key, read_support, save_support
 from protoseg.engine.agreement import Agreement, doubts_by_label, leave_one_out
 from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import segment
@@ -143,11 +143,15 @@ class Segmenter:
         """Replace the support by one that `save_support` wrote; returns this segmenter.
 
         Raises:
-            InputError: the file is missing, damaged, or was made for another encoder or preprocessing.
+            InputError: the file is missing, damaged, or is meant for another encoder, or was made by another
+                preprocessing.
         """
-        support = read_support(Path(path))
+        support, encoder = read_support(Path(path)), self.encoder
         try:
-            support.check_encoder(self.encoder.fingerprint())
+            support.check_encoder(encoder.fingerprint())
+            support.check_preprocessing(
+                preprocessing_key(self.parts.preprocessing, encoder.image_size, encoder.adjacent_slices)
+            )
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
         self.support = support

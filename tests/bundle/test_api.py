@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -128,6 +129,10 @@ def test_a_support_that_was_saved_serves_again(segmenter, scan, labels, tmp_path
     again = Segmenter(segmenter.parts).load_support(tmp_path / "organs.support")
     assert again.labels == NAMES
     np.testing.assert_array_equal(again.segment(scan).label_map, found.label_map)
+    other = Segmenter(replace(segmenter.parts, image_size=2 * segmenter.parts.image_size))
+    with pytest.raises(InputError, match=r"organs\.support: The support was made by the preprocessing \w+, and this"):
+        other.load_support(tmp_path / "organs.support")
+    assert not other.labels
 
 
 def test_clicks_are_answered_and_taken_back(segmenter, scan):

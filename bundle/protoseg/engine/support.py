@@ -62,6 +62,18 @@ class SupportSet:
                 f"{fingerprint}; use the weights of that time, or make the support again."
             )
 
+    def check_preprocessing(self, fingerprint: str) -> None:
+        """Refuse a preprocessing, by its fingerprint, other than the one that made the support's images.
+
+        Raises:
+            InputError: naming both.
+        """
+        if self.preprocessing and self.preprocessing != fingerprint:
+            raise InputError(
+                f"The support was made by the preprocessing {self.preprocessing}, and this one is {fingerprint}; use "
+                "the image_size and the options of preprocessing of that time, or make the support again."
+            )
+
     def one_hot(self) -> Tensor:
         """Give masks (L, N, size, size), 0 or 1."""
         return F.one_hot(self.masks.long(), 1 + len(self.labels))[..., 1:].permute(3, 0, 1, 2).float()
