@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
@@ -12,9 +13,10 @@ from PIL.Image import Image as Picture
 
 from protoseg.data.io.dicom import LPS_TO_RAS
 from protoseg.data.io.label_sources.masks import NamedLabels
+from protoseg.data.io.label_sources.one_hot import from_channels
 from protoseg.data.io.nifti_forms import NIFTI_FORMS, NiftiForms, placement
-from protoseg.data.io.pictures import picture_pixels
-from protoseg.data.io.volumes import Grid, checked_image, checked_labels
+from protoseg.data.io.pictures import label_pixels, picture_pixels
+from protoseg.data.io.volumes import Grid, checked_image, checked_labels, volume_grid
 from protoseg.engine.slice_axes import GUESSED
 from protoseg.errors import InputError
 from protoseg.files import PathLike
@@ -49,7 +51,7 @@ def image_source(source: Source, name: str) -> PathLike | Volume:
     Raises:
         InputError: it is of none of these types, or cannot be used as an image.
     """
-    grid = _grid(source, name)
+    grid = _grid(source, name, lambda picture, _: picture_pixels(picture))
     return grid if not isinstance(grid, Grid) else checked_image(grid, name)
 
 
@@ -59,15 +61,14 @@ def label_source(source: Source, name: str) -> PathLike | Volume:
     Raises:
         InputError: it is of another type, or cannot be used as a label map.
     """
-    grid = _grid(source, name, palette_indices=True)
+    grid = _grid(source, name, label_pixels)
     if not isinstance(grid, Grid):
         return grid
-    if len(grid.voxels) > 1:
-        raise InputError(f"{name}: the label map has {len(grid.voxels)} values a voxel, expected one.")
-    return checked_labels(NamedLabels(grid.voxels, grid.affine, kind=grid.kind, details=grid.details), name)
+    voxels = from_channels(grid.voxels, name) if len(grid.voxels) > 1 else grid.voxels
+    return checked_labels(NamedLabels(voxels, grid.affine, kind=grid.kind, details=grid.details), name)
 
 
-def _grid(source: Any, name: str, *, palette_indices: bool = False) -> PathLike | Grid:
+def _grid(source: Any, name: str, pixels_of: Callable[[Picture, str], np.ndarray]) -> PathLike | Grid:
     if isinstance(source, Placed):
         source = Volume.of(source)
         if source.ndim != 4:
@@ -77,7 +78,7 @@ def _grid(source: Any, name: str, *, palette_indices: bool = False) -> PathLike 
         voxels = source.as_tensor().cpu().numpy()
         return Grid(voxels, source.affine.cpu().numpy().astype(float), kind, details)
     if isinstance(source, SpatialImage):
-        return _of_nibabel(source)
+        return _of_nibabel(source, name)
     if _is_of_itk(source):
         if source.GetNumberOfComponentsPerPixel() > 1 or source.GetDimension() != 3:
             raise InputError(f"{name}: expected a SimpleITK image of three dimensions and one value a voxel.")
@@ -85,7 +86,7 @@ def _grid(source: Any, name: str, *, palette_indices: bool = False) -> PathLike 
 
         return Grid(SimpleITK.GetArrayFromImage(source).T[None].astype(np.float32), placement(source))
     if isinstance(source, Picture):
-        return Grid(picture_pixels(source, palette_indices=palette_indices), LPS_TO_RAS.copy(), "picture")
+        return Grid(pixels_of(source, name), LPS_TO_RAS.copy(), "picture")
     if isinstance(source, np.ndarray | torch.Tensor):
         raise InputError(
             f"{name}: an array does not say where its voxels are. Wrap it: nibabel.Nifti1Image(array, affine) for a "
@@ -104,13 +105,10 @@ def _is_of_itk(source: object) -> TypeGuard[SimpleITK.Image]:
     return any(kind.__module__.startswith("SimpleITK") and kind.__name__ == "Image" for kind in type(source).__mro__)
 
 
-def _of_nibabel(image: SpatialImage) -> Grid:
-    voxels = np.asarray(image.dataobj)
-    voxels = voxels.reshape(voxels.shape + (1,) * (3 - voxels.ndim))
-    channels = np.moveaxis(voxels, 3, 0) if voxels.ndim == 4 else voxels[None]
+def _of_nibabel(image: SpatialImage, name: str) -> Grid:
     affine, details = np.asarray(image.affine, float), {}
     if isinstance(image, Nifti1Image):
         forms = NiftiForms.of(image.header)
         affine = forms.affine
         details = {NIFTI_FORMS: forms.to_json()} | ({} if forms.oriented else {GUESSED: "yes"})
-    return Grid(channels.astype(np.float32), affine, details=details)
+    return volume_grid(np.asarray(image.dataobj), affine, name, **details)

@@ -10,9 +10,16 @@ from PIL import Image, ImageOps
 from protoseg.data.io.promised_sizes import check_promise
 from protoseg.data.io.soft_masks import without_soft_edges
 from protoseg.errors import InputError
-from protoseg.files import replacing
+from protoseg.files import PathLike, replacing
 
-__all__ = ["PICTURE_SUFFIXES", "picture_pixels", "read_label_picture", "read_picture", "write_label_picture"]
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "label_pixels",
+    "picture_pixels",
+    "read_label_picture",
+    "read_picture",
+    "write_label_picture",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -35,18 +42,27 @@ def read_picture(path: Path, *, palette_indices: bool = False) -> np.ndarray:
 
 
 def read_label_picture(path: Path) -> np.ndarray:
-    """Read a label map: float32 (1, W, H, 1), gray values or palette indices; black and white become 0 and 1.
-
-    A mask that was drawn into the transparency of a picture of one color is read from there. A mask with soft edges is
-    thresholded at half, see `without_soft_edges`.
+    """Read a label map: float32 (1, W, H, 1), see `label_pixels`.
 
     Raises:
         InputError: the picture is a JPEG, in color, an image rather than labels, or has several pages.
     """
     picture = _upright(path)
-    pixels = picture_pixels(picture, palette_indices=True)
     if path.suffix.lower() in (".jpg", ".jpeg"):
         raise InputError(f"{path}: JPEG changes the values of labels. Save the label picture as PNG.")
+    return label_pixels(picture, path)
+
+
+def label_pixels(picture: Image.Image, path: PathLike) -> np.ndarray:
+    """Give the labels of a picture: float32 (1, W, H, 1), gray values or palette indices; black and white are 0 and 1.
+
+    A mask that was drawn into the transparency of a picture of one color is read from there. A mask with soft edges is
+    thresholded at half, see `without_soft_edges`.
+
+    Raises:
+        InputError: the picture is in color, or an image rather than labels.
+    """
+    pixels = picture_pixels(picture, palette_indices=True)
     alpha = picture_pixels(picture.getchannel("A")) if "A" in picture.getbands() else None
     if alpha is not None and (pixels == pixels[:, :1, :1]).all() and alpha.min() < alpha.max():
         logger.warning("%s: the picture has one color, so its labels are read from its transparency.", path)

@@ -35,6 +35,7 @@ __all__ = [
     "query_id",
     "read_image",
     "read_labels",
+    "volume_grid",
     "write_image",
     "write_label_map",
 ]
@@ -226,11 +227,11 @@ def _read(path: Path, read_picture_file: Callable[[Path], np.ndarray]) -> Grid:
     try:
         if path.is_dir():
             voxels, affine = read_series(path)
-            grid = _volume(voxels, LPS_TO_RAS @ affine, path)
+            grid = volume_grid(voxels, LPS_TO_RAS @ affine, path)
         elif _suffix(path, NIFTI_SUFFIXES):
             voxels, forms = read_nifti(path)
             guessed = {} if forms.oriented else {GUESSED: "yes"}
-            grid = _volume(voxels, forms.affine, path, **{NIFTI_FORMS: forms.to_json(), **guessed})
+            grid = volume_grid(voxels, forms.affine, path, **{NIFTI_FORMS: forms.to_json(), **guessed})
         elif _suffix(path, ITK_SUFFIXES):
             grid = _read_itk(path)
         else:
@@ -256,7 +257,12 @@ def _volume_of(grid: Grid, path: PathLike, dtype: type[np.number]) -> Volume:
     )
 
 
-def _volume(voxels: np.ndarray, affine: np.ndarray, path: Path, **details: str) -> Grid:
+def volume_grid(voxels: np.ndarray, affine: np.ndarray, path: PathLike, **details: str) -> Grid:
+    """Arrange the voxels (X, Y, Z) of a volume, or those (X, Y, Z, C) of masks, as a `Grid`; axes of 1 may follow.
+
+    Raises:
+        InputError: there are more axes.
+    """
     while voxels.ndim > 3 and voxels.shape[-1] == 1:
         voxels = voxels[..., 0]
     if voxels.ndim == 5 and voxels.shape[3] == 1:  # NIfTI reserves the fourth for time
@@ -284,4 +290,4 @@ def _read_itk(path: Path) -> Grid:
     values = image.GetNumberOfComponentsPerPixel()
     if values > 1:
         raise InputError(f"{path}: each voxel has {values} values, expected one. Extract one channel.")
-    return _volume(SimpleITK.GetArrayFromImage(image).T, placement(image), path)
+    return volume_grid(SimpleITK.GetArrayFromImage(image).T, placement(image), path)
