@@ -13,6 +13,7 @@ from protoseg.data.io.grids import align_labels, parse_label_names
 from protoseg.data.io.volumes import read_image, read_labels
 from protoseg.engine.slice_axes import GUESSED
 from protoseg.errors import InputError
+from protoseg.ops.volume import Volume
 
 ORIENTATIONS = [
     np.array(list(zip(axes, flips))) for axes in permutations(range(3)) for flips in product((1, -1), repeat=3)
@@ -198,6 +199,11 @@ LABELS = torch.tensor([0, 1, 4, 4, 0])
 )
 def test_label_names(names: dict | str | None, parsed: dict[str, int]) -> None:
     assert parse_label_names(names, LABELS, "labels.nii") == parsed
+
+
+def test_a_name_that_another_label_would_get_keeps_both() -> None:
+    labels = Volume.at(LABELS, torch.eye(4), {"label_names": {"label_4": 1}})
+    assert parse_label_names(None, labels, "labels.nii") == {"label_4": 1, "label_4 2": 4}
 
 
 def test_labels_of_a_legend_that_are_absent_are_left_out_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:

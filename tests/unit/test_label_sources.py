@@ -1,6 +1,7 @@
 """Labels as people have them: named segments, a mask a structure, a mask a channel, DICOM SEG and RTSTRUCT."""
 
 import copy
+import re
 from pathlib import Path
 
 import highdicom
@@ -207,6 +208,13 @@ def test_a_folder_with_an_image_among_the_masks_is_refused(folder: Path, image: 
     with pytest.raises(
         InputError, match=r"ct\.nii\.gz holds the values -1000, .* \.\.\., expected a mask: a folder of labels"
     ):
+        read_labels(folder)
+
+
+def test_two_masks_of_one_name_are_refused(folder: Path) -> None:
+    (folder / "liver.nii").write_bytes(b"")
+    message = f"{folder} holds liver.nii and liver.nii.gz, expected one mask of 'liver'. Keep one of them."
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         read_labels(folder)
 
 

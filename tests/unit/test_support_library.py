@@ -236,6 +236,8 @@ def test_a_query_is_served_by_examples_of_its_kind_first(tmp_path, library):
     assert len({state.key for state in states}) == 3
     assert states[3] is states[0] is library.state
     assert all(state.labels == {"liver": 1, "spleen": 2} for state in states)
+    of_another_kind = library.update((t1, t2, replace(unknown, kind="MR T2")), encoder, "MR T2")
+    assert of_another_kind.key != states[1].key
     assert serving("MR T2", t1, replace(t2, enabled=False), unknown)["liver"] == ["t1", "unknown"]
     assert library.update((t1,), encoder, "CT") is library.state
     assert library.update((replace(t1, kind="CT"), t2), encoder, "CT").support.origins[0].scan == "t1", "a kind changed"

@@ -10,6 +10,7 @@ import torch
 from scipy.ndimage import affine_transform
 
 from protoseg.data.io.datalists import label_names
+from protoseg.data.io.label_sources.masks import unique_names
 from protoseg.data.io.nifti_forms import claimed_affines
 from protoseg.engine.slice_axes import is_oriented
 from protoseg.errors import InputError
@@ -155,7 +156,8 @@ def _name_all(present: list[int], own: Mapping[str, int], source: str) -> LabelS
             "Renumber the labels, or choose some of them with label_names."
         )
     names = {value: name for name, value in own.items()}
-    return LabelSet({names.get(value, f"label_{value}"): value for value in present})
+    given = unique_names(names.get(value, f"label_{value}") for value in present)
+    return LabelSet(dict(zip(given, present, strict=True)))
 
 
 def _align_voxels(labels: Volume, image: Volume) -> Volume:

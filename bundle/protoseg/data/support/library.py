@@ -213,8 +213,8 @@ class SupportLibrary:
         bounds: Any = {"limit": self.limit, "limits": self.limits}
         joined = (join_supports(group, encoder, **bounds) for group in _by_plane(named))
         supports = sorted(joined, key=lambda support: -len(support.origins))
-        weights = [scan.weight for scan, _ in scans]
-        key = fingerprint(encoder.fingerprint(), *(file.name for _, file in scans), weights, *([kind] if kind else []))
+        weights, of_kind = [scan.weight for scan, _ in scans], [kind, kinds] if kind else []
+        key = fingerprint(encoder.fingerprint(), *(file.name for _, file in scans), weights, *of_kind)
         return LibraryState(tuple(supports), problems, key)
 
     def _of_scan(self, scan: LabelledScan | SavedSupport, file: Path, encoder: SliceEncoder) -> SupportSet:

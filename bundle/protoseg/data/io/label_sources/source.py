@@ -42,8 +42,16 @@ def read_label_source(
     if len(objects) == 1 and (labels := _read_object(objects[0], image_grid, alone=not path.is_dir())) is not None:
         return labels
     if path.is_dir() and not objects:
-        files = {name_of(file): file for file in path.iterdir() if not file.name.startswith(".") and file.is_file()}
-        masks = {name: file for name, file in files.items() if name != file.name}
+        masks: dict[str, Path] = {}
+        for file in sorted(path.iterdir()):
+            name = name_of(file)
+            if file.name.startswith(".") or not file.is_file() or name == file.name:
+                continue
+            if name in masks:
+                raise InputError(
+                    f"{path} holds {masks[name].name} and {file.name}, expected one mask of {name!r}. Keep one of them."
+                )
+            masks[name] = file
         if masks:
             return read_mask_folder(path, masks, lambda file: _read_file(file, read))
     return _read_file(path, read)
