@@ -32,6 +32,7 @@ PathLike = str | os.PathLike  # as users give paths
 # Messages of torch, safetensors and ITK, in exceptions of their own, when the operating system does not let them write.
 REFUSED = ("unexpected pos", "PytorchStreamWriter failed", "I/O error", "IoError", "Error writing", "No space left")
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # errors that reading a file never raises
+LONGEST_NAME = 255  # bytes, on all common file systems
 UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.(.+)")  # the names that `unfinished_path` gives
 
 
@@ -66,10 +67,11 @@ def check_output_dir(path: str | os.PathLike[str] | int) -> None:
     """Refuse a folder for results that cannot be written, before the work begins; nothing is created.
 
     Raises:
-        InputError: it, or a folder that would hold it, is a file or may not be written.
+        InputError: it, or a folder that would hold it, is a file or may not be written, or its name is too long.
     """
     folder = to_path(path, "output_dir").absolute()
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    with write_errors(folder):
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not there.is_dir():
         raise WriteError(_reason(folder, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))))
     if not os.access(there, os.W_OK | os.X_OK):
@@ -78,7 +80,9 @@ def check_output_dir(path: str | os.PathLike[str] | int) -> None:
 
 def unfinished_path(path: Path) -> Path:
     """Give a hidden path beside `path`, with the same suffixes, that nobody else writes to."""
-    return path.with_name(f".{uuid.uuid4().hex}.{path.name}")
+    own = f".{uuid.uuid4().hex}."
+    room = LONGEST_NAME - len(own)
+    return path.with_name(own + os.fsencode(path.name)[-room:].decode(errors="ignore"))
 
 
 @contextmanager
@@ -141,14 +145,16 @@ def _wrapped_refusal(error: BaseException | None) -> OSError | None:
 
 
 def _reason(path: Path, error: OSError) -> str:
-    file = next((parent for parent in (path, *path.parents) if parent.exists() and not parent.is_dir()), None)
+    file = next((parent for parent in (path, *path.parents) if is_there(parent) and not parent.is_dir()), None)
     if isinstance(error, NotADirectoryError | FileExistsError) and file is not None:
         return f"{path} cannot be written: {file} is a file, expected a folder. Choose another folder."
-    if path.is_dir() and isinstance(error, IsADirectoryError):
+    if isinstance(error, IsADirectoryError) and path.is_dir():
         return f"{path} cannot be written: it is a folder, expected a file. Move it, or choose another folder."
     advice = "Free some space, or choose another folder."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         advice = "Choose a folder that you may write to."
+    elif error.errno == errno.ENAMETOOLONG:
+        advice = "Choose a shorter name."
     return f"{path} cannot be written: {error.strerror or error}. {advice}"
 
 

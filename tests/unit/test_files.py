@@ -100,6 +100,17 @@ def test_a_folder_for_results_is_checked_before_the_work(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.parametrize("letter", ["a", "\u00e4"])
+def test_names_may_be_as_long_as_the_file_system_takes(tmp_path, letter):
+    longest = letter * ((255 - len(".json")) // len(letter.encode())) + ".json"
+    write_json(tmp_path / longest, {})
+    assert [path.name for path in tmp_path.iterdir()] == [longest]
+    too_long = tmp_path / ("b" + longest * 2)
+    for write in (lambda: write_json(too_long, {}), lambda: check_output_dir(too_long / "out")):
+        with pytest.raises(InputError, match=r"cannot be written: File name too long\. Choose a shorter name\.$"):
+            write()
+
+
 LIMITED = """
 import resource, signal, sys
 import numpy, SimpleITK, torch
