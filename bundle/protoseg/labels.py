@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from protoseg.errors import InputError
 
-__all__ = ["LabelSet", "is_legend", "whole_number"]
+__all__ = ["LARGEST_VALUE", "LabelSet", "is_legend", "whole_number"]
 
 LARGEST_VALUE = 255  # results are stored in 8 bits
 

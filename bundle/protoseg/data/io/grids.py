@@ -14,14 +14,13 @@ from protoseg.data.io.label_sources.masks import unique_names
 from protoseg.data.io.nifti_forms import claimed_affines
 from protoseg.engine.slice_axes import is_oriented
 from protoseg.errors import InputError
-from protoseg.labels import LabelSet, is_legend
+from protoseg.labels import LARGEST_VALUE, LabelSet, is_legend
 from protoseg.ops.volume import Volume
 
 __all__ = ["LabelGrid", "align_labels", "decode_label_names", "parse_label_names", "same_grid"]
 
 logger = logging.getLogger(__name__)
 
-LARGEST_VALUE = 255  # of a label; results are stored in 8 bits
 SAME_GRID = 0.5  # voxels between corresponding corners, up to which nearest neighbor takes voxels one to one
 SAME_PLACE = 1e-3  # of a voxel; rounding error of an affine
 MOST_OUTSIDE = 0.05  # of the labelled voxels; crops and resampling lose some at the edge

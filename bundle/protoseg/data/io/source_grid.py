@@ -38,9 +38,8 @@ class SourceGrid:
 
     def __post_init__(self) -> None:
         steps = np.abs(self._to_volume[:3, :3])
-        # Over the whole volume: each axis follows one axis of the file alone.
-        drift = (np.sort(steps, axis=1)[:, :2] * max(self.shape)).max()
-        if drift > OFF_AXIS * max(self.shape) or len(set(self._axes)) < 3:
+        # Each axis follows one axis of the file alone.
+        if np.sort(steps, axis=1)[:, :2].max() > OFF_AXIS or len(set(self._axes)) < 3:
             raise InputError("The preprocessing rotates scans: label maps could not be brought back to their files.")
 
     @cached_property

@@ -84,7 +84,7 @@ def _rising(rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def _crooked(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Draw a walk that turns back at least once, stretched to the whole range."""
+    """Draw a curve through five random values, stretched to the whole range."""
     values = rng.random(5)
     curve = np.interp(np.linspace(0, 1, KNOTS), np.linspace(0, 1, 5), values)
     return ((curve - curve.min()) / max(np.ptp(curve), 1e-3)).astype(np.float32)

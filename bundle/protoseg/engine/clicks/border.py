@@ -23,6 +23,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 from torch import Tensor
 
 from protoseg.engine.clicks.click_likeness import far_apart
+from protoseg.engine.clicks.mask_propagation import MASK_SIZE
 from protoseg.engine.clicks.slice_segmenter import Mask, Point
 from protoseg.matching.matching import Matching, unit
 from protoseg.ops.appearance import Appearance
@@ -39,7 +40,6 @@ DEEPEST = 0.6  # share of the largest depth beyond the border that the band take
 RING = 8.0  # mm at least beside the band that tell how its sides look
 BLUR = 1.0  # mm; noise is no difference of intensity
 FEWEST = 5  # pixels that tell how a side looks
-MASK_SIZE = 256  # edge in pixels of the squares on which masks meet feature patches
 MOST_LEAD, MOST_RATIO = 6.0, 4.0  # log odds
 
 

@@ -27,7 +27,7 @@ from protoseg.ops.graph_cut import cut
 from protoseg.ops.slices import fit_slices
 from protoseg.ops.upsampling import BilinearUpsampler
 
-__all__ = ["MaskPropagator", "Tracked"]
+__all__ = ["MASK_SIZE", "MaskPropagator", "Tracked"]
 
 Mask = NDArray[np.bool_]
 
