@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 import protoseg
 from protoseg.data.episodes.augmentations import episode_augmentation
+from protoseg.engine import matched_volume
 from protoseg.engine.adaptation.episodes import Episode, LabelledSlices, draw_episodes
 from protoseg.engine.adaptation.guard import ReverseGuard
 from protoseg.engine.adaptation.test_time import Adaptation
@@ -152,6 +154,28 @@ def test_a_little_adaptation_keeps_what_was_found(scope: str) -> None:
         dice(segment(image, support, SliceEncoder(net, SIZE)).label_map, labels), abs=0.03
     )
     assert found.findings["disc"].confidence > 0.5
+
+
+class Recording(Adaptation):
+    """Keeps what it is to learn from, and learns nothing."""
+
+    def to_slices(self, network: ALPNet, slices: LabelledSlices, guard: ReverseGuard | None = None) -> ALPNet:
+        self.learned = [*getattr(self, "learned", []), slices]
+        return network
+
+
+@pytest.mark.parametrize("scope", ["slice", "volume"])
+def test_what_is_learned_is_what_the_matching_sees(scope: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, support, encoder = scene(1)[0], support_of(*scene()), SliceEncoder(network(), SIZE)
+    arguments = {"scope": scope, "augmentation": episode_augmentation(), "steps": 1, "optimizer": ADAM}
+    upright, turned = Recording(**arguments), Recording(**arguments)
+    expected = segment(image, support, encoder, adaptation=upright)
+    monkeypatch.setattr(matched_volume, "quarter_turns", lambda *_: 1)
+    monkeypatch.setattr(matched_volume, "is_inverted", lambda *_: True)
+    found = segment(-image.rot90(1, (1, 2)), support, encoder, adaptation=turned)
+    for mine, theirs in zip(turned.learned, upright.learned, strict=True):
+        assert torch.equal(mine.images, theirs.images) and torch.equal(mine.masks, theirs.masks)
+    np.testing.assert_array_equal(found.label_map, np.rot90(expected.label_map, -1, (1, 2)))
 
 
 class Seen(Refiner):

@@ -15,9 +15,17 @@ from protoseg.engine.settings import SupportSelection
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import SupportSet
 from protoseg.matching.coreset import most_similar, slice_descriptors
-from protoseg.matching.matching import Prototypes
+from protoseg.matching.matching import Matching, Prototypes
 
-__all__ = ["EncodedSupport"]
+__all__ = ["EncodedSupport", "build_prototypes"]
+
+
+def build_prototypes(matching: Matching, features: Tensor, support: SupportSet) -> Prototypes:
+    """Make the prototypes of a support from the features (N, C, h, w) of its slices."""
+    masks = support.one_hot()[None].to(features.device)
+    known = None if support.known is None else support.known.T[None].to(features.device)
+    weights = None if support.weights is None else support.weights[None].to(features.device)
+    return replace(matching.build(features[None], masks, known), weights=weights)
 
 
 class EncodedSupport:
@@ -33,10 +41,7 @@ class EncodedSupport:
         self.matching = encoder.matching
         self.features = encoder.encode(support.images, batch_size)  # N x C x h x w
         self.device = self.features.device
-        masks = support.one_hot().to(self.device)
-        known = None if support.known is None else support.known.T[None].to(self.device)
-        weights = None if support.weights is None else support.weights[None].to(self.device)
-        self.prototypes = replace(self.matching.build(self.features[None], masks[None], known), weights=weights)
+        self.prototypes = build_prototypes(self.matching, self.features, support)
         self.reduced = self.matching.reduce(self.prototypes)  # for the many slices that are matched
         self.descriptors = slice_descriptors(self.features)
         self.present = self.prototypes.present[0].cpu()  # L x N

@@ -106,6 +106,12 @@ class MatchedVolume:
         """Segmentation to refine."""
         return CoarseSegmentation(self.winner, self.log_probability, self.support.labels)
 
+    @property
+    def coarse_as_seen(self) -> CoarseSegmentation:
+        """Segmentation of `seen`, turned as that is."""
+        winner = np.ascontiguousarray(np.rot90(self.winner, self.turns, (1, 2)))
+        return CoarseSegmentation(winner, turn_slices(self.log_probability, self.turns), self.support.labels)
+
     def turned(self) -> str:
         """Tell by how much the image was turned to be found in, empty if it was not."""
         kind = "picture" if len(self.slices) == 1 else "scan"

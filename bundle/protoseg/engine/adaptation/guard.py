@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from protoseg.engine.encoded_support import build_prototypes
 from protoseg.engine.quality import reverse_classification_accuracy
 from protoseg.engine.support import SupportSet
 from protoseg.networks.alpnet import ALPNet
@@ -58,8 +59,7 @@ class ReverseGuard:
             torch.cat([network.encode(batch.to(device)) for batch in images.split(BATCH)])
             for images in (self.images, self.support.images)
         )
-        masks = self.support.one_hot().to(device)
-        prototypes = network.matching.build(support[None], masks[None])
+        prototypes = build_prototypes(network.matching, support, self.support)
         size = self.images.shape[-1]
         to_pixels = BilinearUpsampler((query.shape[-2], query.shape[-1]), size, size, device)
         scores = (network.matching.match(features[None, None], prototypes)[0, 0] for features in query)

@@ -31,7 +31,7 @@ from protoseg.engine.support import SupportSet
 from protoseg.errors import InputError
 from protoseg.networks.alpnet import ALPNet
 from protoseg.ops.fingerprint import tensor_digest, weights_fingerprint
-from protoseg.ops.slices import fit_slices, volume_from_slices
+from protoseg.ops.slices import fit_slices, turn_slices, volume_from_slices
 
 if TYPE_CHECKING:
     from monai.transforms import Compose
@@ -126,7 +126,7 @@ class Adaptation:
         matched = match(volume, support, encoder, settings)
         if self.scope == "slice":
             return finish(matched, _match_adapted_slices(matched, self), refiner=refiner, clicks=clicks)
-        adapted = self.to_volume(matched.encoder, matched.slices, matched.coarse, support)
+        adapted = self.to_volume(matched.encoder, matched.seen, matched.coarse_as_seen, support)
         if adapted is not network:
             matched = match(volume, support, encoder.of_network(adapted, FeatureCache(PRIVATE_BYTES)), settings)
         return finish(matched, refiner=refiner, clicks=clicks)
@@ -135,11 +135,12 @@ class Adaptation:
 @torch.no_grad()
 def _match_adapted_slices(matched: MatchedVolume, adaptation: Adaptation) -> CoarseSegmentation:
     """Match every slice that holds a label again, with a network adapted to that slice."""
-    support, encoder, slices, coarse = matched.support, matched.encoder, matched.slices, matched.coarse
+    support, encoder, slices, coarse = matched.support, matched.encoder, matched.seen, matched.coarse_as_seen
     label_map, log_probability = coarse.label_map.copy(), coarse.log_probability.clone()
     certainty = np.zeros_like(label_map)
-    orientation = matched.settings.orientation if matched.turns else "as_is"  # one slice tells less than the volume
-    settings = replace(matched.settings, component_filter="none", progress=False, orientation=orientation)
+    # The volume told how to see its slices; one of them would tell less.
+    as_seen: dict[str, Any] = {"contrast": "as_is", "orientation": "as_is"}
+    settings = replace(matched.settings, component_filter="none", progress=False, **as_seen)
     held = np.flatnonzero(label_map.any((1, 2))).tolist()
     for index in tqdm(held, "Adapting", unit="slice", disable=not matched.settings.progress, leave=None):
         adapted = adaptation.to_slices(encoder.network, _labelled(slices, coarse, [index], encoder))
@@ -149,6 +150,8 @@ def _match_adapted_slices(matched: MatchedVolume, adaptation: Adaptation) -> Coa
         label_map[index] = again.label_map[index - first]
         log_probability[index] = again.log_probability[index - first]
         certainty[index] = (again.probability(index - first).amax(0) * 255).byte().numpy()
+    label_map, certainty = (np.ascontiguousarray(np.rot90(a, -matched.turns, (1, 2))) for a in (label_map, certainty))
+    log_probability = turn_slices(log_probability, -matched.turns)
     boxes = find_objects(label_map, max_label=len(coarse.labels))
     keep_components(label_map, certainty, boxes, support.component_counts(), matched.settings.component_filter)
     return CoarseSegmentation(label_map, log_probability, coarse.labels)
