@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Condition, Event, Thread
+from threading import Condition, Event, Lock, Thread
 
 __all__ = ["Background", "Closing", "Traffic"]
 
@@ -87,15 +87,17 @@ class Background:
         self._work = work
         self._traffic = traffic
         self._wanted = Event()
+        self._starting = Lock()
         self._thread = Thread(target=self._run, name="background", daemon=True)
         # A thread that computes while Python ends would crash the process.
         atexit.register(self.close)
 
     def request(self) -> None:
-        """Ask for the work to be done, or done once more."""
-        self._wanted.set()
-        if not self._thread.is_alive():
-            self._thread.start()
+        """Ask for the work to be done, or done once more; after `close` for nothing."""
+        with self._starting:
+            self._wanted.set()
+            if self._thread.ident is None:
+                self._thread.start()
 
     def close(self) -> None:
         """End the work after its present step, for good."""

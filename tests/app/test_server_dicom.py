@@ -10,6 +10,7 @@ import pytest
 import SimpleITK
 
 from protoseg.data.io.dicom_export import write_series
+from protoseg.data.io.segment_values import keep_label_value
 from protoseg.errors import InputError
 
 pydicom = pytest.importorskip("pydicom")
@@ -115,6 +116,21 @@ def test_segments_of_other_writers_keep_their_numbers(dicom, series, tmp_path):
     np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(read), np.searchsorted([0, 5, 9], voxels))
 
 
+def test_segments_that_share_a_name_and_a_value_stay_apart(dicom, series, tmp_path):
+    folder, image, _ = series
+    voxels = label_map(image, tmp_path / "labels.nii.gz", (5, 9))
+    file = dicom.write_segmentation(folder, tmp_path / "labels.nii.gz", None)
+    dataset = pydicom.dcmread(file)
+    for segment in dataset.SegmentSequence:
+        segment.SegmentLabel = "lesion"
+        keep_label_value(segment, 7)
+    dataset.save_as(file)
+    read, info = dicom.read_segmentation(file, image)
+    Path(file).unlink()
+    assert info == [{"name": "lesion", "idx": 1}, {"name": "lesion 2", "idx": 2}]
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(read), np.searchsorted([0, 5, 9], voxels))
+
+
 def test_what_dicom_cannot_hold_is_refused(dicom, series, tmp_path):
     folder, image, _ = series
     label_map(image, tmp_path / "labels.nii.gz", ())
@@ -125,6 +141,36 @@ def test_what_dicom_cannot_hold_is_refused(dicom, series, tmp_path):
         dicom.write_segmentation(tmp_path, tmp_path / "labels.nii.gz", None)
     with pytest.raises(InputError, match="cannot be read as DICOM SEG"):
         dicom.read_segmentation(folder / "0001.dcm", image)
+
+
+class Listing:
+    """A DICOMweb server with two SEG of one image: one with a date, and one that its writer did not date."""
+
+    dates = {"1.1": ("20200101", "120000"), "1.2": None}  # noqa: RUF012
+
+    def search_for_series(self, search_filters):
+        series = [search_filters["SeriesInstanceUID"]] if "SeriesInstanceUID" in search_filters else self.dates
+        return [self._json(SeriesInstanceUID=one, StudyInstanceUID="1") for one in series]
+
+    def retrieve_series_metadata(self, study, series):
+        dates = dict(zip(("ContentDate", "ContentTime"), self.dates[series] or (), strict=False))
+        image = pydicom.Dataset()
+        image.SeriesInstanceUID = "1.9"
+        return [self._json(ReferencedSeriesSequence=[image], **dates)]
+
+    def _json(self, **values):
+        dataset = pydicom.Dataset()
+        for name, value in values.items():
+            setattr(dataset, name, value)
+        return dataset.to_json_dict()
+
+
+def test_a_segmentation_without_a_date_is_older_than_one_with(dicom):
+    from lib.server.dicom_server import DicomServer
+
+    server = DicomServer(Listing(), by_frame=False)
+    assert server.newest_segmentations() == {"1.9": "1.1"}
+    assert server.newest_time("1.9") == "20200101 120000"
 
 
 class Archive:

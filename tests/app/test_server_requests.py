@@ -1,9 +1,12 @@
 """Requests that no client should send: each gets a clear answer, and the server lives on."""
 
+import gzip
 import json
 import tempfile
 import threading
 import time
+import zipfile
+from io import BytesIO
 
 import nibabel
 import numpy as np
@@ -94,8 +97,14 @@ def test_sessions_hold_images_that_can_be_read(client, studies, tmp_path, monkey
         response = client.put("/session/", files={"files": (name, content)})
         assert response.status_code == 400, name
         assert "/tmp" not in response.json()["detail"]
-    response = client.put("/session/?uncompress=true", files={"files": ("scan.zip", image)})
-    assert (response.status_code, response.json()["detail"][:29]) == (400, "scan.zip cannot be unpacked. ")
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("scan.nii", gzip.decompress(image))
+    damaged = bytearray(packed.getvalue())
+    damaged[len(damaged) // 2] ^= 255
+    for content in (image, bytes(damaged)):
+        response = client.put("/session/?uncompress=true", files={"files": ("scan.zip", content)})
+        assert (response.status_code, response.json()["detail"][:29]) == (400, "scan.zip cannot be unpacked. ")
     assert not list(temporary.iterdir()), "what is refused is not kept"
 
 

@@ -8,6 +8,8 @@ import nibabel
 import numpy as np
 import pytest
 
+from protoseg.errors import InputError
+
 APP = Path(__file__).parents[2] / "monailabel_app"
 
 
@@ -188,3 +190,15 @@ def test_versions_are_bounded_and_their_names_stay_in_their_folder(draw, tmp_pat
     assert versions.find("../person0", "../evil") is None
     versions.forget("../person0")
     assert versions.of("../person0") == []
+
+
+def test_a_label_of_large_values_is_not_read_as_another(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(APP))
+    from lib.server.label_versions import LabelVersion, count_voxels, read_version
+
+    file = tmp_path / "label.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.full((8, 8, 8), 257, np.int16), np.eye(4)), file)
+    label = LabelVersion("1", "person0", "current", ".nii.gz", {}, file)
+    with pytest.raises(InputError, match=r"^The label 1 of person0 holds the value 257, expected at most 255\."):
+        read_version(label)
+    assert count_voxels(label) == {}

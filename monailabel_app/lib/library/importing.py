@@ -6,7 +6,6 @@ import hashlib
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,7 @@ from lib.library.archive import LIST, pack, printable
 from lib.library.checks import MOST_EXAMPLES, Listed, check_directory, check_support, read_list
 from lib.library.examples import Examples
 from lib.library.record import Imported, Record
+from lib.server.unpacked_sizes import ZIP_ERRORS
 from lib.times import utc_now
 from protoseg.data.support.library import SavedSupport
 from protoseg.data.support.loading import read_support, save_support
@@ -90,11 +90,9 @@ def remove_incoming(state: Path) -> None:
 
 @contextmanager
 def _zip_errors() -> Iterator[None]:
-    # Each of these is what zipfile raises for some damage: of the index, the packed bytes, their end, the method, a
-    # password, a name, or the file system.
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+    except (*ZIP_ERRORS, OSError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"The archive is damaged: {error}. Export the library again.") from error

@@ -58,7 +58,7 @@ class DicomServer:
             study = Dataset.from_json(self._client.search_for_series(search_filters={"SeriesInstanceUID": series})[0])
             meta = Dataset.from_json(self._client.retrieve_series_metadata(study.StudyInstanceUID, series)[0])
             image = "".join(str(s.SeriesInstanceUID) for s in meta.get("ReferencedSeriesSequence", [])[:1])
-            self._segmentations[series] = f"{meta.get('ContentDate')} {meta.get('ContentTime')}", image
+            self._segmentations[series] = f"{meta.get('ContentDate') or ''} {meta.get('ContentTime') or ''}", image
         return self._segmentations[series]
 
     def download(self, series: str, folder: Path) -> None:

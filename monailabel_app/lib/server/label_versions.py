@@ -20,6 +20,7 @@ from lib.library.record import study_id
 from protoseg.data.io.volumes import read_labels
 from protoseg.errors import InputError
 from protoseg.files import remove_unfinished, replacing, write_json
+from protoseg.labels import LARGEST_VALUE
 
 __all__ = ["MOST_VERSIONS", "LabelVersion", "LabelVersions", "count_voxels", "read_version"]
 
@@ -106,13 +107,19 @@ def read_version(label: LabelVersion) -> NDArray[np.uint8]:
     """Read the label map (X, Y, Z) of a version, on the voxels of its image's file.
 
     Raises:
-        InputError: its file cannot be read.
+        InputError: its file cannot be read, or holds a value above 255.
         OSError: it is gone.
     """
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / f"label{label.ext}"  # a name that tells the format
         shutil.copy(label.file, copy)
-        return read_labels(copy)[0].numpy().astype(np.uint8)
+        drawn = read_labels(copy)[0].numpy()
+    if drawn.max() > LARGEST_VALUE:
+        raise InputError(
+            f"The label {label.version} of {label.image} holds the value {drawn.max()}, expected at most "
+            f"{LARGEST_VALUE}. Renumber it."
+        )
+    return drawn.astype(np.uint8)
 
 
 def count_voxels(label: LabelVersion) -> dict[str, int]:

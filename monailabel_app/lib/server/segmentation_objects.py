@@ -20,7 +20,8 @@ import pydicom_seg
 import SimpleITK
 
 from lib.server.anatomy_codes import segment_color, segment_type
-from protoseg.data.io.segment_values import keep_label_value, label_value
+from protoseg.data.io.label_sources.masks import unique_names
+from protoseg.data.io.segment_values import keep_label_value, label_values
 from protoseg.errors import InputError
 from protoseg.files import PathLike
 
@@ -156,16 +157,16 @@ def read_segmentation(segmentation: PathLike, image: PathLike) -> tuple[SimpleIT
     grid = SimpleITK.ReadImage(str(image))
     labels = np.zeros(grid.GetSize()[::-1], np.uint8)
     info = []
-    for segment in dataset.SegmentSequence:
+    found = dataset.SegmentSequence
+    for segment, value, name in zip(found, label_values(found), unique_names(str(s.SegmentLabel) for s in found)):
         number = int(segment.SegmentNumber)
-        value = label_value(segment)
         if value > 255:
             raise InputError(f"{Path(segmentation).name} holds the label value {value}, expected at most 255.")
         mask = SimpleITK.Resample(
             segments.segment_image(number), grid, SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor, 0
         )
         labels[SimpleITK.GetArrayViewFromImage(mask) > 0] = value
-        info.append({"name": str(segment.SegmentLabel), "idx": value})
+        info.append({"name": name, "idx": value})
     label_map = SimpleITK.GetImageFromArray(labels)
     label_map.CopyInformation(grid)
     return label_map, info

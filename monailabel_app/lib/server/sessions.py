@@ -16,7 +16,7 @@ import monailabel.interfaces.app
 from monailabel.utils.sessions import SessionInfo, Sessions
 
 from lib.server.patching import patch_class
-from lib.server.unpacked_sizes import check_unpacked_archive
+from lib.server.unpacked_sizes import ZIP_ERRORS, check_unpacked_archive
 from lib.server.uploads import check_image
 from protoseg.errors import InputError
 
@@ -76,7 +76,7 @@ def _unpacked(archive: Path, scratch: Path) -> Path:
         shutil.unpack_archive(archive, unpacked)
     except InputError:
         raise
-    except (shutil.ReadError, tarfile.TarError, ValueError) as error:
+    except (shutil.ReadError, tarfile.TarError, *ZIP_ERRORS) as error:
         raise InputError(f"{archive.name} cannot be unpacked. Send a .zip or .tar.gz archive.") from error
     return unpacked
 

@@ -5,6 +5,7 @@ A kilobyte may unpack to a megabyte, hence an upload of the largest size to tera
 
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
@@ -14,9 +15,11 @@ from lib.server.access import UPLOAD_LIMIT_MB
 from protoseg.data.io.promised_sizes import promised_bytes
 from protoseg.errors import InputError
 
-__all__ = ["check_unpacked_archive", "check_unpacked_image"]
+__all__ = ["ZIP_ERRORS", "check_unpacked_archive", "check_unpacked_image"]
 
 MOST_FILES = 100_000  # in an archive
+# What zipfile raises for some damage: of the index, the packed bytes, their end, the method, a password, or a name.
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 def check_unpacked_archive(path: Path) -> None:
