@@ -27,7 +27,7 @@ from protoseg.engine.feature_cache import FeatureCache
 from protoseg.engine.one_shot import segment
 from protoseg.engine.support import SliceSelection, SupportSet
 from protoseg.errors import InputError
-from protoseg.files import PathLike
+from protoseg.files import PathLike, literal_path
 from protoseg.labels import LabelSet
 from protoseg.segmentation import Segmentation
 from protoseg.session import Session
@@ -79,7 +79,7 @@ class Segmenter:
         Raises:
             InputError: an option does not exist, or the weights cannot be read or do not fit.
         """
-        chosen = options if weights is None else {**options, "weights": str(weights)}
+        chosen = options if weights is None else {**options, "weights": literal_path(weights)}
         parts = open_engine(("inference.yaml", *configs), chosen, progress=progress)
         return cls(parts, feature_cache_mb=feature_cache_mb)
 
@@ -203,7 +203,7 @@ class Segmenter:
 
         Args:
             image: scan to click on, as a path or an object.
-            labels: names that may be clicked on, beside those of the support.
+            labels: names that may be clicked on, or one, beside those of the support.
             name: name of the image in messages; by default its path.
 
         Raises:

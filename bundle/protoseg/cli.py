@@ -21,6 +21,7 @@ from protoseg import __version__, bundle_root
 from protoseg.commands.sections import SectionedGroup
 from protoseg.commands.texts import parse_labels, parse_options, parse_place, parse_slices
 from protoseg.errors import InputError, input_errors_unwrapped
+from protoseg.files import literal_path
 from protoseg.moved import RenamedWarning
 
 __all__ = ["main"]
@@ -118,10 +119,10 @@ def segment(queries: tuple[str, ...], like: tuple[tuple[str, str], ...], output:
     formats = check_formats(chosen["save"].split(",") if chosen["save"] else [])
     images, label_maps = (list(paths) for paths in zip(*like))
     overrides: dict[str, Any] = {
-        "support_image": images,
-        "support_label": label_maps,
-        "query": list(queries),
-        "output_dir": str(output),
+        "support_image": [literal_path(image) for image in images],
+        "support_label": [literal_path(label_map) for label_map in label_maps],
+        "query": [literal_path(query) for query in queries],
+        "output_dir": literal_path(output),
         "label_names": parse_labels(chosen["labels"]),
         "support_slices": parse_slices(chosen["slices"]),
         "resume": chosen["resume"],
@@ -150,15 +151,19 @@ def segment(queries: tuple[str, ...], like: tuple[tuple[str, str], ...], output:
 def click_on(image: str, at: tuple[str, ...], outside: tuple[str, ...], output: Path | None, **chosen: Any) -> None:
     """Segment a structure by clicks on it."""
     from protoseg.api import Segmenter
+    from protoseg.data.io.results import check_replaceable
     from protoseg.data.io.volumes import query_id
 
+    if output is None:
+        output = Path(f"{query_id(image)}_seg.nii.gz")
+        check_replaceable(output)
     places = [(parse_place(text), True) for text in at] + [(parse_place(text), False) for text in outside]
     options = _common(chosen)
     segmenter = Segmenter.from_pretrained(configs=chosen["configs"], progress=True, **options)
     session = segmenter.session(image, labels=[chosen["label"]])
     for place, positive in places:
         found = session.click(place, positive=positive, millimeters=chosen["mm"])
-    saved = found.save(output or f"{query_id(image)}_seg.nii.gz")
+    saved = found.save(output)
     click.echo(json.dumps({"labels": found.report(), "file": str(saved)}) if chosen["as_json"] else f"{found}\n{saved}")
 
 
@@ -169,7 +174,7 @@ def evaluate(**chosen: Any) -> None:
     """Measure Dice and surfaces on scans whose labels are known."""
     shipped = str(Path(bundle_root()) / "models" / "model.pt")
     usual = shipped if chosen["encoder"] in (None, "fpn") else "$None"  # None: that encoder's own weights
-    _run("evaluating", {**chosen, "weights": chosen["weights"] or usual})
+    _run("evaluating", chosen, weights=usual)
 
 
 @protoseg.command()
@@ -204,11 +209,8 @@ def serve(studies: str, host: str, port: int, conf: tuple[tuple[str, str], ...])
             f"--studies {studies}: there is no such folder. Give a folder of scans, or the address of a DICOMweb "
             "server, http://127.0.0.1:8042/dicom-web."
         )
-    app = next(
-        path
-        for path in (Path(bundle_root()) / "monailabel_app", Path(bundle_root()).parent / "monailabel_app")
-        if path.is_dir()
-    )
+    folders = (folder / "monailabel_app" for folder in (Path(bundle_root()), Path(bundle_root()).parent))
+    app = next(filter(Path.is_dir, folders))
     options = [word for pair in conf for word in ("--conf", *pair)]
     command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(app), "--studies", studies]
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port), *options])
@@ -279,11 +281,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _run(job: Any, chosen: Mapping[str, Any]) -> None:
+def _run(job: Any, chosen: Mapping[str, Any], **defaults: Any) -> None:
     from protoseg.workflows.bundle_runs import run_bundle
 
-    common = {"dataset_dir": chosen["data"], "output_dir": str(chosen["output"])}
-    run_bundle(job, chosen["configs"], common | _common(chosen))
+    common = {"dataset_dir": literal_path(chosen["data"]), "output_dir": literal_path(chosen["output"])}
+    run_bundle(job, chosen["configs"], defaults | common | _common(chosen))
     click.echo(chosen["output"])
 
 
@@ -291,7 +293,7 @@ def _common(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Give the overrides that all jobs share."""
     from protoseg.ops.device import best_device
 
-    given = {name: chosen[name] for name in ("weights", "encoder") if chosen[name]}
+    given = {name: literal_path(chosen[name]) for name in ("weights", "encoder") if chosen[name]}
     if chosen["device"] != "auto":  # "auto" is resolved by every process for itself
         # As text, which MONAI's parser takes for a value and the report can hold.
         given["device"] = str(best_device(chosen["device"]))

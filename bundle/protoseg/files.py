@@ -19,6 +19,7 @@ __all__ = [
     "WriteError",
     "check_output_dir",
     "is_there",
+    "literal_path",
     "remove_unfinished",
     "replacing",
     "to_path",
@@ -48,11 +49,19 @@ def to_path(path: str | os.PathLike[str] | int, name: str) -> Path:
         name: name of the argument, for messages.
 
     Raises:
-        InputError: it is no text and no whole number.
+        InputError: it is no text and no whole number, or empty.
     """
     if isinstance(path, bool) or not isinstance(path, str | os.PathLike | int):
         raise InputError(f"{name} is read as {path!r}, expected a path. Put ./ before a name that looks like a number.")
+    if not str(path):
+        raise InputError(f"{name} is empty, expected a path.")
     return Path(str(path))
+
+
+def literal_path(path: str | os.PathLike[str]) -> str:
+    """Spell a path so that a config takes it as it is: what begins with $, @ or % would be evaluated."""
+    text = os.fspath(path)
+    return f"./{text}" if text[:1] in ("$", "@", "%") else text
 
 
 def is_there(path: Path) -> bool:

@@ -17,7 +17,7 @@ from protoseg.data.io.volumes import query_id, read_image
 from protoseg.data.prepared_scan import PreparedScan
 from protoseg.engine.prediction import LabelFinding, Prediction, describe_label
 from protoseg.errors import InputError
-from protoseg.files import PathLike
+from protoseg.files import PathLike, is_there
 from protoseg.labels import LabelSet
 from protoseg.ops.volume import Volume, volume_ml
 from protoseg.workflows.evaluation.label_statistics import LabelStatistics, label_statistics
@@ -94,9 +94,12 @@ class Segmentation:
             Path of the file.
 
         Raises:
-            InputError: the name has another ending, the file cannot be written, or DICOM is asked for and the image is
-                no DICOM series or nothing was found in it.
+            InputError: the name has another ending, it is the image's own file, the file cannot be written, or DICOM is
+                asked for and the image is no DICOM series or nothing was found in it.
         """
+        image = Path(self.source.meta["filename_or_obj"])
+        if is_there(image) and is_there(Path(path)) and image.samefile(path):
+            raise InputError(f"{path} is the image itself. Choose another name for its labels.")
         write_labels(Path(path), self.label_map, self.source, labels=self.labels, weights=self.weights)
         return Path(path)
 

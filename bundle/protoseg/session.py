@@ -31,7 +31,7 @@ class Session:
         scan: scan to be clicked on.
         encoder: encoder of slices.
         support: support from other scans; its labels are found, too.
-        labels: names that may be clicked on, beside those of the support.
+        labels: names that may be clicked on, or one, beside those of the support.
         slice_segmenter: segmenter that makes masks from clicks; by default the one that uses the network's features.
         doubts: doubts about the support by label, for the findings, see `doubts_by_label`.
 
@@ -50,7 +50,8 @@ class Session:
         slice_segmenter: SliceSegmenter | None = None,
         doubts: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        self.labels = (support.labels if support else LabelSet()).with_names(labels)
+        names = (labels,) if isinstance(labels, str) else labels
+        self.labels = (support.labels if support else LabelSet()).with_names(names)
         if not self.labels:
             raise InputError("There is nothing to click on: name labels, or add a labelled scan before.")
         self.scan = scan
@@ -85,9 +86,10 @@ class Session:
             millimeters: True if `at` is in mm.
 
         Raises:
-            InputError: the place lies outside the image, or the label is unknown.
+            InputError: the place lies outside the image or the body in it, or the label is unknown.
         """
-        self._clicks.append(Click(*self._place(at, millimeters), self._label(label), positive))
+        label = self._label(label)
+        self._clicks.append(Click(*self._place(at, millimeters), label, positive))
         try:
             return self.segment()
         except InputError:
@@ -115,9 +117,12 @@ class Session:
         return Segmentation.of(prediction, self.scan, self.labels, self._weights)
 
     def _place(self, at: Place, millimeters: bool) -> tuple[int, int, int]:
-        index: NDArray[np.float64] = np.asarray(at, float)
-        if index.shape != (3,):
-            raise InputError(f"A click is at {at}, expected three numbers x, y, z.")
+        try:
+            index: NDArray[np.float64] = np.asarray(at, float)
+        except (TypeError, ValueError):
+            index = np.empty(0)
+        if index.shape != (3,) or not np.isfinite(index).all():
+            raise InputError(f"A click is at {at!r}, expected three numbers x, y, z.")
         if millimeters:
             to_index = np.linalg.inv(self.scan.grid.affine)
             index = to_index[:3, :3] @ index + to_index[:3, 3]
@@ -126,6 +131,8 @@ class Session:
             found = ", ".join(f"{i:g}" for i in index.round(1))
             size = " x ".join(map(str, self.scan.grid.shape))
             raise InputError(f"A click is at the voxel {found}, outside of the image of {size} voxels.")
+        if self.scan.grid.is_cropped((index[0], index[1], index[2])):
+            raise InputError(f"A click is at {at}, outside of the body that was found. Click on the structure.")
         x, y, z = voxel
         return z, y, x
 

@@ -19,13 +19,21 @@ Point = tuple[int, int, int]  # slice, row and column of the prepared volume
 def points_of(request: Mapping[str, Any], key: str, grid: SourceGrid) -> list[Point]:
     """Read the points under a key of a request, [[i, j, k], ...] in voxels of the image file.
 
+    Those under "background" that lie outside the body, where nothing is found anyway, are left out.
+
     Raises:
-        InputError: it is no such list, or a point lies outside the image.
+        InputError: it is no such list, or a point lies outside the image or, as part of a label, outside the body.
     """
     points = request.get(key) or []
     if not is_points(points):
         raise InputError(f"The clicks of '{key}' are {points!r}; expected a list of voxels such as [[120, 80, 14]].")
-    return [_place(point, key, grid) for point in points]
+    placed = [(_place(point, key, grid), point, grid.is_cropped((point[0], point[1], point[2]))) for point in points]
+    cropped = next((point for _, point, is_cropped in placed if is_cropped), None)
+    if cropped and key != "background":
+        raise InputError(
+            f"The click {cropped} of '{key}' lies outside the body that was found. Click on the structure."
+        )
+    return [place for place, _, is_cropped in placed if not is_cropped]
 
 
 def boxes_of(request: Mapping[str, Any], label: str, grid: SourceGrid) -> list[Box]:

@@ -148,6 +148,22 @@ def test_clicks_are_answered_and_taken_back(segmenter, scan):
         session.undo()
 
 
+@pytest.mark.parametrize(
+    ("at", "message"),
+    [
+        ("abc", "A click is at 'abc', expected three numbers x, y, z."),
+        ((1, None, 2), "A click is at (1, None, 2), expected three numbers x, y, z."),
+        ((32, 0, 0), "A click is at the voxel 32, 0, 0, outside of the image of 32 x 32 x 4 voxels."),
+        ((0, 0, 1), "A click is at (0, 0, 1), outside of the body that was found. Click on the structure."),
+    ],
+)
+def test_a_click_on_no_place_of_the_body_is_refused(segmenter, scan, at, message):
+    session = segmenter.session(scan, labels=["liver"])
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        session.click(at)
+    assert not session.clicks
+
+
 def test_a_label_that_was_not_clicked_on_yet_is_not_told(segmenter, scan, labels):
     session = segmenter.add_support(scan, labels, names=NAMES).session(scan, labels=["tumor"])
     found = session.segment()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,69 @@ def test_results_as_json_and_a_second_run_that_resumes(protoseg):
     ):
         status, _, error = protoseg(*command, "--set", setting)
         assert status == 2 and f"is not of this run: {told}. Resume with" in error
+
+
+def test_what_changed_or_is_gone_is_done_again(protoseg):
+    command = ["segment", "scan.nii.gz", *LIKE, "-o", "out", "--fast", "--resume", *SMALL]
+    label_map, report = Path("out/scan_seg.nii.gz"), Path("out/scan_seg.json")
+    protoseg(*command)
+    label_map.unlink()
+    protoseg(*command)
+    assert label_map.exists(), "the label map was deleted"
+    os.utime(report, ns=(0, 0))  # the scan is newer
+    protoseg(*command)
+    assert report.stat().st_mtime_ns > 0
+
+
+def by_hand(file: Path, **_: object) -> None:
+    nifti(file, organs())
+
+
+def corrected(file: Path, **_: object) -> None:
+    """As ITK-SNAP saves what it opened: it keeps the description."""
+    image = nibabel.load(file)
+    voxels = np.asarray(image.dataobj).copy()
+    voxels[0, 0, 0] = 1
+    nibabel.save(nibabel.Nifti1Image(voxels, image.affine, image.header), file)
+
+
+@pytest.mark.parametrize("change", [by_hand, corrected])
+@pytest.mark.parametrize("command", ["segment", "click"])
+def test_what_people_drew_is_not_written_over(protoseg, command, change):
+    segment = ["segment", "scan.nii.gz", *LIKE, "-o", ".", "--fast", *SMALL]
+    click = ["click", "scan.nii.gz", "--at", "10,12,1", *SMALL]
+    label_map = Path("scan_seg.nii.gz")
+    for _ in range(2):  # its own results are replaced
+        assert protoseg(*{"segment": segment, "click": click}[command])[0] == 0
+    change(label_map)
+    before = label_map.read_bytes()
+    status, _, error = protoseg(*{"segment": segment, "click": click}[command])
+    assert status == 2
+    assert error.endswith(
+        "scan_seg.nii.gz would be written over, and protoseg did not write it, or somebody changed it since. Move it, "
+        "or choose another place for the results.\n"
+    )
+    assert label_map.read_bytes() == before
+
+
+def test_a_scan_is_not_written_over(protoseg):
+    before = Path("scan.nii.gz").read_bytes()
+    status, _, error = protoseg("click", "scan.nii.gz", "--at", "10,12,1", "-o", "scan.nii.gz", *SMALL)
+    assert (status, error) == (2, "Error: scan.nii.gz is the image itself. Choose another name for its labels.\n")
+    assert Path("scan.nii.gz").read_bytes() == before
+
+
+def test_names_of_files_are_never_evaluated(protoseg):
+    names = ["$print(1).nii.gz", "@query.nii.gz", "%scan.nii.gz"]
+    for name in names:
+        nifti(Path(name), ct())
+    like = ["--like", names[0], "labels.nii.gz"]
+    status, printed, _ = protoseg("segment", *names, *like, "-o", "$out", "--json", "--fast", *SMALL)
+    assert status == 0
+    assert [Path(report["query"]).name for report in json.loads(printed)] == names
+    assert sorted(file.name for file in Path("$out").glob("*.nii.gz")) == sorted(
+        name.replace(".nii.gz", "_seg.nii.gz") for name in names
+    )
 
 
 def test_a_name_of_the_version_before_counts_and_the_new_one_is_told(protoseg, recwarn, caplog):

@@ -16,6 +16,8 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from protoseg.data.io.volumes import write_label_map
+
 pytestmark = pytest.mark.slow  # every process imports torch and MONAI
 
 LABELS = {"liver": 4, "bowel": 11}
@@ -191,7 +193,7 @@ def test_a_cohort_is_segmented_once_though_all_processes_were_killed(
     assert len(reports) == 2
     left = names - reports.keys()
     for name in left:  # as if they had been killed between the label map and the report, or while they wrote a file
-        (out / f"{name}_seg.nii.gz").write_bytes(b"half of a label map")
+        write_label_map(out / f"{name}_seg.nii.gz", np.ones((4, 4, 4)), np.eye(4))
         (out / f".{32 * 'a'}.{name}_seg.nii.gz").write_bytes(b"half of a label map")
 
     says = when("ITERATION_COMPLETED", "print('DONE', engine.state.batch[0]['image'].meta['filename_or_obj'])")

@@ -76,6 +76,7 @@ def test_a_voxel_outside_the_file_is_none_and_one_cut_away_is_moved_to_the_edge(
     assert grid.voxel((0, 1, 2)) == (0, 1, 2)
     assert grid.voxel((8, 1, 2)) is None
     assert grid.voxel((-1, 1, 2)) is None
+    assert [grid.is_cropped((x, 1, 2)) for x in (0, 1, 2, 7)] == [True, False, False, False], "beside it is near enough"
 
 
 def test_a_rotated_grid_is_refused():

@@ -236,7 +236,8 @@ def test_queries_with_one_name_of_result_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         find_queries(tmp_path)
     assert str(error.value) == (
-        f"{tmp_path}: the results of a.nii.gz and a.png would be named 'a'. Rename one of them."
+        f"{tmp_path}: the results of {tmp_path / 'a.nii.gz'} and {tmp_path / 'a.png'} would be named 'a'. Rename one "
+        "of them."
     )
 
 

@@ -10,9 +10,17 @@ from typing import Any
 from torch import distributed
 from torch.utils.data import Sampler
 
-from protoseg.data.io.results import RESULT_SUFFIXES, read_report, report_file, result_file
+from protoseg.data.io.results import (
+    LABEL_MAP,
+    RESULT_SUFFIXES,
+    check_replaceable,
+    read_report,
+    report_file,
+    result_file,
+)
 from protoseg.data.io.volumes import query_id
-from protoseg.files import remove_unfinished, to_path
+from protoseg.files import is_there, remove_unfinished, to_path
+from protoseg.ops.hashing import source_state
 from protoseg.workflows.same_run import check_same_run
 
 __all__ = ["ResumableSampler"]
@@ -21,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class ResumableSampler(Sampler[int]):
-    """Draws queries, or those that are not done; a query with a report is done.
+    """Draws queries, or those that are not done; done is what has a report, a label map, and did not change since.
 
     Of processes that `torchrun` started, the first draws the first query, the second the second, and so on in turn.
 
@@ -54,16 +62,19 @@ class ResumableSampler(Sampler[int]):
         """Give the indices of the queries.
 
         Raises:
-            InputError: a report belongs to another query or to other settings.
+            InputError: a report belongs to another query or to other settings, or results would replace files that no
+                run wrote.
         """
         together = distributed.is_available() and distributed.is_initialized()
         first, step = (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
         share = range(first, len(self), step)
-        if not self.resume:
-            return iter(share)
-        left = [index for index in share if not self._is_done(index)]
-        logger.info("%d of %d queries are done.", len(share) - len(left), len(share))
-        self.remove_unfinished({self.names[index] for index in left})
+        left = [index for index in share if not (self.resume and self._is_done(index))]
+        for index in left:
+            for suffix in RESULT_SUFFIXES:
+                check_replaceable(result_file(self.output_dir, self.names[index], suffix))
+        if self.resume:
+            logger.info("%d of %d queries are done.", len(share) - len(left), len(share))
+            self.remove_unfinished({self.names[index] for index in left})
         return iter(left)
 
     def remove_unfinished(self, names: Collection[str]) -> None:
@@ -72,10 +83,11 @@ class ResumableSampler(Sampler[int]):
         remove_unfinished(self.output_dir, files)
 
     def _is_done(self, index: int) -> bool:
-        file = report_file(self.output_dir, self.names[index])
+        file, image = report_file(self.output_dir, self.names[index]), str(self.cases[index]["image"])
         report = read_report(file)
-        if report is None:
+        if report is None or not is_there(result_file(self.output_dir, self.names[index], LABEL_MAP)):
             return False
         found = {"query": report.get("query"), **report.get("settings", {})}
-        check_same_run(file, found, {"query": str(self.cases[index]["image"]), **self.settings})
-        return True
+        check_same_run(file, found, {"query": image, **self.settings})
+        changed = max((changed for _, _, changed in source_state(image)), default=0)
+        return changed <= file.stat().st_mtime_ns

@@ -33,7 +33,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, NiftiForms]:
     return np.asarray(image.dataobj), NiftiForms.of(image.header)
 
 
-def write_nifti(path: Path, voxels: np.ndarray, place: Array) -> None:
+def write_nifti(path: Path, voxels: np.ndarray, place: Array, *, mark: str = "") -> None:
     """Write voxels (X, Y, Z) at the place of an image; a reader never sees half a file.
 
     Args:
@@ -42,6 +42,7 @@ def write_nifti(path: Path, voxels: np.ndarray, place: Array) -> None:
         place: image that has these voxels, as it was read, whose forms, codes and units the file gets; or an affine
             from voxel index to RAS+ mm, which the sform holds. If it is sheared (a tilted gantry), the qform holds the
             nearest one at right angles, as ITK reads nothing else.
+        mark: description in the header, see `mark_of`.
 
     Raises:
         InputError: the file name does not end in .nii or .nii.gz.
@@ -58,6 +59,7 @@ def write_nifti(path: Path, voxels: np.ndarray, place: Array) -> None:
         )
     image = nibabel.Nifti1Image(voxels, None)
     forms.apply(image.header)
+    image.header["descrip"] = mark
     with replacing(path) as unfinished:
         nibabel.save(image, unfinished)
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
+from protoseg.data.io.marks import mark_of
 from protoseg.data.io.promised_sizes import check_promise
 from protoseg.data.io.soft_masks import without_soft_edges
 from protoseg.errors import InputError
@@ -83,8 +85,11 @@ def write_label_picture(path: str | Path, labels: np.ndarray) -> None:
 
     `read_label_picture` reads it. It looks black, because the values are small.
     """
+    about = PngInfo()
+    about.add_text("Software", mark_of(labels[0]))
     with replacing(path) as unfinished:
-        Image.fromarray(np.ascontiguousarray(labels[0, ..., 0].T.astype(np.uint8))).save(unfinished)
+        picture = Image.fromarray(np.ascontiguousarray(labels[0, ..., 0].T.astype(np.uint8)))
+        picture.save(unfinished, format="png", pnginfo=about)
 
 
 def _upright(path: Path) -> Image.Image:

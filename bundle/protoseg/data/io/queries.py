@@ -29,9 +29,10 @@ def query_list(query: PathLike | int | Sequence[PathLike], support: SupportSet |
         InputError: nothing is there, or the results of two images would have one name.
     """
     paths: Sequence[PathLike | int] = query if isinstance(query, list | tuple) else [cast(PathLike | int, query)]
-    found = [image for path in paths for image in find_queries(path)]
+    once = {image.absolute(): image for path in reversed(paths) for image in reversed(find_queries(path))}
+    found = list(reversed(once.values()))
     _check_names(found, ", ".join(map(str, paths)))
-    return follow_slices([{"image": str(path)} for path in dict.fromkeys(found)], support)
+    return follow_slices([{"image": str(path)} for path in found], support)
 
 
 def follow_slices(cases: Sequence[Mapping[str, Any]], support: SupportSet | None) -> list[dict[str, Any]]:
@@ -81,8 +82,7 @@ def _check_names(images: Sequence[Path], place: str) -> None:
         same = first.setdefault(query_id(image), image)
         if same != image:
             raise InputError(
-                f"{place}: the results of {same.name} and {image.name} would be named {query_id(image)!r}. "
-                "Rename one of them."
+                f"{place}: the results of {same} and {image} would be named {query_id(image)!r}. Rename one of them."
             )
 
 

@@ -6,11 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+from protoseg.data.io.marks import is_unchanged
+from protoseg.errors import InputError
+from protoseg.files import is_there
+
 __all__ = [
     "LABEL_MAP",
     "LABEL_PICTURE",
     "OVERLAY",
     "RESULT_SUFFIXES",
+    "check_replaceable",
     "is_result",
     "read_report",
     "report_file",
@@ -41,12 +46,36 @@ def read_report(file: Path) -> dict[str, Any] | None:
     return report if isinstance(report, dict) else None
 
 
+def check_replaceable(file: Path) -> None:
+    """Refuse to write over a file that protoseg did not write, as a mask drawn by hand, or that was changed since.
+
+    Raises:
+        InputError: naming the file.
+    """
+    if not is_there(file):
+        return
+    report = _report_of(file)
+    unchanged = report is not None if file.suffix == REPORT else is_unchanged(file)
+    if unchanged is None:  # it has no mark: then it is a result if it was written before there were marks
+        unchanged = report is not None and "software" not in report
+    if not unchanged:
+        raise InputError(
+            f"{file} would be written over, and protoseg did not write it, or somebody changed it since. Move it, or "
+            "choose another place for the results."
+        )
+
+
 def is_result(path: Path) -> bool:
     """Tell whether an image file is the result of a query: it has a result's name, and its report is beside it."""
+    return _report_of(path) is not None
+
+
+def _report_of(path: Path) -> dict[str, Any] | None:
+    """Read the report beside a file that has a result's name."""
     for suffix in RESULT_SUFFIXES:
         name = path.name.removesuffix(f"_seg{suffix}")
         if name != path.name:
             report = read_report(report_file(path.parent, name))
             if report is not None and report.keys() >= REPORT_KEYS:
-                return True
-    return False
+                return report
+    return None

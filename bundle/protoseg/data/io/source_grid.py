@@ -82,9 +82,19 @@ class SourceGrid:
         """
         if not all(-0.5 <= i <= size - 0.5 for i, size in zip(index, self.shape)):
             return None
-        place = self._to_volume[:3, :3] @ np.asarray(index, float) + self._to_volume[:3, 3]
-        clipped = np.clip(_round(place), 0, np.array(self.volume_shape) - 1)
+        clipped = np.clip(_round(self._place(index)), 0, np.array(self.volume_shape) - 1)
         return int(clipped[0]), int(clipped[1]), int(clipped[2])
+
+    def is_cropped(self, index: tuple[float, float, float]) -> bool:
+        """Tell whether a voxel index of the file lies in what was cropped; what is beside the border does not."""
+        steps = np.abs([self._along(axis)[0] for axis in range(3)])
+        place, end = self._place(index), np.array(self.volume_shape) - 1
+        return bool((np.maximum(-place, place - end) > 1.5 * np.maximum(steps, 1)).any())
+
+    def _place(self, index: tuple[float, float, float]) -> NDArray[np.float64]:
+        """Convert a voxel index of the file to one along X, Y, Z of the volume."""
+        place: NDArray[np.float64] = self._to_volume[:3, :3] @ np.asarray(index, float) + self._to_volume[:3, 3]
+        return place
 
     def _along(self, axis: int) -> tuple[float, float]:
         """Give (step, offset): index along an axis of the volume = step x index along the file's axis + offset."""

@@ -18,6 +18,7 @@ from protoseg.data.io.dicom import LPS_TO_RAS, dicom_files, read_series, series_
 from protoseg.data.io.label_sources import source
 from protoseg.data.io.label_sources.masks import NamedLabels
 from protoseg.data.io.label_values import whole_voxels
+from protoseg.data.io.marks import mark_of
 from protoseg.data.io.nifti_files import NIFTI_SUFFIXES, Array, read_nifti, write_nifti
 from protoseg.data.io.nifti_forms import NIFTI_FORMS, placement
 from protoseg.data.io.pictures import PICTURE_SUFFIXES, read_label_picture, read_picture
@@ -171,7 +172,8 @@ def write_label_map(path: PathLike, labels: Array, place: Array) -> None:
             f"{path}: the label values run from {values.min():g} to {values.max():g}, expected 0 to 255. "
             "Renumber the labels."
         )
-    write_nifti(Path(path), _three_axes(values.astype(np.uint8)), place)
+    voxels = _three_axes(values.astype(np.uint8))
+    write_nifti(Path(path), voxels, place, mark=mark_of(voxels))
 
 
 def write_image(path: PathLike, image: Array, place: Array) -> None:

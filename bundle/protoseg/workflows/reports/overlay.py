@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from protoseg.data.io.marks import SOFTWARE
 from protoseg.data.io.results import OVERLAY, result_file
 from protoseg.data.io.volumes import query_id
 from protoseg.files import replacing
@@ -36,7 +37,7 @@ def save_overlay(
     name = query_id(query)
     figure = draw_overlay(image, predicted, ground_truth, labels, title=name, aspect=aspect, columns=columns)
     with replacing(result_file(output_dir, name, OVERLAY)) as unfinished:
-        figure.savefig(unfinished, format="png")
+        figure.savefig(unfinished, format="png", metadata={"Software": SOFTWARE})
 
 
 def draw_overlay(

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from protoseg.data.io.marks import SOFTWARE
 from protoseg.data.io.results import report_file
 from protoseg.data.io.volumes import query_id
 from protoseg.engine.prediction import LabelFinding, describe_label
@@ -59,6 +60,7 @@ def write_report(
         for name, value in labels.items()
     }
     content = {"query": str(query), "labels": report, "doubts": dict(doubts or {}), "settings": dict(settings)}
+    content["software"] = SOFTWARE
     write_json(report_file(output_dir, query_id(query)), content)
     warnings = [f"{name} {entry['warning']}" for name, entry in report.items() if entry["warning"]]
     if warnings:
