@@ -173,6 +173,7 @@ def test_labelled_scans_that_conflict_are_told_once(protoseg, caplog):
         assert [doubt.split(",")[0] for doubt in report["doubts"]["liver"]] == [
             f"check its label in {scan}.nii.gz" for scan in ("scan", "b")
         ]
+        assert report["labels"]["liver"]["warning"].endswith("; ".join(report["doubts"]["liver"]))
     assert json.loads(protoseg(*command, "--set", "doubts=$None")[1])[0]["doubts"] == {}
     assert sum(message.startswith("Check the label ") for message in caplog.messages) == 4, "none more"
 

@@ -95,6 +95,7 @@ def doubted(*dice):
 def test_a_run_looks_at_the_slices_where_labels_are_largest():
     support, cache = joined(labelled("a"), labelled("b", SWAPPED, shift=2)), FeatureCache()
     doubts = support_doubts(support, network(), cache=cache)
+    assert doubts == doubts_by_label(leave_one_out(support, ENCODER)), "as in Python"
     assert [doubt.split(",")[0] for doubt in doubts["rod"]] == [f"check its label in {name}" for name in "ab"]
     assert (len(support.images), len(cache.items())) == (6, 4), (
         "the ball is largest on the second, the rod alike on all"

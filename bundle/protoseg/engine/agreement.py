@@ -58,6 +58,9 @@ class Agreement(NamedTuple):
 def leave_one_out(support: SupportSet, encoder: SliceEncoder) -> dict[str, dict[str, Agreement]]:
     """Segment the slices of each scan of a support by those of the others.
 
+    Each label is looked at on the slice of each scan where it is largest, however many serve: what that costs does not
+    grow with them.
+
     Args:
         support: slices of several scans.
         encoder: encoder of the support and its slices.
@@ -65,6 +68,7 @@ def leave_one_out(support: SupportSet, encoder: SliceEncoder) -> dict[str, dict[
     Returns:
         By scan and label; without labels that no other scan has.
     """
+    support = support.take(_largest_slices(support))
     found = {}
     for scan in dict.fromkeys(origin.scan for origin in support.origins):
         mine = [k for k, origin in enumerate(support.origins) if origin.scan == scan]
@@ -82,6 +86,18 @@ def compare(found: Mapping[str, Mapping[str, Found]]) -> dict[str, dict[str, Agr
             others = [theirs[name].dice for other, theirs in found.items() if other != scan and name in theirs]
             agreements.setdefault(scan, {})[name] = _agreement(dice, others, instead)
     return agreements
+
+
+def _largest_slices(support: SupportSet) -> list[int]:
+    """Find the slices where a label of a scan is largest."""
+    slices: set[int] = set()
+    for scan in {origin.scan for origin in support.origins}:
+        mine = [k for k, origin in enumerate(support.origins) if origin.scan == scan]
+        for position in range(1, 1 + len(support.labels)):
+            areas = (support.masks[mine] == position).sum((1, 2))
+            if areas.any():
+                slices.add(mine[int(areas.argmax())])
+    return sorted(slices)
 
 
 def _agreement(dice: float, others: Sequence[float], instead: str) -> Agreement:

@@ -14,7 +14,15 @@ from protoseg.engine.cues import Cues
 from protoseg.engine.estimate import estimate_dice
 from protoseg.engine.support import SliceOrigin
 
-__all__ = ["LabelFinding", "Prediction", "describe_label", "findings_from_json", "findings_to_json", "label_finding"]
+__all__ = [
+    "LabelFinding",
+    "Prediction",
+    "describe_label",
+    "findings_from_json",
+    "findings_to_json",
+    "label_finding",
+    "with_doubts",
+]
 
 LOW_ESTIMATE = 0.5  # an estimated Dice below this deserves a second look
 
@@ -65,11 +73,15 @@ class Prediction:
 
     def with_doubts(self, doubts: Mapping[str, Sequence[str]]) -> Prediction:
         """Add to the warnings of labels what speaks against the examples by which they are found, by label name."""
-        findings = {
-            name: replace(finding, doubts=tuple(doubts[name])) if name in doubts else finding
-            for name, finding in self.findings.items()
-        }
-        return replace(self, findings=findings)
+        return replace(self, findings=with_doubts(self.findings, doubts))
+
+
+def with_doubts(findings: Mapping[str, LabelFinding], doubts: Mapping[str, Sequence[str]]) -> dict[str, LabelFinding]:
+    """Add doubts to findings, both by label name, see `Prediction.with_doubts`."""
+    return {
+        name: replace(finding, doubts=tuple(doubts[name])) if name in doubts else finding
+        for name, finding in findings.items()
+    }
 
 
 def describe_label(finding: LabelFinding, value: int, volume: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from protoseg.data.io.marks import SOFTWARE
 from protoseg.data.io.results import report_file
 from protoseg.data.io.volumes import query_id
-from protoseg.engine.prediction import LabelFinding, describe_label
+from protoseg.engine.prediction import LabelFinding, describe_label, with_doubts
 from protoseg.engine.slice_axes import plane_of
 from protoseg.engine.support import SupportSet
 from protoseg.files import write_json
@@ -54,15 +54,22 @@ def write_report(
     Returns:
         Content of the file.
     """
-    query = source.meta["filename_or_obj"]
+    query, doubts = source.meta["filename_or_obj"], dict(doubts or {})
+    doubted = with_doubts(findings, doubts)
     report = {
-        name: describe_label(findings[name], value, volume_ml(label_map == value, source.affine))
+        name: describe_label(doubted[name], value, volume_ml(label_map == value, source.affine))
         for name, value in labels.items()
     }
-    content = {"query": str(query), "labels": report, "doubts": dict(doubts or {}), "settings": dict(settings)}
-    content["software"] = SOFTWARE
+    content = {
+        "query": str(query),
+        "labels": report,
+        "doubts": doubts,
+        "settings": dict(settings),
+        "software": SOFTWARE,
+    }
     write_json(report_file(output_dir, query_id(query)), content)
-    warnings = [f"{name} {entry['warning']}" for name, entry in report.items() if entry["warning"]]
+    # Doubts about the support are told once, before the first query.
+    warnings = [f"{name} {findings[name].warning}" for name in report if findings[name].warning]
     if warnings:
         logger.warning("%s: %s.", query_id(query), "; ".join(warnings))
     return content
