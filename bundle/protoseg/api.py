@@ -50,6 +50,8 @@ class Segmenter:
     """
 
     def __init__(self, parts: EngineParts, *, feature_cache_mb: int = 1024) -> None:
+        if feature_cache_mb < 0:
+            raise InputError(f"feature_cache_mb is {feature_cache_mb}; expected 0 or more.")
         self.parts = parts
         self.encoder = parts.encoder(FeatureCache(feature_cache_mb * MEBIBYTE))
         self.support: SupportSet | None = None
@@ -69,7 +71,7 @@ class Segmenter:
 
         Args:
             weights: checkpoint of the whole network; by default the one that ships.
-            configs: files to lay over the inference config, by path or by name in the bundle, such as
+            configs: file or files to lay over the inference config, by path or by name in the bundle, such as
                 "refiners/guided.yaml".
             feature_cache_mb: bound in MB of the features kept in memory.
             progress: True to show a progress bar over the slices.
@@ -79,6 +81,13 @@ class Segmenter:
         Raises:
             InputError: an option does not exist, or the weights cannot be read or do not fit.
         """
+        misplaced = {"support_image", "support_label", "support_slices", "label_names", "query", "output_dir", "resume"}
+        if misplaced & options.keys():
+            raise InputError(
+                f"{', '.join(sorted(misplaced & options.keys()))} is for the command line; here labelled scans, the "
+                "names of labels and slices are given to add_support, and images to segment."
+            )
+        configs = [configs] if isinstance(configs, str) else configs
         chosen = options if weights is None else {**options, "weights": literal_path(weights)}
         parts = open_engine(("inference.yaml", *configs), chosen, progress=progress)
         return cls(parts, feature_cache_mb=feature_cache_mb)
@@ -97,7 +106,9 @@ class Segmenter:
         slices: SliceSelection | int | Sequence[int] = "largest",
         name: str | None = None,
     ) -> Segmenter:
-        """Add a labelled scan to the support; one that was added before is replaced.
+        """Add a labelled scan to the support; what was drawn of its labels on it before is replaced.
+
+        Where `slices` are indices, it is replaced on these slices alone.
 
         A label of a new name whose value is taken gets the lowest free one: see `labels`.
 
@@ -128,7 +139,11 @@ class Segmenter:
             magnification=self.parts.magnification,
             slice_axes=taken.slice_axes if taken else None,
         )
-        self.support = taken.merge(replace(new, labels=new.labels.beside(taken.labels))) if taken else new
+        if taken:
+            new = replace(new, labels=new.labels.beside(taken.labels))
+            kept = taken.without_drawings(name, new.labels) if isinstance(slices, str) else taken
+            new = kept.merge(new) if kept else new
+        self.support = new
         return self
 
     def save_support(self, path: PathLike) -> None:

@@ -53,8 +53,8 @@ class LabelSet(Mapping[str, int]):
             source: source of the names, for messages.
 
         Raises:
-            InputError: the names are no such mapping, a value is not an integer in 0..255 or is a region of several
-                (nnU-Net), or two labels share a name or a value.
+            InputError: the names are no such mapping or hold the background alone, a value is not an integer in 0..255
+                or is a region of several (nnU-Net), or two labels share a name or a value.
         """
         if not isinstance(names, Mapping) or not names:
             raise InputError(f'{source}: found {names!r}, expected a mapping like {{"liver": 1, "spleen": 2}}.')
@@ -70,6 +70,8 @@ class LabelSet(Mapping[str, int]):
                     "Give each label a name and a value of its own."
                 )
             values[name] = number
+        if not values:
+            raise InputError(f"{source}: found {names!r}, expected a label besides the background, whose value is 0.")
         return cls(values)
 
     def __getitem__(self, name: str) -> int:
@@ -187,8 +189,8 @@ def is_legend(names: Mapping[Any, Any]) -> bool:
 
 
 def whole_number(value: Any) -> int | None:
-    """Read a label's value as JSON or text holds it: 1, 1.0, "1" or "1.0"; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    """Read a label's value as JSON, text or NumPy holds it: 1, 1.0, "1" or "1.0"; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | np.number):
         return None
     try:
         number = float(value)

@@ -79,9 +79,12 @@ class Segmentation:
             image: image that was segmented, as `Segmenter.segment` takes it.
 
         Raises:
-            InputError: the image cannot be read, or has another size.
+            InputError: the image cannot be read, has another size, or lies elsewhere.
         """
-        return label_statistics(read_image(image_source(image, "the image")), self.label_map, self.labels)
+        scan = read_image(image_source(image, "the image"))
+        if scan.shape[1:] == self.label_map.shape and not np.allclose(scan.affine, self.affine, atol=1e-3):
+            raise InputError("The image lies elsewhere than the one that was segmented. Give that one.")
+        return label_statistics(scan, self.label_map, self.labels)
 
     def save(self, path: PathLike) -> Path:
         """Write the labels in the format of the file's name.

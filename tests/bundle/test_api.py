@@ -1,5 +1,7 @@
 """The way in from Python: paths and objects in, label maps on the image's own voxels out."""
 
+import copy
+import pickle
 import re
 import subprocess
 import sys
@@ -112,6 +114,8 @@ def test_statistics_are_of_the_image_itself(segmenter, scan, labels):
         for name in NAMES:
             assert statistics[name]["volume_ml"] == pytest.approx(found.volume_ml(name))
             assert statistics[name]["mean"] == pytest.approx(ct()[found.mask(name)].mean(), abs=1e-3)
+    with pytest.raises(InputError, match="The image lies elsewhere than the one that was segmented"):
+        found.statistics(nibabel.Nifti1Image(ct(), 2 * LPS))
 
 
 def test_labels_of_several_scans_get_values_of_their_own(segmenter, scan, tmp_path):
@@ -133,6 +137,38 @@ def test_a_support_that_was_saved_serves_again(segmenter, scan, labels, tmp_path
     with pytest.raises(InputError, match=r"organs\.support: The support was made by the preprocessing \w+, and this"):
         other.load_support(tmp_path / "organs.support")
     assert not other.labels
+
+
+def test_a_scan_that_is_added_again_is_replaced(segmenter, scan, labels, tmp_path):
+    wrong = organs()
+    wrong[18:26, 20:24] = 1
+    wrong[wrong == 2] = 0
+    segmenter.add_support(scan, labels, names=NAMES)
+    expected = segmenter.segment(scan).label_map
+    segmenter.add_support(scan, nifti(tmp_path / "wrong.nii.gz", wrong), names={"liver": 1}, slices="all")
+    assert segmenter.labels == NAMES
+    assert segmenter.support.components == {"liver": 2, "spleen": 1}
+    segmenter.add_support(scan, labels, names=NAMES)
+    assert segmenter.support.components == {"liver": 1, "spleen": 1}
+    np.testing.assert_array_equal(segmenter.segment(scan).label_map, expected)
+    segmenter.add_support(scan, labels, names={"liver": 1}, slices=[1])
+    segmenter.add_support(scan, labels, names={"liver": 1}, slices=[2])
+    assert [origin.slice_index for origin in segmenter.support.origins] == [1, 2], "slices that are named are added"
+
+
+def test_results_and_segmenters_can_be_copied(segmenter, scan, labels):
+    found = segmenter.add_support(scan, labels, names=NAMES).segment(scan)
+    np.testing.assert_array_equal(copy.deepcopy(found).affine, found.affine)
+    for again in (copy.deepcopy(segmenter), pickle.loads(pickle.dumps(segmenter))):
+        np.testing.assert_array_equal(again.segment(scan).label_map, found.label_map)
+
+
+def test_a_click_and_its_opposite_leave_a_label_that_is_not_found(segmenter, scan):
+    session = segmenter.session(scan, labels="liver")
+    session.click((10, 12, 1))
+    found = session.click((10, 12, 1), positive=False)
+    assert not found.label_map.any()
+    assert found.findings["liver"].warning == "not found"
 
 
 def test_clicks_are_answered_and_taken_back(segmenter, scan):
@@ -221,6 +257,9 @@ def test_labelled_scans_that_conflict_are_told_by_every_result(segmenter, scan, 
             "A click is on the label 'c'; name one of a",
         ),
         (lambda s, scan, labels: Segmenter.from_pretrained(choise="all"), "has no entry 'choise'"),
+        (lambda s, scan, labels: Segmenter.from_pretrained(support_slices="all"), "support_slices is for the command"),
+        (lambda s, scan, labels: Segmenter.from_pretrained(configs="absent.yaml"), "absent.yaml does not exist"),
+        (lambda s, scan, labels: Segmenter(s.parts, feature_cache_mb=-1), "feature_cache_mb is -1; expected 0 or more"),
         (lambda s, scan, labels: Segmenter.from_pretrained("absent.pt"), "Weights file absent.pt does not exist"),
         (lambda s, scan, labels: Segmenter.from_pretrained(configs=["absent.yaml"]), "absent.yaml does not exist"),
     ],

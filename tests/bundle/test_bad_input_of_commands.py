@@ -51,7 +51,7 @@ REFUSED: list[tuple[list[str], str]] = [
     ),
     (
         [*SEGMENT, "--labels", "liver=x"],
-        "Error: --labels is 'liver=x'; expected names, liver,spleen, or values, liver=6,spleen=1.",
+        "Error: --labels is 'liver=x'; expected names, liver,spleen, or values, liver=6,spleen=1, each once.",
     ),
     (
         [*SEGMENT, "-o", "scan.nii.gz", *SMALL],
@@ -64,7 +64,7 @@ REFUSED: list[tuple[list[str], str]] = [
     ),
     (
         ["click", "scan.nii.gz", "--at", "1,2"],
-        "Error: A click is at '1,2'; expected three numbers, X,Y,Z, such as 120,96,14.",
+        "Error: A click is at '1,2'; expected three numbers, X,Y,Z, such as 120,96,14, or 120,96,0 on a picture.",
     ),
     (
         ["click", "scan.nii.gz", "--at", "1,2,40", *SMALL],

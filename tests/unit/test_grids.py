@@ -101,6 +101,13 @@ def test_a_label_map_whose_affine_was_lost_is_refused_unless_voxels_are_taken_on
     assert torch.equal(aligned.affine, image.affine)
 
 
+def test_labels_that_lost_their_affine_are_refused() -> None:
+    image = Volume.at(torch.zeros(1, 20, 20, 9), np.diag([-2.0, -2.0, 5.0, 1.0]), {"filename_or_obj": "image.nii"})
+    labels = Volume.at(torch.ones(1, 4, 4, 3), np.eye(4), {"filename_or_obj": "labels.nii"})
+    with pytest.raises(InputError, match=r"^labels\.nii has the identity for an affine, as of an array, and another"):
+        align_labels(labels, image)
+
+
 def test_labels_off_the_image_are_refused() -> None:
     """Of 40 labelled voxels 2 may be off the image, and not 3."""
     labels = tensor(np.ones((40, 1, 1), dtype=np.int16), np.eye(4), "labels.nii")
@@ -191,6 +198,7 @@ LABELS = torch.tensor([0, 1, 4, 4, 0])
         ({"liver": 4}, {"liver": 4}),
         ({"liver": 4, "spleen": 1}, {"liver": 4, "spleen": 1}),
         ('{"liver": 4}', {"liver": 4}),
+        ({"liver": np.int64(4)}, {"liver": 4}),
         ('{"liver": "4"}', {"liver": 4}),
         ({"background": 0, "liver": 4}, {"liver": 4}),
         ({"0": "background", "1": "spleen", "2": "kidney"}, {"spleen": 1}),
@@ -248,6 +256,11 @@ def test_values_above_255_may_be_left_unchosen() -> None:
             "[1, 4]",
             LABELS,
             'label_names: found [1, 4], expected a mapping like {"liver": 1, "spleen": 2}.',
+        ),
+        (
+            {"liver": 0},
+            LABELS,
+            "label_names: found {'liver': 0}, expected a label besides the background, whose value is 0.",
         ),
         ({}, LABELS, 'label_names: found {}, expected a mapping like {"liver": 1, "spleen": 2}.'),
         (

@@ -79,7 +79,7 @@ def test_a_support_is_not_used_with_other_weights():
     network = ALPNet(encoder=FPNEncoder(channels=8, widths=(8, 8, 8, 8, 8)))
     volume = torch.randn(1, 16, 12, 2)
     segment(volume, support(encoder=network.encoding_fingerprint()), SliceEncoder(network, 8))
-    with pytest.raises(InputError, match="The support was made for the encoder 123, and the network is"):
+    with pytest.raises(InputError, match="The support was made for the encoder 123, and this one is"):
         segment(volume, support(encoder="123"), SliceEncoder(network, 8))
 
 

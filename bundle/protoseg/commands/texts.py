@@ -29,16 +29,16 @@ def parse_labels(text: str | None) -> str | list[str] | dict[str, int] | None:
     """Read a choice of labels: names, names with values, or the path of a `dataset.json`, which is returned as it is.
 
     Raises:
-        InputError: a value is no whole number.
+        InputError: a value is no whole number, or a name comes twice.
     """
     if text is None or text.endswith(".json"):
         return text
-    pairs = [part.strip().partition("=") for part in text.split(",")]
-    if not any(sign for _, sign, _ in pairs):
-        return [name for name, _, _ in pairs]
-    if not all(value.isdigit() for _, _, value in pairs):
-        raise InputError(f"--labels is '{text}'; expected names, liver,spleen, or values, liver=6,spleen=1.")
-    return {name: int(value) for name, _, value in pairs}
+    pairs = [[word.strip() for word in part.partition("=")] for part in text.split(",")]
+    names, signs, values = zip(*pairs)
+    valued = any(signs)
+    if not all(names) or len(set(names)) < len(names) or (valued and not all(value.isdigit() for value in values)):
+        raise InputError(f"--labels is '{text}'; expected names, liver,spleen, or values, liver=6,spleen=1, each once.")
+    return dict(zip(names, map(int, values))) if valued else list(names)
 
 
 def parse_place(text: str) -> tuple[float, float, float]:
@@ -50,7 +50,9 @@ def parse_place(text: str) -> tuple[float, float, float]:
     try:
         x, y, z = (float(part) for part in text.split(","))
     except ValueError:
-        raise InputError(f"A click is at '{text}'; expected three numbers, X,Y,Z, such as 120,96,14.") from None
+        raise InputError(
+            f"A click is at '{text}'; expected three numbers, X,Y,Z, such as 120,96,14, or 120,96,0 on a picture."
+        ) from None
     return x, y, z
 
 

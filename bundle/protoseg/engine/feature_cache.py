@@ -10,9 +10,10 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -73,6 +74,10 @@ class FeatureCache:
         self._lock = Lock()
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy the settings alone: in another process it begins empty."""
+        return partial(FeatureCache, self.max_bytes, folder=self.folder, max_folder_bytes=self.max_folder_bytes), ()
 
     @property
     def nbytes(self) -> int:

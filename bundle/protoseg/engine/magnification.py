@@ -61,13 +61,13 @@ def input_size(magnification: Magnification, masks: Tensor, labels: int, *, imag
         is_picture: True for a scan of one slice.
 
     Raises:
-        InputError: the factor is below 1 or above 8.
+        InputError: the factor is no number, below 1 or above 8.
     """
     if isinstance(magnification, MagnifyToFit):
         factor = magnification.factor(masks, labels, image_size=image_size, is_picture=is_picture)
         return _magnified(image_size, factor, magnification.stride)
-    if not 1 <= magnification <= 8:
-        raise InputError(f"magnification is {magnification}; it must lie between 1 and 8.")
+    if not isinstance(magnification, int | float) or not 1 <= magnification <= 8:
+        raise InputError(f"magnification is {magnification!r}; it must lie between 1 and 8.")
     return round(image_size * magnification)
 
 

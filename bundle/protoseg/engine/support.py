@@ -51,28 +51,12 @@ class SupportSet:
     weights: Tensor | None = None  # N, 0 to 1, factors of the votes of each slice. None: 1
 
     def check_encoder(self, fingerprint: str) -> None:
-        """Refuse an encoder, by its fingerprint, other than the one that the support is meant for.
-
-        Raises:
-            InputError: naming both.
-        """
-        if self.encoder and self.encoder != fingerprint:
-            raise InputError(
-                f"The support was made for the encoder {self.encoder}, and the network is "
-                f"{fingerprint}; use the weights of that time, or make the support again."
-            )
+        """Refuse an encoder, by its fingerprint, other than the one that it is meant for; raises InputError."""
+        _check_same("for the encoder", self.encoder, fingerprint, "the weights")
 
     def check_preprocessing(self, fingerprint: str) -> None:
-        """Refuse a preprocessing, by its fingerprint, other than the one that made the support's images.
-
-        Raises:
-            InputError: naming both.
-        """
-        if self.preprocessing and self.preprocessing != fingerprint:
-            raise InputError(
-                f"The support was made by the preprocessing {self.preprocessing}, and this one is {fingerprint}; use "
-                "the image_size and the options of preprocessing of that time, or make the support again."
-            )
+        """Refuse a preprocessing, by its fingerprint, other than the one that made the images; raises InputError."""
+        _check_same("by the preprocessing", self.preprocessing, fingerprint, "image_size and options of preprocessing")
 
     def one_hot(self) -> Tensor:
         """Give masks (L, N, size, size), 0 or 1."""
@@ -124,6 +108,18 @@ class SupportSet:
             known=None if known.all() else known,
             weights=None if (weights == 1).all() else weights,
         )
+
+    def without_drawings(self, scan: str, names: Collection[str]) -> SupportSet | None:
+        """Leave out what was drawn of some labels on a scan; None if no slice is left that shows a label."""
+        known, masks = self._known_of(self.labels), self.masks.clone()
+        here = [k for k, origin in enumerate(self.origins) if origin.scan == scan]
+        masks[here] = _renumber(masks[here], self.labels, self.labels, only=self.labels.keys() - set(names))
+        known[here] &= torch.tensor([name not in names for name in self.labels])
+        left = {self.labels.name_at(position) for position in masks.unique().tolist() if position}
+        components = {name: count if name in left else 0 for name, count in self.components.items()}
+        shown = [k for k, mask in enumerate(masks) if k not in here or mask.any()]
+        rest = replace(self, masks=masks, components=components, known=None if known.all() else known)
+        return rest.take(shown) if shown else None
 
     def without_label(self, name: str) -> SupportSet:
         """Leave out a label; slices that show no other label go too.
@@ -269,6 +265,14 @@ def choose_slices(drawn: Tensor, labels: Mapping[str, int], slices: SliceSelecti
                 f"support_slices names slice {index}, which holds no label; labels are on {holding[0]}..{holding[-1]}."
             )
     return chosen
+
+
+def _check_same(how: str, mine: str, other: str, what: str) -> None:
+    if mine and mine != other:
+        raise InputError(
+            f"The support was made {how} {mine}, and this one is {other}; use {what} of that time, or make the support "
+            "again."
+        )
 
 
 def _count_components(mask: NDArray[np.bool_]) -> int:

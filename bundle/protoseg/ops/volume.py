@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -63,6 +64,9 @@ class Volume(Tensor):
     def as_tensor(self) -> Tensor:
         """Give the voxels alone, as a plain tensor that shares them."""
         return self.as_subclass(Tensor)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.at(self.as_tensor().clone(), self.affine.clone(), copy.deepcopy(self.meta, memo))
 
 
 def spacing_of(affine: Tensor) -> Tensor:

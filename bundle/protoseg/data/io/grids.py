@@ -12,6 +12,7 @@ from scipy.ndimage import affine_transform
 from protoseg.data.io.datalists import label_names
 from protoseg.data.io.label_sources.masks import unique_names
 from protoseg.data.io.nifti_forms import claimed_affines
+from protoseg.data.io.voxels import times
 from protoseg.engine.slice_axes import is_oriented
 from protoseg.errors import InputError
 from protoseg.labels import LARGEST_VALUE, LabelSet, is_legend
@@ -41,8 +42,9 @@ def align_labels(labels: Volume, image: Volume, label_grid: LabelGrid = "affine"
         label_grid: "affine" to follow the affines; "voxels" to take voxels one to one, whatever the affines say.
 
     Raises:
-        InputError: the two have one size but other affines, or more than a twentieth of the labelled voxels is off
-            the image; voxels are to be taken one to one and the sizes differ; label_grid is unknown.
+        InputError: the two have one size but other affines, or other sizes and the labels the identity for an affine,
+            or more than a twentieth of the labelled voxels is off the image; voxels are to be taken one to one and the
+            sizes differ; label_grid is unknown.
     """
     if label_grid not in get_args(LabelGrid):
         raise InputError(f"label_grid is {label_grid!r}, expected {' or '.join(get_args(LabelGrid))}.")
@@ -57,6 +59,10 @@ def align_labels(labels: Volume, image: Volume, label_grid: LabelGrid = "affine"
     to_label_index = np.linalg.inv(np.asarray(labels.affine, float)) @ np.asarray(image.affine, float)
     if size == label_size and not _same_lattice(to_label_index, size):
         raise InputError(_lost_affine(labels, image, "has the size of the image and another affine"))
+    if np.array_equal(labels.affine, np.eye(4)) and not np.array_equal(image.affine, np.eye(4)):
+        raise InputError(
+            _lost_affine(labels, image, "has the identity for an affine, as of an array, and another size")
+        )
     missed = _share_outside(labels, np.linalg.inv(to_label_index), size)
     if missed > MOST_OUTSIDE:
         raise InputError(_lost_affine(labels, image, f"has {missed:.0%} of its labelled voxels outside of the image"))
@@ -163,7 +169,7 @@ def _align_voxels(labels: Volume, image: Volume) -> Volume:
     """Take voxels one to one, as for a picture or a file without a form, which have no place; or refuse."""
     if labels.shape[1:] != image.shape[1:]:
         flat = labels.shape[-1] == image.shape[-1] == 1
-        mine, theirs = (_times(tensor.shape[1:3] if flat else tensor.shape[1:]) for tensor in (labels, image))
+        mine, theirs = (times(tensor.shape[1:3] if flat else tensor.shape[1:]) for tensor in (labels, image))
         raise InputError(
             f"{_name(labels)} has {mine} {'pixels' if flat else 'voxels'} and {_name(image)} has {theirs}, expected "
             "one size. Export the labels at the size of the image."
@@ -190,9 +196,7 @@ def _share_outside(labels: Volume, to_image_index: np.ndarray, size: tuple[int, 
 
 
 def _lost_affine(labels: Volume, image: Volume, what: str) -> str:
-    affines = (
-        f"{_name(tensor)}: {_rows(tensor.affine)}, size {_times(tensor.shape[1:])}" for tensor in (labels, image)
-    )
+    affines = (f"{_name(tensor)}: {_rows(tensor.affine)}, size {times(tensor.shape[1:])}" for tensor in (labels, image))
     return (
         f"{_name(labels)} {what}: it would land in the wrong place of {_name(image)}. Affines: {'; '.join(affines)}. "
         "If the two have the same voxels in the same order, take them one to one with --label_grid voxels; if not, "
@@ -202,10 +206,6 @@ def _lost_affine(labels: Volume, image: Volume, what: str) -> str:
 
 def _rows(affine: torch.Tensor) -> list[list[float]]:
     return [[round(value, 3) for value in row] for row in affine[:3].tolist()]
-
-
-def _times(shape: Sequence[int]) -> str:
-    return " x ".join(map(str, shape))
 
 
 def _on_grid(voxels: torch.Tensor, labels: Volume, image: Volume) -> Volume:

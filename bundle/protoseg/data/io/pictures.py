@@ -17,6 +17,7 @@ from protoseg.files import PathLike, replacing
 __all__ = [
     "PICTURE_SUFFIXES",
     "label_pixels",
+    "one_page",
     "picture_pixels",
     "read_label_picture",
     "read_picture",
@@ -99,12 +100,21 @@ def _upright(path: Path) -> Image.Image:
         if file.format == "PNG":  # one of a single channel may have one bit a pixel
             channels = len(file.getbands())
             check_promise(path, file.width * file.height * channels // (8 if channels == 1 else 1))
-        pages = getattr(file, "n_frames", 1)
-        if pages > 1:
-            raise InputError(f"{path}: the picture has {pages} pages, expected one. Save one page a file.")
-        picture = ImageOps.exif_transpose(file)
+        picture = ImageOps.exif_transpose(one_page(file, path))
         picture.load()
         return picture
+
+
+def one_page(picture: Image.Image, path: PathLike) -> Image.Image:
+    """Give a picture back that has one page.
+
+    Raises:
+        InputError: it has several.
+    """
+    pages = getattr(picture, "n_frames", 1)
+    if pages > 1:
+        raise InputError(f"{path}: the picture has {pages} pages, expected one. Save one page a file.")
+    return picture
 
 
 def picture_pixels(picture: Image.Image, *, palette_indices: bool = False) -> np.ndarray:

@@ -6,14 +6,13 @@ of a DICOM series, such as "CT".
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, NoReturn, cast
+from typing import cast
 
 import numpy as np
 import torch
 
-from protoseg.data.io.affine_checks import check_affine
 from protoseg.data.io.dicom import LPS_TO_RAS, dicom_files, read_series, series_modality
 from protoseg.data.io.label_sources import source
 from protoseg.data.io.label_sources.masks import NamedLabels
@@ -22,6 +21,7 @@ from protoseg.data.io.marks import mark_of
 from protoseg.data.io.nifti_files import NIFTI_SUFFIXES, Array, read_nifti, write_nifti
 from protoseg.data.io.nifti_forms import NIFTI_FORMS, placement
 from protoseg.data.io.pictures import PICTURE_SUFFIXES, read_label_picture, read_picture
+from protoseg.data.io.voxels import Grid, checked_grid, refuse_channels, times, volume_grid
 from protoseg.engine.slice_axes import GUESSED, is_oriented
 from protoseg.errors import InputError
 from protoseg.files import PathLike, is_there, to_path
@@ -29,14 +29,12 @@ from protoseg.ops.volume import Placed, Volume
 
 __all__ = [
     "EXPECTED",
-    "Grid",
     "check_image_file",
     "checked_image",
     "checked_labels",
     "query_id",
     "read_image",
     "read_labels",
-    "volume_grid",
     "write_image",
     "write_label_map",
 ]
@@ -48,15 +46,6 @@ IMAGE_SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES + PICTURE_SUFFIXES
 EXPECTED = f"Give a {', '.join(IMAGE_SUFFIXES)} file, or a folder that holds one DICOM series."
 
 SMALLEST_SLICE = 8  # pixels each way
-
-
-class Grid(NamedTuple):
-    """Voxels (C, X, Y, Z), their affine to RAS+ mm, "volume" or "picture", and further metadata."""
-
-    voxels: np.ndarray
-    affine: np.ndarray
-    kind: str = "volume"
-    details: Mapping[str, str] = {}
 
 
 def read_image(path: PathLike | Volume, *, integers: bool = False) -> Volume:
@@ -88,7 +77,7 @@ def checked_image(grid: Grid, path: PathLike, *, integers: bool = False) -> Volu
     """
     voxels = grid.voxels
     if grid.kind == "volume" and len(voxels) > 1:
-        _refuse_channels(path, (*voxels.shape[1:], len(voxels)))
+        refuse_channels(path, (*voxels.shape[1:], len(voxels)))
     unusable = 0 if voxels.dtype == np.int16 else int(voxels.size - np.isfinite(voxels).sum())
     if unusable:
         raise InputError(
@@ -98,7 +87,7 @@ def checked_image(grid: Grid, path: PathLike, *, integers: bool = False) -> Volu
     size = voxels.shape[1:]
     if sorted(size)[1] < SMALLEST_SLICE:
         raise InputError(
-            f"{path}: the image has {_times(size)} voxels, expected slices of at least "
+            f"{path}: the image has {times(size)} voxels, expected slices of at least "
             f"{SMALLEST_SLICE} x {SMALLEST_SLICE} pixels. Give an image with its slices whole."
         )
     if voxels.min() == voxels.max():
@@ -213,10 +202,6 @@ def _three_axes(voxels: np.ndarray) -> np.ndarray:
     return voxels[0] if voxels.ndim == 4 else voxels
 
 
-def _times(shape: Sequence[int]) -> str:
-    return " x ".join(map(str, shape))
-
-
 def _suffix(path: Path, suffixes: tuple[str, ...]) -> str | None:
     return next((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), None)
 
@@ -245,10 +230,7 @@ def _read(path: Path, read_picture_file: Callable[[Path], np.ndarray]) -> Grid:
         raise InputError(
             f"{path} cannot be read: it is damaged, incomplete, or not in the format of its name. Get a fresh copy."
         ) from error
-    if not grid.voxels.size:
-        raise InputError(f"{path} holds no voxels: it has {_times(grid.voxels.shape[1:])}. Export the image again.")
-    check_affine(grid.affine, path)
-    return grid
+    return checked_grid(grid, path)
 
 
 def _volume_of(grid: Grid, path: PathLike, dtype: type[np.number]) -> Volume:
@@ -256,32 +238,6 @@ def _volume_of(grid: Grid, path: PathLike, dtype: type[np.number]) -> Volume:
         torch.as_tensor(np.ascontiguousarray(grid.voxels, dtype)),  # order and type in one pass, without another copy
         grid.affine,
         {"filename_or_obj": str(path), "kind": grid.kind, **grid.details},
-    )
-
-
-def volume_grid(voxels: np.ndarray, affine: np.ndarray, path: PathLike, **details: str) -> Grid:
-    """Arrange the voxels (X, Y, Z) of a volume, or those (X, Y, Z, C) of masks, as a `Grid`; axes of 1 may follow.
-
-    Raises:
-        InputError: there are more axes.
-    """
-    while voxels.ndim > 3 and voxels.shape[-1] == 1:
-        voxels = voxels[..., 0]
-    if voxels.ndim == 5 and voxels.shape[3] == 1:  # NIfTI reserves the fourth for time
-        voxels = voxels[:, :, :, 0]
-    if voxels.ndim > 4:
-        _refuse_channels(path, voxels.shape)
-    if voxels.ndim == 4:  # masks, or images of several times
-        return Grid(np.moveaxis(voxels, 3, 0), affine, details=details)
-    voxels = voxels.reshape(voxels.shape + (1,) * (3 - voxels.ndim))
-    kept = voxels if voxels.dtype == np.int16 else voxels.astype(np.float32, copy=False)
-    return Grid(kept[None], affine, details=details)
-
-
-def _refuse_channels(path: PathLike, shape: Sequence[int]) -> NoReturn:
-    raise InputError(
-        f"{path}: the image has {_times(shape)} voxels in {len(shape)} dimensions, expected one 3D volume. Extract "
-        "one, such as the first, [..., 0], into a file of its own."
     )
 
 

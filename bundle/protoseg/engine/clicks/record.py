@@ -97,6 +97,10 @@ class ClickRecord:
         self.valid += clicks
         return contradicted
 
+    def contradicted(self) -> set[str]:
+        """Name the labels that were clicked on, though no click on them may count any more."""
+        return {click.label for step in self.steps for click in step.clicks if click.positive}
+
     def points(self, index: int, label: str) -> tuple[list[Point], list[Point]]:
         """Give the (row, column) points of a slice that are on a label, and those that are not.
 

@@ -135,13 +135,13 @@ class ClickSegmentation:
         Raises:
             InputError: as in `segment`.
         """
-        if self.support is None and self.accepted is None and not self._clicks.slices():
+        begun = {*self._clicks.slices()} or self._clicks.contradicted()
+        if self.support is None and self.accepted is None and not begun:
             raise InputError("Nothing is clicked on yet: set a positive click on each structure to be segmented.")
         findings = {} if self._matched is None else dict(self._matched.findings)
         given = set() if self.accepted is None else {self.labels.name_at(p) for p in np.unique(self.accepted) if p}
-        confidence = self._clicks.confidence
-        for label in self.labels.only({*self._clicks.slices(), *given}):
-            findings.setdefault(label, LabelFinding(confidence.get(label, 1.0), None, None))
+        for label in self.labels.only(begun | given):
+            findings.setdefault(label, LabelFinding(self._clicks.confidence.get(label, 1.0), None, None))
         found = {label: self._finding(label, finding) for label, finding in findings.items()}
         return Prediction(self.labels.to_values(self._found), found)
 
