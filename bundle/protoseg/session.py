@@ -51,6 +51,8 @@ class Session:
         doubts: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         names = (labels,) if isinstance(labels, str) else labels
+        if not all(name.strip() for name in names):
+            raise InputError(f"The labels to click on are {list(names)}; expected names, such as liver.")
         self.labels = (support.labels if support else LabelSet()).with_names(names)
         if not self.labels:
             raise InputError("There is nothing to click on: name labels, or add a labelled scan before.")

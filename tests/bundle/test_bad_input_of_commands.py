@@ -59,6 +59,11 @@ REFUSED: list[tuple[list[str], str]] = [
         "folder.",
     ),
     (
+        [*SEGMENT, "--like", "scan.nii.gz", "liver.nii.gz", *SMALL],
+        "Error: liver.nii.gz and labels.nii.gz are label maps of one scan, and both have a label_1, as their labels "
+        "have no names. Give one label map of all labels, or a folder with a mask a structure, named after it.",
+    ),
+    (
         [*SEGMENT, "--save", "tiff"],
         "Error: --save tiff: there is no such format. Choose among nrrd, mha, dicom_seg, rtstruct.",
     ),
@@ -148,6 +153,7 @@ def folder(tmp_path, monkeypatch, surroundings):
     """Folder with a scan and its labels, in which the command runs."""
     nifti(tmp_path / "scan.nii.gz", ct())
     nifti(tmp_path / "labels.nii.gz", organs())
+    nifti(tmp_path / "liver.nii.gz", organs() // 2)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", list(sys.argv))
     return tmp_path
@@ -167,6 +173,7 @@ def test_bad_input_is_one_sentence_and_the_status_2(folder, capsys, arguments, m
     assert refusal(arguments, capsys) == message.format(f=folder)
     assert sorted(path.name for path in folder.iterdir() if not path.is_dir() or any(path.iterdir())) == [
         "labels.nii.gz",
+        "liver.nii.gz",
         "scan.nii.gz",
     ]
 

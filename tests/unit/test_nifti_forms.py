@@ -103,6 +103,13 @@ def test_a_file_without_a_form_is_read_with_one_warning(tmp_path: Path, caplog: 
     assert is_oriented(read_image(write(tmp_path / "formed.nii", AFFINE, 0, AFFINE, 1)))
 
 
+def test_an_image_that_lost_its_affine_is_read_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    array = write(tmp_path / "array.nii", np.eye(4), 2, np.eye(4), 0)
+    assert is_oriented(read_image(array))
+    [message] = caplog.messages
+    assert message.startswith(f"{array} has the identity for an affine, as an array that was saved without its own: ")
+
+
 @pytest.mark.parametrize("query_is_sheared", [True, False])
 def test_a_sheared_label_map_is_one_that_itk_reads(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, query_is_sheared: bool

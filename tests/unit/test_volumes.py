@@ -9,6 +9,7 @@ import torch
 from monai.data import MetaTensor
 from PIL import Image
 
+from protoseg.data.io.grids import align_labels
 from protoseg.data.io.queries import find_queries
 from protoseg.data.io.volumes import EXPECTED, query_id, read_image, read_labels, write_label_map
 from protoseg.data.preprocessing.transforms import (
@@ -99,6 +100,23 @@ def test_pictures_are_upright_as_their_exif_orientation_says(tmp_path: Path, nam
     scan = read_image(tmp_path / name)
     assert scan.shape == (1, 16, 24, 1)
     assert scan[0, :, 3, 0].tolist() == [*[0] * 8, *[255] * 8], "top right once it is upright"
+
+
+def test_labels_of_a_picture_that_is_turned_are_taken_as_it_is_shown_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    exif = Image.Exif()
+    exif[274] = 3  # to be turned by 180 degrees
+    Image.fromarray(np.arange(384, dtype=np.uint8).reshape(16, 24)).save(tmp_path / "p.png", exif=exif)
+    drawn = np.zeros((16, 24), dtype=np.uint8)
+    drawn[:4] = 1
+    mask = read_labels(picture(tmp_path / "mask.png", drawn))
+    aligned = align_labels(mask, read_image(tmp_path / "p.png"))
+    np.testing.assert_array_equal(aligned, mask)
+    assert caplog.messages == [
+        f"{tmp_path / 'p.png'} comes turned, as its EXIF orientation says: {tmp_path / 'mask.png'} must have been drawn on "
+        "the picture as it is shown, not on its pixels as they are stored."
+    ]
 
 
 def test_gray_pictures_keep_16_bits_and_one_channel(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from scipy.ndimage import affine_transform
 from protoseg.data.io.datalists import label_names
 from protoseg.data.io.label_sources.masks import unique_names
 from protoseg.data.io.nifti_forms import claimed_affines
+from protoseg.data.io.pictures import is_turned
 from protoseg.data.io.voxels import times
 from protoseg.engine.slice_axes import is_oriented
 from protoseg.errors import InputError
@@ -173,6 +174,13 @@ def _align_voxels(labels: Volume, image: Volume) -> Volume:
         raise InputError(
             f"{_name(labels)} has {mine} {'pixels' if flat else 'voxels'} and {_name(image)} has {theirs}, expected "
             "one size. Export the labels at the size of the image."
+        )
+    if is_turned(_name(image)) and not is_turned(_name(labels)):
+        logger.warning(
+            "%s comes turned, as its EXIF orientation says: %s must have been drawn on the picture as it is shown, not "
+            "on its pixels as they are stored.",
+            _name(image),
+            _name(labels),
         )
     return _on_grid(labels.as_tensor(), labels, image)
 

@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from protoseg.data.io.marks import mark_of
@@ -16,6 +16,7 @@ from protoseg.files import PathLike, replacing
 
 __all__ = [
     "PICTURE_SUFFIXES",
+    "is_turned",
     "label_pixels",
     "one_page",
     "picture_pixels",
@@ -115,6 +116,15 @@ def one_page(picture: Image.Image, path: PathLike) -> Image.Image:
     if pages > 1:
         raise InputError(f"{path}: the picture has {pages} pages, expected one. Save one page a file.")
     return picture
+
+
+def is_turned(path: PathLike) -> bool:
+    """Tell whether a picture file comes turned or mirrored, as its EXIF orientation says."""
+    try:
+        with Image.open(path) as file:
+            return bool(file.getexif().get(ExifTags.Base.Orientation, 1) != 1)
+    except (OSError, ValueError):  # it is no picture, or in memory
+        return False
 
 
 def picture_pixels(picture: Image.Image, *, palette_indices: bool = False) -> np.ndarray:

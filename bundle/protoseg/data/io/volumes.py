@@ -102,6 +102,12 @@ def checked_image(grid: Grid, path: PathLike, *, integers: bool = False) -> Volu
             "the scan again from its source to be sure.",
             path,
         )
+    elif grid.kind == "volume" and np.array_equal(grid.affine, np.eye(4)):
+        logger.warning(
+            "%s has the identity for an affine, as an array that was saved without its own: voxels of 1 mm, and where "
+            "left and right are, may be wrong. Convert the scan again from its source to be sure.",
+            path,
+        )
     return image
 
 

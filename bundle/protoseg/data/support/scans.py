@@ -51,8 +51,23 @@ def load_support_scans(cases: Sequence[Mapping[str, Any]], **options: Any) -> Su
     support = load_support(cases[0]["image"], cases[0]["label"], **options)
     for case in cases[1:]:
         more = load_support(case["image"], case["label"], **{**options, "slice_axes": support.slice_axes})
+        _check_named_apart(cases, case, support, more)
         support = support.merge(more)
     return support
+
+
+def _check_named_apart(
+    cases: Sequence[Mapping[str, Any]], case: Mapping[str, Any], support: SupportSet, more: SupportSet
+) -> None:
+    """Refuse labels of two label maps of one scan that only their values name: a mask a structure has the value 1."""
+    unnamed = [name for name in more.labels if name in support.labels and name.startswith("label_")]
+    others = [other["label"] for other in cases if other["image"] == case["image"] and other["label"] != case["label"]]
+    if unnamed and others:
+        raise InputError(
+            f"{case['label']} and {others[0]} are label maps of one scan, and both have a {unnamed[0]}, as their "
+            "labels have no names. Give one label map of all labels, or a folder with a mask a structure, named after "
+            "it."
+        )
 
 
 def load_supports(image: Labelled, label: Labelled, **options: Any) -> SupportSet:
