@@ -162,7 +162,7 @@ CLICK_MISTAKES = [
         "The click [96, 0, 0] of 'foreground' lies outside the image, which has 96 x 96 x 12",
     ),
     ({"foreground": [[0, 0, 5]]}, "The click [0, 0, 5] of 'foreground' lies outside the body that was found."),
-    ({"background": [[0, 0, 5]]}, "Nothing is clicked on yet"),
+    ({"background": [[0, 0, 5]]}, "There is no click on 'structure' yet."),
     ({"foreground": [[1, 2]]}, "The clicks of 'foreground' are [[1, 2]]; expected a list of voxels"),
     ({"boxes": [[[1, 2, 3]]]}, "boxes is [[[1, 2, 3]]]; expected a list of corners"),
     ({"boxes": "all"}, "boxes is 'all'; expected a list of corners"),

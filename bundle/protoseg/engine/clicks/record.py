@@ -97,8 +97,8 @@ class ClickRecord:
         self.valid += clicks
         return contradicted
 
-    def contradicted(self) -> set[str]:
-        """Name the labels that were clicked on, though no click on them may count any more."""
+    def clicked_on(self) -> set[str]:
+        """Name the labels that a click was set on, whether or not it counts any more."""
         return {click.label for step in self.steps for click in step.clicks if click.positive}
 
     def points(self, index: int, label: str) -> tuple[list[Point], list[Point]]:

@@ -135,7 +135,7 @@ class ClickSegmentation:
         Raises:
             InputError: as in `segment`.
         """
-        begun = {*self._clicks.slices()} or self._clicks.contradicted()
+        begun = {*self._clicks.slices()} or self._clicks.clicked_on()
         if self.support is None and self.accepted is None and not begun:
             raise InputError("Nothing is clicked on yet: set a positive click on each structure to be segmented.")
         findings = {} if self._matched is None else dict(self._matched.findings)
