@@ -58,7 +58,7 @@ def test_what_is_read_is_what_was_written(dicom, series, tmp_path, boxes):
     info = [{"name": name, "idx": value} for value, name in names.items()]
     file = dicom.write_segmentation(folder, tmp_path / "labels.nii.gz", info)
     read, read_info = dicom.read_segmentation(file, image)
-    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(read), voxels)
+    np.testing.assert_array_equal(read[0].numpy().T, voxels)
     assert read_info == [{"name": names[value], "idx": value} for value in sorted(boxes)]
     dataset = pydicom.dcmread(file)
     Path(file).unlink()
@@ -113,7 +113,7 @@ def test_segments_of_other_writers_keep_their_numbers(dicom, series, tmp_path):
     read, info = dicom.read_segmentation(file, image)
     Path(file).unlink()
     assert info == [{"name": "label_5", "idx": 1}, {"name": "label_9", "idx": 2}]
-    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(read), np.searchsorted([0, 5, 9], voxels))
+    np.testing.assert_array_equal(read[0].numpy().T, np.searchsorted([0, 5, 9], voxels))
 
 
 def test_segments_that_share_a_name_and_a_value_stay_apart(dicom, series, tmp_path):
@@ -128,7 +128,7 @@ def test_segments_that_share_a_name_and_a_value_stay_apart(dicom, series, tmp_pa
     read, info = dicom.read_segmentation(file, image)
     Path(file).unlink()
     assert info == [{"name": "lesion", "idx": 1}, {"name": "lesion 2", "idx": 2}]
-    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(read), np.searchsorted([0, 5, 9], voxels))
+    np.testing.assert_array_equal(read[0].numpy().T, np.searchsorted([0, 5, 9], voxels))
 
 
 def test_what_dicom_cannot_hold_is_refused(dicom, series, tmp_path):
@@ -139,7 +139,7 @@ def test_what_dicom_cannot_hold_is_refused(dicom, series, tmp_path):
     label_map(image, tmp_path / "labels.nii.gz", (1,))
     with pytest.raises(InputError, match="dcmqi cannot write the label map as DICOM SEG"):
         dicom.write_segmentation(tmp_path, tmp_path / "labels.nii.gz", None)
-    with pytest.raises(InputError, match="cannot be read as DICOM SEG"):
+    with pytest.raises(InputError, match="of modality CT, expected labels: SEG"):
         dicom.read_segmentation(folder / "0001.dcm", image)
 
 

@@ -19,7 +19,6 @@ from typing import Any
 import monailabel.endpoints.infer
 import monailabel.interfaces.app
 import numpy as np
-import SimpleITK
 from fastapi import BackgroundTasks
 from monailabel.datastore.dicom import DICOMWebDatastore
 from monailabel.datastore.utils.convert import dicom_to_nifti
@@ -217,8 +216,9 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
                 files, label_map = Path(scratch) / series, Path(scratch) / "labels.nii.gz"
                 self._server.download(series, files)
                 try:
-                    labels, names = read_segmentation(next(files.iterdir()), image)
-                    SimpleITK.WriteImage(labels, str(label_map))
+                    scan = read_image(image)
+                    labels, names = read_segmentation(next(files.iterdir()), scan)
+                    write_label_map(label_map, labels, scan)
                     info = {**self._dicom_info(series), "label_info": names}
                     FolderDatastore.save_label(self, image_id, str(label_map), FINAL, info)
                 except InputError as error:

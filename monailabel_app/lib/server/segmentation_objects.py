@@ -16,14 +16,15 @@ from typing import Any
 
 import numpy as np
 import pydicom
-import pydicom_seg
 import SimpleITK
 
 from lib.server.anatomy_codes import segment_color, segment_type
-from protoseg.data.io.label_sources.masks import unique_names
-from protoseg.data.io.segment_values import keep_label_value, label_values
+from protoseg.data.io.grids import align_labels
+from protoseg.data.io.segment_values import keep_label_value
+from protoseg.data.io.volumes import read_image, read_labels
 from protoseg.errors import InputError
 from protoseg.files import PathLike
+from protoseg.ops.volume import Volume
 
 __all__ = ["legend_of", "named_values", "read_segmentation", "write_segmentation"]
 
@@ -141,32 +142,13 @@ def _run_dcmqi(series: PathLike, label_map: PathLike, description: Path, written
         raise InputError(f"dcmqi cannot write the label map as DICOM SEG: {reason}")
 
 
-def read_segmentation(segmentation: PathLike, image: PathLike) -> tuple[SimpleITK.Image, list[dict[str, Any]]]:
-    """Read a DICOM SEG as a uint8 label map on the grid of an image, with `label_info` [{name, idx}, ...].
+def read_segmentation(segmentation: PathLike, image: Volume | PathLike) -> tuple[Volume, list[dict[str, Any]]]:
+    """Read a DICOM SEG as a label map on the grid of an image, with `label_info` [{name, idx}, ...].
 
-    Segments of other writers have no label value: then it is the segment's number.
+    Values and names are those of `read_dicom_seg`.
 
     Raises:
-        InputError: it is no DICOM SEG, or a label value is above 255.
+        InputError: it is no DICOM SEG, or belongs elsewhere than the image.
     """
-    try:
-        dataset = pydicom.dcmread(segmentation)
-        segments = pydicom_seg.SegmentReader().read(dataset)
-    except Exception as error:  # the readers raise whatever a foreign file makes them stumble over
-        raise InputError(f"{Path(segmentation).name} cannot be read as DICOM SEG: {error}") from error
-    grid = SimpleITK.ReadImage(str(image))
-    labels = np.zeros(grid.GetSize()[::-1], np.uint8)
-    info = []
-    found = dataset.SegmentSequence
-    for segment, value, name in zip(found, label_values(found), unique_names(str(s.SegmentLabel) for s in found)):
-        number = int(segment.SegmentNumber)
-        if value > 255:
-            raise InputError(f"{Path(segmentation).name} holds the label value {value}, expected at most 255.")
-        mask = SimpleITK.Resample(
-            segments.segment_image(number), grid, SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor, 0
-        )
-        labels[SimpleITK.GetArrayViewFromImage(mask) > 0] = value
-        info.append({"name": name, "idx": value})
-    label_map = SimpleITK.GetImageFromArray(labels)
-    label_map.CopyInformation(grid)
-    return label_map, info
+    labels = align_labels(read_labels(segmentation), read_image(image))
+    return labels, [{"name": name, "idx": value} for name, value in labels.meta["label_names"].items()]
