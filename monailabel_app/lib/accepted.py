@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from lib.context import Context
 from lib.server.folder_datastore import FolderDatastore
-from lib.server.label_versions import read_version
-from lib.server.segmentation_objects import legend_of
+from lib.server.label_versions import names_of, read_version
 from protoseg.data.io.source_grid import SourceGrid
 from protoseg.errors import InputError
+from protoseg.labels import LARGEST_VALUE
 
 __all__ = ["accepted_label"]
 
@@ -38,9 +38,8 @@ def accepted_label(context: Context, image: str, version: object, name: str, gri
         raise InputError(
             f"corrects is {version!r}, expected a version of the label of {image}. GET /sessions/submits lists them."
         )
-    names = legend_of(label.info) or context.options.label_names or {}
-    values = [int(value) for value, one in names.items() if one == name]
-    drawn = read_version(label)
-    if not values or drawn.shape != grid.shape:
+    names = names_of(label, map(str, range(1, LARGEST_VALUE + 1)), context.options.label_names)
+    mask = np.isin(read_version(label), [int(value) for value, one in names.items() if one == name])
+    if mask.shape != grid.shape or not mask.any():
         raise InputError(f"The version {version} of the label of {image} has no '{name}' to correct.")
-    return grid.slices(np.isin(drawn, values).astype(np.uint8))
+    return grid.slices(mask.astype(np.uint8))

@@ -119,6 +119,18 @@ def test_clicks_correct_what_was_accepted(start, label, ground_truth, label_map)
         assert (refused.status_code, refused.json()["detail"][: len(message)]) == (400, message)
 
 
+def test_a_label_without_a_name_is_corrected_by_the_name_that_the_versions_give_it(
+    start, label, ground_truth, label_map
+):
+    client, (file, names) = start(), label(1, ["liver", "spleen"])
+    client.submit("person1", file, [one for one in names if one["name"] == "liver"])
+    version = client.http.get("/sessions/submits?image=person1").json()["versions"][0]
+    (unnamed,) = version["values"].keys() - {"liver"}
+    asked = {"label": unnamed, "corrects": version["version"], "background": [middle(ground_truth(1, "lungs"))]}
+    found = label_map(client.infer("oneshot_click_one", "person1", output="image", **asked)) == 1
+    assert np.array_equal(found, ground_truth(1, "spleen"))
+
+
 def test_two_clients_click_on_their_own_organs(start, ground_truth, label_map):
     client = start()
     clicks = {name: middle(ground_truth(1, name)) for name in ("liver", "lungs")}

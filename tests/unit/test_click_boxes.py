@@ -74,6 +74,8 @@ def test_clicks_and_boxes_correct_what_was_accepted_before():
     assert not (accepted.astype(bool) & ~better).any(), "a box only adds"
     beside = here.segment([Click(5, 60, 30, "ball", positive=False)])
     assert beside.findings.keys() == {"ball"} and beside.findings["ball"].support_slice is not None
+    with pytest.raises(InputError, match="Nothing is clicked on yet"):  # of what was accepted, nothing is in the volume
+        session(volume, accepted=np.zeros_like(accepted)).segment([Click(5, 60, 30, "ball", positive=False)])
 
 
 def test_a_box_of_a_thin_structure_is_never_empty():

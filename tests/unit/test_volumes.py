@@ -114,8 +114,8 @@ def test_labels_of_a_picture_that_is_turned_are_taken_as_it_is_shown_with_a_warn
     aligned = align_labels(mask, read_image(tmp_path / "p.png"))
     np.testing.assert_array_equal(aligned, mask)
     assert caplog.messages == [
-        f"{tmp_path / 'p.png'} comes turned, as its EXIF orientation says: {tmp_path / 'mask.png'} must have been drawn "
-        "on the picture as it is shown, not on its pixels as they are stored."
+        f"{tmp_path / 'p.png'} comes turned, as its EXIF orientation says: {tmp_path / 'mask.png'} must have been "
+        "drawn on the picture as it is shown, not on its pixels as they are stored."
     ]
 
 

@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.library.record import study_id
+from lib.server.segmentation_objects import legend_of
 from protoseg.data.io.volumes import read_labels
 from protoseg.errors import InputError
 from protoseg.files import remove_unfinished, replacing, write_json
 from protoseg.labels import LARGEST_VALUE
 
-__all__ = ["MOST_VERSIONS", "LabelVersion", "LabelVersions", "count_voxels", "read_version"]
+__all__ = ["MOST_VERSIONS", "LabelVersion", "LabelVersions", "count_voxels", "names_of", "read_version"]
 
 MOST_VERSIONS = 100  # of an image; then the oldest goes
 VERSION = re.compile(r"[0-9a-f]{16}")
@@ -120,6 +121,12 @@ def read_version(label: LabelVersion) -> NDArray[np.uint8]:
             f"{LARGEST_VALUE}. Renumber it."
         )
     return drawn.astype(np.uint8)
+
+
+def names_of(label: LabelVersion, values: Iterable[str], label_names: Mapping[str, str] | None) -> dict[str, str]:
+    """Name values of a version: as it came with them, or as the app's options have them, or "label_<value>"."""
+    names = legend_of(label.info) or label_names or {}
+    return {value: names.get(value, f"label_{value}") for value in values}
 
 
 def count_voxels(label: LabelVersion) -> dict[str, int]:

@@ -12,8 +12,7 @@ from typing import Any
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from lib.server.folder_datastore import FolderDatastore
-from lib.server.label_versions import LabelVersion, count_voxels
-from lib.server.segmentation_objects import legend_of
+from lib.server.label_versions import LabelVersion, count_voxels, names_of
 from lib.server.submissions import StaleLabelError
 from lib.server.users import UNKNOWN
 from lib.times import utc
@@ -172,5 +171,4 @@ class Submits:
 
     def _names(self, label: LabelVersion) -> dict[str, str]:
         """Give the names of the values that are present."""
-        names = legend_of(label.info) or self.label_names or {}
-        return {value: names.get(value, f"label_{value}") for value in count_voxels(label)}
+        return names_of(label, count_voxels(label), self.label_names)

@@ -136,10 +136,10 @@ class ClickSegmentation:
             InputError: as in `segment`.
         """
         begun = {*self._clicks.slices()} or self._clicks.clicked_on()
-        if self.support is None and self.accepted is None and not begun:
+        given = set() if self.accepted is None else {self.labels.name_at(p) for p in np.unique(self.accepted) if p}
+        if self.support is None and not begun | given:
             raise InputError("Nothing is clicked on yet: set a positive click on each structure to be segmented.")
         findings = {} if self._matched is None else dict(self._matched.findings)
-        given = set() if self.accepted is None else {self.labels.name_at(p) for p in np.unique(self.accepted) if p}
         for label in self.labels.only(begun | given):
             findings.setdefault(label, LabelFinding(self._clicks.confidence.get(label, 1.0), None, None))
         found = {label: self._finding(label, finding) for label, finding in findings.items()}
