@@ -1,6 +1,9 @@
 """Label maps as DICOM SEG: names, codes, colors, and back again."""
 
 import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -211,6 +214,22 @@ def datastore(dicom, series, tmp_path):
     made = DicomDatastore(client, {"Modality": "CT"}, cache_path=str(tmp_path / "cache"))
     made._server = Archive(folder, uid)
     return made
+
+
+def test_a_series_that_several_ask_for_at_once_is_fetched_once(dicom, series, request, monkeypatch):
+    from lib.server import dicom_datastore
+
+    def slow_lock():
+        time.sleep(0.05)
+        return threading.RLock()
+
+    monkeypatch.setattr(dicom_datastore, "RLock", slow_lock)
+    datastore, fetched = request.getfixturevalue("datastore"), []
+    fetch = datastore._fetch_image
+    monkeypatch.setattr(datastore, "_fetch_image", lambda image: fetched.append(image) or fetch(image))
+    with ThreadPoolExecutor(2) as clients:
+        paths = list(clients.map(datastore.get_image_uri, [series[2]] * 2))
+    assert (len(fetched), len(set(paths))) == (1, 1)
 
 
 @pytest.mark.parametrize("labels_before", [0, 1])

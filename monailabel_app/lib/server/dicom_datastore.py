@@ -10,7 +10,7 @@ https://github.com/Project-MONAI/MONAILabel/issues/944; both are still the defau
 import logging
 import re
 import tempfile
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from threading import RLock
@@ -50,7 +50,7 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
     """
 
     def __init__(self, *arguments: Any, **options: Any):
-        self._fetching: defaultdict[str, RLock] = defaultdict(RLock)
+        self._fetching: dict[str, RLock] = {}
         self._unreadable: set[str] = set()  # SEG series
         self._kinds: dict[str, str] = {}
         super().__init__(*arguments, **options)
@@ -93,7 +93,7 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
         """
         if not UID.fullmatch(image_id):
             raise ImageNotFoundException(f"There is no series {image_id!r}; expected a SeriesInstanceUID.")
-        with self._fetching[image_id]:
+        with self._reserved(image_id):
             if image_id not in self._datastore.objects:
                 self._fetch_image(image_id)
             return FolderDatastore.get_image_uri(self, image_id)
@@ -108,6 +108,9 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
             FolderDatastore.add_image(self, image_id, str(converted), self._dicom_info(image_id))
         finally:
             converted.unlink()
+
+    def _reserved(self, image_id: str) -> RLock:
+        return self._fetching.setdefault(image_id, RLock())  # in one step, unlike a `defaultdict`
 
     def _series_folder(self, image_id: str) -> Path:
         return Path(self._datastore.image_path()) / image_id
@@ -149,7 +152,7 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
         label_info = dict(label_info or {})
         if label_info.get("drawn_on") is not None:
             self.sync()
-        with self._fetching[image_id], tempfile.TemporaryDirectory() as folder:
+        with self._reserved(image_id), tempfile.TemporaryDirectory() as folder:
             label_map = Path(folder) / "labels.nii.gz"
             if label_filename.endswith(".bin"):
                 _write_raw_labels(label_map, Path(label_filename), image)
@@ -200,12 +203,12 @@ class DicomDatastore(DICOMWebDatastore, FolderDatastore):
                 self._forget_label(image_id)
 
     def _forget_label(self, image_id: str) -> None:
-        with self._fetching[image_id]:
+        with self._reserved(image_id):
             if image_id not in self._server.newest_segmentations():  # none was stored since they were listed
                 FolderDatastore.remove_label(self, image_id, FINAL)
 
     def _fetch_label(self, image_id: str, series: str) -> None:
-        with self._fetching[image_id]:
+        with self._reserved(image_id):
             label = self._datastore.label(image_id, FINAL)
             if label is not None and label.info.get("SeriesInstanceUID") == series:
                 return
