@@ -13,6 +13,7 @@ from monailabel.datastore.local import LocalDatastore
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from lib.context import Context
+from protoseg.data.preprocessing.steps import transform_key
 from protoseg.engine.scan_coverage import scan_descriptors
 from protoseg.errors import InputError
 from protoseg.matching.coreset import uncovered
@@ -77,8 +78,10 @@ class Certainty(_Score):
         super().__init__(context, "estimated_dice", "Dice that the segmentation of each image is expected to have")
 
     def _basis(self, path: str) -> str | None:
-        labelled = self.context.labelled()
-        return fingerprint(source_state(path), labelled.key) if labelled.support else None
+        engine, labelled = self.context.engine, self.context.labelled()
+        if not labelled.support:
+            return None
+        return fingerprint(source_state(path), labelled.key, engine.settings, engine.encoder().matching)
 
     def _score(self, path: str) -> float:
         engine = self.context.engine
@@ -97,7 +100,9 @@ class Novelty(_Score):
 
     def _basis(self, path: str) -> str | None:
         labelled = [source_state(other) for other in self._covering()]
-        return fingerprint(source_state(path), labelled, self.context.engine.encoder().fingerprint())
+        engine = self.context.engine
+        prepared = transform_key(engine.parts.preprocessing), engine.parts.image_size
+        return fingerprint(source_state(path), labelled, engine.encoder().fingerprint(), prepared)
 
     def _covering(self) -> Iterator[str]:
         """Yield labelled images; while there are none, all images, so that the most typical one comes first."""

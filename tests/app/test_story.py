@@ -145,6 +145,20 @@ def test_the_next_image_is_the_least_certain_or_the_most_different(start, label)
     assert all(0 <= score <= 1 for score in scores.values())
 
 
+def test_what_was_scored_by_other_settings_is_scored_again(start, label):
+    def scored(method):
+        return client.http.post(f"/scoring/{method}", params={"run_sync": True}).json().keys()
+
+    client = start()
+    client.submit("person0", *label(0, ["liver"]))
+    unlabelled = {"person1", "person2", "person3"}
+    assert [scored("estimated_dice"), scored("novelty"), scored("estimated_dice")] == [unlabelled, unlabelled, set()]
+    client = start(component_filter="none", **{"preprocessing#modality": "ct"})
+    assert [scored("novelty"), scored("estimated_dice")] == [unlabelled, unlabelled]
+    client = start(component_filter="one", **{"preprocessing#modality": "ct"})
+    assert [scored("novelty"), scored("estimated_dice")] == [set(), unlabelled]
+
+
 def test_many_images_at_once_and_one_that_is_broken(start, label, studies):
     (studies / "broken.nii.gz").write_bytes(b"no image")
     client = start()
