@@ -169,7 +169,7 @@ def test_archives_that_cannot_be_used_change_nothing(start, label, studies):
             changed(good, files=with_tensors(slice_axes=lambda _: "[[1]]")),
             "what it says of its slice_axes makes no sense",
         ),
-        (changed(good, files=with_tensors(encoder=lambda _: '"other"')), "its encoder cannot be"),
+        (changed(good, files=with_tensors(encoder=lambda _: '"other"')), "for the encoder other; expected"),
         (changed(good, files=with_tensors(preprocessing=lambda _: '"other"')), "made by the preprocessing 'other'"),
     ]
     before = sorted(path for path in studies.rglob("*") if path.suffix != ".lock")

@@ -10,6 +10,7 @@ from protoseg.engine.support import SupportSet
 __all__ = ["support_defect"]
 
 LARGEST_INTENSITY = 65504.0  # of a prepared slice, as of those that training keeps in half precision
+LONGEST_AXIS = 1.001  # of directions, which have the length 1
 
 
 def support_defect(support: SupportSet) -> str | None:
@@ -23,7 +24,7 @@ def support_defect(support: SupportSet) -> str | None:
         "masks": support.masks.dtype == torch.uint8 and tuple(support.masks.shape) == (count, *shape[2:]),
         "components": _are_numbers(support.components, 0, 2**31),
         "origins": len(support.origins) == count
-        and all(isinstance(scan, str) and _is_whole(index) for scan, index in support.origins),
+        and all(isinstance(scan, str) and _is_whole(index) and index >= 0 for scan, index in support.origins),
         "preprocessing": isinstance(support.preprocessing, str),
         "encoder": isinstance(support.encoder, str),
         "slice_axes": support.slice_axes is None or _are_axes(support.slice_axes),
@@ -62,4 +63,5 @@ def _are_axes(axes: object) -> bool:
         matrix = np.asarray(axes, float)
     except (TypeError, ValueError, OverflowError):
         return False
-    return matrix.shape == (3, 3) and bool(np.isfinite(matrix).all()) and bool(abs(np.linalg.det(matrix)) > 1e-3)
+    fitting = matrix.shape == (3, 3) and bool((np.abs(matrix) <= LONGEST_AXIS).all())  # no NaN is
+    return fitting and bool(abs(np.linalg.det(matrix)) > 1e-3)
