@@ -80,7 +80,7 @@ class ProtosegApp(MONAILabelApp):
             registry,
             transform=engine.parts.preprocessing,
             image_size=engine.parts.image_size,
-            adjacent_slices=engine.parts.encoder().adjacent_slices,
+            adjacent_slices=engine.encoder().adjacent_slices,
             magnification=engine.parts.magnification,
             slices=self.options.support_slices,
             limit=self.options.max_support_slices,

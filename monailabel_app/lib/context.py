@@ -60,17 +60,17 @@ class Context:
         return [*(label.scan for label in self.final_labels(record)), *self.imported(record)]
 
     def check_examples(self) -> None:
-        """Hold each example against the others, as far as that is not known."""
+        """Compare each example with the others, unless that was done before."""
         self.agreements.update(self.all_examples(), self.engine.encoder())
 
     def labelled(self, image: str = "") -> LibraryState:
-        """Give the support of all examples that serve, or of those that serve one image, by the kind of its series."""
+        """Give the support of the examples that fit the kind of an image's series; of all of them if none is named."""
         scans = self.all_examples()
         kind = series_kind_of(self.datastore, image) if image else ""
         return self.library.update(scans, self.engine.encoder(), kind)
 
     def support(self, image: str = "") -> LibraryState:
-        """Give the same, but require a support.
+        """Give the same as `labelled`, which must hold a support.
 
         Raises:
             InputError: nothing is labelled yet.

@@ -138,9 +138,9 @@ def _override_files(values: dict[str, Any]) -> list[str]:
     for key, names in OVERRIDE_FILES.items():
         if key not in values:
             continue
-        chosen = renamed_encoder(str(values.pop(key)))
-        if key == "encoder" and chosen in names:
-            values[key] = chosen
+        chosen = str(values.pop(key))
+        if key == "encoder" and (encoder := renamed_encoder(chosen)) in names:
+            values[key] = encoder
             continue
         paths = (CONFIGS / f"{key}s" / f"{chosen}.yaml", Path(chosen))
         found = next((str(path) for path in paths if path.is_file()), None)

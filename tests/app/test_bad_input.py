@@ -124,3 +124,5 @@ def test_names_of_the_version_before_count(start):
         "The encoder pyramid is fpn now; use that name.",
         "novelty is rejection_threshold now; use that name.",
     }
+    with pytest.raises(InputError, match="--conf refiner is 'pyramid'; expected"):  # it was the name of an encoder
+        read_options({"refiner": "pyramid"})

@@ -257,15 +257,15 @@ def patch_dicom_datastore() -> None:
     patch(
         infer,
         "send_response",
-        _forgetting_nothing,
+        _also_removing_dicom_seg,
         takes="datastore result output background_tasks",
         defect="the file of a DICOM SEG stays behind in the folder of temporary files",
     )
 
 
-def _forgetting_nothing(original: Callable[..., Any]) -> Callable[..., Any]:
+def _also_removing_dicom_seg(original: Callable[..., Any]) -> Callable[..., Any]:
     def send_response(datastore: Any, result: dict[str, Any], output: str, background_tasks: BackgroundTasks) -> Any:
-        background_tasks.add_task(remove_file, result.get("dicom_seg"))  # MONAI Label forgets it
+        background_tasks.add_task(remove_file, result.get("dicom_seg"))
         return original(datastore, result, output, background_tasks)
 
     return send_response
