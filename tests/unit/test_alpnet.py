@@ -209,7 +209,7 @@ def test_a_label_on_no_support_slice_scores_lowest():
 def test_a_structure_smaller_than_the_sampling_grid_keeps_its_prototype():
     support, query, masks = random_episode(0, labels=1, shots=1)
     masks.zero_()
-    masks[..., 2, 2] = 1  # nearest neighbour samples pixels 0, 4, 8, ...
+    masks[..., 2, 2] = 1  # nearest neighbor samples pixels 0, 4, 8, ...
     for matching in MATCHINGS:
         assert matching.build(support, masks).present.all()
         own_patch = support[:, :, :, 0, 0, None, None].expand_as(query[:, :1])

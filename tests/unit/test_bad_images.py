@@ -136,19 +136,19 @@ BAD_LABELS: dict[str, tuple[str, Callable[[Path], object], str]] = {
         "a.nii",
         lambda p: nifti(p, with_value(0.25, 7)),
         "{path}: 7 voxels are no whole numbers, such as 0.25, expected one integer a voxel. "
-        "Resample label maps with nearest neighbour and save them again.",
+        "Resample label maps with nearest neighbor and save them again.",
     ),
     "nearly whole": (
         "a.nii",
         lambda p: nifti(p, with_value(1.0021, 7)),
         "{path}: 7 voxels are no whole numbers, such as 1.0021, expected one integer a voxel. "
-        "Resample label maps with nearest neighbour and save them again.",
+        "Resample label maps with nearest neighbor and save them again.",
     ),
     "NaN": (
         "a.nii",
         lambda p: nifti(p, with_value(np.nan, 2)),
         "{path}: 2 voxels are no whole numbers, such as nan, expected one integer a voxel. "
-        "Resample label maps with nearest neighbour and save them again.",
+        "Resample label maps with nearest neighbor and save them again.",
     ),
     "negative": (
         "a.nii",

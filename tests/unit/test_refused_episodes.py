@@ -46,7 +46,7 @@ def refuse(message: str) -> Compose:
         (
             {"transform": Compose([LOAD, Lambdad("image", lambda image: image / 0)])},
             "{image} holds NaN, infinity or intensities beyond 65504 after the transforms: "
-            "repair the file or normalise its intensities.",
+            "repair the file or normalize its intensities.",
         ),
         (
             {"transform": Compose([LOAD, Lambdad("image", lambda image: image.repeat(2, 1, 1, 1))])},

@@ -101,7 +101,7 @@ class AdaptivePrototypes(Matching):
 def _at_feature_size(masks: Tensor, size: tuple[int, int]) -> Tensor:
     """Resample masks (E, L, S, H, W) to feature resolution by nearest neighbor, as published.
 
-    A mask that nearest-neighbour sampling would lose altogether is averaged over each patch instead, so that a
+    A mask that nearest-neighbor sampling would lose altogether is averaged over each patch instead, so that a
     structure smaller than the sampling grid keeps its global prototype.
     """
     flat = masks.flatten(0, 2)[:, None].float()

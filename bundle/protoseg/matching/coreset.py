@@ -40,7 +40,7 @@ def k_center_greedy(descriptors: Tensor, *, start: int, limit: int) -> list[int]
     """Choose up to `limit` indices that cover all descriptors: each next one is the farthest from those before it.
 
     The largest distance of any descriptor to its nearest chosen one is at most twice the best possible. Descriptors
-    that equal a chosen one are not chosen. Source: Gonzalez, Theoretical Computer Science 1985 (k-centre).
+    that equal a chosen one are not chosen. Source: Gonzalez, Theoretical Computer Science 1985 (k-center).
 
     Args:
         descriptors: (N, D) descriptors of unit length.

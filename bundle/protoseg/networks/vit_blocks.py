@@ -86,7 +86,7 @@ class PackedBlock:
         padded = tokens.new_zeros(count, length + missing, self.channels, dtype=torch.bfloat16)
         for part in tokens.split(count):
             qkv = padded[: len(part)]
-            qkv[:, :length] = self.project_in(_normalise(self.norm1, part))
+            qkv[:, :length] = self.project_in(_normalize(self.norm1, part))
             query, key, value = qkv.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # B x heads x N x d
             attended = F.scaled_dot_product_attention(query[:, :, :length], key, value, attn_mask=present)
             _add(part, self.project_out(attended.transpose(1, 2).flatten(2)), self.scale1)
@@ -94,7 +94,7 @@ class PackedBlock:
     def perceive(self, tokens: Tensor) -> None:
         """Add to tokens (B * N, C) the output of the perceptron, in place."""
         for part in in_chunks(tokens, self.hidden * 2):
-            _add(part, self.reduce(self.expand(_normalise(self.norm2, part))), self.scale2)
+            _add(part, self.reduce(self.expand(_normalize(self.norm2, part))), self.scale2)
 
 
 def _is_plain(block: Any) -> bool:
@@ -116,7 +116,7 @@ def _is_plain(block: Any) -> bool:
     )
 
 
-def _normalise(norm: nn.LayerNorm, tokens: Tensor) -> Tensor:
+def _normalize(norm: nn.LayerNorm, tokens: Tensor) -> Tensor:
     return F.layer_norm(tokens, norm.normalized_shape, norm.weight, norm.bias, norm.eps).bfloat16()
 
 

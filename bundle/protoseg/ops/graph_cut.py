@@ -116,10 +116,10 @@ def _cut_graph(image: Image, probability: Image, spacing: Sequence[float], smoot
 
 
 def _cut_box(image: Image, probability: Image, spacing: Sequence[float], smoothness: float, contrast: float) -> Mask:
-    neighbours = 2 * probability.ndim
+    neighbors = 2 * probability.ndim
     price = smoothness / min(spacing)
     # All terms are scaled down alike, which keeps the best cut the best, until a seed outweighs all its neighbors.
-    scale = min(1.0, 0.9 * SEED_PRICE / (neighbours * price))
+    scale = min(1.0, 0.9 * SEED_PRICE / (neighbors * price))
     log_odds = scale * logit(probability.clip(UNSURE, 1 - UNSURE).astype(np.float32))
     log_odds[probability <= 0] = -np.inf
     log_odds[probability >= 1] = np.inf
@@ -129,7 +129,7 @@ def _cut_box(image: Image, probability: Image, spacing: Sequence[float], smoothn
         np.stack([expit(-log_odds), expit(log_odds)]),
         scale * price,
         contrast,
-        neighbours,
+        neighbors,
     )
     mask = inside[0] > 0.5
     # numpymaxflow 0.0.7 counts one reference too many to its result, which is never freed: let it hold nothing.

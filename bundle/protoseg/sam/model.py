@@ -154,7 +154,7 @@ class SamImageEncoder(nn.Module):
         fitted = self.frame(*image.shape[-2:]).fit_images(image[None]).float()
         if self.medsam:
             low, high = fitted.aminmax()
-            normalised = (fitted - low) / (high - low).clamp(min=1e-8)
+            normalized = (fitted - low) / (high - low).clamp(min=1e-8)
         else:
-            normalised = (fitted - self.pixel_mean) / self.pixel_std
-        return self.network(pad_to_square(normalised, self.network.image_size))[0]
+            normalized = (fitted - self.pixel_mean) / self.pixel_std
+        return self.network(pad_to_square(normalized, self.network.image_size))[0]

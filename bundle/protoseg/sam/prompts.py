@@ -134,7 +134,7 @@ def mask_prompt(logits: Tensor, component: Tensor) -> Tensor:
         logits: (h, w) logits, foreground against background.
         component: (h, w) bool mask.
     """
-    normalised = (logits - logits.mean()) / logits.std().clamp(min=1e-6)
-    inside = component & (normalised > 0)
+    normalized = (logits - logits.mean()) / logits.std().clamp(min=1e-6)
+    inside = component & (normalized > 0)
     eroded = F.max_pool2d((~inside)[None].float(), 3, stride=1, padding=1)[0] == 0
-    return normalised.where(eroded if eroded.any() else inside, MASK_BACKGROUND)
+    return normalized.where(eroded if eroded.any() else inside, MASK_BACKGROUND)

@@ -133,7 +133,7 @@ class ScanPreparation:
         if not np.isfinite(slices).all():
             raise InputError(
                 f"{entry['image']} holds NaN, infinity or intensities beyond 65504 after the transforms: "
-                "repair the file or normalise its intensities."
+                "repair the file or normalize its intensities."
             )
         return slices
 

@@ -134,7 +134,7 @@ def _read_header(path: Path) -> _Slice:
     description = tag("0008|103e")
     return _Slice(
         name=path.name,
-        # Anonymised files may have lost their UID; series number and description then tell series apart.
+        # Anonymized files may have lost their UID; series number and description then tell series apart.
         series=tag("0020|000e") or f"{tag('0020|0011')} {description}",
         description=description or tag("0020|0011"),
         size=reader.GetSize(),

@@ -35,7 +35,7 @@ def whole_voxels(voxels: np.ndarray, path: PathLike) -> np.ndarray:
     if broken:
         raise InputError(
             f"{path}: {broken} voxels are no whole numbers, such as {example!s}, "
-            "expected one integer a voxel. Resample label maps with nearest neighbour and save them again."
+            "expected one integer a voxel. Resample label maps with nearest neighbor and save them again."
         )
     if lowest < 0 or highest > LARGEST:
         raise InputError(

@@ -36,8 +36,8 @@ MOST_POINTS = 16  # that a slice is compared with; of a scribble's hundreds the 
 class ClickedSlice(NamedTuple):
     """A slice, and the points that were clicked on there."""
 
-    image: Image  # (C, H, W), normalised
-    features: Tensor  # (D, h, w) in its centred square (see `fit_slices`)
+    image: Image  # (C, H, W), normalized
+    features: Tensor  # (D, h, w) in its centered square (see `fit_slices`)
     positive: Sequence[Point] = ()  # (row, column) on the label
     negative: Sequence[Point] = ()  # beside it
     away: float = 0.0  # from the slice that is looked at, in the unit of the grid's spacing

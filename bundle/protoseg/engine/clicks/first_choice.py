@@ -36,7 +36,7 @@ class FirstChoice:
     """Chooses the first masks of the labels of one volume.
 
     Args:
-        slices: (S, C, H, W), normalised.
+        slices: (S, C, H, W), normalized.
         tracker: propagation of structures through the slices.
         segmenter: maker of masks from clicks.
         spacing: spacing of slices, rows and columns in mm.

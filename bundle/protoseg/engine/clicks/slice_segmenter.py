@@ -65,7 +65,7 @@ class StrictSegmenter(SliceSegmenter, Protocol):
         """Make the mask (H, W) of a label on a slice as if there were none yet.
 
         Args:
-            slices: (S, C, H, W), the whole volume, normalised.
+            slices: (S, C, H, W), the whole volume, normalized.
             index: index of the slice.
             clicks: clicks on the label, on any slices; at least one is on the slice and positive.
             spacing: spacing of slices, rows and columns in mm.

@@ -132,7 +132,7 @@ class TrainingCheckpoint:
             self.optimizer.load_state_dict(state["optimizer"])
         except ValueError as error:
             raise InputError(
-                f"{path} was written by another optimiser: {error}. Resume with the settings of that run, or choose "
+                f"{path} was written by another optimizer: {error}. Resume with the settings of that run, or choose "
                 "another output_dir."
             ) from error
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])

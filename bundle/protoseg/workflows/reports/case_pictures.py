@@ -89,9 +89,9 @@ def draw_case(image: NDArray[Any], predicted: NDArray[np.bool_], true: NDArray[n
     either = predicted | true
     low, high = float(image.min()), float(image.max())
     picture = Image.new("RGB", (3 * EDGE, EDGE))
-    for place, (index, centre, side, labelled) in enumerate(_views(either)):
-        shown = (_square(image[index], centre, side, low) - low) / (high - low or 1)
-        filled, outlined = (_square(mask[index] & labelled, centre, side, False) for mask in (predicted, true))
+    for place, (index, center, side, labelled) in enumerate(_views(either)):
+        shown = (_square(image[index], center, side, low) - low) / (high - low or 1)
+        filled, outlined = (_square(mask[index] & labelled, center, side, False) for mask in (predicted, true))
         tile = draw_slice(shown, filled.astype(np.uint8), [PREDICTION], outlined)
         if len(image) > 1:
             ImageDraw.Draw(tile).text((4, 3), f"slice {index}", fill="white")
@@ -115,23 +115,23 @@ def draw_support(support: SupportSet, positions: Sequence[int]) -> list[tuple[st
 def _views(mask: NDArray[np.bool_]) -> list[tuple[int, tuple[int, int], int, bool]]:
     """Choose slice, center and side of the square to show, and whether with the label, for each of three tiles."""
     _, rows, columns = find_objects(mask.astype(np.uint8))[0]
-    centre = ((rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2)
+    center = ((rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2)
     extent = max(rows.stop - rows.start, columns.stop - columns.start)
     height, width = mask.shape[1:]
     side = max(int(CONTEXT * extent), min(height, width) // 4)
     if len(mask) == 1:
         whole = (0, (height // 2, width // 2), max(height, width))
-        return [(*whole, False), (*whole, True), (0, centre, side, True)]
+        return [(*whole, False), (*whole, True), (0, center, side, True)]
     slices = support_thirds(np.flatnonzero(mask.any((1, 2))).tolist())
-    return [(index, centre, side, True) for index in slices]
+    return [(index, center, side, True) for index in slices]
 
 
-def _square(slice_: NDArray[Any], centre: tuple[int, int], side: int, padding: float) -> NDArray[Any]:
+def _square(slice_: NDArray[Any], center: tuple[int, int], side: int, padding: float) -> NDArray[Any]:
     """Cut a square of `side` pixels around a center out of a slice; the part outside is padded."""
     half = side // 2
     widths = [(half, side - half)] * 2 + [(0, 0)] * (slice_.ndim - 2)
     padded = np.pad(slice_, widths, constant_values=padding)
-    return padded[centre[0] : centre[0] + side, centre[1] : centre[1] + side]
+    return padded[center[0] : center[0] + side, center[1] : center[1] + side]
 
 
 def draw_slice(

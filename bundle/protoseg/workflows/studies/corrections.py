@@ -52,7 +52,7 @@ def correct_scan(
     Of labels that the scan lacks nothing is said.
 
     Args:
-        volume: (C, X, Y, Z), normalised, slices along Z.
+        volume: (C, X, Y, Z), normalized, slices along Z.
         label_map: (1, X, Y, Z), the ground truth: the user knows it, the engine does not.
         labels: name -> value in `label_map`.
         encoder: encoder of the scan and its support.

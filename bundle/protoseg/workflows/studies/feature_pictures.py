@@ -61,10 +61,10 @@ def principal_colors(features: Tensor, shown: Tensor) -> Tensor:
     """
     vectors = unit(features.float(), dim=1).movedim(1, 3)
     fitted = vectors[shown]
-    centre = fitted.mean(0)
-    *_, directions = torch.linalg.svd(fitted - centre, full_matrices=False)
+    center = fitted.mean(0)
+    *_, directions = torch.linalg.svd(fitted - center, full_matrices=False)
     largest = directions[:3].gather(1, directions[:3].abs().argmax(1, keepdim=True))
-    components = (vectors - centre) @ (directions[:3] * largest.sign()).T  # or the sign would be of no meaning
+    components = (vectors - center) @ (directions[:3] * largest.sign()).T  # or the sign would be of no meaning
     ends = torch.quantile(components[shown], torch.tensor([SHARPEST, 1 - SHARPEST]), dim=0)
     return ((components - ends[0]) / (ends[1] - ends[0])).clamp(0, 1) * shown[..., None]
 
