@@ -111,6 +111,28 @@ def test_a_refiner_that_changes_nothing_changes_nothing(rule):
     assert plain.findings["disc"].confidence > 0.5
 
 
+class Spatterer(Refiner):
+    """Adds an island to the first label, far from what was found."""
+
+    def refine(self, slices, coarse, *, spacing, clicks=()):
+        label_map = coarse.label_map.copy()
+        label_map[0, :2, :2] = 1
+        return RefinedSegmentation(label_map)
+
+
+@pytest.mark.parametrize(("rule", "islands"), [("support", 0), ("one", 0), ("none", 4)])
+def test_islands_of_the_refinement_are_components_as_others(rule, islands):
+    image, labels = scene()
+    support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)
+    settings = OneShotSettings(component_filter=rule)
+    found = segment(image, support, SliceEncoder(network(), SIZE), settings, refiner=Spatterer()).label_map
+    assert np.count_nonzero(found[0, :2, :2]) == islands
+    clicked = segment(
+        image, support, SliceEncoder(network(), SIZE), settings, refiner=Spatterer(), clicks=[Click(0, 0, 0, "disc")]
+    )
+    assert np.count_nonzero(clicked.label_map[0, :2, :2]) == 4, "a click may have a component of its own"
+
+
 def test_the_inferer_keeps_the_grid_of_its_input():
     image, labels = scene()
     support = support_from_scan(image, labels, LABELS, scan="a", image_size=SIZE)

@@ -96,10 +96,12 @@ class MatchedVolume:
             self.certainty[index] = torch.from_numpy(best.score).exp_().mul_(255).round_().numpy()
             self.boxes = [_grown(box, index, window) for box, window in zip(self.boxes, best.windows)]
 
-    def keep_components(self) -> None:
-        """Drop the unwanted components of each label."""
-        counts = self.support.component_counts()
-        keep_components(self.winner, self.certainty, self.boxes, counts, self.settings.component_filter)
+    def keep_components(self, refined: NDArray[np.uint8] | None = None) -> None:
+        """Drop the unwanted components of each label, of what was found or of its refinement (S, H, W), in place."""
+        counts, label_map, boxes = self.support.component_counts(), self.winner, self.boxes
+        if refined is not None:
+            label_map, boxes = refined, find_objects(refined, max_label=len(counts))
+        keep_components(label_map, self.certainty, boxes, counts, self.settings.component_filter)
 
     @property
     def coarse(self) -> CoarseSegmentation:

@@ -123,6 +123,8 @@ def finish(
     refined = RefinedSegmentation(begin.label_map)
     if refiner is not None:
         refined = refiner.refine(matched.slices, begin, spacing=slice_spacing(matched.volume), clicks=clicks)
+        if not clicks:  # each of which may have a component of its own
+            matched.keep_components(refined.label_map)
     prediction = matched.describe(refined, moved=refiner is not None or coarse is not None)
     doubt = _doubt_of_sides(matched)
     # A mirrored organ is found as surely as any, and its estimate would be as high.

@@ -29,8 +29,8 @@ class OneShotSettings:
             file states; "as_is" never to.
         layout: "auto" to take probability from labels that lie elsewhere among the others than on the support; "as_is"
             never to.
-        component_filter: 3D components of a label to keep: "support" (as many as the support has, and more that are as
-            large and sure), "one" or "none" (no filter).
+        component_filter: 3D components of a label to keep, before and after it is refined: "support" (as many as the
+            support has, and more that are as large and sure), "one" or "none" (no filter).
         estimate_quality: True to segment the support in reverse and estimate each label's Dice.
         progress: True to show a progress bar over the slices.
 
