@@ -23,13 +23,14 @@ def start(tmp_path):
 def report(folder, name, settings=SETTINGS, query=None):
     content = {"query": query or f"{name}.nii.gz", "labels": {}, "settings": settings}
     (folder / f"{name}_seg.json").write_text(json.dumps(content))
+    (folder / f"{name}_seg.nii.gz").touch()
 
 
 def test_every_query_is_drawn_unless_a_run_is_resumed(start, tmp_path):
     report(tmp_path, "b")
     assert list(start(resume=False)) == [0, 1, 2]
     assert len(start(resume=False)) == 3
-    assert [file.name for file in tmp_path.iterdir()] == ["b_seg.json"]
+    assert {file.name for file in tmp_path.iterdir()} == {"b_seg.json", "b_seg.nii.gz"}
     assert list(start()) == [0, 2]
 
 

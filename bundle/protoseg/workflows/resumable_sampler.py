@@ -85,9 +85,10 @@ class ResumableSampler(Sampler[int]):
     def _is_done(self, index: int) -> bool:
         file, image = report_file(self.output_dir, self.names[index]), str(self.cases[index]["image"])
         report = read_report(file)
-        if report is None or not is_there(result_file(self.output_dir, self.names[index], LABEL_MAP)):
+        if report is None:
             return False
         found = {"query": report.get("query"), **report.get("settings", {})}
         check_same_run(file, found, {"query": image, **self.settings})
         changed = max((changed for _, _, changed in source_state(image)), default=0)
-        return changed <= file.stat().st_mtime_ns
+        label_map = result_file(self.output_dir, self.names[index], LABEL_MAP)
+        return is_there(label_map) and changed <= file.stat().st_mtime_ns

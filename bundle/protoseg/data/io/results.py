@@ -55,7 +55,10 @@ def check_replaceable(file: Path) -> None:
     if not is_there(file):
         return
     report = _report_of(file)
-    unchanged = report is not None if file.suffix == REPORT else is_unchanged(file)
+    if file.suffix == REPORT:  # one that was cut short is worth nothing
+        unchanged: bool | None = report is not None or read_report(file) is None
+    else:
+        unchanged = is_unchanged(file)
     if unchanged is None:  # it has no mark: then it is a result if it was written before there were marks
         unchanged = report is not None and "software" not in report
     if not unchanged:
