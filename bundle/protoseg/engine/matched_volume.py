@@ -29,6 +29,8 @@ from protoseg.ops.volume import Placed, spacing_of
 
 __all__ = ["MatchedVolume"]
 
+PAIR = 2  # components
+
 
 class MatchedVolume:
     """A volume and what was found in it: label and certainty of every pixel, and the support slices that served."""
@@ -97,10 +99,16 @@ class MatchedVolume:
             self.boxes = [_grown(box, index, window) for box, window in zip(self.boxes, best.windows)]
 
     def keep_components(self, refined: NDArray[np.uint8] | None = None) -> None:
-        """Drop the unwanted components of each label, of what was found or of its refinement (S, H, W), in place."""
+        """Drop the unwanted components of each label, of what was found or of its refinement (S, H, W), in place.
+
+        Of the refinement, only those of labels that are whole or a pair on the support: it splits and joins the parts of
+        others, such as loops of bowel, so that their number says little.
+        """
         counts, label_map, boxes = self.support.component_counts(), self.winner, self.boxes
         if refined is not None:
-            label_map, boxes = refined, find_objects(refined, max_label=len(counts))
+            one = self.settings.component_filter == "one"
+            found = find_objects(refined, max_label=len(counts))
+            label_map, boxes = refined, [box if one or count <= PAIR else None for box, count in zip(found, counts)]
         keep_components(label_map, self.certainty, boxes, counts, self.settings.component_filter)
 
     @property
