@@ -101,8 +101,8 @@ class MatchedVolume:
     def keep_components(self, refined: NDArray[np.uint8] | None = None) -> None:
         """Drop the unwanted components of each label, of what was found or of its refinement (S, H, W), in place.
 
-        Of the refinement, only those of labels that are whole or a pair on the support: it splits and joins the parts of
-        others, such as loops of bowel, so that their number says little.
+        Of the refinement, only those of labels that are whole or a pair on the support: it splits and joins the parts
+        of others, such as loops of bowel, so that their number says little.
         """
         counts, label_map, boxes = self.support.component_counts(), self.winner, self.boxes
         if refined is not None:
