@@ -124,7 +124,7 @@ def test_slices_do_not_depend_on_how_the_scan_is_stored(order: tuple[int, ...], 
     assert expected.shape[-1] == 4, "the four slices as acquired"
 
 
-def test_a_query_of_another_plane_is_cut_as_the_support() -> None:
+def test_a_query_of_another_plane_is_cut_as_the_support(caplog: pytest.LogCaptureFixture) -> None:
     support_image = OrientSlices()(scan((8, 40, 40), (4, 1, 1)))
     label_map = torch.zeros_like(support_image.as_tensor())
     label_map[0, 10:20, 10:20, 4] = 1
@@ -134,6 +134,11 @@ def test_a_query_of_another_plane_is_cut_as_the_support() -> None:
     query = OrientSlicesd("image")(case)["image"]
     assert query.shape == (1, 40, 8, 40)
     assert same_plane(slice_axes(query), support.slice_axes)
+    [message] = caplog.messages
+    assert message.startswith("The image states that its slices lie across those of the labelled scan: ")
+    caplog.clear()
+    OrientSlices()(scan((8, 40, 40), (4, 1, 1)), support.slice_axes)
+    assert not caplog.messages
 
 
 def test_oblique_slices_nearest_to_other_planes_still_follow_each_other() -> None:

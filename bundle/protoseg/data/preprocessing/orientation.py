@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,6 +14,8 @@ from protoseg.errors import InputError
 from protoseg.ops.volume import Volume
 
 __all__ = ["SLICE_AXES", "Orientation", "PlaneChoice", "check_plane", "find_orientation", "reversed_turn", "turn"]
+
+logger = logging.getLogger(__name__)
 
 PlaneChoice = Literal["auto", "axial", "coronal", "sagittal"]
 
@@ -50,7 +53,16 @@ def find_orientation(image: Volume, plane: PlaneChoice = "auto", like: SliceAxes
     single = (size == 1).sum() == 1
     # Directions missing from a file cannot be followed, and a single slice seen edge-on would be a line.
     if like is not None and is_oriented(image) and not single:
-        return io_orientation(_seen_from(like, affine))
+        followed = io_orientation(_seen_from(like, affine))
+        deepest = _acquired_through(affine)
+        if deepest is not None and followed[deepest, 0] != 2:
+            logger.warning(
+                "%s states that its slices lie across those of the labelled scan: labels are looked for in slices through "
+                "voxels that are %.1f mm deep. If it does not look so, its header states a wrong orientation.",
+                image.meta.get("filename_or_obj", "The image"),
+                np.linalg.norm(affine[:3, deepest]),
+            )
+        return followed
     through = int(size.argmin()) if single else _acquired_through(affine)
     if through is None:
         return io_orientation(_seen_from(PLANE_AXES["axial"], affine))
