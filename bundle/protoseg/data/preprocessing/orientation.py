@@ -57,8 +57,8 @@ def find_orientation(image: Volume, plane: PlaneChoice = "auto", like: SliceAxes
         deepest = _acquired_through(affine)
         if deepest is not None and followed[deepest, 0] != 2:
             logger.warning(
-                "%s states that its slices lie across those of the labelled scan: labels are looked for in slices through "
-                "voxels that are %.1f mm deep. If it does not look so, its header states a wrong orientation.",
+                "%s states that its slices lie across those of the labelled scan: labels are looked for in slices "
+                "through voxels that are %.1f mm deep. If it does not look so, its header states a wrong orientation.",
                 image.meta.get("filename_or_obj", "The image"),
                 np.linalg.norm(affine[:3, deepest]),
             )
