@@ -46,6 +46,7 @@ def test_slices_are_chosen_as_documented(selection, expected):
         ([1.5], "support_slices is [1.5]; expected"),
         ([], "support_slices is []; expected"),
         (True, "support_slices is True; expected"),
+        (2.0, "support_slices is 2.0; expected"),
     ],
 )
 def test_a_bad_selection_is_refused(selection, message):

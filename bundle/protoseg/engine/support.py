@@ -249,7 +249,7 @@ def choose_slices(drawn: Tensor, labels: Mapping[str, int], slices: SliceSelecti
     if isinstance(slices, str) and slices in ("largest", "thirds", "all"):
         areas = [(drawn == value).sum((1, 2)) for value in labels.values()]
         return sorted({index for area in areas for index in _choose_for_label(area, slices)})
-    indices = [slices] if isinstance(slices, int | np.integer) else slices
+    indices = slices if isinstance(slices, Sequence | np.ndarray) else [slices]
     if not len(indices) or not all(isinstance(k, int | np.integer) and not isinstance(k, bool) for k in indices):
         raise InputError(
             f"support_slices is {slices!r}; expected 'largest', 'thirds', 'all' or a list of slice indices such as "

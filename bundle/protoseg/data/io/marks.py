@@ -21,7 +21,7 @@ def mark_of(labels: np.ndarray) -> str:
 
 
 def is_unchanged(file: Path) -> bool | None:
-    """Tell whether a NIfTI or PNG is as protoseg wrote it; None if it has no mark, as those of before version 0.3."""
+    """Tell whether a NIfTI or PNG is as protoseg wrote it; None if it has no mark, as those of version 0.1."""
     try:
         if file.suffix == ".png":
             with Image.open(file) as picture:
