@@ -38,6 +38,21 @@ def test_there_is_no_estimate_where_one_of_the_two_does_not_tell_its_sides(guess
         )
 
 
+@pytest.mark.parametrize(("scale", "is_told"), [(1.0, False), (0.7, False), (1.4, False), (0.6, True), (1.6, True)])
+def test_a_scan_that_shows_less_or_more_of_a_body_is_doubted(scale: float, is_told: bool) -> None:
+    """Both are scaled to the network's size: a crop is seen larger."""
+    image, labels = scene()
+    affines = (torch.diag(torch.tensor([-size, -size, 3.0, 1.0])) for size in (1.0, scale))
+    of_support, volume = (MetaTensor(image, affine=affine) for affine in affines)
+    support = support_from_scan(of_support, labels, LABELS, scan="a", image_size=SIZE)
+    finding = segment(volume, support, SliceEncoder(network(), SIZE)).findings["disc"]
+    assert (finding.estimated_dice is None) == is_told
+    assert (f"the scan shows {SIZE * scale:.0f} mm across and the labelled one {SIZE} mm" in finding.warning) == is_told
+    others = replace(support, origins=tuple(origin._replace(scan="b") for origin in support.origins))
+    assert support.merge(others).frame_mm == SIZE
+    assert support.merge(replace(others, frame_mm=scale * SIZE)).frame_mm == (None if is_told else max(1, scale) * SIZE)
+
+
 class Eraser(Refiner):
     """Takes the second label away, and remembers what it was given."""
 

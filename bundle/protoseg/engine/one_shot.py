@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from protoseg.engine.clicks.click import Click
+from protoseg.engine.frames import frame_doubt, frame_mm
 from protoseg.engine.matched_volume import MatchedVolume
 from protoseg.engine.prediction import Prediction
 from protoseg.engine.refiners.refiner import CoarseSegmentation, RefinedSegmentation, Refiner
@@ -126,7 +127,8 @@ def finish(
         if not clicks:  # each of which may have a component of its own
             matched.keep_components(refined.label_map)
     prediction = matched.describe(refined, moved=refiner is not None or coarse is not None)
-    doubt = _doubt_of_sides(matched)
+    sizes = frame_doubt(frame_mm(matched.volume), matched.support.frame_mm)
+    doubt = ", ".join(filter(None, [_doubt_of_sides(matched), sizes]))
     # A mirrored organ is found as surely as any, and its estimate would be as high.
     return prediction.without_estimates(doubt) if doubt else prediction
 

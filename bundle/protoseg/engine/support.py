@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from protoseg.engine.frames import common_frame, frame_mm
 from protoseg.engine.magnification import Magnification, input_size
 from protoseg.engine.slice_axes import SliceAxes, plane_of, same_plane, slice_axes
 from protoseg.errors import InputError
@@ -48,6 +49,7 @@ class SupportSet:
     slice_axes: SliceAxes | None = None  # directions of the slices, which a query's must follow; None for any
     # N x L, True where a label was drawn if visible; elsewhere it may be there without being drawn. None: all True.
     known: Tensor | None = None
+    frame_mm: float | None = None  # see `frame_mm`; None if unknown, or if scans differ
     weights: Tensor | None = None  # N, 0 to 1, factors of the votes of each slice. None: 1
 
     def check_encoder(self, fingerprint: str) -> None:
@@ -105,6 +107,7 @@ class SupportSet:
             components={name: max(self.components.get(name, 0), other.components.get(name, 0)) for name in labels},
             origins=alone.origins + other.origins,
             slice_axes=self.slice_axes or other.slice_axes,
+            frame_mm=common_frame(self.frame_mm, other.frame_mm),
             known=None if known.all() else known,
             weights=None if (weights == 1).all() else weights,
         )
@@ -231,6 +234,7 @@ def support_from_scan(
         preprocessing=preprocessing,
         encoder=encoder,
         slice_axes=slice_axes(image),
+        frame_mm=frame_mm(image),
     )
 
 
@@ -270,8 +274,7 @@ def choose_slices(drawn: Tensor, labels: Mapping[str, int], slices: SliceSelecti
 def _check_same(how: str, mine: str, other: str, what: str) -> None:
     if mine and mine != other:
         raise InputError(
-            f"The support was made {how} {mine}, and this one is {other}; use {what} of that time, or make the support "
-            "again."
+            f"The support was made {how} {mine}, and this one is {other}; use {what} of that time, or make it again."
         )
 
 

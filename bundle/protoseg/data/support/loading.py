@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 TENSORS = ("images", "masks")
 OPTIONAL_TENSORS = ("known", "weights")
-DETAILS = ("labels", "components", "origins", "preprocessing", "encoder", "slice_axes")
+DETAILS = ("labels", "components", "origins", "preprocessing", "encoder", "slice_axes", "frame_mm")
 
 
 def load_support(
@@ -122,8 +122,9 @@ def read_support(path: str | Path) -> SupportSet:
         with safe_open(path, framework="pt") as file:
             there = [name for name in OPTIONAL_TENSORS if name in file.keys()]  # noqa: SIM118, it has no other way
             tensors = {name: file.get_tensor(name) for name in (*TENSORS, *there)}
-            # Supports from before 0.2 have no directions of their slices.
-            details = {name: json.loads({"slice_axes": "null", **file.metadata()}[name]) for name in DETAILS}
+            # Supports from before 0.2 have no directions of their slices, and no frames.
+            absent = {"slice_axes": "null", "frame_mm": "null"}
+            details = {name: json.loads({**absent, **file.metadata()}[name]) for name in DETAILS}
         if tensors["images"].shape[1:2] == (1,):
             tensors["images"] = tensors["images"].repeat(1, 3, 1, 1)
         details["origins"] = tuple(SliceOrigin(*origin) for origin in details["origins"])
