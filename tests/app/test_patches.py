@@ -203,6 +203,7 @@ def test_a_patch_meets_the_defect_that_it_is_for(
     )
 
 
+@pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="Python has filters of archives from 3.11.4 on")
 def test_python_unpacks_an_archive_anywhere_unless_it_is_told_not_to(
     start: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
