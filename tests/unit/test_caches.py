@@ -3,6 +3,7 @@
 import functools
 import operator
 import pickle
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -162,6 +163,9 @@ def test_fingerprint_of_values_and_functions() -> None:
     assert fingerprint(range(3), slice(1)) != fingerprint(range(4), slice(1)) != fingerprint(range(4), slice(2))
     assert fingerprint(operator.itemgetter(1)) != fingerprint(operator.itemgetter(2))
     assert fingerprint(torch.zeros(2, dtype=torch.bfloat16)) != fingerprint(torch.ones(2, dtype=torch.bfloat16))
+    assert fingerprint(re.compile("a"), np.add) != fingerprint(re.compile("b"), np.add)
+    assert fingerprint(np.add) != fingerprint(np.multiply)
+    assert fingerprint(torch.Generator().manual_seed(1)) == fingerprint(torch.Generator().manual_seed(2))
     assert fingerprint(threading.Lock()) == fingerprint(threading.Lock())
     assert fingerprint(functools.partial(round, ndigits=1)) != fingerprint(functools.partial(round, ndigits=2))
 

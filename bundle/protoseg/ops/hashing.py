@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import hashlib
 import os
 import types
@@ -76,9 +77,14 @@ def _describe(value: Any, parents: tuple[int, ...]) -> Any:
         case types.MethodType():
             return _describe([value.__func__, value.__self__], inside)
         case types.FunctionType():
+            code = value.__code__
             closure = [cell.cell_contents for cell in value.__closure__ or ()]
-            defaults = [value.__defaults__, value.__kwdefaults__]
-            return [value.__qualname__, *_describe([value.__code__, closure, *defaults], inside)]
+            constants = [item for item in code.co_consts if not isinstance(item, types.CodeType)]
+            nested = [item for item in code.co_consts if isinstance(item, types.CodeType)]
+            # Only where there is more to tell: the digits of plain functions are stored.
+            more = [item for item in (nested, value.__defaults__, value.__kwdefaults__) if item]
+            described = _describe([[constants, closure], *more], inside)
+            return [value.__qualname__, code.co_code, code.co_names, *described]
         case types.CodeType():
             return [value.co_code, value.co_names, _describe(value.co_consts, inside)]
         case type() | types.BuiltinFunctionType() | types.ModuleType():
@@ -91,6 +97,10 @@ def _describe(value: Any, parents: tuple[int, ...]) -> Any:
 
 def _state(value: Any) -> Any:
     """Give the attributes of an object; of one that has no dictionary of them, what pickling would keep."""
+    if type(value) in copyreg.dispatch_table:  # as a regular expression, or a function of NumPy
+        return copyreg.dispatch_table[type(value)](value)
+    if isinstance(value, torch.Generator):  # whose state does not count
+        return {}
     if hasattr(value, "__dict__"):
         return value.__dict__
     try:
