@@ -40,11 +40,13 @@ class MagnifyToFit:
 
     def factor(self, masks: Tensor, labels: int, *, image_size: int, is_picture: bool) -> float:
         """Choose a factor for masks (N, H, W) of labels 1 to `labels`."""
-        for factor in FACTORS if is_picture else FACTORS[:1]:
+        if not is_picture:
+            return FACTORS[0]
+        for factor in FACTORS:
             size = _magnified(image_size, factor, self.stride)
             if shown_dice(masks, labels, size=size, stride=self.stride) >= self.enough:
                 return factor
-        return FACTORS[-1] if is_picture else FACTORS[0]
+        return FACTORS[-1]
 
 
 Magnification: TypeAlias = MagnifyToFit | float
