@@ -31,8 +31,10 @@ def test_a_click_that_is_set_again_after_its_opposite_counts_again():
     assert [label_map[5, 40, 40] for label_map in maps] == [LABELS["ball"], 0, LABELS["ball"]]
     np.testing.assert_array_equal(session.segment([begin, on, off, on]).label_map, maps[2])
     np.testing.assert_array_equal(session.segment([begin, on, off]).label_map, maps[1])
-    together = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments()).segment([begin, on, off, on])
-    np.testing.assert_array_equal(together.label_map, maps[2])
+    for clicks in ([begin, on, off, on], [begin, on, off, on, off]):
+        one_by_one = session.segment(clicks).label_map
+        together = ClickSegmentation(volume, SliceEncoder(network(), SIZE), **arguments()).segment(clicks)
+        np.testing.assert_array_equal(together.label_map, one_by_one)
 
 
 def test_clicks_at_once_may_take_a_label_away_and_begin_it_elsewhere():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,8 +43,8 @@ class ClickRecord:
         """Keep a slice (H, W) of the label map as it was before the latest step, which is about to change it."""
         self.steps[-1].before.setdefault(index, labels.copy())
 
-    def take_back(self, clicks: Sequence[Click], label_map: LabelMap) -> list[Click]:
-        """Undo the steps since the first that holds other clicks than these; give those of these that were in them.
+    def take_back(self, clicks: Sequence[Click], label_map: LabelMap) -> None:
+        """Undo the steps since the first that holds other clicks than these.
 
         A click that was set again after its opposite is in two steps, and stays in both if it is given twice.
 
@@ -58,7 +58,7 @@ class ClickRecord:
             valid += 1
         undone = self.steps[valid:]
         if not undone:
-            return []
+            return
         for step in reversed(undone):
             for index, before in step.before.items():
                 label_map[index] = before
@@ -66,14 +66,18 @@ class ClickRecord:
         self.seen, self.valid, self.steps = set(), [], kept
         for step in kept:
             self.add(step.clicks)
-        return [click for step in undone for click in step.clicks if click in clicks]
 
-    def set_again(self, clicks: Sequence[Click]) -> list[Click]:
-        """List those that are set again after the ones that contradict them, and do not count for all that."""
-        replayed = ClickRecord()
+    def missing(self, clicks: Sequence[Click]) -> Iterator[Click]:
+        """Yield those of all clicks, in their order, that no step holds; they may be added meanwhile.
+
+        One that is repeated counts again where its opposite came between, and else is left out.
+        """
+        there = Counter(click for step in self.steps for click in step.clicks)
         for click in clicks:
-            replayed.add([click])
-        return [click for click in replayed.valid if click not in self.valid and clicks.count(click) > 1]
+            if there[click]:
+                there[click] -= 1
+            elif click not in self.valid:
+                yield click
 
     @property
     def confidence(self) -> dict[str, float]:

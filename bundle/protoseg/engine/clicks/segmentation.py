@@ -100,16 +100,11 @@ class ClickSegmentation:
         check_clicks(clicks, shape, self.labels)
         check_boxes(boxes, shape, self.labels)
         boxed = {box: self._in_box(box) for box in boxes}
-        undone = self._clicks.take_back(
-            [*clicks, *(click for one in boxed.values() for click in one.clicks)], self._found
-        )
+        self._clicks.take_back([*clicks, *(click for one in boxed.values() for click in one.clicks)], self._found)
         for box, one in boxed.items():
             if not self._clicks.seen.issuperset(one.clicks):
                 self.add(one.clicks, {box.slice_index: one.mask})
-        for click in dict.fromkeys([*undone, *clicks]):
-            if click not in self._clicks.seen:
-                self.add([click])
-        for click in self._clicks.set_again(clicks):
+        for click in self._clicks.missing(clicks):
             self.add([click])
         return self.predict()
 
