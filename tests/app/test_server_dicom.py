@@ -105,32 +105,30 @@ def test_names_without_values_are_numbered_as_they_come(dicom):
             dicom.named_values(wrong)
 
 
-def test_segments_of_other_writers_keep_their_numbers(dicom, series, tmp_path):
+def of_another_writer(segment):
+    segment.remove_private_tags()
+
+
+def of_one_name_and_value(segment):
+    segment.SegmentLabel = "lesion"
+    keep_label_value(segment, 7)
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [(of_another_writer, ("label_5", "label_9")), (of_one_name_and_value, ("lesion", "lesion 2"))],
+)
+def test_segments_without_values_of_their_own_have_their_numbers(dicom, series, tmp_path, change, names):
     folder, image, _ = series
     voxels = label_map(image, tmp_path / "labels.nii.gz", (5, 9))
     file = dicom.write_segmentation(folder, tmp_path / "labels.nii.gz", None)
     dataset = pydicom.dcmread(file)
     for segment in dataset.SegmentSequence:
-        segment.remove_private_tags()
+        change(segment)
     dataset.save_as(file)
     read, info = dicom.read_segmentation(file, image)
     Path(file).unlink()
-    assert info == [{"name": "label_5", "idx": 1}, {"name": "label_9", "idx": 2}]
-    np.testing.assert_array_equal(read[0].numpy().T, np.searchsorted([0, 5, 9], voxels))
-
-
-def test_segments_that_share_a_name_and_a_value_stay_apart(dicom, series, tmp_path):
-    folder, image, _ = series
-    voxels = label_map(image, tmp_path / "labels.nii.gz", (5, 9))
-    file = dicom.write_segmentation(folder, tmp_path / "labels.nii.gz", None)
-    dataset = pydicom.dcmread(file)
-    for segment in dataset.SegmentSequence:
-        segment.SegmentLabel = "lesion"
-        keep_label_value(segment, 7)
-    dataset.save_as(file)
-    read, info = dicom.read_segmentation(file, image)
-    Path(file).unlink()
-    assert info == [{"name": "lesion", "idx": 1}, {"name": "lesion 2", "idx": 2}]
+    assert info == [{"name": names[0], "idx": 1}, {"name": names[1], "idx": 2}]
     np.testing.assert_array_equal(read[0].numpy().T, np.searchsorted([0, 5, 9], voxels))
 
 

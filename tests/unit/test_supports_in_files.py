@@ -8,10 +8,12 @@ import pytest
 import torch
 from monai.transforms import Orientationd
 
+from protoseg.data.io.volumes import read_image, read_labels
 from protoseg.data.preprocessing.intensity import CropBodyd, NormalizeByModalityd
 from protoseg.data.preprocessing.steps import transform_key
 from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed, Preprocessing
 from protoseg.data.support.loading import load_support, read_support, save_support
+from protoseg.data.support.scans import load_supports
 from protoseg.engine.one_shot import segment
 from protoseg.engine.slice_encoder import SliceEncoder
 from protoseg.engine.support import support_from_scan
@@ -140,8 +142,16 @@ def test_supports_that_one_transform_made_are_merged(scan):
         supports[0].merge(other)
 
 
+def test_scans_in_memory_are_one_support(scan):
+    image, label = read_image(scan["image"]), read_labels(scan["label"])
+    options = {"transform": preprocessing(), "image_size": 16}
+    support = load_supports([image, image], [label, label], **options)
+    assert support.labels == load_support(image, label, **options).labels
+
+
 KEY = """
 from monai.transforms import Orientationd
+from protoseg.data.io.volumes import read_image, read_labels
 from protoseg.data.preprocessing.intensity import CropBodyd, NormalizeByModalityd
 from protoseg.data.preprocessing.transforms import LoadLabelsd, LoadVolumed, Preprocessing
 BOTH = ("image", "label")

@@ -16,8 +16,8 @@ SOFTWARE = "protoseg"
 
 def mark_of(labels: np.ndarray) -> str:
     """Give the mark of a label map: who wrote it, and digits that stand for its voxels."""
-    voxels = np.ascontiguousarray(labels, np.uint8)
-    return f"{SOFTWARE} {hashlib.blake2b(voxels.tobytes(), digest_size=8).hexdigest()}"
+    digest = hashlib.blake2b(np.ascontiguousarray(labels, np.uint8).data, digest_size=8)
+    return f"{SOFTWARE} {digest.hexdigest()}"
 
 
 def is_unchanged(file: Path) -> bool | None:

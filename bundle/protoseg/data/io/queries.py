@@ -29,8 +29,7 @@ def query_list(query: PathLike | int | Sequence[PathLike], support: SupportSet |
         InputError: nothing is there, or the results of two images would have one name.
     """
     paths: Sequence[PathLike | int] = query if isinstance(query, list | tuple) else [cast(PathLike | int, query)]
-    once = {image.absolute(): image for path in reversed(paths) for image in reversed(find_queries(path))}
-    found = list(reversed(once.values()))
+    found = list({image.absolute(): image for path in paths for image in find_queries(path)}.values())
     _check_names(found, ", ".join(map(str, paths)))
     return follow_slices([{"image": str(path)} for path in found], support)
 

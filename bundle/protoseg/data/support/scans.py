@@ -61,13 +61,19 @@ def _check_named_apart(
 ) -> None:
     """Refuse labels of two label maps of one scan that only their values name: a mask a structure has the value 1."""
     unnamed = [name for name in more.labels if name in support.labels and name.startswith("label_")]
-    others = [other["label"] for other in cases if other["image"] == case["image"] and other["label"] != case["label"]]
+    others = [other["label"] for other in cases if _is_of_same_scan(other, case)]
     if unnamed and others:
         raise InputError(
             f"{case['label']} and {others[0]} are label maps of one scan, and both have a {unnamed[0]}, as their "
             "labels have no names. Give one label map of all labels, or a folder with a mask a structure, named after "
             "it."
         )
+
+
+def _is_of_same_scan(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether two cases are other label maps of one scan; of voxels in memory nobody can tell."""
+    in_files = all(isinstance(case[key], PathLike) for case in (one, other) for key in ("image", "label"))
+    return in_files and one["image"] == other["image"] and one["label"] != other["label"]
 
 
 def load_supports(image: Labelled, label: Labelled, **options: Any) -> SupportSet:
